@@ -1,0 +1,3 @@
+#include "cmartlet.h"
+
+int cmartlet_version(void) { return 1; }

@@ -1,0 +1,3 @@
+#include "cmartletlinux.h"
+
+int cmartletlinux_version(void) { return 1; }

@@ -1,0 +1,3 @@
+#include "cmartlettls.h"
+
+int cmartlettls_version(void) { return 1; }

@@ -1,0 +1,3 @@
+# Placeholder until the rooms land.
+test:
+	swift build --build-tests

@@ -1,0 +1,185 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Martlet's floors, from the ground up. A room may import what its row names and nothing else; the build enforces it
+// with `--explicit-target-dependency-import-check error` (see docs/ARCHITECTURE.md).
+
+let swiftSettings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+let cSettings: [CSetting] = [
+    .enableWarning("all"),
+    .enableWarning("extra"),
+    .treatAllWarnings(as: .error),
+    .define("_GNU_SOURCE"),
+]
+
+let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
+let ordered: Target.Dependency = .product(name: "OrderedCollections", package: "swift-collections")
+let deques: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
+let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let yaml: Target.Dependency = .product(name: "Yams", package: "Yams")
+let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
+
+/// A C target that compiles sources of ours.
+func cRoom(_ name: String, links libraries: [String] = []) -> Target {
+    .target(
+        name: name, path: "CSources/\(name)", cSettings: cSettings,
+        linkerSettings: libraries.map { .linkedLibrary($0) })
+}
+/// A library of the system, seen through a module map.
+func systemRoom(_ name: String, pkgConfig: String, apt: String) -> Target {
+    .systemLibrary(name: name, path: "CSources/\(name)", pkgConfig: pkgConfig, providers: [.apt([apt])])
+}
+/// A Swift room.
+func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, path: "Sources/\(name)", swiftSettings: swiftSettings)
+}
+/// A thin program.
+func frontend(_ name: String, _ dependencies: [Target.Dependency], path: String? = nil) -> Target {
+    .executableTarget(
+        name: name, dependencies: dependencies, path: path ?? "Frontends/\(name)", swiftSettings: swiftSettings)
+}
+/// The tests of one room.
+func tests(_ room: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .testTarget(
+        name: "\(room)Tests", dependencies: [.byName(name: room)] + dependencies, path: "Tests/\(room)Tests",
+        swiftSettings: swiftSettings)
+}
+
+let cSources: [Target] = [
+    cRoom("CMartlet", links: ["uring"]),
+    cRoom("CMartletLinux"),
+    cRoom("CMartletTLS", links: ["ssl", "crypto"]),
+    systemRoom("CSQLite", pkgConfig: "sqlite3", apt: "libsqlite3-dev"),
+    systemRoom("CNGHTTP2", pkgConfig: "libnghttp2", apt: "libnghttp2-dev"),
+]
+let foundations: [Target] = [
+    room("MartletBase", [deques]),
+    room("MartletObject", ["MartletBase", ordered]),
+]
+let decisions: [Target] = [
+    room("MartletRaft", ["MartletBase", deques]),
+    room("MartletStore", ["MartletBase", "MartletObject", deques]),
+    room("MartletScheduler", ["MartletBase", "MartletObject"]),
+    room("MartletControllers", ["MartletBase", "MartletObject"]),
+    room("MartletPods", ["MartletBase", "MartletObject"]),
+    room("MartletRoutes", ["MartletBase", "MartletObject"]),
+]
+let effects: [Target] = [
+    room("MartletIO", ["MartletBase", "CMartlet", "CMartletLinux", log, deques]),
+    room("MartletHTTP", ["MartletBase", "MartletIO", "CMartletTLS", "CNGHTTP2", httpTypes, log, deques]),
+    room("MartletRuntime", ["MartletBase", "MartletIO", "MartletHTTP", "MartletCRI", httpTypes, log]),
+    room("MartletCRI", [protobuf]),
+]
+let assembly: [Target] = [
+    room("MartletReplica", ["MartletBase", "MartletRaft", "MartletStore", "MartletHTTP", "CSQLite", log]),
+    room(
+        "MartletGateway",
+        ["MartletBase", "MartletObject", "MartletStore", "MartletReplica", "MartletHTTP", httpTypes, log]),
+    room("MartletClient", ["MartletBase", "MartletObject", "MartletHTTP", httpTypes, log]),
+    room(
+        "MartletNode",
+        [
+            "MartletBase", "MartletObject", "MartletPods", "MartletIO", "MartletHTTP", "MartletRuntime",
+            "MartletClient", httpTypes, log,
+        ]),
+    room(
+        "MartletNet",
+        [
+            "MartletBase", "MartletObject", "MartletRoutes", "MartletIO", "MartletHTTP", "MartletClient", httpTypes,
+            log,
+        ]),
+    room("MartletPKI", ["MartletBase", "MartletObject", "MartletIO", "CMartletTLS"]),
+    room(
+        "Martlet",
+        [
+            "MartletBase", "MartletObject", "MartletRaft", "MartletStore", "MartletScheduler", "MartletControllers",
+            "MartletPods", "MartletRoutes", "MartletIO", "MartletHTTP", "MartletRuntime", "MartletReplica",
+            "MartletGateway", "MartletClient", "MartletNode", "MartletNet", "MartletPKI", httpTypes, log,
+        ]),
+    room("MartletTesting", ["MartletBase", "MartletObject", "MartletRuntime", "MartletClient", "Martlet"]),
+]
+let frontends: [Target] = [
+    frontend("martlet", ["Martlet", arguments, yaml, log]),
+    frontend("martletd", ["Martlet", arguments, log]),
+    frontend("martlet-gateway", ["Martlet", arguments, log]),
+    frontend("martlet-cni", ["MartletBase", "MartletObject", "MartletIO"]),
+    frontend("martlet-bench", ["Martlet", "MartletBase", "MartletIO", arguments, histogram]),
+    frontend("embedded-cluster", ["Martlet"], path: "docs/examples/embedded-cluster"),
+]
+let testRooms: [Target] = [
+    tests("MartletBase"),
+    tests("MartletObject", ["MartletBase"]),
+    tests("MartletRaft", ["MartletBase"]),
+    tests("MartletStore", ["MartletBase", "MartletObject"]),
+    tests("MartletScheduler", ["MartletBase", "MartletObject"]),
+    tests("MartletControllers", ["MartletBase", "MartletObject"]),
+    tests("MartletPods", ["MartletBase", "MartletObject"]),
+    tests("MartletRoutes", ["MartletBase", "MartletObject"]),
+    tests("MartletIO", ["MartletBase", "CMartlet"]),
+    tests("MartletHTTP", ["MartletBase", "MartletIO", "MartletPKI", httpTypes]),
+    tests("MartletRuntime", ["MartletBase", "MartletIO", "MartletCRI"]),
+    tests("MartletReplica", ["MartletBase", "MartletIO", "MartletStore"]),
+    tests(
+        "MartletGateway",
+        ["MartletBase", "MartletObject", "MartletIO", "MartletHTTP", "MartletReplica", "MartletStore", httpTypes]),
+    tests(
+        "MartletClient", ["MartletBase", "MartletObject", "MartletIO", "MartletHTTP", httpTypes]),
+    tests(
+        "MartletNode",
+        ["MartletBase", "MartletObject", "MartletIO", "MartletPods", "MartletRuntime", "MartletClient", "MartletHTTP"]
+    ),
+    tests(
+        "MartletNet",
+        ["MartletBase", "MartletObject", "MartletIO", "MartletHTTP", "MartletRoutes", "MartletPKI", httpTypes]),
+    tests("MartletPKI", ["MartletBase", "MartletIO"]),
+    tests("Martlet", ["MartletTesting", "MartletBase", "MartletObject", "MartletClient"]),
+    .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: swiftSettings),
+]
+
+/// `MARTLET_ROOMS="MartletRaftTests ..."` builds only these targets and what they stand on: quick turns in one room.
+func selected(_ targets: [Target]) -> [Target] {
+    guard let wanted = Context.environment["MARTLET_ROOMS"], !wanted.isEmpty else { return targets }
+    let byName = Dictionary(uniqueKeysWithValues: targets.map { ($0.name, $0) })
+    var queue = wanted.split(separator: " ").map(String.init)
+    var keep: Set<String> = []
+    while let name = queue.popLast() {
+        guard let target = byName[name], keep.insert(name).inserted else { continue }
+        for dependency in target.dependencies {
+            switch dependency {
+            case .byNameItem(let name, _), .targetItem(let name, _): queue.append(name)
+            default: continue
+            }
+        }
+    }
+    return targets.filter { keep.contains($0.name) }
+}
+
+let targets = selected(cSources + foundations + decisions + effects + assembly + frontends + testRooms)
+let has: (String) -> Bool = { name in targets.contains { $0.name == name } }
+
+let package = Package(
+    name: "martlet",
+    products: ["Martlet", "MartletTesting"].filter(has).map { .library(name: $0, targets: [$0]) }
+        + ["martlet", "martletd", "martlet-gateway", "martlet-cni", "martlet-bench"].filter(has).map {
+            .executable(name: $0, targets: [$0])
+        },
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0", traits: []),
+        .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-protobuf", exact: "1.39.0"),
+        .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", exact: "0.2.0"),
+    ],
+    targets: targets
+)

@@ -1,0 +1,1 @@
+// The room Martlet; its parts come with their builders.

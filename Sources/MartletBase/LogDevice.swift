@@ -1,0 +1,74 @@
+/// One record of a replicated log, as the device stores it: opaque bytes under a position.
+public struct LogRecord: Sendable, Hashable {
+    /// Position in the log; the first is 1 and each next record's is one higher.
+    public var index: UInt64
+    /// The record's bytes; the device knows nothing of them.
+    public var payload: [UInt8]
+
+    /// A record at `index`.
+    public init(index: UInt64, payload: [UInt8]) {
+        self.index = index
+        self.payload = payload
+    }
+}
+
+/// A durable, append-only list of records: the write-ahead log on a disk, or its simulated twin.
+///
+/// A failed sync is fatal for the device: every later call throws, because what the disk holds is no longer known.
+public protocol LogDevice: Sendable {
+    /// The oldest index still held, and one past the newest. Equal when the log is empty.
+    var bounds: Range<UInt64> { get async }
+
+    /// Appends records whose indices follow the newest, and returns when they are durable. Calls that arrive while
+    /// a sync is in flight form the next batch.
+    /// - Throws: ``LogError``.
+    func append(_ records: [LogRecord]) async throws
+
+    /// The records from `index` on, in order, at most `limit` of them.
+    /// - Throws: ``LogError``.
+    func read(from index: UInt64, limit: Int) async throws -> [LogRecord]
+
+    /// Forgets every record at or after `index` (a follower's conflict). Durable on return.
+    /// - Throws: ``LogError``.
+    func truncateSuffix(from index: UInt64) async throws
+
+    /// Permits the device to forget records before `index` (they are covered by a checkpoint).
+    /// - Throws: ``LogError``.
+    func truncatePrefix(before index: UInt64) async throws
+
+    /// Flushes and closes. Later calls throw.
+    func close() async
+}
+
+/// Why a log could not be opened, read or written.
+public enum LogError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The file holds bytes that no crash of ours can leave: named by file and offset, with what to do.
+    case corrupt(file: String, offset: UInt64, what: String)
+    /// The format is newer than this program reads.
+    case newerFormat(file: String, version: UInt32)
+    /// A system call failed.
+    case system(operation: String, file: String, Errno)
+    /// A sync failed earlier; the device refuses all further work.
+    case failed(String)
+    /// The record is larger than the device stores.
+    case tooLarge(bytes: Int, limit: Int)
+    /// Another process has the directory locked.
+    case locked(String)
+    /// Closed already.
+    case closed
+
+    /// One line for people, with what to do.
+    public var description: String {
+        switch self {
+        case .corrupt(let file, let offset, let what):
+            "\(file): corrupt at byte \(offset): \(what); restore this member from a snapshot or let it rejoin"
+        case .newerFormat(let file, let version):
+            "\(file): format \(version) is newer than this program reads; run the newer release"
+        case .system(let operation, let file, let errno): "\(file): \(operation): \(errno)"
+        case .failed(let why): "the log refuses work after a failed sync (\(why)); restart this member"
+        case .tooLarge(let bytes, let limit): "a record of \(bytes) bytes is over the log's limit of \(limit)"
+        case .locked(let path): "\(path) is in use by another process"
+        case .closed: "the log is closed"
+        }
+    }
+}

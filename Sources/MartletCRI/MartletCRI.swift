@@ -1,0 +1,1 @@
+// The room MartletCRI; its parts come with their builders.

@@ -1,0 +1,1 @@
+// The room MartletControllers; its parts come with their builders.

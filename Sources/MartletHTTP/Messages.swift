@@ -1,0 +1,149 @@
+public import HTTPTypes
+public import MartletBase
+
+/// What a server hands to its handler.
+public struct Request: Sendable {
+    /// Method, path (with its query, as sent) and header fields. The scheme and authority are filled in.
+    public var head: HTTPRequest
+    /// The body, bounded by the server's limit.
+    public var body: RequestBody
+    /// Who asks.
+    public var peer: Peer
+
+    /// A request, as a test or an in-process client makes it.
+    public init(head: HTTPRequest, body: RequestBody = .bytes([]), peer: Peer = Peer()) {
+        self.head = head
+        self.body = body
+        self.peer = peer
+    }
+}
+
+/// Who is at the other end of a request.
+public struct Peer: Sendable {
+    /// The address, as far as known.
+    public var endpoint: Endpoint?
+    /// The client certificate's subject, when one was sent and a trusted authority signed it.
+    public var certificate: CertificateSubject?
+    /// Whether the request came over TLS.
+    public var isSecure: Bool
+    /// The TLS server name (SNI) that the client named.
+    public var serverName: String?
+
+    /// A peer; by default one of which nothing is known.
+    public init(
+        endpoint: Endpoint? = nil, certificate: CertificateSubject? = nil, isSecure: Bool = false,
+        serverName: String? = nil
+    ) {
+        self.endpoint = endpoint
+        self.certificate = certificate
+        self.isSecure = isSecure
+        self.serverName = serverName
+    }
+}
+
+/// The verified subject of a client certificate. Kubernetes reads CN as the user and each O as a group.
+public struct CertificateSubject: Sendable, Hashable {
+    /// CN.
+    public var commonName: String
+    /// Each O, in order.
+    public var organizations: [String]
+
+    /// A subject from its parts.
+    public init(commonName: String, organizations: [String]) {
+        self.commonName = commonName
+        self.organizations = organizations
+    }
+}
+
+/// A request's body.
+public enum RequestBody: Sendable {
+    /// All of it is here.
+    case bytes([UInt8])
+    /// It is still coming: call for the next piece until it returns nil.
+    case stream(@Sendable () async throws -> [UInt8]?)
+
+    /// All of the body.
+    /// - Throws: ``HTTPError/bodyTooLarge(limit:)`` above `limit`, or what the stream throws.
+    public func collect(limit: Int) async throws -> [UInt8] {
+        switch self {
+        case .bytes(let bytes):
+            if bytes.count > limit { throw HTTPError.bodyTooLarge(limit: limit) }
+            return bytes
+        case .stream(let next):
+            var all: [UInt8] = []
+            while let piece = try await next() {
+                if all.count + piece.count > limit { throw HTTPError.bodyTooLarge(limit: limit) }
+                all += piece
+            }
+            return all
+        }
+    }
+}
+
+/// What a handler answers.
+public struct Response: Sendable {
+    /// Status and header fields. `content-length`, `transfer-encoding`, `date` and `connection` are the server's own.
+    public var head: HTTPResponse
+    /// The body.
+    public var body: ResponseBody
+
+    /// An answer from its parts.
+    public init(head: HTTPResponse, body: ResponseBody = .bytes([])) {
+        self.head = head
+        self.body = body
+    }
+
+    /// An answer whose body is all here.
+    public init(status: HTTPResponse.Status, contentType: String, bytes: [UInt8]) {
+        var head = HTTPResponse(status: status)
+        head.headerFields[.contentType] = contentType
+        self.init(head: head, body: .bytes(bytes))
+    }
+}
+
+/// An answer's body.
+public enum ResponseBody: Sendable {
+    /// All of it is here; sent with `content-length`.
+    case bytes([UInt8])
+    /// Written piece by piece; sent chunked (or with the `content-length` that the head names) and flushed at each
+    /// write. The body ends when the closure returns; when it throws, the connection is cut so that the client sees
+    /// that something is missing. The closure's task is cancelled when the client goes away.
+    case stream(@Sendable (any BodyWriter) async throws -> Void)
+    /// After the head (101, say) the connection's bytes belong to the closure.
+    case upgrade(@Sendable (any ByteStream) async -> Void)
+}
+
+/// Takes the pieces of a streamed body.
+public protocol BodyWriter: Sendable {
+    /// Sends a piece; returns when the connection has taken it, so a slow client slows its producer down.
+    /// - Throws: ``NetworkError`` when the client has gone.
+    func write(_ bytes: [UInt8]) async throws
+}
+
+/// Answers requests: the gateway, the node agent's API, the edge.
+public protocol RequestHandler: Sendable {
+    /// Answers one request. Never throws: a failure is an answer, too.
+    func handle(_ request: Request) async -> Response
+}
+
+/// Why an HTTP exchange failed.
+public enum HTTPError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The peer's bytes are not HTTP, or not safe to understand (request smuggling); says what is wrong.
+    case malformed(String)
+    /// The body is over the limit, in bytes.
+    case bodyTooLarge(limit: Int)
+    /// The head is over the limit, in bytes.
+    case headTooLarge(limit: Int)
+    /// The connection ended in the middle of a message.
+    case unexpectedEnd
+
+    /// One line for people.
+    public var description: String {
+        switch self {
+        case .malformed(let what): "malformed HTTP: \(what)"
+        case .bodyTooLarge(let limit): "the body is over the limit of \(limit) bytes"
+        case .headTooLarge(let limit): "the head is over the limit of \(limit) bytes"
+        case .unexpectedEnd: "the connection ended in the middle of a message"
+        }
+    }
+}

@@ -1,0 +1,1 @@
+// The room MartletNet; its parts come with their builders.

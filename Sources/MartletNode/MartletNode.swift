@@ -1,0 +1,1 @@
+// The room MartletNode; its parts come with their builders.

@@ -1,0 +1,49 @@
+/// All objects a decision may look at, as they stood at one moment. A value: the shell that feeds it keeps its copy
+/// current from watches, and hands it to pure functions.
+public struct Snapshot: Sendable {
+    private var tables: [ResourceKind: [ObjectKey: JSON]] = [:]
+
+    /// A snapshot without objects.
+    public init() {}
+
+    /// Puts an object in, in place of the one of its name.
+    public mutating func put(_ object: JSON, kind: ResourceKind) {
+        tables[kind, default: [:]][ObjectKey(kind, namespace: object.namespace, name: object.name)] = object
+    }
+    /// Takes an object out.
+    public mutating func remove(_ key: ObjectKey) { tables[key.kind]?[key] = nil }
+    /// The object of that key.
+    public func get(_ key: ObjectKey) -> JSON? { tables[key.kind]?[key] }
+    /// The object of that kind and name.
+    public func get(_ kind: ResourceKind, namespace: String = "", name: String) -> JSON? {
+        get(ObjectKey(kind, namespace: namespace, name: name))
+    }
+    /// The objects of a kind, of one namespace when it is given, ordered by namespace and name.
+    public func list(_ kind: ResourceKind, namespace: String? = nil) -> [JSON] {
+        (tables[kind] ?? [:]).filter { namespace == nil || $0.key.namespace == namespace }
+            .sorted { ($0.key.namespace, $0.key.name) < ($1.key.namespace, $1.key.name) }.map(\.value)
+    }
+    /// The objects of a kind in one namespace that are controlled by the owner with this uid.
+    public func controlled(_ kind: ResourceKind, namespace: String, by uid: String) -> [JSON] {
+        list(kind, namespace: namespace).filter { $0.controllerReference?["uid"]?.string == uid }
+    }
+}
+
+/// What a controller or the scheduler wants done. It is carried out through the API's front door and checked there
+/// again: a stale wish is refused with a conflict and decided anew.
+public enum Intent: Sendable, Hashable {
+    /// Create this object (its kind is named, its namespace and name or generateName are in it).
+    case create(ResourceKind, JSON)
+    /// Replace the object; `metadata.resourceVersion` in it guards against a change in between.
+    case update(ResourceKind, JSON)
+    /// Replace the object's status; guarded likewise.
+    case updateStatus(ResourceKind, JSON)
+    /// Delete the object if it still has this uid.
+    case delete(ObjectKey, uid: String)
+    /// Bind the pod (with this uid) to a node.
+    case bind(pod: ObjectKey, uid: String, node: String)
+    /// Record an event about an object: type is `Normal` or `Warning`.
+    case event(about: ObjectKey, uid: String, type: String, reason: String, message: String)
+    /// Look at this object again after that many milliseconds.
+    case requeue(ObjectKey, afterMilliseconds: Int)
+}

@@ -1,0 +1,1 @@
+// The room MartletPods; its parts come with their builders.

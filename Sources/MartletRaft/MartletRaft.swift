@@ -1,0 +1,1 @@
+// The room MartletRaft; its parts come with their builders.

@@ -1,0 +1,1 @@
+// The room MartletRoutes; its parts come with their builders.

@@ -1,0 +1,1 @@
+// The room MartletScheduler; its parts come with their builders.

@@ -1,0 +1,1 @@
+// The room MartletTesting; its parts come with their builders.
