@@ -44,6 +44,11 @@ public enum Intent: Sendable, Hashable {
     case bind(pod: ObjectKey, uid: String, node: String)
     /// Record an event about an object: type is `Normal` or `Warning`.
     case event(about: ObjectKey, uid: String, type: String, reason: String, message: String)
+    /// Delete the object if it still has this uid and each of these owners (by key, with uid) is really gone: the
+    /// snapshot may not have seen a fresh owner yet, so the API is asked before anything is deleted.
+    case collect(ObjectKey, uid: String, owners: [ObjectKey: String])
+    /// Replace a namespace's `spec.finalizers` by those in this object.
+    case finalizeNamespace(JSON)
     /// Look at this object again after that many milliseconds.
     case requeue(ObjectKey, afterMilliseconds: Int)
 }
