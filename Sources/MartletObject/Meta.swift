@@ -1,5 +1,3 @@
-public import MartletBase
-
 /// Short ways to the fields that every object has (`metadata`, Kubernetes' ObjectMeta).
 extension JSON {
     /// `apiVersion`
@@ -43,13 +41,4 @@ public struct ObjectKey: Sendable, Hashable {
         self.namespace = namespace
         self.name = name
     }
-}
-
-extension WallTime {
-    /// `2006-01-02T15:04:05Z`, as metav1.Time is written.
-    public var rfc3339: String { "" }
-    /// `2006-01-02T15:04:05.000000Z`, as metav1.MicroTime is written.
-    public var rfc3339Micro: String { "" }
-    /// Reads RFC 3339 with or without a fraction, with `Z` or an offset.
-    public init?(rfc3339 text: String) { return nil }
 }
