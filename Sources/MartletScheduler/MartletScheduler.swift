@@ -1,1 +1,0 @@
-// The room MartletScheduler; its parts come with their builders.
