@@ -1,0 +1,95 @@
+public import MartletBase
+public import MartletObject
+
+/// One control loop as a pure function: it looks at one object in a snapshot and says what should be done. It never
+/// waits and never writes; a shell feeds it and carries out its wishes through the API.
+public protocol Controller: Sendable {
+    /// Its name, for logs and as the source of events: `deployment-controller`.
+    var name: String { get }
+    /// The kinds whose changes can call for work.
+    var kinds: [ResourceKind] { get }
+    /// Which objects to look at after `object` has changed or gone.
+    func keys(for object: JSON, kind: ResourceKind, in snapshot: Snapshot) -> [ObjectKey]
+    /// What should be done about the object `key`, present or gone.
+    func reconcile(_ key: ObjectKey, in snapshot: Snapshot, _ context: inout ControllerContext) -> [Intent]
+}
+
+/// What a controller may know beside the snapshot.
+public struct ControllerContext: Sendable {
+    /// The calendar's time.
+    public var now: WallTime
+    /// Chance, for names.
+    public var random: SplitMix64
+
+    /// A context at a moment.
+    public init(now: WallTime, random: SplitMix64) {
+        self.now = now
+        self.random = random
+    }
+
+    /// `prefix` with five random characters, as the API makes names from `generateName`.
+    mutating func generateName(_ prefix: String) -> String {
+        let alphabet = Array("bcdfghjklmnpqrstvwxz2456789")
+        return prefix + String((0..<5).map { _ in alphabet.randomElement(using: &random) ?? "x" })
+    }
+}
+
+/// The control loops of a cluster.
+public enum StandardControllers {
+    /// All of them.
+    /// - Parameter podCIDR: what nodes get their pod ranges from; nil when something else hands them out.
+    public static func all(podCIDR: PodCIDR?) -> [any Controller] {
+        var all: [any Controller] = [
+            DeploymentController(), ReplicaSetController(), EndpointSliceController(), NamespaceController(),
+            ServiceAccountController(), NodeLifecycleController(), GarbageCollector(), EventPruner(),
+        ]
+        if let podCIDR { all.append(NodeRangeController(podCIDR: podCIDR)) }
+        return all
+    }
+}
+
+/// Small words that several controllers share.
+enum Owner {
+    /// The owner reference of a controlled object.
+    static func reference(to owner: JSON, kind: ResourceKind) -> JSON {
+        [
+            "apiVersion": .string(kind.apiVersion), "kind": .string(kind.kind), "name": .string(owner.name),
+            "uid": .string(owner.uid), "controller": true, "blockOwnerDeletion": true,
+        ]
+    }
+
+    /// The key of the controller of `object`, when that is of `kind`.
+    static func key(of object: JSON, kind: ResourceKind) -> ObjectKey? {
+        guard let reference = object.controllerReference, reference["kind"]?.string == kind.kind,
+            let name = reference["name"]?.string
+        else { return nil }
+        return ObjectKey(kind, namespace: object.namespace, name: name)
+    }
+}
+
+/// What controllers read of pods.
+enum PodFacts {
+    /// Whether the pod counts as a replica: neither ended nor on its way out.
+    static func isActive(_ pod: JSON) -> Bool {
+        let phase = pod["status", "phase"]?.string ?? ""
+        return phase != "Succeeded" && phase != "Failed" && !pod.isTerminating
+    }
+
+    /// The condition of that type.
+    static func condition(_ type: String, of object: JSON) -> JSON? {
+        object["status", "conditions"]?.array?.first { $0["type"]?.string == type }
+    }
+
+    /// Whether the pod's Ready condition is true.
+    static func isReady(_ pod: JSON) -> Bool { condition("Ready", of: pod)?["status"]?.string == "True" }
+
+    /// How long a ready pod must still stay ready to count as available: 0 for at once, nil when it is not ready.
+    static func secondsToAvailable(_ pod: JSON, minReadySeconds: Int, now: WallTime) -> Int? {
+        guard let ready = condition("Ready", of: pod), ready["status"]?.string == "True" else { return nil }
+        if minReadySeconds == 0 { return 0 }
+        guard let since = ready["lastTransitionTime"]?.string.flatMap(WallTime.init(rfc3339:)) else {
+            return minReadySeconds
+        }
+        return max(0, minReadySeconds - Int(now.seconds - since.seconds))
+    }
+}

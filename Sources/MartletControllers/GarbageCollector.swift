@@ -1,0 +1,101 @@
+public import MartletObject
+
+/// Deletes objects whose owners are gone, and carries out foreground and orphan deletion
+/// (kube-controller-manager's garbage collector).
+public struct GarbageCollector: Controller {
+    /// `generic-garbage-collector`
+    public let name = "generic-garbage-collector"
+    /// Every kind.
+    public let kinds: [ResourceKind] = ResourceKind.all
+
+    static let foreground: JSON = "foregroundDeletion"
+    static let orphan: JSON = "orphan"
+
+    /// A controller; it holds nothing.
+    public init() {}
+
+    /// The object and its owners; and when it has gone or is going, what it owns.
+    public func keys(for object: JSON, kind: ResourceKind, in snapshot: Snapshot) -> [ObjectKey] {
+        let key = ObjectKey(kind, namespace: object.namespace, name: object.name)
+        var keys: [ObjectKey] = []
+        let owners = Self.owners(of: object)
+        if !owners.isEmpty {
+            keys.append(key)
+            keys += owners.keys.filter { snapshot.get($0)?.isTerminating == true }
+        }
+        let isGone = snapshot.get(key)?.uid != object.uid
+        if isGone {
+            keys += Self.dependents(of: object, in: snapshot).map(\.key)
+        } else if object.isTerminating {
+            keys.append(key)
+        }
+        return keys
+    }
+
+    /// Collects the object when its owners are gone, or helps it along when it waits for its dependents.
+    public func reconcile(_ key: ObjectKey, in snapshot: Snapshot, _ context: inout ControllerContext) -> [Intent] {
+        guard let object = snapshot.get(key) else { return [] }
+        if object.isTerminating { return release(object, key, snapshot) }
+        let owners = Self.owners(of: object)
+        guard !owners.isEmpty else { return [] }
+        let isHeld = owners.contains { owner, uid in snapshot.get(owner)?.uid == uid }
+        return isHeld ? [] : [.collect(key, uid: object.uid, owners: owners)]
+    }
+
+    /// Takes the finalizers off that wait for dependents, when these are gone (foreground) or set free (orphan).
+    private func release(_ object: JSON, _ key: ObjectKey, _ snapshot: Snapshot) -> [Intent] {
+        let finalizers = object["metadata", "finalizers"]?.array ?? []
+        let dependents = Self.dependents(of: object, in: snapshot)
+        if finalizers.contains(Self.orphan) {
+            let freed = dependents.map { dependentKey, dependent -> Intent in
+                var freed = dependent
+                let references = freed["metadata", "ownerReferences"]?.array ?? []
+                freed["metadata", "ownerReferences"] = .array(references.filter { $0["uid"]?.string != object.uid })
+                return .update(dependentKey.kind, freed)
+            }
+            return freed.isEmpty ? [without(Self.orphan, object, key.kind)] : freed
+        }
+        guard finalizers.contains(Self.foreground) else { return [] }
+        let blocking = dependents.filter { _, dependent in
+            dependent["metadata", "ownerReferences"]?.array?.contains {
+                $0["uid"]?.string == object.uid && $0["blockOwnerDeletion"]?.bool == true
+            } ?? false
+        }
+        if blocking.isEmpty { return [without(Self.foreground, object, key.kind)] }
+        return dependents.filter { !$0.object.isTerminating }.map { .delete($0.key, uid: $0.object.uid) }
+    }
+
+    private func without(_ finalizer: JSON, _ object: JSON, _ kind: ResourceKind) -> Intent {
+        var object = object
+        object["metadata", "finalizers"] = .array(
+            (object["metadata", "finalizers"]?.array ?? []).filter { $0 != finalizer })
+        return .update(kind, object)
+    }
+
+    /// The owners of an object that are of a served kind, with their uids. One of an unknown kind is taken to live.
+    static func owners(of object: JSON) -> [ObjectKey: String] {
+        var owners: [ObjectKey: String] = [:]
+        for reference in object["metadata", "ownerReferences"]?.array ?? [] {
+            guard
+                let kind = ResourceKind.all.first(where: {
+                    $0.kind == reference["kind"]?.string && $0.apiVersion == reference["apiVersion"]?.string
+                }), let name = reference["name"]?.string, let uid = reference["uid"]?.string
+            else { return [:] }
+            owners[ObjectKey(kind, namespace: kind.isNamespaced ? object.namespace : "", name: name)] = uid
+        }
+        return owners
+    }
+
+    /// What an object owns.
+    static func dependents(of object: JSON, in snapshot: Snapshot) -> [(key: ObjectKey, object: JSON)] {
+        let namespace = object.namespace.isEmpty ? nil : object.namespace
+        return ResourceKind.all.flatMap { kind in
+            snapshot.list(kind, namespace: namespace).compactMap { candidate in
+                let isOwned =
+                    candidate["metadata", "ownerReferences"]?.array?.contains { $0["uid"]?.string == object.uid }
+                guard isOwned ?? false else { return nil }
+                return (ObjectKey(kind, namespace: candidate.namespace, name: candidate.name), candidate)
+            }
+        }
+    }
+}

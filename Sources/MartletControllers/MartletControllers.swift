@@ -1,1 +1,0 @@
-// The room MartletControllers; its parts come with their builders.
