@@ -67,7 +67,8 @@ public struct NodeLifecycleController: Controller {
         let wished = ready == "True" ? nil : ready == "Unknown" ? managed[1] : managed[0]
         let before = node["spec", "taints"]?.array ?? []
         var taints = before.filter { taint in
-            guard taint["effect"]?.string == "NoSchedule", let name = taint["key"]?.string, managed.contains(name) else {
+            guard taint["effect"]?.string == "NoSchedule", let name = taint["key"]?.string, managed.contains(name)
+            else {
                 return true
             }
             return name == wished

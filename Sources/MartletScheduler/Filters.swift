@@ -41,7 +41,8 @@ public enum Filters {
         let fields = term["matchFields"]?.array ?? []
         // A term without requirements selects nothing (core/v1 NodeSelectorTerm).
         if labels.isEmpty && fields.isEmpty { return false }
-        return labels.allSatisfy { holds($0, node.labels) } && fields.allSatisfy { holds($0, ["metadata.name": node.name]) }
+        return labels.allSatisfy { holds($0, node.labels) }
+            && fields.allSatisfy { holds($0, ["metadata.name": node.name]) }
     }
 
     private static func holds(_ requirement: JSON, _ values: [String: String]) -> Bool {
