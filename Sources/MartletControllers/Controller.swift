@@ -10,7 +10,8 @@ public protocol Controller: Sendable {
     var kinds: [ResourceKind] { get }
     /// Which objects to look at after `object` has changed or gone.
     func keys(for object: JSON, kind: ResourceKind, in snapshot: Snapshot) -> [ObjectKey]
-    /// What should be done about the object `key`, present or gone.
+    /// What should be done about the object `key`, present or gone. The wishes are carried out in order; when one
+    /// fails, those after it are dropped and the object is looked at again.
     func reconcile(_ key: ObjectKey, in snapshot: Snapshot, _ context: inout ControllerContext) -> [Intent]
 }
 

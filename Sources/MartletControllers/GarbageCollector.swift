@@ -53,7 +53,7 @@ public struct GarbageCollector: Controller {
                 freed["metadata", "ownerReferences"] = .array(references.filter { $0["uid"]?.string != object.uid })
                 return .update(dependentKey.kind, freed)
             }
-            return freed.isEmpty ? [without(Self.orphan, object, key.kind)] : freed
+            return freed + [without(Self.orphan, object, key.kind)]
         }
         guard finalizers.contains(Self.foreground) else { return [] }
         let blocking = dependents.filter { _, dependent in
