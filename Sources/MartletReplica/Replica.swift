@@ -1,5 +1,7 @@
+internal import DequeModule
 public import Logging
 public import MartletBase
+internal import MartletRaft
 public import MartletStore
 
 /// How a replica is set up.
@@ -16,73 +18,188 @@ public struct ReplicaConfiguration: Sendable {
 }
 
 /// A replicated store: Raft, the write-ahead log, the key-value state and its watches, and the SQLite checkpoint.
+///
+/// Proposals that arrive while the log is being synced form the next write together. Reads are local memory. A log
+/// that fails stops the replica: proposals fail from then on, reads go on.
 public actor Replica {
+    let world: any World
+    let logger: Logger
+    let device: any LogDevice
+    var core: RaftCore
+    var store: Store
+
+    /// Proposals not yet given to Raft, oldest first.
+    var pending: [Proposal] = []
+    var pendingBytes = 0
+    /// Proposals in the log and not yet applied, in the order of their entries.
+    var waiting: Deque<Waiter> = []
+    /// Writes that Raft wants made.
+    var outbox: [RaftWrite] = []
+    /// Where the entries that Raft holds stand in the device: that of `positionsFrom`, and the next ones.
+    var positions: Deque<UInt64>
+    var positionsFrom: UInt64
+    /// The device's next free position.
+    var nextPosition: UInt64
+
+    var watchers: [KeyRange: [WatchQueue]] = [:]
+    var ticks = 0
+    /// The task that writes the log, while there is something to write.
+    var driver: Task<Void, Never>?
+    var ticker: Task<Void, Never>?
+    /// Why nothing is taken in any more.
+    var stopReason: String?
+    var isClosed = false
+
+    /// A change on its way into the log.
+    struct Proposal {
+        var payload: [UInt8]
+        var continuation: CheckedContinuation<TransactionResult, any Error>
+    }
+
+    /// A change in the log, on its way to being applied.
+    struct Waiter {
+        var index: UInt64
+        var term: UInt64
+        var continuation: CheckedContinuation<TransactionResult, any Error>
+    }
+
     /// Opens the files, replays what the log holds past the checkpoint, and joins the group (of one, so far).
     /// - Throws: ``LogError`` or ``ReplicaError``.
     public static func open(_ configuration: ReplicaConfiguration, in world: any World, logger: Logger) async throws
         -> Replica
     {
-        throw ReplicaError.notLeader
+        guard configuration.directory.isEmpty else { throw ReplicaError.unusable("folders are not supported yet") }
+        return try await open(on: VolatileLog(), historyLimit: configuration.historyLimit, in: world, logger: logger)
     }
+
+    /// Opens a replica on a log device alone, without a checkpoint: all of the log is replayed. For simulated disks.
+    /// - Throws: ``LogError`` or ``ReplicaError``.
+    public static func open(
+        on device: any LogDevice, historyLimit: Int = 10_000, in world: any World, logger: Logger
+    ) async throws -> Replica {
+        let log = try await RecoveredLog(reading: device)
+        let replica = try Replica(
+            log: log, device: device, store: Store(historyLimit: historyLimit), in: world, logger: logger)
+        try await replica.start()
+        return replica
+    }
+
+    init(log: RecoveredLog, device: any LogDevice, store: Store, in world: any World, logger: Logger) throws {
+        self.world = world
+        self.logger = logger
+        self.device = device
+        self.store = store
+        let member = MemberID(1)
+        core = try log.core(
+            RaftConfiguration(member: member, voters: [member], seed: world.random()), applied: store.appliedIndex)
+        positions = log.positions
+        positionsFrom = log.entries.first?.index ?? 1
+        nextPosition = log.nextPosition
+    }
+
+    // MARK: Reads
 
     /// The revision that reads see.
-    public var revision: Int64 { 0 }
+    public var revision: Int64 { store.revision }
 
-    /// Proposes a change; returns when it is durable on a quorum and applied.
-    /// - Throws: ``ReplicaError``. After a throw the change may or may not have happened, except for `tooLarge`.
-    public func propose(_ transaction: Transaction) async throws -> TransactionResult {
-        throw ReplicaError.notLeader
-    }
+    /// The index of the last log entry applied, and the digest of all applied so far: equal on members whose states
+    /// are equal.
+    public var applied: (index: UInt64, hash: UInt64) { (store.appliedIndex, store.stateHash.value) }
+
+    /// How many keys there are.
+    public var count: Int { store.count }
 
     /// One key, as of now.
-    public func get(_ key: [UInt8]) -> KeyValue? { nil }
+    public func get(_ key: [UInt8]) -> KeyValue? { store.get(key) }
 
     /// The keys from `from` up to, not including, `to`, in order, as of `revision` (nil: now).
-    /// `more` says whether the limit cut the list.
+    /// `more` says whether the limit cut the list. The revision returned is the one that was read.
     /// - Throws: ``StoreError``.
     public func range(from: [UInt8], to: [UInt8], limit: Int? = nil, at revision: Int64? = nil) throws -> (
         pairs: [KeyValue], revision: Int64, more: Bool
-    ) { ([], 0, false) }
-
-    /// Follows the keys from `from` up to, not including, `to`, beginning with the change after `revision`.
-    /// - Throws: ``StoreError``.
-    public func watch(from: [UInt8], to: [UInt8], after revision: Int64) throws -> StoreWatch {
-        throw StoreError.compacted(oldest: 0)
+    ) {
+        let (pairs, more) = try store.range(KeyRange(from: from, to: to), limit: limit, at: revision)
+        return (pairs, revision ?? store.revision, more)
     }
 
-    /// Ends the replica; waiting proposals and watches fail.
-    public func close() async {}
-}
+    /// Forgets the history through `revision`: reads and watches that begin before it are refused.
+    public func compact(through revision: Int64) { store.compact(through: revision) }
 
-/// A running watch. Ordered, without gaps or repeats.
-public final class StoreWatch: Sendable {
-    init() {}
-    /// Waits for the next batch: all changes of one or more whole revisions. An empty batch is progress only: nothing
-    /// happened up to `revision`. Nil when the replica closed.
-    /// - Throws: ``StoreError/compacted(oldest:)`` when this watcher fell too far behind, or `CancellationError`.
-    public func next() async throws -> (events: [StoreEvent], revision: Int64)? { nil }
-    /// Ends the watch.
-    public func cancel() {}
-}
+    // MARK: Changes
 
-/// Why a replica refuses.
-public enum ReplicaError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// This member does not lead and knows no leader.
-    case notLeader
-    /// The change is larger than the log takes.
-    case tooLarge(limit: Int)
-    /// The log failed or the replica was closed; whether the change was made is not known.
-    case stopped(String)
-    /// The data folder holds something that this program cannot use; says what, and what to do.
-    case unusable(String)
-
-    /// One line for people.
-    public var description: String {
-        switch self {
-        case .notLeader: "no leader"
-        case .tooLarge(let limit): "the change is over the limit of \(limit) bytes"
-        case .stopped(let why): "the store has stopped: \(why)"
-        case .unusable(let why): why
+    /// Proposes a change; returns when it is durable on a quorum and applied. Once taken in, a proposal goes on when
+    /// its task is cancelled.
+    /// - Throws: ``ReplicaError``. After a throw the change may or may not have happened, except for `tooLarge` and
+    ///   `overloaded`.
+    public func propose(_ transaction: Transaction) async throws -> TransactionResult {
+        let payload = transaction.encoded()
+        guard payload.count <= Limits.transactionBytes else {
+            throw ReplicaError.tooLarge(limit: Limits.transactionBytes)
         }
+        if let stopReason { throw ReplicaError.stopped(stopReason) }
+        guard pendingBytes + payload.count <= Limits.pendingBytes else { throw ReplicaError.overloaded }
+        return try await withCheckedThrowingContinuation { continuation in
+            pending.append(Proposal(payload: payload, continuation: continuation))
+            pendingBytes += payload.count
+            startDriver()
+        }
+    }
+
+    // MARK: Watches
+
+    /// Follows the keys from `from` up to, not including, `to`, beginning with the change after `revision`.
+    /// - Throws: ``StoreError``; ``ReplicaError/stopped(_:)`` after ``close()``.
+    public func watch(from: [UInt8], to: [UInt8], after revision: Int64) throws -> StoreWatch {
+        if isClosed { throw ReplicaError.stopped("it was closed") }
+        if revision < store.oldestRevision { throw StoreError.compacted(oldest: store.oldestRevision) }
+        if revision > store.revision { throw StoreError.future(current: store.revision) }
+        let queue = WatchQueue(KeyRange(from: from, to: to), after: revision)
+        watchers[queue.range, default: []].append(queue)
+        if revision == store.revision { queue.fill([], through: revision, isAll: true) }
+        return StoreWatch(queue, of: self)
+    }
+
+    /// Gives a watcher the next part of the history that it has not seen.
+    func catchUp(_ queue: WatchQueue) throws {
+        guard let since = queue.behindSince else { return }
+        let (events, through) = try store.events(
+            in: queue.range, after: since, scanLimit: Limits.watchScanRevisions, eventLimit: Limits.watchBatchEvents)
+        queue.fill(events, through: through, isAll: through == store.revision)
+    }
+
+    /// Gives the events of one revision to those who watch their keys. Watchers of the same keys share one array.
+    func tellWatchers(_ events: [StoreEvent], revision: Int64) {
+        for (range, queues) in watchers {
+            let matching = events.filter { range.contains($0.pair.key) }
+            for queue in queues { queue.offer(matching, revision: revision) }
+        }
+    }
+
+    // MARK: Time and the end
+
+    /// Lets Raft's clock go on, tells quiet watchers of progress, and forgets watches that are over.
+    func tick() {
+        guard !isClosed else { return }
+        if stopReason == nil { carryOut(core.step(.tick)) }
+        ticks += 1
+        guard ticks % Limits.progressTicks == 0 else { return }
+        for (range, queues) in watchers {
+            let running = queues.filter { !$0.isOver }
+            watchers[range] = running.isEmpty ? nil : running
+            for queue in running { queue.offerProgress() }
+        }
+    }
+
+    /// Ends the replica: takes in nothing more, finishes what it has taken in, and closes the files. Watches end.
+    public func close() async {
+        guard !isClosed else { return }
+        isClosed = true
+        stopReason = stopReason ?? "it was closed"
+        ticker?.cancel()
+        while let driver { await driver.value }
+        fail(ReplicaError.stopped("it was closed"))
+        await device.close()
+        for queue in watchers.values.joined() { queue.end(.closed) }
+        watchers = [:]
     }
 }

@@ -1,1 +1,0 @@
-// The room MartletRaft; its parts come with their builders.

@@ -1,0 +1,164 @@
+internal import DequeModule
+internal import Logging
+internal import MartletBase
+internal import MartletRaft
+internal import MartletStore
+
+// The shell around Raft: batches proposals, writes the log, applies what is committed, answers those who wait.
+
+extension Replica {
+    /// Brings the member up. A group of one leads, and has applied its log, when this returns.
+    func start() async throws {
+        carryOut(core.step(.tick))
+        await drive()
+        if let stopReason { throw ReplicaError.stopped(stopReason) }
+        ticker = world.spawn { [world, weak self] in
+            while (try? await world.sleep(for: Limits.tick)) != nil, let replica = self { await replica.tick() }
+        }
+    }
+
+    /// Makes sure that somebody writes what there is to write.
+    func startDriver() {
+        guard driver == nil else { return }
+        driver = world.spawn {
+            await self.drive()
+            await self.driverEnded()
+        }
+    }
+
+    private func driverEnded() {
+        driver = nil
+        if !outbox.isEmpty || !pending.isEmpty { startDriver() }
+    }
+
+    /// Proposes and writes until there is nothing left. What arrives during a sync goes into the next write.
+    func drive() async {
+        while true {
+            proposePending()
+            guard !outbox.isEmpty else { return }
+            let writes = outbox
+            outbox = []
+            do {
+                try await device.append(writes.flatMap(records))
+            } catch {
+                stop("\(error)")
+                return
+            }
+            for write in writes { carryOut(core.step(.persisted(ticket: write.ticket))) }
+        }
+    }
+
+    /// Gives Raft the proposals of one batch.
+    private func proposePending() {
+        guard !pending.isEmpty else { return }
+        var bytes = 0
+        var count = 0
+        while count < pending.count, count == 0 || bytes + pending[count].payload.count <= Limits.batchBytes {
+            bytes += pending[count].payload.count
+            count += 1
+        }
+        let batch = pending.prefix(count)
+        pending.removeFirst(count)
+        pendingBytes -= bytes
+        let effects = core.step(.propose(batch.map(\.payload)))
+        for effect in effects {
+            switch effect {
+            case .accepted(let first, _, let term):
+                for (offset, proposal) in batch.enumerated() {
+                    waiting.append(
+                        Waiter(index: first + UInt64(offset), term: term, continuation: proposal.continuation))
+                }
+            case .refused:
+                for proposal in batch { proposal.continuation.resume(throwing: ReplicaError.notLeader) }
+            default: continue
+            }
+        }
+        carryOut(effects)
+    }
+
+    /// The device's records for a write. The hard state comes first: an entry must not outlive its term.
+    private func records(for write: RaftWrite) -> [LogRecord] {
+        var records: [LogRecord] = []
+        records.reserveCapacity(write.entries.count + 1)
+        if let state = write.hardState { records.append(record(.hardState(state))) }
+        for entry in write.entries {
+            if positions.isEmpty { positionsFrom = entry.index }
+            let keep = Int(entry.index - positionsFrom)
+            if keep < positions.count { positions.removeLast(positions.count - keep) }
+            positions.append(nextPosition)
+            records.append(record(.entry(entry)))
+        }
+        return records
+    }
+
+    private func record(_ content: RaftRecord) -> LogRecord {
+        defer { nextPosition += 1 }
+        return LogRecord(index: nextPosition, payload: content.encoded())
+    }
+
+    /// Carries out what Raft wants, in order.
+    func carryOut(_ effects: [RaftEffect]) {
+        for effect in effects {
+            switch effect {
+            case .persist(let write):
+                outbox.append(write)
+                if stopReason == nil { startDriverUnlessDriving() }
+            case .apply(let entries): apply(entries)
+            case .changed(let role, let term, let leader):
+                logger.info("raft: \(role) in term \(term), leader \(leader.map { "\($0)" } ?? "unknown")")
+                if role != .leader { failWaiting(ReplicaError.notLeader) }
+            case .accepted, .refused: continue
+            case .send, .needsSnapshot: continue  // A group of one has no peers.
+            }
+        }
+    }
+
+    private func apply(_ entries: [RaftEntry]) {
+        for entry in entries {
+            do {
+                let (result, events) = try store.apply(index: entry.index, payload: entry.payload)
+                if !events.isEmpty { tellWatchers(events, revision: result.revision) }
+                answer(entry, with: result)
+            } catch {
+                stop("entry \(entry.index) of the log cannot be read (\(error)); run the release that wrote it")
+                return
+            }
+        }
+    }
+
+    /// Answers whoever proposed `entry`. Waiters before it, or at it with another term, lost their place in the log.
+    private func answer(_ entry: RaftEntry, with result: TransactionResult) {
+        while let waiter = waiting.first, waiter.index <= entry.index {
+            waiting.removeFirst()
+            if waiter.index == entry.index, waiter.term == entry.term {
+                waiter.continuation.resume(returning: result)
+            } else {
+                waiter.continuation.resume(throwing: ReplicaError.notLeader)
+            }
+        }
+    }
+
+    /// Stops taking anything in; what waits fails.
+    func stop(_ reason: String) {
+        guard stopReason == nil || isClosed else { return }
+        logger.critical("the store has stopped: \(reason)")
+        stopReason = stopReason ?? reason
+        outbox = []
+        fail(ReplicaError.stopped(reason))
+    }
+
+    /// Fails all proposals on their way.
+    func fail(_ error: ReplicaError) {
+        let doomed = pending
+        pending = []
+        pendingBytes = 0
+        for proposal in doomed { proposal.continuation.resume(throwing: error) }
+        failWaiting(error)
+    }
+
+    private func failWaiting(_ error: ReplicaError) {
+        let doomed = waiting
+        waiting = []
+        for waiter in doomed { waiter.continuation.resume(throwing: error) }
+    }
+}

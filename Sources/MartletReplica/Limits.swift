@@ -1,0 +1,21 @@
+/// The bounds of a replica's queues and the paces of its upkeep.
+enum Limits {
+    /// The largest transaction, encoded. Larger ones are refused with `tooLarge`.
+    static let transactionBytes = 4 << 20
+    /// Proposals that wait for the write under way; past it new ones are refused with `overloaded`.
+    static let pendingBytes = 64 << 20
+    /// What one write to the log takes of them, about.
+    static let batchBytes = 8 << 20
+    /// How many records are read from the log at a time at start.
+    static let recoveryRecords = 1024
+    /// Events queued for one watcher; one that lags further reads on from the history.
+    static let watchEvents = 4096
+    /// Events handed to a watcher at a time, about (a revision is never divided).
+    static let watchBatchEvents = 1024
+    /// Revisions of history looked at in one step for a watcher that lags.
+    static let watchScanRevisions = 4096
+    /// The clock of Raft: an election takes 10 to 20 ticks, a heartbeat 1.
+    static let tick: Duration = .milliseconds(100)
+    /// Quiet watchers are told of the store's progress each time so many ticks have passed.
+    static let progressTicks = 10
+}

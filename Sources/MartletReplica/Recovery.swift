@@ -1,0 +1,70 @@
+internal import DequeModule
+internal import MartletBase
+internal import MartletRaft
+
+/// What a log device holds, put in order: the latest hard state and the entries, without those that were replaced.
+struct RecoveredLog: Sendable {
+    var hardState = HardState()
+    var entries: Deque<RaftEntry> = []
+    /// Where each entry stands in the device.
+    var positions: Deque<UInt64> = []
+    var nextPosition: UInt64 = 1
+
+    /// Reads the whole device.
+    /// - Throws: ``LogError``, or ``ReplicaError/unusable(_:)`` for records that are none of ours.
+    init(reading device: any LogDevice) async throws {
+        let bounds = await device.bounds
+        nextPosition = bounds.lowerBound
+        while nextPosition < bounds.upperBound {
+            let records = try await device.read(from: nextPosition, limit: Limits.recoveryRecords)
+            guard !records.isEmpty else {
+                throw ReplicaError.unusable("the log ends at record \(nextPosition), before its own end; restore it")
+            }
+            for record in records { try take(record) }
+        }
+    }
+
+    private mutating func take(_ record: LogRecord) throws {
+        let content: RaftRecord
+        do { content = try RaftRecord(decoding: record.payload) } catch {
+            throw ReplicaError.unusable(
+                "record \(record.index) of the log is not of this program (\(error)); run the release that wrote it")
+        }
+        switch content {
+        case .hardState(let state): hardState = hardState.merged(with: state)
+        case .entry(let entry):
+            if let first = entries.first {
+                guard entry.index >= first.index, entry.index <= first.index + UInt64(entries.count) else {
+                    throw ReplicaError.unusable(
+                        "record \(record.index) of the log holds entry \(entry.index), which does not follow; "
+                            + "restore this member from a snapshot")
+                }
+                let keep = Int(entry.index - first.index)
+                entries.removeLast(entries.count - keep)
+                positions.removeLast(positions.count - keep)
+            }
+            entries.append(entry)
+            positions.append(record.index)
+        }
+        nextPosition = record.index + 1
+    }
+
+    /// Raft as it goes on from here, when the state that it feeds reaches through `applied`.
+    /// - Throws: ``ReplicaError/unusable(_:)`` when entries are missing between that state and the log.
+    func core(_ configuration: RaftConfiguration, applied: UInt64) throws -> RaftCore {
+        let first = entries.first?.index ?? 1
+        let last = first + UInt64(entries.count) - 1
+        if first > 1 || applied > 0 {
+            guard first <= applied || first == 1, last >= applied else {
+                throw ReplicaError.unusable(
+                    "the checkpoint reaches through entry \(applied), but the log holds \(first) through \(last); "
+                        + "put back the log's files or restore this member from a snapshot")
+            }
+        }
+        // A log that lost its front begins with an entry that the checkpoint covers: that one is the anchor.
+        let anchor = first > 1 ? entries.first : nil
+        return RaftCore(
+            configuration, hardState: hardState, snapshotIndex: anchor?.index ?? 0, snapshotTerm: anchor?.term ?? 0,
+            entries: Array(anchor == nil ? entries[...] : entries.dropFirst()), applied: applied)
+    }
+}
