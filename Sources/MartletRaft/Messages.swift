@@ -1,5 +1,3 @@
-public import MartletBase
-
 /// A member of the group. 0 is nobody.
 public struct MemberID: Sendable, Hashable, Comparable, CustomStringConvertible {
     /// The number.

@@ -33,7 +33,7 @@ extension Replica {
 
     /// Proposes and writes until there is nothing left. What arrives during a sync goes into the next write.
     func drive() async {
-        while true {
+        while !hasFailed {
             proposePending()
             guard !outbox.isEmpty else { return }
             let writes = outbox
@@ -100,9 +100,7 @@ extension Replica {
     func carryOut(_ effects: [RaftEffect]) {
         for effect in effects {
             switch effect {
-            case .persist(let write):
-                outbox.append(write)
-                if stopReason == nil { startDriverUnlessDriving() }
+            case .persist(let write): outbox.append(write)
             case .apply(let entries): apply(entries)
             case .changed(let role, let term, let leader):
                 logger.info("raft: \(role) in term \(term), leader \(leader.map { "\($0)" } ?? "unknown")")
@@ -114,14 +112,13 @@ extension Replica {
     }
 
     private func apply(_ entries: [RaftEntry]) {
-        for entry in entries {
+        for entry in entries where !hasFailed {
             do {
                 let (result, events) = try store.apply(index: entry.index, payload: entry.payload)
                 if !events.isEmpty { tellWatchers(events, revision: result.revision) }
                 answer(entry, with: result)
             } catch {
                 stop("entry \(entry.index) of the log cannot be read (\(error)); run the release that wrote it")
-                return
             }
         }
     }
@@ -140,7 +137,8 @@ extension Replica {
 
     /// Stops taking anything in; what waits fails.
     func stop(_ reason: String) {
-        guard stopReason == nil || isClosed else { return }
+        guard !hasFailed else { return }
+        hasFailed = true
         logger.critical("the store has stopped: \(reason)")
         stopReason = stopReason ?? reason
         outbox = []

@@ -48,6 +48,8 @@ public actor Replica {
     var ticker: Task<Void, Never>?
     /// Why nothing is taken in any more.
     var stopReason: String?
+    /// Set when the log or an entry failed: nothing is written or applied any more.
+    var hasFailed = false
     var isClosed = false
 
     /// A change on its way into the log.
@@ -180,7 +182,10 @@ public actor Replica {
     /// Lets Raft's clock go on, tells quiet watchers of progress, and forgets watches that are over.
     func tick() {
         guard !isClosed else { return }
-        if stopReason == nil { carryOut(core.step(.tick)) }
+        if stopReason == nil {
+            carryOut(core.step(.tick))
+            if !outbox.isEmpty { startDriver() }
+        }
         ticks += 1
         guard ticks % Limits.progressTicks == 0 else { return }
         for (range, queues) in watchers {

@@ -12,7 +12,9 @@ actor VolatileLog: LogDevice {
     func append(_ new: [LogRecord]) throws {
         try check()
         for record in new {
-            guard record.index == bounds.upperBound else { throw LogError.failed("record \(record.index) leaves a gap") }
+            guard record.index == bounds.upperBound else {
+                throw LogError.failed("record \(record.index) leaves a gap")
+            }
             records.append(record)
         }
     }
