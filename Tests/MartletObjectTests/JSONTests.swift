@@ -34,15 +34,16 @@ struct SplitMix64: RandomNumberGenerator {
 func json(_ text: String) throws -> JSON { try JSON(parsing: Array(text.utf8)) }
 
 @Suite struct JSONTests {
-    @Test(arguments: [
-        ("null", JSON.null), (" true ", true), ("false", false), ("0", 0), ("-0", 0), ("-12", -12),
-        ("9223372036854775807", .int(.max)), ("-9223372036854775808", .int(.min)),
-        ("9223372036854775808", .double(9223372036854775808)), ("1.5", 1.5), ("1e3", .double(1000)),
-        ("-2.5E-1", -0.25), (#""""#, ""), (#""a\n\"\\\/\b\f\r\t""#, "a\n\"\\/\u{8}\u{C}\r\t"),
-        (#""\u00e9\ud83d\ude00""#, "é😀"), (#""\ud83dx""#, "\u{FFFD}x"), (#""\ude00""#, "\u{FFFD}"),
-        (#""\ud83d\u0041""#, "\u{FFFD}A"), ("\"é😀\"", "é😀"), ("[]", []), ("[1,[2],{}]", [1, [2], [:]]),
-        ("{\"a\":1,\"b\":{\"c\":null}}", ["a": 1, "b": ["c": nil]]), ("{\"a\":1,\"a\":2}", ["a": 2]),
-    ] as [(String, JSON)])
+    @Test(
+        arguments: [
+            ("null", JSON.null), (" true ", true), ("false", false), ("0", 0), ("-0", 0), ("-12", -12),
+            ("9223372036854775807", .int(.max)), ("-9223372036854775808", .int(.min)),
+            ("9223372036854775808", .double(9223372036854775808)), ("1.5", 1.5), ("1e3", .double(1000)),
+            ("-2.5E-1", -0.25), (#""""#, ""), (#""a\n\"\\\/\b\f\r\t""#, "a\n\"\\/\u{8}\u{C}\r\t"),
+            (#""\u00e9\ud83d\ude00""#, "é😀"), (#""\ud83dx""#, "\u{FFFD}x"), (#""\ude00""#, "\u{FFFD}"),
+            (#""\ud83d\u0041""#, "\u{FFFD}A"), ("\"é😀\"", "é😀"), ("[]", []), ("[1,[2],{}]", [1, [2], [:]]),
+            ("{\"a\":1,\"b\":{\"c\":null}}", ["a": 1, "b": ["c": nil]]), ("{\"a\":1,\"a\":2}", ["a": 2]),
+        ] as [(String, JSON)])
     func readsEveryForm(text: String, value: JSON) throws {
         #expect(try json(text) == value)
     }
