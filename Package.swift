@@ -76,8 +76,11 @@ let decisions: [Target] = [
 let effects: [Target] = [
     room("MartletIO", ["MartletBase", "CMartlet", "CMartletLinux", log, deques]),
     room("MartletHTTP", ["MartletBase", "MartletIO", "CMartletTLS", "CNGHTTP2", httpTypes, log, deques]),
-    room("MartletRuntime", ["MartletBase", "MartletIO", "MartletHTTP", "MartletCRI", httpTypes, log]),
-    room("MartletCRI", [protobuf]),
+    room("MartletRuntime", ["MartletBase", "MartletIO", "MartletHTTP", "MartletCRI", "MartletCNI", protobuf, log]),
+    .target(
+        name: "MartletCRI", dependencies: [protobuf], path: "Sources/MartletCRI", exclude: ["runtime.proto"],
+        swiftSettings: swiftSettings),
+    room("MartletCNI", ["MartletBase", "MartletObject"]),
 ]
 let assembly: [Target] = [
     room("MartletReplica", ["MartletBase", "MartletRaft", "MartletStore", "MartletHTTP", "CSQLite", log]),
@@ -111,7 +114,7 @@ let frontends: [Target] = [
     frontend("martlet", ["Martlet", arguments, yaml, log]),
     frontend("martletd", ["Martlet", arguments, log]),
     frontend("martlet-gateway", ["Martlet", arguments, log]),
-    frontend("martlet-cni", ["MartletBase", "MartletObject", "MartletIO"]),
+    frontend("martlet-cni", ["MartletCNI"]),
     frontend("martlet-bench", ["Martlet", "MartletBase", "MartletIO", arguments, histogram]),
     frontend("embedded-cluster", ["Martlet"], path: "docs/examples/embedded-cluster"),
 ]
@@ -126,7 +129,7 @@ let testRooms: [Target] = [
     tests("MartletRoutes", ["MartletBase", "MartletObject"]),
     tests("MartletIO", ["MartletBase", "CMartlet"]),
     tests("MartletHTTP", ["MartletBase", "MartletIO", "MartletPKI", httpTypes]),
-    tests("MartletRuntime", ["MartletBase", "MartletIO", "MartletCRI"]),
+    tests("MartletRuntime", ["MartletBase", "MartletIO", "MartletCRI", "MartletCNI", "MartletObject"]),
     tests("MartletReplica", ["MartletBase", "MartletIO", "MartletStore"]),
     tests(
         "MartletGateway",

@@ -1,1 +1,1 @@
-// The room MartletCRI; its parts come with their builders.
+// CRI v1 messages: `runtime.proto` holds the part that is used, `Generated` the Swift made from it.

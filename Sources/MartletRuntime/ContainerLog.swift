@@ -1,0 +1,89 @@
+public import MartletBase
+
+/// Writes the lines of a container's log as CRI wants them: `<RFC 3339 time> <stream> <P|F> <text>\n`, where `P` marks
+/// a line that goes on in the next record (it was longer than the limit) and `F` a full one.
+public struct ContainerLogEncoder: Sendable {
+    /// Which of the container's streams.
+    public enum Stream: String, Sendable {
+        /// Its standard output.
+        case stdout
+        /// Its standard error output.
+        case stderr
+    }
+
+    /// The most bytes of one record's text.
+    public let lineLimit: Int
+    private let stream: Stream
+    private var pending: [UInt8] = []
+
+    /// An encoder of one stream.
+    public init(_ stream: Stream, lineLimit: Int = 16_384) {
+        self.stream = stream
+        self.lineLimit = max(1, lineLimit)
+    }
+
+    /// The records that are complete with these bytes; a begun line is kept.
+    public mutating func encode(_ bytes: [UInt8], at time: WallTime) -> [UInt8] {
+        var out: [UInt8] = []
+        let stamp = Self.prefix(time, stream)
+        for byte in bytes {
+            if byte == UInt8(ascii: "\n") {
+                emit(into: &out, stamp, full: true)
+            } else {
+                if pending.count >= lineLimit { emit(into: &out, stamp, full: false) }
+                pending.append(byte)
+            }
+        }
+        return out
+    }
+
+    /// The begun line, when the stream has ended in the middle of it.
+    public mutating func finish(at time: WallTime) -> [UInt8] {
+        guard !pending.isEmpty else { return [] }
+        var out: [UInt8] = []
+        emit(into: &out, Self.prefix(time, stream), full: true)
+        return out
+    }
+
+    private mutating func emit(into out: inout [UInt8], _ stamp: [UInt8], full: Bool) {
+        out.append(contentsOf: stamp)
+        out.append(UInt8(ascii: full ? "F" : "P"))
+        out.append(UInt8(ascii: " "))
+        out.append(contentsOf: pending)
+        out.append(UInt8(ascii: "\n"))
+        pending.removeAll(keepingCapacity: true)
+    }
+
+    private static func prefix(_ time: WallTime, _ stream: Stream) -> [UInt8] {
+        Array("\(timestamp(time)) \(stream.rawValue) ".utf8)
+    }
+
+    /// RFC 3339 in UTC with nine digits of fraction, as `2026-11-22T20:35:00.000000001Z`.
+    public static func timestamp(_ time: WallTime) -> String {
+        let seconds = time.seconds
+        let fraction = time.nanoseconds &- seconds &* 1_000_000_000
+        let day = seconds >= 0 ? seconds / 86_400 : (seconds - 86_399) / 86_400
+        let clock = seconds - day * 86_400
+        let date = civil(day)
+        return pad(date.year, 4) + "-" + pad(date.month, 2) + "-" + pad(date.day, 2) + "T" + pad(clock / 3_600, 2) + ":"
+            + pad(clock / 60 % 60, 2) + ":" + pad(clock % 60, 2) + "." + pad(fraction, 9) + "Z"
+    }
+
+    /// The proleptic Gregorian date so many days after 1970-01-01. Years are counted from March, so that the leap day
+    /// is the last of its year, in eras of 400 years.
+    private static func civil(_ day: Int64) -> (year: Int64, month: Int64, day: Int64) {
+        let shifted = day + 719_468
+        let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
+        let dayOfEra = shifted - era * 146_097
+        let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let march = (5 * dayOfYear + 2) / 153
+        let month = march < 10 ? march + 3 : march - 9
+        return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, dayOfYear - (153 * march + 2) / 5 + 1)
+    }
+
+    private static func pad(_ number: Int64, _ width: Int) -> String {
+        let digits = String(number)
+        return String(repeating: "0", count: max(0, width - digits.utf8.count)) + digits
+    }
+}
