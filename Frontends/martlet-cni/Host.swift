@@ -71,9 +71,8 @@ enum Host {
         guard let path = find(call.plugin) else { return .notRun("there is no \(call.plugin) in CNI_PATH") }
         var input: [Int32] = [0, 0]
         var output: [Int32] = [0, 0]
-        guard pipe2(&input, O_CLOEXEC) == 0, pipe2(&output, O_CLOEXEC) == 0 else {
-            return .notRun(String(cString: strerror(errno)))
-        }
+        guard pipe(&input) == 0, pipe(&output) == 0 else { return .notRun(String(cString: strerror(errno))) }
+        for fd in input + output { _ = fcntl(fd, F_SETFD, FD_CLOEXEC) }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }

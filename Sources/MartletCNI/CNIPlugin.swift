@@ -1,4 +1,4 @@
-public import MartletObject
+internal import MartletObject
 
 /// What the CNI plugin `martlet-cni` does for one call, without doing it: a program runs the actions and feeds their
 /// outcomes back until there is an answer.

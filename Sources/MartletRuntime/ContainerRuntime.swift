@@ -207,6 +207,8 @@ public struct ContainerConfig: Sendable, Hashable {
     public var runAsUser: Int64?
     /// Group id; nil for the image's.
     public var runAsGroup: Int64?
+    /// Whether its processes can never gain privileges (`allowPrivilegeEscalation: false`).
+    public var noNewPrivileges = false
     /// Whether its root file system is read-only.
     public var readOnlyRoot = false
     /// Capabilities to add, without `CAP_`.
