@@ -1,22 +1,166 @@
+internal import Glibc
 public import MartletBase
 
 /// Plain file work for start-up and configuration; none of it belongs on a path that a request takes.
 public enum Files {
     /// The whole file.
     /// - Throws: `Errno`.
-    public static func read(_ path: String) throws(Errno) -> [UInt8] { throw .invalidArgument }
+    public static func read(_ path: String) throws(Errno) -> [UInt8] {
+        let fd = try check(open(path, O_RDONLY | O_CLOEXEC))
+        defer { close(fd) }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 64 * 1024)
+        while true {
+            let count = Glibc.read(fd, &chunk, chunk.count)
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw Errno(errno)
+            }
+            if count == 0 { return bytes }
+            bytes.append(contentsOf: chunk[..<count])
+        }
+    }
+
     /// Writes the whole file so that a crash leaves the old or the new one: temporary, fsync, rename, fsync of the
     /// folder.
     /// - Throws: `Errno`.
     public static func write(_ bytes: [UInt8], to path: String, mode: UInt32 = 0o644) throws(Errno) {
-        throw .invalidArgument
+        let temporary = "\(path).\(getpid()).\(UInt64.random(in: 0 ... .max)).new"
+        do {
+            try writeNew(bytes, to: temporary, mode: mode)
+            try check(rename(temporary, path))
+        } catch {
+            unlink(temporary)
+            throw error
+        }
+        try syncFolder(of: path)
     }
-    /// Makes a folder and those above it.
-    public static func makeDirectory(_ path: String, mode: UInt32 = 0o755) throws(Errno) { throw .invalidArgument }
-    /// Whether something is there.
-    public static func exists(_ path: String) -> Bool { false }
+
+    private static func writeNew(_ bytes: [UInt8], to path: String, mode: UInt32) throws(Errno) {
+        let fd = try check(open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode))
+        defer { close(fd) }
+        // The mode asked for is the mode given, whatever the umask.
+        try check(fchmod(fd, mode))
+        try writeAll(bytes, to: fd)
+        try check(fsync(fd))
+    }
+
+    static func writeAll(_ bytes: [UInt8], to fd: Int32) throws(Errno) {
+        var done = 0
+        while done < bytes.count {
+            let count = bytes.withUnsafeBytes { Glibc.write(fd, $0.baseAddress! + done, bytes.count - done) }
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw Errno(errno)
+            }
+            done += count
+        }
+    }
+
+    private static func syncFolder(of path: String) throws(Errno) {
+        let fd = try check(open(parent(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC))
+        defer { close(fd) }
+        try check(fsync(fd))
+    }
+
+    private static func parent(of path: String) -> String {
+        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
+    /// Makes a folder and those above it. One that is there already stays as it is.
+    /// - Throws: `Errno`.
+    public static func makeDirectory(_ path: String, mode: UInt32 = 0o755) throws(Errno) {
+        if mkdir(path, mode) == 0 { return }
+        switch errno {
+        case EEXIST:
+            if isDirectory(path) { return }
+            throw Errno(ENOTDIR)
+        case ENOENT where !path.isEmpty && parent(of: path) != path:
+            try makeDirectory(parent(of: path), mode: mode)
+            if mkdir(path, mode) != 0 && errno != EEXIST { throw Errno(errno) }
+        default:
+            throw Errno(errno)
+        }
+    }
+
+    /// Whether something is there (a link counts by where it leads).
+    public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+    /// Whether a folder is there.
+    public static func isDirectory(_ path: String) -> Bool {
+        var info = stat()
+        return stat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFDIR
+    }
+
     /// The names in a folder, sorted, without `.` and `..`.
-    public static func list(_ path: String) throws(Errno) -> [String] { throw .invalidArgument }
+    /// - Throws: `Errno`.
+    public static func list(_ path: String) throws(Errno) -> [String] {
+        guard let folder = opendir(path) else { throw Errno(errno) }
+        defer { closedir(folder) }
+        return entries(folder).sorted()
+    }
+
+    private static func entries(_ folder: OpaquePointer) -> [String] {
+        var names: [String] = []
+        while let entry = readdir(folder) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != "." && name != ".." { names.append(name) }
+        }
+        return names
+    }
+
     /// Removes a file, or a folder with all in it; does not cross mounts and does not follow links. Absent is fine.
-    public static func remove(_ path: String) throws(Errno) { throw .invalidArgument }
+    /// - Throws: `Errno`; `EBUSY` where something is mounted below.
+    public static func remove(_ path: String) throws(Errno) {
+        var info = stat()
+        guard lstat(path, &info) == 0 else {
+            if errno == ENOENT || errno == ENOTDIR { return }
+            throw Errno(errno)
+        }
+        if info.st_mode & S_IFMT == S_IFDIR {
+            try removeTree(AT_FDCWD, path, device: info.st_dev)
+        } else if unlink(path) != 0 && errno != ENOENT {
+            throw Errno(errno)
+        }
+    }
+
+    /// Empties and removes a folder, named from an open one so that nobody can slip in a link on the way.
+    private static func removeTree(_ above: Int32, _ name: String, device: dev_t) throws(Errno) {
+        let fd = openat(above, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+        guard fd >= 0 else {
+            if errno == ENOENT { return }
+            throw Errno(errno)
+        }
+        var info = stat()
+        guard fstat(fd, &info) == 0, info.st_dev == device, let folder = fdopendir(fd) else {
+            close(fd)
+            throw Errno(EBUSY)
+        }
+        defer { closedir(folder) }
+        for entry in entries(folder) {
+            if unlinkat(fd, entry, 0) == 0 || errno == ENOENT { continue }
+            guard errno == EISDIR || errno == EPERM else { throw Errno(errno) }
+            try removeTree(fd, entry, device: device)
+        }
+        if unlinkat(above, name, AT_REMOVEDIR) != 0 && errno != ENOENT { throw Errno(errno) }
+    }
+
+    /// A new folder with a name nobody has, below `parent`, for its owner only.
+    /// - Throws: `Errno`.
+    public static func makeTemporaryDirectory(in parent: String = "/tmp", prefix: String = "martlet") throws(Errno)
+        -> String
+    {
+        var template = Array("\(parent)/\(prefix).XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else { throw Errno(errno) }
+        return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    @discardableResult
+    static func check(_ status: Int32) throws(Errno) -> Int32 {
+        if status < 0 { throw Errno(errno) }
+        return status
+    }
 }

@@ -1,21 +1,78 @@
+internal import CMartlet
+internal import Glibc
 public import MartletBase
 
 /// The real world: one thread that owns one io_uring, and runs all tasks of its world.
 public final class Reactor: World {
+    let core: ReactorCore
+    private let tasks: ReactorExecutor
+
     /// Starts the thread and probes the kernel.
     /// - Throws: ``ReactorError`` when io_uring is absent or forbidden; the text names the sysctl or seccomp cause.
     public init(name: String = "martlet") throws {
-        throw ReactorError("not built yet")
+        core = try ReactorCore()
+        tasks = ReactorExecutor(core: core)
+        try core.start(executor: tasks, name: name)
     }
-    public var executor: any TaskExecutor { fatalError("not built yet") }
-    public func now() -> MonotonicTime { MonotonicTime(nanoseconds: 0) }
-    public func wallTime() -> WallTime { WallTime(nanoseconds: 0) }
-    public func sleep(until deadline: MonotonicTime) async throws {}
-    public func random() -> UInt64 { 0 }
-    public func connect(to endpoint: Endpoint) async throws -> any ByteStream { throw NetworkError.closed }
-    public func listen(on endpoint: Endpoint) async throws -> any StreamListener { throw NetworkError.closed }
-    /// Ends the thread when its tasks have ended; streams still open are closed.
-    public func shutdown() {}
+
+    deinit { shutdown() }
+
+    /// Runs tasks on the reactor's thread.
+    public var executor: any TaskExecutor { tasks }
+
+    /// The kernel's monotonic clock; it stands still while the machine sleeps.
+    public func now() -> MonotonicTime { Clocks.monotonic() }
+
+    /// The kernel's calendar clock.
+    public func wallTime() -> WallTime { Clocks.wall() }
+
+    /// 64 bits from getrandom(2).
+    public func random() -> UInt64 {
+        var source = SystemRandomNumberGenerator()
+        return source.next()
+    }
+
+    /// Returns when `deadline` has passed.
+    public func sleep(until deadline: MonotonicTime) async throws {
+        let timer = SleepTimer(core: core, deadline: deadline)
+        try await withTaskCancellationHandler {
+            try await withUnsafeThrowingContinuation { continuation in
+                core.perform { timer.start(continuation) }
+            }
+        } onCancel: {
+            core.perform { timer.cancel() }
+        }
+    }
+
+    /// Opens a TCP connection or one to a UNIX socket.
+    public func connect(to endpoint: Endpoint) async throws -> any ByteStream {
+        let connecting = ConnectOperation(core: core, address: try SocketAddress(endpoint), peer: endpoint)
+        return try await withTaskCancellationHandler {
+            try await withUnsafeThrowingContinuation { continuation in
+                core.perform { connecting.start(continuation) }
+            }
+        } onCancel: {
+            core.perform { connecting.cancel() }
+        }
+    }
+
+    /// Listens on TCP or on a UNIX socket; a socket file that nobody listens on any more is replaced. An IPv6 address
+    /// takes no IPv4 connections.
+    public func listen(on endpoint: Endpoint) async throws -> any StreamListener {
+        let address = try SocketAddress(endpoint)
+        let fd = withUnsafePointer(to: address.raw) { cm_socket_listen($0, ReactorLimits.backlog) }
+        guard fd >= 0 else { throw NetworkError.system(operation: "listen on \(endpoint)", Errno(-fd)) }
+        let state = ListenerState(core: core, fd: fd, endpoint: SocketAddress.local(of: fd) ?? endpoint)
+        core.perform { state.open() }
+        return SocketListener(state)
+    }
+
+    /// Closes all streams and listeners and refuses new ones. The thread ends with the last of the world's tasks, when
+    /// nobody holds the reactor any more. May be called from any thread, and twice.
+    public func shutdown() {
+        let core = core
+        core.perform { core.shutDown() }
+    }
 }
 
 /// Why a reactor cannot start; the text says what to do.
@@ -24,4 +81,96 @@ public struct ReactorError: Error, Sendable, Hashable, CustomStringConvertible {
     public var description: String
     /// An error with that text.
     public init(_ description: String) { self.description = description }
+
+    /// Explains why the kernel made no ring.
+    init(ringError error: Errno) {
+        let disabled = (try? Files.read("/proc/sys/kernel/io_uring_disabled")).map {
+            String(decoding: $0, as: UTF8.self)
+        }
+        self.init(ringError: error, disabled: disabled)
+    }
+
+    /// As above, with the content of `/proc/sys/kernel/io_uring_disabled`, nil where there is none.
+    init(ringError error: Errno, disabled: String?) {
+        let value = disabled?.split(whereSeparator: \.isWhitespace).first.map(String.init) ?? "0"
+        switch error.code {
+        case EPERM where value != "0":
+            description =
+                "io_uring is switched off on this machine: sysctl kernel.io_uring_disabled is \(value); "
+                + "set it to 0 (sysctl -w kernel.io_uring_disabled=0)"
+        case EPERM, EACCES:
+            description =
+                "io_uring is forbidden here, most likely by a container's seccomp profile: "
+                + "allow io_uring_setup, io_uring_enter and io_uring_register in it, or run outside of the container"
+        case ENOSYS:
+            description =
+                "this kernel has no io_uring, or a container's seccomp profile hides it: Martlet needs Linux 5.19 "
+                + "or newer with CONFIG_IO_URING"
+        case ENOMEM:
+            description = "io_uring may not lock enough memory: raise RLIMIT_MEMLOCK (ulimit -l), for example to 65536"
+        default:
+            description = "io_uring cannot be set up: \(error)"
+        }
+    }
+}
+
+/// A task that sleeps.
+private final class SleepTimer: Timer, @unchecked Sendable {
+    private let core: ReactorCore
+    private var continuation: UnsafeContinuation<Void, any Error>?
+    private var cancelled = false
+
+    init(core: ReactorCore, deadline: MonotonicTime) {
+        self.core = core
+        super.init(deadline: deadline)
+    }
+
+    func start(_ continuation: UnsafeContinuation<Void, any Error>) {
+        if cancelled { return continuation.resume(throwing: CancellationError()) }
+        self.continuation = continuation
+        core.timers.insert(self)
+    }
+
+    override func fire() {
+        continuation?.resume()
+        continuation = nil
+    }
+
+    override func cancel() {
+        cancelled = true
+        core.timers.remove(self)
+        continuation?.resume(throwing: CancellationError())
+        continuation = nil
+    }
+}
+
+/// An endpoint as the kernel takes it.
+struct SocketAddress {
+    var raw = cm_address()
+
+    init(_ endpoint: Endpoint) throws(NetworkError) {
+        switch endpoint {
+        case .ip(let host, let port):
+            guard cm_address_ip(&raw, host, port) == 0 else { throw .badAddress(host) }
+        case .unix(let path):
+            let status = cm_address_unix(&raw, path)
+            guard status == 0 else { throw .system(operation: "socket path \(path)", Errno(-status)) }
+        }
+    }
+
+    /// Where a socket is bound, for IP sockets.
+    static func local(of fd: Int32) -> Endpoint? { name(of: fd, peer: 0) }
+    /// Where a socket's peer is, for IP sockets.
+    static func peer(of fd: Int32) -> Endpoint? { name(of: fd, peer: 1) }
+
+    private static func name(of fd: Int32, peer: Int32) -> Endpoint? {
+        var port: UInt16 = 0
+        var host = [CChar](repeating: 0, count: 80)
+        let status = host.withUnsafeMutableBufferPointer {
+            cm_socket_name(fd, peer, $0.baseAddress, $0.count, &port)
+        }
+        guard status == 0 else { return nil }
+        let text = host.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+        return .ip(String(decoding: text, as: UTF8.self), port: port)
+    }
 }

@@ -1,4 +1,7 @@
-#ifndef CMartlet_H
-#define CMartlet_H
-int cmartlet_version(void);
+#ifndef CMARTLET_H
+#define CMARTLET_H
+
+#include "cmartlet_ring.h"
+#include "cmartlet_socket.h"
+
 #endif

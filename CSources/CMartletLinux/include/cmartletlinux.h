@@ -1,4 +1,69 @@
-#ifndef CMartletLinux_H
-#define CMartletLinux_H
-int cmartletlinux_version(void);
+#ifndef CMARTLETLINUX_H
+#define CMARTLETLINUX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Processes and what else only C can say to Linux. Functions that return int return a negative errno on failure. */
+
+/* What a child process is made of. */
+typedef struct {
+    const char *program;            /* path of the file to run */
+    char *const *arguments;         /* with the program's name, ends with NULL */
+    char *const *environment;       /* ends with NULL; NULL: the parent's */
+    const char *directory;          /* NULL: the parent's */
+    int input, output, errors;      /* descriptors to become 0, 1 and 2 */
+    bool ends_with_parent;          /* SIGKILL when this process dies */
+} cml_child;
+
+/*
+ * Starts a child in a process group of its own, with default signal handlers, no blocked signal, and no descriptor but
+ * the three. The memory is shared until the child runs the program, so the cost does not grow with the parent. The
+ * fork is done by a thread that lives as long as the process: the kernel's "parent has died" means the thread that
+ * forked. Returns the pid and sets `pidfd` (close on exec), or the negative errno of the step that failed, exec
+ * included.
+ */
+int cml_spawn(const cml_child *child, int *pidfd);
+
+/*
+ * Takes the end of the process behind a pidfd. Returns 1 and sets `status` (exit code, or 128 + signal), 0 when it
+ * still runs.
+ */
+int cml_reap(int pidfd, int *status);
+
+/* Sends a signal to the process behind a pidfd. */
+int cml_signal(int pidfd, int number);
+
+/* An anonymous file in memory (close on exec). Returns its descriptor. */
+int cml_memory_file(const char *name);
+
+/* A pipe (close on exec): `ends[0]` is read from. */
+int cml_pipe(int ends[2]);
+
+/* Names the calling thread; what is over 15 bytes is cut. */
+void cml_thread_name(const char *name);
+
+/* The parent's environment, as environ(7). */
+char **cml_environment(void);
+
+/*
+ * From now on the signal is not fatal but its number is written as one byte to a pipe of the process.
+ * Returns the pipe's reading end, the same for all signals.
+ */
+int cml_signal_catch(int number);
+
+/* Unmounts what is mounted at `path`, at once for new users, and does not follow a link. */
+int cml_unmount(const char *path);
+
+/* The address family, IPv4 address (host order) and name of one interface address. */
+typedef struct {
+    char name[16];
+    uint32_t address;
+    bool up, loopback;
+} cml_ipv4;
+
+/* Lists at most `capacity` IPv4 addresses of this machine. Returns their number. */
+int cml_ipv4_addresses(cml_ipv4 *out, int capacity);
+
 #endif

@@ -1,3 +1,0 @@
-#include "cmartlet.h"
-
-int cmartlet_version(void) { return 1; }

@@ -1,3 +1,0 @@
-#include "cmartletlinux.h"
-
-int cmartletlinux_version(void) { return 1; }

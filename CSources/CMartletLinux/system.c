@@ -1,0 +1,54 @@
+#include "cmartletlinux.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+static pthread_mutex_t signal_lock = PTHREAD_MUTEX_INITIALIZER;
+static int signal_pipe[2] = {-1, -1};
+
+static void note(int number) {
+    int saved = errno;
+    unsigned char byte = (unsigned char)number;
+    /* A full pipe holds enough of them. */
+    ssize_t written = write(signal_pipe[1], &byte, 1);
+    (void)written;
+    errno = saved;
+}
+
+int cml_signal_catch(int number) {
+    int status = 0;
+    pthread_mutex_lock(&signal_lock);
+    if (signal_pipe[0] < 0 && pipe2(signal_pipe, O_CLOEXEC) < 0) status = -errno;
+    if (status == 0) fcntl(signal_pipe[1], F_SETFL, O_NONBLOCK);
+    struct sigaction action = {.sa_handler = note, .sa_flags = SA_RESTART};
+    if (status == 0 && sigaction(number, &action, NULL) < 0) status = -errno;
+    pthread_mutex_unlock(&signal_lock);
+    return status < 0 ? status : signal_pipe[0];
+}
+
+int cml_unmount(const char *path) { return umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 ? -errno : 0; }
+
+int cml_ipv4_addresses(cml_ipv4 *out, int capacity) {
+    struct ifaddrs *list;
+    if (getifaddrs(&list) < 0) return -errno;
+    int count = 0;
+    for (struct ifaddrs *at = list; at && count < capacity; at = at->ifa_next) {
+        if (!at->ifa_addr || at->ifa_addr->sa_family != AF_INET) continue;
+        cml_ipv4 *entry = &out[count++];
+        memset(entry, 0, sizeof *entry);
+        strncpy(entry->name, at->ifa_name, sizeof entry->name - 1);
+        entry->address = ntohl(((struct sockaddr_in *)at->ifa_addr)->sin_addr.s_addr);
+        entry->up = at->ifa_flags & IFF_UP;
+        entry->loopback = at->ifa_flags & IFF_LOOPBACK;
+    }
+    freeifaddrs(list);
+    return count;
+}

@@ -1,0 +1,300 @@
+internal import CMartlet
+internal import DequeModule
+internal import Glibc
+internal import MartletBase
+
+/// A connected socket.
+///
+/// The descriptor is closed exactly once: after `shut()`, when the kernel has completed the last operation on it, so that
+/// no operation can meet a descriptor that was given to somebody else.
+///
+/// `@unchecked Sendable`: after `init` only the reactor's thread touches what can change.
+final class SocketState: ReactorHandle, @unchecked Sendable {
+    let core: ReactorCore
+    let fd: Int32
+    let peer: Endpoint?
+    private(set) var closed = false
+    private var reading: ReadOperation?
+    private var writing: WriteOperation?
+
+    init(core: ReactorCore, fd: Int32, peer: Endpoint?) {
+        self.core = core
+        self.fd = fd
+        self.peer = peer
+    }
+
+    /// Joins the reactor, or closes at once when that is shut down.
+    func open() {
+        core.register(self)
+        if core.isShutDown { shut() }
+    }
+
+    func shut() {
+        guard !closed else { return }
+        closed = true
+        if let reading { core.cancel(reading) }
+        if let writing { core.cancel(writing) }
+        closeWhenIdle()
+    }
+
+    func endWriting() {
+        if !closed { _ = cm_socket_shutdown(fd, Int32(SHUT_WR)) }
+    }
+
+    /// Takes the place of the one reader; nil says why not.
+    fileprivate func begin(_ operation: ReadOperation) -> NetworkError? {
+        if closed { return .closed }
+        if reading != nil { return .system(operation: "read beside another read", Errno(EBUSY)) }
+        reading = operation
+        return nil
+    }
+
+    fileprivate func begin(_ operation: WriteOperation) -> NetworkError? {
+        if closed { return .closed }
+        if writing != nil { return .system(operation: "write beside another write", Errno(EBUSY)) }
+        writing = operation
+        return nil
+    }
+
+    fileprivate func endedReading() {
+        reading = nil
+        closeWhenIdle()
+    }
+
+    fileprivate func endedWriting() {
+        writing = nil
+        closeWhenIdle()
+    }
+
+    private func closeWhenIdle() {
+        guard closed, reading == nil, writing == nil else { return }
+        core.forget(self)
+        _ = Glibc.close(fd)
+    }
+}
+
+/// One `read`.
+private final class ReadOperation: RingOperation, @unchecked Sendable {
+    private let socket: SocketState
+    private let limit: Int
+    private var memory: UnsafeMutableRawPointer?
+    private var continuation: UnsafeContinuation<[UInt8], any Error>?
+    private var cancelled = false
+
+    init(_ socket: SocketState, limit: Int) {
+        self.socket = socket
+        self.limit = min(limit, Int(ReactorLimits.receiveBytes))
+        super.init(core: socket.core)
+    }
+
+    deinit { memory?.deallocate() }
+
+    func start(_ continuation: UnsafeContinuation<[UInt8], any Error>) {
+        if cancelled { return continuation.resume(throwing: CancellationError()) }
+        if let refusal = socket.begin(self) { return continuation.resume(throwing: refusal) }
+        self.continuation = continuation
+        receive(intoRing: core.hasBuffers)
+    }
+
+    private func receive(intoRing: Bool) {
+        if !intoRing && memory == nil { memory = .allocate(byteCount: limit, alignment: 16) }
+        core.submit(self) { cm_ring_recv($0, $1, socket.fd, memory, limit) }
+    }
+
+    func cancel() {
+        cancelled = true
+        core.cancel(self)
+    }
+
+    override func completed(_ completion: cm_completion) {
+        let result = completion.result
+        if result == -ENOBUFS && memory == nil && !socket.closed && !cancelled { return receive(intoRing: false) }
+        let continuation = continuation
+        self.continuation = nil
+        socket.endedReading()
+        if socket.closed {
+            continuation?.resume(throwing: NetworkError.closed)
+        } else if result >= 0 {
+            continuation?.resume(returning: bytes(of: completion))
+        } else if result == -ECANCELED || cancelled {
+            continuation?.resume(throwing: CancellationError())
+        } else {
+            continuation?.resume(throwing: NetworkError.system(operation: "read", Errno(-result)))
+        }
+    }
+
+    private func bytes(of completion: cm_completion) -> [UInt8] {
+        let count = Int(completion.result)
+        guard count > 0 else { return [] }
+        if completion.flags & UInt16(CM_BUFFER) != 0 {
+            let start = cm_ring_buffer(core.ring, completion.buffer)
+            return Array(UnsafeBufferPointer(start: start, count: count))
+        }
+        return Array(UnsafeRawBufferPointer(start: memory, count: count))
+    }
+}
+
+/// One `write`, in as many sends as it takes.
+private final class WriteOperation: RingOperation, @unchecked Sendable {
+    private let socket: SocketState
+    private let bytes: [UInt8]
+    /// A piece of `bytes` that the kernel reads from.
+    private let memory: UnsafeMutableRawPointer
+    private var piece = 0..<0
+    private var continuation: UnsafeContinuation<Void, any Error>?
+    private var cancelled = false
+
+    init(_ socket: SocketState, bytes: [UInt8]) {
+        self.socket = socket
+        self.bytes = bytes
+        memory = .allocate(byteCount: min(bytes.count, ReactorLimits.sendBytes), alignment: 16)
+        super.init(core: socket.core)
+    }
+
+    deinit { memory.deallocate() }
+
+    func start(_ continuation: UnsafeContinuation<Void, any Error>) {
+        if cancelled { return continuation.resume(throwing: CancellationError()) }
+        if let refusal = socket.begin(self) { return continuation.resume(throwing: refusal) }
+        self.continuation = continuation
+        sendNextPiece()
+    }
+
+    private func sendNextPiece() {
+        piece = piece.upperBound..<min(bytes.count, piece.upperBound + ReactorLimits.sendBytes)
+        bytes.withUnsafeBytes { memory.copyMemory(from: $0.baseAddress! + piece.lowerBound, byteCount: piece.count) }
+        send(from: memory)
+    }
+
+    private func send(from start: UnsafeMutableRawPointer) {
+        core.submit(self) { cm_ring_send($0, $1, socket.fd, start, piece.count) }
+    }
+
+    func cancel() {
+        cancelled = true
+        core.cancel(self)
+    }
+
+    override func completed(_ completion: cm_completion) {
+        let result = completion.result
+        if socket.closed { return finish(NetworkError.closed) }
+        if result == -ECANCELED { return finish(CancellationError()) }
+        if result < 0 { return finish(NetworkError.system(operation: "write", Errno(-result))) }
+        let sent = Int(result)
+        if sent < piece.count {
+            if cancelled { return finish(CancellationError()) }
+            let start = memory + (piece.lowerBound % ReactorLimits.sendBytes + sent)
+            piece = (piece.lowerBound + sent)..<piece.upperBound
+            return send(from: start)
+        }
+        if piece.upperBound == bytes.count { return finish(nil) }
+        if cancelled { return finish(CancellationError()) }
+        sendNextPiece()
+    }
+
+    private func finish(_ error: (any Error)?) {
+        let continuation = continuation
+        self.continuation = nil
+        socket.endedWriting()
+        if let error { continuation?.resume(throwing: error) } else { continuation?.resume() }
+    }
+}
+
+/// A connected socket, as its users see it.
+final class SocketStream: ByteStream {
+    private let socket: SocketState
+
+    init(_ socket: SocketState) { self.socket = socket }
+
+    deinit { close() }
+
+    var peer: Endpoint? { socket.peer }
+
+    func read(atMost limit: Int) async throws -> [UInt8] {
+        guard limit > 0 else { return [] }
+        let operation = ReadOperation(socket, limit: limit)
+        return try await withTaskCancellationHandler {
+            try await withUnsafeThrowingContinuation { continuation in
+                socket.core.perform { operation.start(continuation) }
+            }
+        } onCancel: {
+            operation.core.perform { operation.cancel() }
+        }
+    }
+
+    func write(_ bytes: [UInt8]) async throws {
+        guard !bytes.isEmpty else { return }
+        let operation = WriteOperation(socket, bytes: bytes)
+        try await withTaskCancellationHandler {
+            try await withUnsafeThrowingContinuation { continuation in
+                socket.core.perform { operation.start(continuation) }
+            }
+        } onCancel: {
+            operation.core.perform { operation.cancel() }
+        }
+    }
+
+    func closeWrite() async {
+        let socket = socket
+        socket.core.perform { socket.endWriting() }
+    }
+
+    func close() {
+        let socket = socket
+        socket.core.perform { socket.shut() }
+    }
+}
+
+/// One `connect`.
+final class ConnectOperation: RingOperation, @unchecked Sendable {
+    private let peer: Endpoint
+    /// The kernel reads the address while it connects.
+    private let address: UnsafeMutablePointer<cm_address>
+    private var fd: Int32 = -1
+    private var continuation: UnsafeContinuation<any ByteStream, any Error>?
+    private var cancelled = false
+
+    init(core: ReactorCore, address: SocketAddress, peer: Endpoint) {
+        self.peer = peer
+        self.address = .allocate(capacity: 1)
+        self.address.initialize(to: address.raw)
+        super.init(core: core)
+    }
+
+    deinit { address.deallocate() }
+
+    func start(_ continuation: UnsafeContinuation<any ByteStream, any Error>) {
+        if cancelled { return continuation.resume(throwing: CancellationError()) }
+        if core.isShutDown { return continuation.resume(throwing: NetworkError.closed) }
+        fd = cm_socket_for(address)
+        guard fd >= 0 else { return continuation.resume(throwing: failure(Errno(-fd))) }
+        self.continuation = continuation
+        core.submit(self) {
+            cm_ring_connect($0, $1, fd, cm_address_pointer(address), address.pointee.length)
+        }
+    }
+
+    func cancel() {
+        cancelled = true
+        core.cancel(self)
+    }
+
+    override func completed(_ completion: cm_completion) {
+        let continuation = continuation
+        self.continuation = nil
+        if completion.result == 0 && !cancelled {
+            let socket = SocketState(core: core, fd: fd, peer: peer)
+            socket.open()
+            continuation?.resume(returning: SocketStream(socket))
+            return
+        }
+        _ = Glibc.close(fd)
+        if cancelled {
+            continuation?.resume(throwing: CancellationError())
+        } else {
+            continuation?.resume(throwing: failure(Errno(-completion.result)))
+        }
+    }
+
+    private func failure(_ errno: Errno) -> NetworkError { .system(operation: "connect to \(peer)", errno) }
+}
