@@ -1,26 +1,113 @@
 public import HTTPTypes
 public import MartletBase
+internal import Synchronization
 
 /// Sends HTTP/1.1 requests to one origin, keeping connections for the next request.
+///
+/// A task that is cancelled while it sends, or while it reads an answer's body, closes its connection. Time limits
+/// are the caller's: race `world.sleep` against the call and cancel it.
 public final class HTTPClient: Sendable {
+    private let endpoint: Endpoint
+    private let serverName: String
+    private let world: any World
+    private let tls: TLSClient?
+    private let pool: ConnectionPool
+
     /// A client of one origin.
     /// - Parameters:
     ///   - tls: nil for plain text; `serverName` is what the certificate must be for.
     ///   - maxIdle: idle connections kept.
     public init(
         endpoint: Endpoint, serverName: String, in world: any World, tls: TLSClient? = nil, maxIdle: Int = 8
-    ) {}
+    ) {
+        self.endpoint = endpoint
+        self.serverName = serverName
+        self.world = world
+        self.tls = tls
+        pool = ConnectionPool(limit: maxIdle, world: world)
+    }
+
+    deinit { pool.closeAll() }
 
     /// Sends one request; returns when the answer's head is there. The body of the answer is
     /// ``ClientResponse/body``. A request on a kept connection that the server closed before any answer is sent
-    /// again on a new one when that is safe (no bytes of it were answered and its body is replayable).
+    /// again on a new one when that is safe: its method is idempotent and its body replayable. The body goes out
+    /// with the `content-length` that the head names, or chunked, when it is a stream.
     /// - Throws: ``NetworkError``, ``HTTPError``, ``TLSError`` or `CancellationError`.
     public func send(_ head: HTTPRequest, body: RequestBody = .bytes([])) async throws -> ClientResponse {
-        throw NetworkError.closed
+        if let kept = await pool.take() {
+            do {
+                return try await exchange(on: kept, head, body)
+            } catch let stale as StaleConnection {
+                guard Self.isReplayable(head, body) else { throw stale.cause }
+            }
+        }
+        let fresh = try await connect()
+        do {
+            return try await exchange(on: fresh, head, body)
+        } catch let stale as StaleConnection {
+            throw stale.cause
+        }
     }
 
     /// Closes the idle connections.
-    public func close() {}
+    public func close() { pool.closeAll() }
+
+    private static func isReplayable(_ head: HTTPRequest, _ body: RequestBody) -> Bool {
+        guard case .bytes = body else { return false }
+        return [.get, .head, .options, .put, .delete].contains(head.method)
+    }
+
+    private func connect() async throws -> ClientConnection {
+        let plain = try await world.connect(to: endpoint)
+        guard let tls else { return ClientConnection(plain, in: world) }
+        do {
+            return ClientConnection(try await tls.connect(plain, serverName: serverName), in: world)
+        } catch {
+            plain.close()
+            throw error
+        }
+    }
+
+    private func exchange(
+        on connection: ClientConnection, _ head: HTTPRequest, _ body: RequestBody
+    ) async throws -> ClientResponse {
+        do {
+            return try await withTaskCancellationHandler {
+                try await connection.start(head, body, defaultHost: defaultHost)
+                return try await answer(on: connection, to: head.method)
+            } onCancel: {
+                connection.close()
+            }
+        } catch {
+            connection.close()
+            if Task.isCancelled { throw CancellationError() }
+            throw connection.uploadFailure ?? error
+        }
+    }
+
+    private var defaultHost: String {
+        serverName.utf8.contains(Characters.colon) ? "[\(serverName)]" : serverName
+    }
+
+    private func answer(
+        on connection: ClientConnection, to method: HTTPRequest.Method
+    ) async throws -> ClientResponse {
+        let head = try await connection.finalHead(to: method)
+        let inbound = connection.inbound
+        if head.response.status == .switchingProtocols {
+            let stream = UpgradedStream(connection.stream, inbound, owner: connection)
+            return ClientResponse(head: head.response, body: .bytes([]), upgraded: stream)
+        }
+        await inbound.beginBody(head.framing, limit: .max)
+        let pool = self.pool
+        let reader = AnswerReader(connection) { if head.keepAlive { await pool.keep(connection) } }
+        if let bytes = try await inbound.bodyAtHand() {
+            await reader.finish()
+            return ClientResponse(head: head.response, body: .bytes(bytes))
+        }
+        return ClientResponse(head: head.response, body: .stream { try await reader.next() })
+    }
 }
 
 /// An answer as a client sees it.

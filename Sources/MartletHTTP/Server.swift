@@ -1,5 +1,7 @@
+internal import HTTPTypes
 public import Logging
 public import MartletBase
+internal import Synchronization
 
 /// Bounds of an HTTP server. Above them a request is refused with 413, 431 or 503, or its connection closed.
 public struct HTTPServerLimits: Sendable {
@@ -11,7 +13,7 @@ public struct HTTPServerLimits: Sendable {
     public var connections = 4096
     /// How long a connection may take for a handshake or a head.
     public var headTimeout: Duration = .seconds(30)
-    /// How long a connection may be idle between requests.
+    /// How long a connection may be idle between requests, take for one write, or pause in a request's body.
     public var idleTimeout: Duration = .seconds(120)
 
     /// The bounds that suit an API server.
@@ -19,7 +21,15 @@ public struct HTTPServerLimits: Sendable {
 }
 
 /// Serves HTTP/1.1 (keep-alive, chunked, 100-continue, upgrades), over TLS when given.
+///
+/// Dropping the server stops it at once, as ``shutdown(grace:)`` with no grace would.
 public final class HTTPServer: Sendable {
+    private let core: ServerCore
+
+    private init(core: ServerCore) { self.core = core }
+
+    deinit { core.cutAll() }
+
     /// Starts serving on `endpoint`.
     /// - Parameters:
     ///   - world: where it runs.
@@ -29,12 +39,209 @@ public final class HTTPServer: Sendable {
         on endpoint: Endpoint, in world: any World, tls: TLSServer? = nil, limits: HTTPServerLimits = .init(),
         logger: Logger, handler: any RequestHandler
     ) async throws -> HTTPServer {
-        throw NetworkError.closed
+        let listener = try await world.listen(on: endpoint)
+        let core = ServerCore(
+            listener: listener, world: world, tls: tls, limits: limits, logger: logger, handler: handler)
+        world.spawn { await core.accept() }
+        return HTTPServer(core: core)
     }
 
     /// What is really listened on.
-    public var endpoint: Endpoint { .unix("") }
+    public var endpoint: Endpoint { core.listener.endpoint }
 
     /// Stops accepting, lets requests in flight end for at most `grace`, then closes every connection.
-    public func shutdown(grace: Duration) async {}
+    public func shutdown(grace: Duration) async {
+        await core.shutdown(grace: grace)
+    }
+}
+
+/// What the connections of one server share.
+final class ServerCore: Sendable {
+    let listener: any StreamListener
+    let world: any World
+    let limits: HTTPServerLimits
+    let handler: any RequestHandler
+    private let tls: TLSServer?
+    private let logger: Logger
+
+    private struct State: Sendable {
+        var isStopping = false
+        var sweeps = false
+        var nextID: UInt64 = 0
+        var records: [UInt64: ServerRecord] = [:]
+        var whenEmpty: [CheckedContinuation<Void, Never>] = []
+        var dateSecond: Int64 = .min
+        var dateLine: [UInt8] = []
+    }
+    private let state: Mutex<State>
+
+    init(
+        listener: any StreamListener, world: any World, tls: TLSServer?, limits: HTTPServerLimits, logger: Logger,
+        handler: any RequestHandler
+    ) {
+        self.listener = listener
+        self.world = world
+        self.tls = tls
+        self.limits = limits
+        self.logger = logger
+        self.handler = handler
+        state = Mutex(State())
+    }
+
+    /// Whether the server takes no further requests.
+    var isStopping: Bool { state.withLock { $0.isStopping } }
+
+    /// The `Date` line of this second, made once a second.
+    func dateLine() -> [UInt8] {
+        let second = world.wallTime().seconds
+        return state.withLock {
+            if $0.dateSecond != second {
+                $0.dateSecond = second
+                $0.dateLine = DateLine.bytes(at: second)
+            }
+            return $0.dateLine
+        }
+    }
+
+    // MARK: Accepting
+
+    /// Takes connections until the listener is closed. When the system refuses (too many open files, say), it waits
+    /// a little and tries again.
+    func accept() async {
+        var pause = Duration.milliseconds(10)
+        while !isStopping {
+            do {
+                let stream = try await listener.accept()
+                pause = .milliseconds(10)
+                admit(stream)
+            } catch NetworkError.closed {
+                return
+            } catch is CancellationError {
+                return
+            } catch {
+                if isStopping { return }
+                logger.warning("\(listener.endpoint): cannot accept: \(error); next try in \(pause)")
+                try? await world.sleep(for: pause)
+                pause = min(pause * 2, .seconds(1))
+            }
+        }
+    }
+
+    private func admit(_ stream: any ByteStream) {
+        let record = ServerRecord(stream, in: world)
+        let id: UInt64? = state.withLock {
+            guard !$0.isStopping, $0.records.count < limits.connections else { return nil }
+            $0.nextID += 1
+            $0.records[$0.nextID] = record
+            return $0.nextID
+        }
+        guard let id else { return turnAway(stream) }
+        record.enter(.handshake, for: limits.headTimeout)
+        record.setTask(
+            world.spawn {
+                await self.serve(stream, record)
+                self.remove(id)
+            })
+        startSweeping()
+    }
+
+    /// One connection too many: told so in plain text, just closed under TLS.
+    private func turnAway(_ stream: any ByteStream) {
+        guard tls == nil else { return stream.close() }
+        world.spawn {
+            try? await stream.write(Refusal.bytes(.serviceUnavailable, "too many connections; try again later"))
+            stream.close()
+        }
+    }
+
+    private func serve(_ stream: any ByteStream, _ record: ServerRecord) async {
+        var peer = Peer(endpoint: stream.peer)
+        var carrier = stream
+        if let tls {
+            do {
+                let secure = try await tls.accept(stream)
+                peer.isSecure = true
+                peer.certificate = secure.peerCertificate
+                peer.serverName = secure.serverName
+                carrier = secure
+                record.setStream(secure)
+            } catch {
+                logger.debug("\(listener.endpoint): handshake failed: \(error)")
+                return stream.close()
+            }
+        }
+        await ServerConnection(carrier, peer: peer, record: record, core: self).run()
+    }
+
+    private func remove(_ id: UInt64) {
+        let waiting: [CheckedContinuation<Void, Never>] = state.withLock { state in
+            state.records[id] = nil
+            guard state.records.isEmpty else { return [] }
+            defer { state.whenEmpty = [] }
+            return state.whenEmpty
+        }
+        for continuation in waiting { continuation.resume() }
+    }
+
+    // MARK: Time
+
+    /// One task looks after the deadlines of all connections, while there are any: a request costs no timer.
+    private func startSweeping() {
+        let starts = state.withLock { state in
+            defer { state.sweeps = true }
+            return !state.sweeps
+        }
+        guard starts else { return }
+        let tick = min(max(min(limits.headTimeout, limits.idleTimeout) / 8, .milliseconds(5)), .seconds(1))
+        world.spawn {
+            while self.sweep() { try? await self.world.sleep(for: tick) }
+        }
+    }
+
+    private func sweep() -> Bool {
+        let records: [ServerRecord]? = state.withLock {
+            if $0.records.isEmpty { $0.sweeps = false }
+            return $0.sweeps ? Array($0.records.values) : nil
+        }
+        guard let records else { return false }
+        let now = world.now()
+        for record in records { record.expire(at: now) }
+        return true
+    }
+
+    // MARK: Stopping
+
+    func shutdown(grace: Duration) async {
+        let records = stop()
+        for record in records where !record.isBusy { record.cut() }
+        let timer = world.spawn {
+            guard (try? await self.world.sleep(for: grace)) != nil else { return }
+            self.cutAll()
+        }
+        await whenEmpty()
+        timer.cancel()
+    }
+
+    /// Ends everything at once.
+    func cutAll() {
+        for record in stop() { record.cut() }
+    }
+
+    private func stop() -> [ServerRecord] {
+        listener.close()
+        return state.withLock {
+            $0.isStopping = true
+            return Array($0.records.values)
+        }
+    }
+
+    private func whenEmpty() async {
+        await withCheckedContinuation { continuation in
+            let isEmpty = state.withLock {
+                if !$0.records.isEmpty { $0.whenEmpty.append(continuation) }
+                return $0.records.isEmpty
+            }
+            if isEmpty { continuation.resume() }
+        }
+    }
 }

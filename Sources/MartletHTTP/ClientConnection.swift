@@ -1,0 +1,215 @@
+internal import HTTPTypes
+internal import MartletBase
+internal import Synchronization
+
+/// A kept connection ended before any byte of an answer: the server may just have closed it for idleness.
+struct StaleConnection: Error, Sendable {
+    var cause: any Error
+}
+
+/// One connection of a client. Closes its stream when nobody holds it any more.
+final class ClientConnection: Sendable {
+    let stream: any ByteStream
+    let inbound: Inbound
+    private let world: any World
+
+    private struct Upload: Sendable {
+        var isOver = true
+        var failure: (any Error)?
+        var task: Task<Void, Never>?
+    }
+    private let upload = Mutex(Upload())
+
+    init(_ stream: any ByteStream, in world: any World) {
+        self.stream = stream
+        self.world = world
+        inbound = Inbound(stream, in: world)
+    }
+
+    deinit { close() }
+
+    /// Closes the connection; what is being sent is given up.
+    func close() {
+        stream.close()
+        upload.withLock { $0.task }?.cancel()
+    }
+
+    /// Whether the request's body has gone out whole.
+    var isUploaded: Bool { upload.withLock { $0.isOver && $0.failure == nil } }
+    /// What the body's own stream threw.
+    var uploadFailure: (any Error)? { upload.withLock { $0.failure } }
+
+    // MARK: The request
+
+    /// Sends a request. A small body goes out with the head; any other goes out from a task of its own, so that an
+    /// early answer (413, say) is read while it does.
+    func start(_ head: HTTPRequest, _ body: RequestBody, defaultHost: String) async throws {
+        switch body {
+        case .bytes(let bytes):
+            let framing: BodyFraming = bytes.isEmpty ? .none : .length(bytes.count)
+            let lines = try HeadWriter.request(head, framing: framing, defaultHost: defaultHost)
+            guard bytes.count > HTTPBounds.joinedBody else { return try await write(lines + bytes) }
+            try await write(lines)
+            send { write in try await write(bytes) }
+        case .stream(let next):
+            let length = head.headerFields[.contentLength].flatMap { Int($0) }
+            let framing: BodyFraming = length.map { .length($0) } ?? .chunked
+            try await write(HeadWriter.request(head, framing: framing, defaultHost: defaultHost))
+            send { write in
+                var left = length ?? .max
+                while let piece = try await next() {
+                    if piece.isEmpty { continue }
+                    left -= piece.count
+                    guard left >= 0 else { break }
+                    try await write(framing == .chunked ? HeadWriter.chunk(piece) : piece)
+                }
+                guard length == nil || left == 0 else {
+                    throw NetworkError.protocolViolation("a body has not the length that its head names")
+                }
+                if framing == .chunked { try await write(HeadWriter.lastChunk) }
+            }
+        }
+    }
+
+    /// A write that fails is not yet the end: the server may have answered before it stopped reading.
+    private func write(_ bytes: [UInt8]) async throws {
+        do {
+            try await stream.write(bytes)
+        } catch is CancellationError {
+            throw CancellationError()
+        } catch {
+            upload.withLock { $0.isOver = false }
+        }
+    }
+
+    private func send(
+        _ produce: @escaping @Sendable (_ write: @Sendable ([UInt8]) async throws -> Void) async throws -> Void
+    ) {
+        upload.withLock { $0.isOver = false }
+        let stream = self.stream
+        // Holds the connection weakly: who reads the answer owns it.
+        let task = world.spawn { [weak self] in
+            do {
+                try await produce { bytes in
+                    do { try await stream.write(bytes) } catch { throw WriteFailed() }
+                }
+                self?.upload.withLock { $0.isOver = true }
+            } catch is WriteFailed {
+                return
+            } catch {
+                self?.upload.withLock { $0.failure = error }
+                stream.close()
+            }
+        }
+        upload.withLock { $0.task = task }
+    }
+
+    private struct WriteFailed: Error {}
+
+    // MARK: The answer
+
+    /// The head of the answer, after those that only inform (1xx).
+    func finalHead(to method: HTTPRequest.Method) async throws -> ResponseHead {
+        do {
+            guard try await inbound.awaitBytes() else { throw HTTPError.unexpectedEnd }
+        } catch {
+            throw StaleConnection(cause: error)
+        }
+        for _ in 0..<HTTPBounds.informational {
+            guard let head = try await inbound.responseHead(to: method) else { throw HTTPError.unexpectedEnd }
+            let code = head.response.status.code
+            if code >= 200 || code == 101 { return head }
+        }
+        throw HTTPError.malformed("too many informational answers")
+    }
+}
+
+/// Reads an answer's body and gives the connection back at its end. Dropped before that, it closes the connection.
+final class AnswerReader: Sendable {
+    private let connection: ClientConnection
+    private let release: @Sendable () async -> Void
+    private let isOver = Atomic<Bool>(false)
+
+    init(_ connection: ClientConnection, release: @escaping @Sendable () async -> Void) {
+        self.connection = connection
+        self.release = release
+    }
+
+    deinit {
+        if !isOver.load(ordering: .acquiring) { connection.close() }
+    }
+
+    /// The next piece; nil at the end.
+    func next() async throws -> [UInt8]? {
+        if isOver.load(ordering: .acquiring) { return nil }
+        let connection = self.connection
+        do {
+            let piece = try await withTaskCancellationHandler {
+                try await connection.inbound.nextPiece()
+            } onCancel: {
+                connection.close()
+            }
+            if await connection.inbound.bodyIsDone { await finish() }
+            return piece
+        } catch {
+            connection.close()
+            throw Task.isCancelled ? CancellationError() : connection.uploadFailure ?? error
+        }
+    }
+
+    /// The body has ended: the connection is free, unless its request is still going out.
+    func finish() async {
+        guard !isOver.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        if connection.isUploaded { await release() } else { connection.close() }
+    }
+}
+
+/// The idle connections of one client, newest last.
+final class ConnectionPool: Sendable {
+    private struct Idle: Sendable {
+        var connection: ClientConnection
+        var since: MonotonicTime
+    }
+    private let limit: Int
+    private let world: any World
+    private let idle = Mutex<[Idle]>([])
+
+    init(limit: Int, world: any World) {
+        self.limit = limit
+        self.world = world
+    }
+
+    /// The connection that was used last, if it is still as it was left.
+    func take() async -> ClientConnection? {
+        while let candidate = idle.withLock({ $0.popLast() }) {
+            let connection = candidate.connection
+            await connection.inbound.stopWatching()
+            if world.now() - candidate.since < HTTPBounds.clientIdle, await connection.inbound.isFresh {
+                return connection
+            }
+            connection.close()
+        }
+        return nil
+    }
+
+    /// Keeps a connection whose exchange has ended, in place of the oldest when there are too many.
+    func keep(_ connection: ClientConnection) async {
+        guard limit > 0, await connection.inbound.isFresh else { return connection.close() }
+        await connection.inbound.watchForEnd()
+        let entry = Idle(connection: connection, since: world.now())
+        let dropped = idle.withLock { idle in
+            idle.append(entry)
+            return idle.count > limit ? idle.removeFirst() : nil
+        }
+        dropped?.connection.close()
+    }
+
+    /// Closes all of them.
+    func closeAll() {
+        let all = idle.withLock { idle in
+            defer { idle = [] }
+            return idle
+        }
+        for entry in all { entry.connection.close() }
+    }
+}

@@ -1,0 +1,155 @@
+internal import HTTPTypes
+internal import MartletBase
+
+/// Writes heads as bytes (RFC 9112). Only what is safe gets out: field values are clean by construction
+/// (`HTTPField` turns control characters into blanks), and the request line is checked here.
+enum HeadWriter {
+    /// A request's head with its final empty line.
+    /// - Throws: ``HTTPError/malformed(_:)`` when path or authority cannot stand on a request line.
+    static func request(
+        _ head: HTTPRequest, framing: BodyFraming, defaultHost: String
+    ) throws(HTTPError) -> [UInt8] {
+        let path = head.path ?? "/"
+        let isPath = path.utf8.first == UInt8(ascii: "/") || (path == "*" && head.method == .options)
+        guard isPath, path.utf8.allSatisfy(Characters.isTarget) else {
+            throw .malformed("a request's path holds a character that paths must not hold")
+        }
+        let host = head.authority ?? defaultHost
+        guard host.utf8.allSatisfy({ Characters.authority[Int($0)] }) else {
+            throw .malformed("a request's host holds a character that hosts must not hold")
+        }
+        var out: [UInt8] = []
+        out.reserveCapacity(256)
+        out += head.method.rawValue.utf8
+        out.append(Characters.space)
+        out += path.utf8
+        out += " HTTP/1.1\r\nHost: ".utf8
+        out += host.utf8
+        out += "\r\n".utf8
+        for field in head.headerFields where !isOurs(field, isUpgrade: head.headerFields.contains(.upgrade)) {
+            append(field, to: &out)
+        }
+        switch framing {
+        case .length(let length): append("Content-Length", length, to: &out)
+        case .chunked: out += "Transfer-Encoding: chunked\r\n".utf8
+        case .none where head.method == .post || head.method == .put || head.method == .patch:
+            append("Content-Length", 0, to: &out)
+        case .none, .untilClose: break
+        }
+        out += "\r\n".utf8
+        return out
+    }
+
+    /// An answer's head with its final empty line.
+    /// - Parameters:
+    ///   - length: what `Content-Length` says; nil for none.
+    ///   - connection: what `Connection` says; nil for none.
+    static func response(
+        _ head: HTTPResponse, length: Int?, isChunked: Bool, connection: StaticString?, date: [UInt8],
+        reserving extra: Int = 0
+    ) -> [UInt8] {
+        var out: [UInt8] = []
+        out.reserveCapacity(256 + extra)
+        out += "HTTP/1.1 ".utf8
+        appendDecimal(head.status.code, to: &out)
+        out.append(Characters.space)
+        out += head.status.reasonPhrase.utf8
+        out += "\r\n".utf8
+        for field in head.headerFields where !isOurs(field, isUpgrade: false) && field.name != .date {
+            append(field, to: &out)
+        }
+        out += date
+        if let length { append("Content-Length", length, to: &out) }
+        if isChunked { out += "Transfer-Encoding: chunked\r\n".utf8 }
+        if let connection {
+            out += "Connection: ".utf8
+            append(connection, to: &out)
+            out += "\r\n".utf8
+        }
+        out += "\r\n".utf8
+        return out
+    }
+
+    /// A chunk with its size line.
+    static func chunk(_ bytes: [UInt8]) -> [UInt8] {
+        var out: [UInt8] = []
+        out.reserveCapacity(bytes.count + 20)
+        out += String(bytes.count, radix: 16).utf8
+        out += "\r\n".utf8
+        out += bytes
+        out += "\r\n".utf8
+        return out
+    }
+
+    /// What ends a chunked body.
+    static let lastChunk = Array("0\r\n\r\n".utf8)
+    /// The answer that lets a waiting client send its body.
+    static let proceed = Array("HTTP/1.1 100 Continue\r\n\r\n".utf8)
+
+    /// Whether a field is about the connection, and so written by this file alone.
+    private static func isOurs(_ field: HTTPField, isUpgrade: Bool) -> Bool {
+        switch field.name.canonicalName {
+        case "content-length", "transfer-encoding", "host", "keep-alive", "proxy-connection": true
+        case "connection": !isUpgrade
+        default: false
+        }
+    }
+
+    private static func append(_ field: HTTPField, to out: inout [UInt8]) {
+        out += field.name.rawName.utf8
+        out += ": ".utf8
+        unsafe field.withUnsafeBytesOfValue { unsafe out.append(contentsOf: $0) }
+        out += "\r\n".utf8
+    }
+
+    private static func append(_ name: StaticString, _ value: Int, to out: inout [UInt8]) {
+        append(name, to: &out)
+        out += ": ".utf8
+        appendDecimal(value, to: &out)
+        out += "\r\n".utf8
+    }
+
+    private static func append(_ text: StaticString, to out: inout [UInt8]) {
+        unsafe out.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    private static func appendDecimal(_ value: Int, to out: inout [UInt8]) {
+        out += String(value).utf8
+    }
+}
+
+/// `Date: ...` lines, as RFC 9110, 5.6.7 writes them (`Sun, 06 Nov 1994 08:49:37 GMT`).
+enum DateLine {
+    private static let days = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]
+    private static let months = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ]
+
+    /// The whole line for a second since 1970.
+    static func bytes(at second: Int64) -> [UInt8] {
+        let day = Int(second >= 0 ? second / 86_400 : (second - 86_399) / 86_400)
+        let inDay = Int(second) - day * 86_400
+        let (year, month, dayOfMonth) = civil(day)
+        let clock = [inDay / 3600, inDay / 60 % 60, inDay % 60].map(twoDigits).joined(separator: ":")
+        let weekday = days[((day % 7) + 7) % 7]
+        let text = "Date: \(weekday), \(twoDigits(dayOfMonth)) \(months[month - 1]) \(year) \(clock) GMT\r\n"
+        return Array(text.utf8)
+    }
+
+    private static func twoDigits(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
+
+    /// Year, month (from 1) and day of a count of days since 1970-01-01, in the Gregorian calendar. Years are
+    /// counted from March, so that the leap day is the last of its year.
+    private static func civil(_ day: Int) -> (year: Int, month: Int, day: Int) {
+        let shifted = day + 719_468
+        let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
+        let ofEra = shifted - era * 146_097
+        let yearOfEra = (ofEra - ofEra / 1460 + ofEra / 36_524 - ofEra / 146_096) / 365
+        let ofYear = ofEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let marchMonth = (5 * ofYear + 2) / 153
+        let month = marchMonth < 10 ? marchMonth + 3 : marchMonth - 9
+        return (
+            yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, ofYear - (153 * marchMonth + 2) / 5 + 1
+        )
+    }
+}

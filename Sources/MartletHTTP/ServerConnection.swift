@@ -1,0 +1,252 @@
+internal import HTTPTypes
+internal import MartletBase
+
+/// One connection of a server: reads a request, lets the handler answer, writes the answer, and so on.
+actor ServerConnection {
+    private let stream: any ByteStream
+    private let inbound: Inbound
+    private let peer: Peer
+    private let record: ServerRecord
+    private let core: ServerCore
+    /// Counts requests, so that what a handler kept of an old one does not touch a new one.
+    private var exchange: UInt64 = 0
+    private var awaitsContinue = false
+
+    init(_ stream: any ByteStream, peer: Peer, record: ServerRecord, core: ServerCore) {
+        self.stream = stream
+        self.peer = peer
+        self.record = record
+        self.core = core
+        inbound = Inbound(stream, in: core.world)
+    }
+
+    /// Serves until the client leaves, a limit is hit, or the server stops.
+    func run() async {
+        var idle = core.limits.headTimeout
+        while !core.isStopping {
+            record.enter(.idle, for: idle)
+            idle = core.limits.idleTimeout
+            do {
+                guard try await inbound.awaitBytes() else { break }
+                record.enter(.head, for: core.limits.headTimeout)
+                let scheme = peer.isSecure ? "https" : "http"
+                guard let head = try await inbound.requestHead(limit: core.limits.head, scheme: scheme) else { break }
+                record.enter(.busy, for: nil)
+                guard await serve(head) else { break }
+            } catch {
+                await refuse(error)
+                break
+            }
+        }
+        stream.close()
+    }
+
+    // MARK: One request
+
+    /// Whether the connection can take another request.
+    private func serve(_ head: RequestHead) async -> Bool {
+        exchange &+= 1
+        if case .length(let length) = head.framing, length > core.limits.body {
+            await refuse(HTTPError.bodyTooLarge(limit: core.limits.body))
+            return false
+        }
+        await inbound.beginBody(head.framing, limit: core.limits.body)
+        let body: RequestBody
+        if let bytes = try? await inbound.bodyAtHand() {
+            body = .bytes(bytes)
+        } else {
+            awaitsContinue = head.expectsContinue
+            let number = exchange
+            body = .stream { try await self.nextPiece(of: number) }
+        }
+        let response = await core.handler.handle(Request(head: head.request, body: body, peer: peer))
+        do {
+            guard try await answer(response, to: head) else { return false }
+        } catch {
+            return false
+        }
+        return await finishBody()
+    }
+
+    private func nextPiece(of number: UInt64) async throws -> [UInt8]? {
+        guard number == exchange else { throw NetworkError.closed }
+        if awaitsContinue {
+            awaitsContinue = false
+            try await stream.write(HeadWriter.proceed)
+        }
+        record.limit(core.limits.idleTimeout)
+        defer { record.limit(nil) }
+        return try await inbound.nextPiece()
+    }
+
+    /// Gets what the handler left of the body out of the way; false when that is too much.
+    private func finishBody() async -> Bool {
+        exchange &+= 1
+        if await inbound.bodyIsDone { return true }
+        // A client that still waits for 100 will not send its body now, or it will: nobody can tell.
+        guard !awaitsContinue else {
+            await linger()
+            return false
+        }
+        record.limit(core.limits.headTimeout)
+        if (try? await inbound.drain(limit: HTTPBounds.drain)) == true { return true }
+        await linger()
+        return false
+    }
+
+    // MARK: The answer
+
+    /// Writes the answer; false when the connection ends with it.
+    private func answer(_ response: Response, to head: RequestHead) async throws -> Bool {
+        let bodyIsRead = await inbound.bodyIsDone
+        let willDrain = bodyIsRead || !awaitsContinue
+        let keeps = head.keepAlive && willDrain && !core.isStopping
+        let connection: StaticString? = keeps ? (head.isOld ? "keep-alive" : nil) : "close"
+        let code = response.head.status.code
+        let hasNoBody = head.request.method == .head || code < 200 || code == 204 || code == 304
+        switch response.body {
+        case .upgrade(let run):
+            try await upgrade(response.head, run)
+            return false
+        case .bytes(let bytes):
+            var length: Int? = bytes.count
+            if hasNoBody {
+                // What the body would have been is the handler's to say; 204 and 1xx never have a length.
+                let named = Self.contentLength(response.head)
+                length = code < 200 || code == 204 ? nil : named ?? (code == 304 ? nil : bytes.count)
+            }
+            try await write(
+                response.head, hasNoBody ? [] : bytes, length: length, connection: connection)
+            return keeps
+        case .stream(let produce):
+            let length = Self.contentLength(response.head)
+            if hasNoBody {
+                let isChunked = length == nil && !head.isOld && head.request.method == .head && code != 204
+                try await write(
+                    response.head, [], length: code == 204 ? nil : length, isChunked: isChunked,
+                    connection: connection)
+                return keeps
+            }
+            let endsWithConnection = length == nil && head.isOld
+            let framing: BodyFraming = length.map { .length($0) } ?? (endsWithConnection ? .untilClose : .chunked)
+            try await write(
+                response.head, [], length: length, isChunked: framing == .chunked,
+                connection: endsWithConnection ? "close" : connection)
+            try await streamBody(produce, framing)
+            if endsWithConnection { await stream.closeWrite() }
+            return keeps && !endsWithConnection
+        }
+    }
+
+    private static func contentLength(_ head: HTTPResponse) -> Int? {
+        head.headerFields[.contentLength].flatMap { Int($0) }.flatMap { $0 >= 0 ? $0 : nil }
+    }
+
+    private func write(
+        _ head: HTTPResponse, _ body: [UInt8], length: Int?, isChunked: Bool = false, connection: StaticString?
+    ) async throws {
+        let joins = body.count <= HTTPBounds.joinedBody
+        var bytes = HeadWriter.response(
+            head, length: length, isChunked: isChunked, connection: connection, date: core.dateLine(),
+            reserving: joins ? body.count : 0)
+        if joins { bytes += body }
+        record.limit(core.limits.idleTimeout)
+        defer { record.limit(nil) }
+        try await stream.write(bytes)
+        if !joins { try await stream.write(body) }
+    }
+
+    /// Lets the handler write the body. Its task is cancelled when the client goes away or the server stops.
+    private func streamBody(
+        _ produce: @escaping @Sendable (any BodyWriter) async throws -> Void, _ framing: BodyFraming
+    ) async throws {
+        let writer = StreamWriter(stream, framing: framing, record: record, limit: core.limits.idleTimeout)
+        let inbound = self.inbound
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                try await produce(writer)
+                return true
+            }
+            group.addTask {
+                await inbound.awaitEnd()
+                return false
+            }
+            defer { group.cancelAll() }
+            // The end of the client first: cancel the producer, and let it end in its own way.
+            if try await group.next() == false {
+                group.cancelAll()
+                _ = try await group.next()
+            }
+        }
+        try await writer.finish()
+    }
+
+    private func upgrade(_ head: HTTPResponse, _ run: @Sendable (any ByteStream) async -> Void) async throws {
+        if await !inbound.bodyIsDone {
+            guard try await inbound.drain(limit: HTTPBounds.drain) else { return }
+        }
+        exchange &+= 1
+        let isSwitch = head.status == .switchingProtocols
+        try await write(head, [], length: nil, connection: isSwitch ? "Upgrade" : nil)
+        record.limit(nil)
+        await run(UpgradedStream(stream, inbound))
+    }
+
+    // MARK: Refusals
+
+    /// Tells the client why the server ends the connection, when it can still listen.
+    private func refuse(_ error: any Error) async {
+        guard let status = Refusal.status(for: error) else { return }
+        record.enter(.busy, for: HTTPBounds.linger)
+        guard (try? await stream.write(Refusal.bytes(status, "\(error)"))) != nil else { return }
+        await linger()
+    }
+
+    /// Ends our side and reads on for a moment: closing with unread bytes would reset the connection, and the
+    /// client would lose the answer.
+    private func linger() async {
+        record.enter(.busy, for: HTTPBounds.linger)
+        await stream.closeWrite()
+        await inbound.discard(limit: HTTPBounds.drain)
+    }
+}
+
+/// Frames a streamed body.
+private actor StreamWriter: BodyWriter {
+    private let stream: any ByteStream
+    private let record: ServerRecord
+    private let limit: Duration
+    private let framing: BodyFraming
+    private var written = 0
+    private var isOver = false
+
+    init(_ stream: any ByteStream, framing: BodyFraming, record: ServerRecord, limit: Duration) {
+        self.stream = stream
+        self.framing = framing
+        self.record = record
+        self.limit = limit
+    }
+
+    func write(_ bytes: [UInt8]) async throws {
+        guard !isOver else { throw NetworkError.closed }
+        if bytes.isEmpty { return }
+        written += bytes.count
+        if case .length(let length) = framing, written > length {
+            throw NetworkError.protocolViolation("a body is longer than the content-length of its head")
+        }
+        record.limit(limit)
+        defer { record.limit(nil) }
+        try await stream.write(framing == .chunked ? HeadWriter.chunk(bytes) : bytes)
+    }
+
+    /// Ends the body.
+    func finish() async throws {
+        isOver = true
+        switch framing {
+        case .chunked: try await stream.write(HeadWriter.lastChunk)
+        case .length(let length) where length != written:
+            throw NetworkError.protocolViolation("a body is shorter than the content-length of its head")
+        default: break
+        }
+    }
+}

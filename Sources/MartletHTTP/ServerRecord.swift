@@ -1,0 +1,102 @@
+internal import HTTPTypes
+internal import MartletBase
+internal import Synchronization
+
+/// What the server knows of one connection from outside: what it does, until when it may, and how to end it.
+final class ServerRecord: Sendable {
+    /// What a connection is doing.
+    enum Phase: Sendable, Hashable {
+        /// Shaking hands.
+        case handshake
+        /// Waiting for a request.
+        case idle
+        /// In the middle of a request's head.
+        case head
+        /// Answering.
+        case busy
+        /// Has ended.
+        case over
+    }
+    private struct State: Sendable {
+        var phase = Phase.handshake
+        var deadline: MonotonicTime?
+        var stream: any ByteStream
+        var task: Task<Void, Never>?
+    }
+    private let state: Mutex<State>
+    private let world: any World
+
+    init(_ stream: any ByteStream, in world: any World) {
+        state = Mutex(State(stream: stream))
+        self.world = world
+    }
+
+    /// Says what the connection does now, and for how long it may; nil for as long as it takes.
+    func enter(_ phase: Phase, for limit: Duration?) {
+        let deadline = limit.map { world.now() + $0 }
+        state.withLock {
+            $0.phase = phase
+            $0.deadline = deadline
+        }
+    }
+
+    /// Bounds what the connection does now.
+    func limit(_ limit: Duration?) {
+        let deadline = limit.map { world.now() + $0 }
+        state.withLock { $0.deadline = deadline }
+    }
+
+    /// The task that serves the connection.
+    func setTask(_ task: Task<Void, Never>) { state.withLock { $0.task = task } }
+    /// The stream that answers go to: TLS in place of the plain one.
+    func setStream(_ stream: any ByteStream) { state.withLock { $0.stream = stream } }
+
+    /// Whether a request is being served.
+    var isBusy: Bool { state.withLock { $0.phase == .busy } }
+
+    /// Ends the connection when it is over its time: a late head is told so with 408, all else is just closed.
+    func expire(at now: MonotonicTime) {
+        let late: (phase: Phase, stream: any ByteStream)? = state.withLock {
+            guard let deadline = $0.deadline, deadline < now else { return nil }
+            let found = (phase: $0.phase, stream: $0.stream)
+            // One more look later closes it if even the short answer cannot be written.
+            $0.deadline = found.phase == .head ? now + HTTPBounds.linger : nil
+            $0.phase = .over
+            return found
+        }
+        guard let late else { return }
+        guard late.phase == .head else { return late.stream.close() }
+        world.spawn {
+            try? await late.stream.write(Refusal.bytes(.requestTimeout, "the request's head took too long"))
+            late.stream.close()
+        }
+    }
+
+    /// Closes the connection and cancels what serves it.
+    func cut() {
+        let (stream, task) = state.withLock { ($0.stream, $0.task) }
+        stream.close()
+        task?.cancel()
+    }
+}
+
+/// Short answers of the server itself, after which the connection ends.
+enum Refusal {
+    /// The status that an error of a request stands for; nil when there is nobody to answer.
+    static func status(for error: any Error) -> HTTPResponse.Status? {
+        switch error {
+        case HTTPError.malformed: .badRequest
+        case HTTPError.headTooLarge: .requestHeaderFieldsTooLarge
+        case HTTPError.bodyTooLarge: .contentTooLarge
+        default: nil
+        }
+    }
+
+    /// A whole answer: head and one line of text.
+    static func bytes(_ status: HTTPResponse.Status, _ text: String) -> [UInt8] {
+        let body = Array((text + "\n").utf8)
+        var head = HTTPResponse(status: status)
+        head.headerFields[.contentType] = "text/plain; charset=utf-8"
+        return HeadWriter.response(head, length: body.count, isChunked: false, connection: "close", date: []) + body
+    }
+}
