@@ -1,11 +1,37 @@
+internal import MartletBase
+internal import OrderedCollections
+
 /// The field tables of the served kinds: names, types, list kinds and merge keys, as data.
 public enum Schema {
     /// Checks every field's type against the tables, drops fields that the tables do not know, and returns the paths
     /// of those dropped (`spec.template.spec.containers[0].imagee`), in document order.
+    ///
+    /// The result has the fields in the tables' order, maps sorted by key, quantities and times in their canonical
+    /// form, and no nulls: equal objects have equal bytes.
     /// - Throws: ``SchemaError`` when a field has the wrong type.
     public static func conform(_ object: JSON, to kind: ResourceKind) throws(SchemaError) -> (
         object: JSON, unknown: [String]
-    ) { (object, []) }
+    ) {
+        try conform(object, groupVersion: kind.apiVersion, kind: kind.kind)
+    }
+
+    /// As ``conform(_:to:)`` for what is no resource: `DeleteOptions` and `Status` of `meta/v1`, `Scale` of
+    /// `autoscaling/v1`, `Eviction` of `policy/v1`, `Binding` of `v1`. What the tables do not know passes unchanged.
+    /// - Throws: ``SchemaError`` when a field has the wrong type.
+    public static func conform(_ object: JSON, groupVersion: String, kind: String) throws(SchemaError) -> (
+        object: JSON, unknown: [String]
+    ) {
+        let tables = SchemaTables.all
+        guard let place = tables.place(of: kind, in: groupVersion) else { return (object, []) }
+        guard case .object = object else {
+            throw SchemaError(
+                "json: cannot unmarshal \(Conformer.goKind(object)) into Go value of type "
+                    + tables.goName(.named(place)))
+        }
+        var conformer = Conformer(tables: tables)
+        let conformed = try conformer.conform(object, to: .named(place))
+        return (conformed, conformer.unknown)
+    }
 }
 
 /// A field of the wrong type, with Kubernetes' words.
@@ -14,4 +40,252 @@ public struct SchemaError: Error, Sendable, Hashable, CustomStringConvertible {
     public var description: String
     /// An error with that text.
     public init(_ description: String) { self.description = description }
+}
+
+/// Walks an object along the tables.
+private struct Conformer {
+    let tables: SchemaTables
+    private(set) var unknown: [String] = []
+    private var path: [Step] = []
+    /// The type whose field is being read: Go names it in errors.
+    private var owner = ""
+
+    private enum Step {
+        case field(String)
+        case key(String)
+        case index(Int)
+    }
+
+    init(tables: SchemaTables) { self.tables = tables }
+
+    mutating func conform(_ value: JSON, to type: FieldType) throws(SchemaError) -> JSON {
+        switch tables.resolved(type) {
+        case .named(let index): return try conform(value, to: tables.types[index], type: type)
+        case .list(let element): return try conformList(value, of: element, type: type)
+        case .map(let element): return try conformMap(value, of: element, type: type)
+        case let scalar: return try conformScalar(value, to: scalar, type: type)
+        }
+    }
+
+    private mutating func conform(_ value: JSON, to structure: SchemaType, type: FieldType) throws(SchemaError) -> JSON
+    {
+        if value == .null { return .object([:]) }
+        guard case .object(let members) = value else { throw mismatch(value, type) }
+        let fields = structure.fields
+        var found: [(place: Int, value: JSON)] = []
+        found.reserveCapacity(members.count)
+        let outerOwner = owner
+        defer { owner = outerOwner }
+        for (name, member) in members {
+            path.append(.field(name))
+            defer { path.removeLast() }
+            guard let place = structure.places[name] else {
+                unknown.append(shownPath)
+                continue
+            }
+            if member == .null { continue }
+            owner = structure.name
+            found.append((place, try conform(member, to: fields[place].type)))
+        }
+        found.sort { $0.place < $1.place }
+        return .object(
+            OrderedDictionary(uniqueKeysWithValues: found.map { (fields[$0.place].name, $0.value) }))
+    }
+
+    private mutating func conformList(_ value: JSON, of element: FieldType, type: FieldType) throws(SchemaError) -> JSON
+    {
+        guard case .array(let elements) = value else { throw mismatch(value, type) }
+        var result: [JSON] = []
+        result.reserveCapacity(elements.count)
+        for (index, value) in elements.enumerated() {
+            path.append(.index(index))
+            defer { path.removeLast() }
+            result.append(try conform(value, to: element))
+        }
+        return .array(result)
+    }
+
+    private mutating func conformMap(_ value: JSON, of element: FieldType, type: FieldType) throws(SchemaError) -> JSON
+    {
+        guard case .object(let members) = value else { throw mismatch(value, type) }
+        var result: [(String, JSON)] = []
+        result.reserveCapacity(members.count)
+        for (key, value) in members {
+            path.append(.key(key))
+            defer { path.removeLast() }
+            result.append((key, try conform(value, to: element)))
+        }
+        result.sort { $0.0 < $1.0 }
+        return .object(OrderedDictionary(uniqueKeysWithValues: result))
+    }
+
+    private func conformScalar(_ value: JSON, to scalar: FieldType, type: FieldType) throws(SchemaError) -> JSON {
+        switch (scalar, value) {
+        case (.any, _), (.string, .string), (.bool, .bool), (.int64, .int), (.double, .double), (.double, .int),
+            (.intOrString, .string):
+            return value
+        case (.int32, .int(let number)), (.intOrString, .int(let number)):
+            guard Int32(exactly: number) != nil else { throw mismatch(value, scalar == .int32 ? type : .int32) }
+            return value
+        case (_, .null): return Self.zero(of: scalar)
+        case (.bytes, .string(let text)):
+            if let fault = Base64.fault(text) { throw SchemaError("illegal base64 data at input byte \(fault)") }
+            return value
+        case (.quantity, _): return try quantity(value)
+        case (.time, .string(let text)): return .string(try time(text).rfc3339)
+        case (.microTime, .string(let text)): return .string(try time(text).rfc3339Micro)
+        case (.time, _), (.microTime, _):
+            throw SchemaError("json: cannot unmarshal \(Self.goKind(value)) into Go value of type string")
+        case (.intOrString, _):
+            throw SchemaError("json: cannot unmarshal \(Self.goKind(value)) into Go value of type int32")
+        default: throw mismatch(value, type)
+        }
+    }
+
+    private static func zero(of scalar: FieldType) -> JSON {
+        switch scalar {
+        case .string, .bytes: ""
+        case .quantity: "0"
+        case .bool: false
+        case .int32, .int64, .double, .intOrString: 0
+        default: nil
+        }
+    }
+
+    private func quantity(_ value: JSON) throws(SchemaError) -> JSON {
+        let text: String
+        switch value {
+        case .string(let given): text = given
+        case .int(let number): text = String(number)
+        case .double(let number): text = number.description
+        default: throw SchemaError(Self.quantityForm)
+        }
+        guard let canonical = Quantity.canonical(text) else {
+            throw SchemaError(text.isEmpty ? "quantities must not be empty" : Self.quantityForm)
+        }
+        return .string(canonical)
+    }
+
+    private static let quantityForm =
+        "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+
+    private func time(_ text: String) throws(SchemaError) -> WallTime {
+        if let time = WallTime(rfc3339: text) { return time }
+        throw SchemaError(
+            "parsing time \"\(text)\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"\(text)\" as \"2006\"")
+    }
+
+    /// Go's error: the fields without list indices, and the structure that holds the last one.
+    private func mismatch(_ value: JSON, _ type: FieldType) -> SchemaError {
+        let fields = path.compactMap { if case .field(let name) = $0 { name } else { nil } }.joined(separator: ".")
+        return SchemaError(
+            "json: cannot unmarshal \(Self.goKind(value, for: tables.resolved(type))) into Go struct field "
+                + "\(owner).\(fields) of type \(tables.goName(type))")
+    }
+
+    static func goKind(_ value: JSON, for type: FieldType = .any) -> String {
+        let isNumberWanted = type == .int32 || type == .int64
+        return switch value {
+        case .null: "null"
+        case .bool: "bool"
+        case .int(let number): isNumberWanted ? "number \(number)" : "number"
+        case .double(let number): isNumberWanted ? "number \(number)" : "number"
+        case .string: "string"
+        case .array: "array"
+        case .object: "object"
+        }
+    }
+
+    private var shownPath: String {
+        path.reduce(into: "") { text, step in
+            switch step {
+            case .field(let name), .key(let name): text += text.isEmpty ? name : ".\(name)"
+            case .index(let index): text += "[\(index)]"
+            }
+        }
+    }
+}
+
+/// Base64 text (RFC 4648, section 4, with padding; line breaks are skipped, as Go does).
+public enum Base64 {
+    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+
+    /// The text of some bytes.
+    public static func encode(_ bytes: some Collection<UInt8>) -> String {
+        var text: [UInt8] = []
+        text.reserveCapacity((bytes.count + 2) / 3 * 4)
+        var bits: UInt32 = 0
+        var count = 0
+        func flush() {
+            for place in 0..<4 {
+                let sextet = Int(bits >> UInt32(18 - 6 * place)) & 0x3F
+                text.append(place <= count ? alphabet[sextet] : UInt8(ascii: "="))
+            }
+            (bits, count) = (0, 0)
+        }
+        for byte in bytes {
+            bits |= UInt32(byte) << UInt32(16 - 8 * count)
+            count += 1
+            if count == 3 { flush() }
+        }
+        if count > 0 { flush() }
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    /// The bytes of a text; nil when it is not base64.
+    public static func decode(_ text: String) -> [UInt8]? {
+        if case .bytes(let bytes) = read(text) { bytes } else { nil }
+    }
+
+    /// The offset of the first byte that is wrong; nil when the text is base64.
+    static func fault(_ text: String) -> Int? {
+        if case .fault(let offset) = read(text) { offset } else { nil }
+    }
+
+    private enum Outcome {
+        case bytes([UInt8])
+        case fault(Int)
+    }
+
+    private static func value(_ byte: UInt8) -> UInt32? {
+        switch byte {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"): UInt32(byte - UInt8(ascii: "A"))
+        case UInt8(ascii: "a")...UInt8(ascii: "z"): UInt32(byte - UInt8(ascii: "a")) + 26
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt32(byte - UInt8(ascii: "0")) + 52
+        case UInt8(ascii: "+"): 62
+        case UInt8(ascii: "/"): 63
+        default: nil
+        }
+    }
+
+    private static func read(_ text: String) -> Outcome {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(text.utf8.count / 4 * 3)
+        var bits: UInt32 = 0
+        var count = 0
+        var padding = 0
+        var offset = 0
+        for byte in text.utf8 {
+            defer { offset += 1 }
+            if byte == 0x0A || byte == 0x0D { continue }
+            if byte == UInt8(ascii: "=") {
+                padding += 1
+                if count + padding > 4 || count < 2 { return .fault(offset) }
+                continue
+            }
+            guard padding == 0, let sextet = value(byte) else { return .fault(offset) }
+            bits = bits << 6 | sextet
+            count += 1
+            if count == 4 {
+                bytes.append(contentsOf: [UInt8(bits >> 16 & 0xFF), UInt8(bits >> 8 & 0xFF), UInt8(bits & 0xFF)])
+                (bits, count) = (0, 0)
+            }
+        }
+        switch (count, padding) {
+        case (0, 0): return .bytes(bytes)
+        case (2, 2): return .bytes(bytes + [UInt8(bits >> 4 & 0xFF)])
+        case (3, 1): return .bytes(bytes + [UInt8(bits >> 10 & 0xFF), UInt8(bits >> 2 & 0xFF)])
+        default: return .fault(offset)
+        }
+    }
 }
