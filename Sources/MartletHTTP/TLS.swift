@@ -1,12 +1,22 @@
+internal import CMartletTLS
 public import MartletBase
+internal import Synchronization
 
 /// A certificate chain and its private key, both PEM. Parsed once and shared.
 public final class TLSIdentity: Sendable {
-    /// Reads PEM texts.
+    /// Never changes after `init`, and the C side only reads it.
+    nonisolated(unsafe) let pointer: OpaquePointer
+
+    /// Reads PEM texts: the chain with the leaf first, and an unencrypted key.
     /// - Throws: ``TLSError`` naming what is wrong (no certificate, key does not match, ...).
     public init(certificateChainPEM: [UInt8], privateKeyPEM: [UInt8]) throws {
-        throw TLSError("not built yet")
+        pointer = try TLSError.check { error in
+            mtls_identity_new(
+                certificateChainPEM, certificateChainPEM.count, privateKeyPEM, privateKeyPEM.count, error)
+        }
     }
+
+    deinit { mtls_identity_free(pointer) }
 }
 
 /// Why TLS failed: the text names the peer's or the file's fault.
@@ -15,6 +25,15 @@ public struct TLSError: Error, Sendable, Hashable, CustomStringConvertible {
     public var description: String
     /// An error with that text.
     public init(_ description: String) { self.description = description }
+
+    /// Calls C code that makes something, or says why it did not.
+    static func check(_ make: (UnsafeMutablePointer<CChar>) -> OpaquePointer?) throws(TLSError) -> OpaquePointer {
+        var text = [CChar](repeating: 0, count: Int(MTLS_ERROR_SIZE))
+        let made = text.withUnsafeMutableBufferPointer { buffer in buffer.baseAddress.flatMap(make) }
+        if let made { return made }
+        let bytes = text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+        throw TLSError(String(decoding: bytes, as: UTF8.self))
+    }
 }
 
 /// The server's side of TLS 1.2 and 1.3. Identities may be swapped while connections live: new handshakes use them.
@@ -29,52 +48,150 @@ public final class TLSServer: Sendable {
         case required(authoritiesPEM: [UInt8])
     }
 
+    /// Never changes after `init`; OpenSSL guards what handshakes share.
+    private nonisolated(unsafe) let context: OpaquePointer
+    private let identities: Mutex<IdentityTable>
+
     /// A server with one identity for every name.
-    /// - Parameter alpn: protocols offered, preferred first, as `["h2", "http/1.1"]`.
+    /// - Parameter alpn: protocols offered, preferred first, as `["h2", "http/1.1"]`. A client that names
+    ///   protocols, but none of these, is refused.
     /// - Throws: ``TLSError``.
     public init(identity: TLSIdentity, clients: ClientCertificates = .none, alpn: [String] = ["http/1.1"]) throws {
-        throw TLSError("not built yet")
+        let (policy, authorities): (mtls_client_certificates, [UInt8]) =
+            switch clients {
+            case .none: (MTLS_CLIENTS_NONE, [])
+            case .optional(let authorities): (MTLS_CLIENTS_OPTIONAL, authorities)
+            case .required(let authorities): (MTLS_CLIENTS_REQUIRED, authorities)
+            }
+        let protocols = try protocolList(alpn)
+        context = try TLSError.check { error in
+            mtls_server_new(policy, authorities, authorities.count, protocols, protocols.count, error)
+        }
+        identities = Mutex(IdentityTable(byName: [:], fallback: identity))
     }
+
+    deinit { mtls_context_free(context) }
 
     /// Replaces what is served: `identities` by exact lower-case host name or `*.suffix` (one label), and
     /// `fallback` for every other name. Atomic; open connections keep what they have.
-    public func setIdentities(_ identities: [String: TLSIdentity], fallback: TLSIdentity) {}
+    public func setIdentities(_ identities: [String: TLSIdentity], fallback: TLSIdentity) {
+        let table = IdentityTable(byName: identities, fallback: fallback)
+        self.identities.withLock { $0 = table }
+    }
 
-    /// Shakes hands over `stream`.
+    /// Shakes hands over `stream`. On failure the client is told by an alert and the stream is closed.
     /// - Throws: ``TLSError`` or ``NetworkError``.
-    public func accept(_ stream: any ByteStream) async throws -> TLSStream { throw TLSError("not built yet") }
+    public func accept(_ stream: any ByteStream) async throws -> TLSStream {
+        var pump = try makePump()
+        try await shakeHands(&pump, over: stream) { name in self.identity(for: name) }
+        return TLSStream(over: stream, pump: pump)
+    }
+
+    /// A connection before its first byte.
+    func makePump() throws(TLSError) -> TLSPump { try TLSPump(context: context, serverName: nil) }
+
+    /// Who we are for a client that names `name`.
+    func identity(for name: String?) -> TLSIdentity {
+        let table = identities.withLock { $0 }
+        return table.identity(for: name)
+    }
+}
+
+/// Who a server is, by the name that the client asks for. A value that never changes: swapping replaces it whole.
+struct IdentityTable: Sendable {
+    /// Keys are lower-case host names or `*.suffix`.
+    var byName: [String: TLSIdentity]
+    /// For all other names, and for clients that give none.
+    var fallback: TLSIdentity
+
+    /// The exact name goes before the wildcard; a wildcard stands for exactly one label (RFC 9525, 6.3).
+    func identity(for name: String?) -> TLSIdentity {
+        guard var name = name?.lowercased() else { return fallback }
+        if name.hasSuffix(".") { name.removeLast() }
+        if let exact = byName[name] { return exact }
+        guard let dot = name.firstIndex(of: "."), dot != name.startIndex else { return fallback }
+        return byName["*" + name[dot...]] ?? fallback
+    }
 }
 
 /// The client's side of TLS 1.2 and 1.3.
 public final class TLSClient: Sendable {
+    /// Never changes after `init`; OpenSSL guards what handshakes share.
+    private nonisolated(unsafe) let context: OpaquePointer
+
     /// A client that trusts `authoritiesPEM` and shows `identity` when asked. With nil authorities, those of the
     /// system.
     /// - Throws: ``TLSError``.
     public init(authoritiesPEM: [UInt8]?, identity: TLSIdentity? = nil, alpn: [String] = ["http/1.1"]) throws {
-        throw TLSError("not built yet")
+        let protocols = try protocolList(alpn)
+        let shown = identity?.pointer
+        if let authorities = authoritiesPEM {
+            guard !authorities.isEmpty else { throw TLSError("the PEM text of the trusted authorities is empty") }
+            context = try TLSError.check { error in
+                mtls_client_new(authorities, authorities.count, shown, protocols, protocols.count, error)
+            }
+        } else {
+            context = try TLSError.check { error in
+                mtls_client_new(nil, 0, shown, protocols, protocols.count, error)
+            }
+        }
     }
 
+    deinit { mtls_context_free(context) }
+
     /// Shakes hands over `stream`; the peer's certificate must be for `serverName` (a DNS name or an IP address).
+    /// With TLS 1.3 a server that refuses the client's certificate says so after the handshake: the first read
+    /// throws then.
     /// - Throws: ``TLSError`` or ``NetworkError``.
     public func connect(_ stream: any ByteStream, serverName: String) async throws -> TLSStream {
-        throw TLSError("not built yet")
+        var pump = try makePump(serverName: serverName)
+        try await shakeHands(&pump, over: stream) { _ in nil }
+        return TLSStream(over: stream, pump: pump)
+    }
+
+    /// A connection before its first byte.
+    func makePump(serverName: String) throws(TLSError) -> TLSPump {
+        guard !serverName.isEmpty, !serverName.utf8.contains(0) else {
+            throw TLSError("the server's name is empty or has a zero byte inside")
+        }
+        return try TLSPump(context: context, serverName: serverName)
     }
 }
 
-/// TLS over a byte stream.
-public final class TLSStream: ByteStream {
-    /// The verified client certificate's subject (server side).
-    public var peerCertificate: CertificateSubject? { nil }
-    /// The server name that the client named.
-    public var serverName: String? { nil }
-    /// The protocol agreed by ALPN.
-    public var applicationProtocol: String? { nil }
+/// Application protocols as ALPN writes them: each with its length before it (RFC 7301, 3.1).
+private func protocolList(_ names: [String]) throws(TLSError) -> [UInt8] {
+    var list: [UInt8] = []
+    for name in names {
+        guard let length = UInt8(exactly: name.utf8.count), length > 0 else {
+            throw TLSError("the application protocol \"\(name)\" must have 1 to 255 bytes")
+        }
+        list.append(length)
+        list.append(contentsOf: name.utf8)
+    }
+    return list
+}
 
-    init() {}
-
-    public func read(atMost limit: Int) async throws -> [UInt8] { [] }
-    public func write(_ bytes: [UInt8]) async throws {}
-    public func closeWrite() async {}
-    public func close() {}
-    public var peer: Endpoint? { nil }
+/// Runs a handshake to its end. On failure an alert is sent when there is one, and the stream is closed.
+private func shakeHands(
+    _ pump: inout TLSPump, over stream: any ByteStream, identity: (String?) -> TLSIdentity?
+) async throws {
+    do {
+        while true {
+            let step = pump.handshake(identity: identity)
+            let output = pump.takeOutput()
+            if !output.isEmpty { try await stream.write(output) }
+            switch step {
+            case .done: return
+            case .failed(let reason): throw TLSError(reason)
+            case .wantsInput:
+                let bytes = try await stream.read(atMost: TLSPump.inputSize)
+                if bytes.isEmpty { throw TLSError("the peer closed the connection during the TLS handshake") }
+                pump.feed(bytes)
+            }
+        }
+    } catch {
+        await stream.closeWrite()
+        stream.close()
+        throw error
+    }
 }

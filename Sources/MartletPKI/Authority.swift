@@ -1,3 +1,4 @@
+internal import CMartletTLS
 public import MartletBase
 
 /// A certificate with its private key, both PEM.
@@ -15,7 +16,7 @@ public struct KeyPair: Sendable, Hashable {
 
 /// What a certificate is to say.
 public struct CertificateRequest: Sendable, Hashable {
-    /// Subject CN: a user's or host's name.
+    /// Subject CN: a user's or host's name, at most 64 characters (RFC 5280, appendix A.1).
     public var commonName: String
     /// Subject O, each a group.
     public var organizations: [String] = []
@@ -27,7 +28,7 @@ public struct CertificateRequest: Sendable, Hashable {
     public var isServer = false
     /// Extended key usage: TLS client.
     public var isClient = false
-    /// From now.
+    /// From now. The authority's own end cuts it short.
     public var lifetime: Duration = .seconds(365 * 24 * 3600)
     /// A certificate for that name; the rest is empty.
     public init(commonName: String) { self.commonName = commonName }
@@ -39,15 +40,45 @@ public struct Authority: Sendable, Hashable {
     public var keyPair: KeyPair
     /// An authority that exists already.
     public init(keyPair: KeyPair) { self.keyPair = keyPair }
+
+    /// Certificates are valid from a little before now, since the clocks of a cluster differ.
+    static let backdate: Duration = .seconds(-300)
+
     /// Makes a new authority.
     /// - Throws: ``PKIError``.
     public static func make(commonName: String, lifetime: Duration, now: WallTime) throws -> Authority {
-        throw PKIError("not built yet")
+        let key = try PrivateKey.makeEC()
+        let purposes = MTLS_AUTHORITY.rawValue
+        let draft = try CertificateDraft(notBefore: now + backdate, notAfter: now + lifetime, purposes: purposes)
+        try draft.add(MTLS_COMMON_NAME, commonName)
+        let certificate = try draft.sign(subjectKey: key, issuer: nil)
+        return Authority(keyPair: KeyPair(certificatePEM: certificate, privateKeyPEM: key))
     }
+
     /// Makes a key and signs a certificate for it.
     /// - Throws: ``PKIError``.
     public func issue(_ request: CertificateRequest, now: WallTime) throws -> KeyPair {
-        throw PKIError("not built yet")
+        let key = try PrivateKey.makeEC()
+        return KeyPair(certificatePEM: try sign(request, for: key, now: now), privateKeyPEM: key)
+    }
+
+    /// Signs a certificate for a key (PEM) that exists already.
+    /// - Throws: ``PKIError``.
+    public func sign(_ request: CertificateRequest, for key: [UInt8], now: WallTime) throws -> [UInt8] {
+        let own = try CertificateInfo(pem: keyPair.certificatePEM)
+        guard now < own.notAfter else {
+            throw PKIError("the authority \(own.commonName) has expired: it can sign nothing any more")
+        }
+        var purposes: UInt32 = 0
+        if request.isServer { purposes |= MTLS_SERVER.rawValue }
+        if request.isClient { purposes |= MTLS_CLIENT.rawValue }
+        let draft = try CertificateDraft(
+            notBefore: now + Self.backdate, notAfter: min(now + request.lifetime, own.notAfter), purposes: purposes)
+        try draft.add(MTLS_COMMON_NAME, request.commonName)
+        for organization in request.organizations { try draft.add(MTLS_ORGANIZATION, organization) }
+        for name in request.dnsNames { try draft.add(MTLS_DNS_NAME, name) }
+        for address in request.addresses { try draft.add(MTLS_ADDRESS, address) }
+        return try draft.sign(subjectKey: key, issuer: keyPair)
     }
 }
 
@@ -57,34 +88,84 @@ public struct PKIError: Error, Sendable, Hashable, CustomStringConvertible {
     public var description: String
     /// An error with that text.
     public init(_ description: String) { self.description = description }
+
+    /// Calls C code that leaves its reason in a buffer when its answer is not good.
+    static func check<Value>(
+        _ call: (UnsafeMutablePointer<CChar>) -> Value, isGood: (Value) -> Bool
+    ) throws(PKIError) -> Value {
+        var text = [CChar](repeating: 0, count: Int(MTLS_ERROR_SIZE))
+        let value = text.withUnsafeMutableBufferPointer { buffer in buffer.baseAddress.map(call) }
+        if let value, isGood(value) { return value }
+        let bytes = text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+        throw PKIError(String(decoding: bytes, as: UTF8.self))
+    }
+
+    /// Calls C code that makes bytes and answers 0.
+    static func bytes(
+        _ call: (UnsafeMutablePointer<mtls_bytes>, UnsafeMutablePointer<CChar>) -> Int32
+    ) throws(PKIError) -> [UInt8] {
+        var made = mtls_bytes()
+        defer { mtls_bytes_free(&made) }
+        _ = try check({ call(&made, $0) }, isGood: { $0 == 0 })
+        return [UInt8](UnsafeBufferPointer(start: made.data, count: made.count))
+    }
 }
 
-/// The files of a cluster's PKI, laid out as kubeadm lays them out, under one folder:
-/// `ca.{crt,key}`, `front-proxy-ca.{crt,key}`, `etcd/ca.{crt,key}`, `sa.{pub,key}`, `apiserver.{crt,key}`,
-/// `apiserver-kubelet-client.{crt,key}`, `apiserver-etcd-client.{crt,key}`, `front-proxy-client.{crt,key}`,
-/// `etcd/{server,peer}.{crt,key}`, `kubelet.{crt,key}` (the node agent's server certificate) and the client
-/// certificates inside kubeconfigs. Keys have mode 0600.
-public struct ClusterPKI: Sendable {
-    /// The folder.
-    public var directory: String
-    /// Reads what is there, makes what is missing, and renews leaves in the last third of their life. Authorities
-    /// that exist are never made anew.
-    /// - Parameters:
-    ///   - names, addresses: what the API server's certificate is for, beside the standard ones.
-    /// - Throws: ``PKIError`` naming the file.
-    public static func ensure(
-        directory: String, nodeName: String, names: [String], addresses: [String], now: WallTime
-    ) throws -> ClusterPKI { throw PKIError("not built yet") }
+/// Private keys as PEM texts.
+enum PrivateKey {
+    /// ECDSA on P-256.
+    static func makeEC() throws(PKIError) -> [UInt8] {
+        try PKIError.bytes { mtls_make_ec_key($0, $1) }
+    }
+    /// RSA with 2048 bits, as service account tokens are signed with (RS256).
+    static func makeRSA() throws(PKIError) -> [UInt8] {
+        try PKIError.bytes { mtls_make_rsa_key(2048, $0, $1) }
+    }
+    /// The public half.
+    static func publicKey(of key: [UInt8]) throws(PKIError) -> [UInt8] {
+        try PKIError.bytes { mtls_public_key(key, key.count, $0, $1) }
+    }
+    /// Whether `publicKey` is the public half of `key`.
+    static func matches(_ key: [UInt8], publicKey: [UInt8]) throws(PKIError) -> Bool {
+        let check = { mtls_key_has_public(key, key.count, publicKey, publicKey.count, $0) }
+        return try PKIError.check(check, isGood: { $0 >= 0 }) == 1
+    }
+}
 
-    /// The certificate and key in `NAME.crt` and `NAME.key`.
-    /// - Throws: ``PKIError``.
-    public func keyPair(_ name: String) throws -> KeyPair { throw PKIError("not built yet") }
-    /// The authority `ca`, `front-proxy-ca` or `etcd/ca`.
-    /// - Throws: ``PKIError``.
-    public func authority(_ name: String) throws -> Authority { throw PKIError("not built yet") }
-    /// A kubeconfig (YAML) with a fresh client certificate of `user` in `groups`, for the server's URL.
-    /// - Throws: ``PKIError``.
-    public func kubeconfig(user: String, groups: [String], server: String, cluster: String, now: WallTime) throws
-        -> [UInt8]
-    { throw PKIError("not built yet") }
+/// A certificate being written, before its signature.
+private final class CertificateDraft {
+    private let pointer: OpaquePointer
+
+    init(notBefore: WallTime, notAfter: WallTime, purposes: UInt32) throws(PKIError) {
+        guard notBefore < notAfter else { throw PKIError("a certificate cannot end before it begins") }
+        guard let pointer = mtls_draft_new(notBefore.seconds, notAfter.seconds, purposes) else {
+            throw PKIError("no memory for a certificate")
+        }
+        self.pointer = pointer
+    }
+
+    deinit { mtls_draft_free(pointer) }
+
+    func add(_ kind: mtls_text, _ text: String) throws(PKIError) {
+        do {
+            guard !text.utf8.contains(0) else { throw PKIError("there is a zero byte inside") }
+            _ = try PKIError.check({ mtls_draft_add(pointer, kind, text, $0) }, isGood: { $0 == 0 })
+        } catch {
+            throw PKIError("\"\(text)\" cannot be in a certificate: \(error)")
+        }
+    }
+
+    /// Signs for the key `subjectKey`, by `issuer` or, when that is nil, by itself.
+    func sign(subjectKey: [UInt8], issuer: KeyPair?) throws(PKIError) -> [UInt8] {
+        guard let issuer else {
+            return try PKIError.bytes {
+                mtls_draft_sign(pointer, subjectKey, subjectKey.count, nil, 0, nil, 0, $0, $1)
+            }
+        }
+        let (certificate, key) = (issuer.certificatePEM, issuer.privateKeyPEM)
+        return try PKIError.bytes {
+            mtls_draft_sign(
+                pointer, subjectKey, subjectKey.count, certificate, certificate.count, key, key.count, $0, $1)
+        }
+    }
 }

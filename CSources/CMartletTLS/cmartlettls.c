@@ -1,3 +1,0 @@
-#include "cmartlettls.h"
-
-int cmartlettls_version(void) { return 1; }

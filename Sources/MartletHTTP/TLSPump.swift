@@ -1,0 +1,125 @@
+internal import CMartletTLS
+
+/// One TLS connection as a byte pump: ciphertext in, plaintext out, and the other way round. No I/O and no waiting.
+///
+/// Sendable although it holds a C pointer: it cannot be copied, so there is one owner at a time and nobody else knows
+/// the pointer.
+struct TLSPump: ~Copyable, @unchecked Sendable {
+    /// Ciphertext asked of the transport at one time.
+    static let inputSize = 64 * 1024
+    /// Plaintext encrypted at one time: several records of 16 KiB leave in one write of the transport.
+    static let batchSize = 256 * 1024
+    /// Ciphertext that a peer may make us queue without our writing (answers to key updates). Above it, it is a flood.
+    static let unsentLimit = 16 * 1024
+
+    private let connection: OpaquePointer
+
+    init(context: OpaquePointer, serverName: String?) throws(TLSError) {
+        connection = try TLSError.check { error in
+            guard let serverName else { return mtls_connection_new(context, nil, error) }
+            return serverName.withCString { mtls_connection_new(context, $0, error) }
+        }
+    }
+
+    deinit { mtls_connection_free(connection) }
+
+    /// What a step of the handshake came to.
+    enum HandshakeStep: Hashable {
+        case done
+        case wantsInput
+        case failed(String)
+    }
+
+    /// Goes on with the handshake. A server is asked once for its identity, by the name that the client gave.
+    mutating func handshake(identity: (String?) -> TLSIdentity?) -> HandshakeStep {
+        while true {
+            switch mtls_handshake(connection) {
+            case MTLS_DONE: return .done
+            case MTLS_WANT_INPUT: return .wantsInput
+            case MTLS_WANT_IDENTITY:
+                guard let identity = identity(serverName) else { return .failed("no certificate to show") }
+                // The C side keeps references of its own, so the identity may go after this.
+                let status = withExtendedLifetime(identity) { mtls_use_identity(connection, $0.pointer) }
+                if status != MTLS_DONE { return .failed(failure) }
+            default: return .failed(failure)
+            }
+        }
+    }
+
+    /// Takes in ciphertext. A failure (no memory) shows at the next step.
+    mutating func feed(_ bytes: [UInt8]) {
+        _ = mtls_feed(connection, bytes, bytes.count)
+    }
+
+    /// How many bytes of ciphertext wait to be sent.
+    var outputCount: Int { mtls_output(connection) }
+
+    /// The ciphertext to be sent now, in the order in which it was made.
+    mutating func takeOutput() -> [UInt8] {
+        let count = outputCount
+        guard count > 0 else { return [] }
+        return [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            filled = mtls_take(connection, buffer.baseAddress, count)
+        }
+    }
+
+    /// What reading came to.
+    enum Plaintext: Hashable {
+        case bytes([UInt8])
+        case wantsInput
+        case end
+        case failed(String)
+    }
+
+    /// Decrypts all records that are here, as far as `limit` reaches.
+    mutating func read(atMost limit: Int) -> Plaintext {
+        var status = MTLS_WANT_INPUT
+        let capacity = max(1, min(limit, mtls_readable(connection)))
+        let bytes = [UInt8](unsafeUninitializedCapacity: capacity) { buffer, filled in
+            status = mtls_read(connection, buffer.baseAddress, capacity, &filled)
+        }
+        switch status {
+        case MTLS_DONE: return .bytes(bytes)
+        case MTLS_END: return .end
+        case MTLS_WANT_INPUT:
+            if outputCount > Self.unsentLimit { return .failed("the peer floods us with TLS messages") }
+            mtls_trim(connection)
+            return .wantsInput
+        default: return .failed(failure)
+        }
+    }
+
+    /// Encrypts `bytes`; the ciphertext waits in ``takeOutput()``. False when the connection takes no more.
+    mutating func write(_ bytes: ArraySlice<UInt8>) -> Bool {
+        bytes.withUnsafeBufferPointer { mtls_write(connection, $0.baseAddress, $0.count) == MTLS_DONE }
+    }
+
+    /// Makes the close_notify that ends our side.
+    mutating func shutdown() { mtls_shutdown(connection) }
+
+    /// Why it failed.
+    var failure: String { String(cString: mtls_error(connection)) }
+    /// The server name that the client named.
+    var serverName: String? { mtls_server_name(connection).map { String(cString: $0) } }
+    /// `TLSv1.2` or `TLSv1.3`.
+    var version: String { String(cString: mtls_version(connection)) }
+
+    /// The protocol agreed by ALPN.
+    var applicationProtocol: String? {
+        var count = 0
+        guard let name = mtls_protocol(connection, &count), count > 0 else { return nil }
+        return String(decoding: UnsafeBufferPointer(start: name, count: count), as: UTF8.self)
+    }
+
+    /// The subject of the peer's verified certificate; nil also when it has no usable CN.
+    var peerSubject: CertificateSubject? {
+        guard let certificate = mtls_peer_certificate(connection) else { return nil }
+        defer { mtls_certificate_free(certificate) }
+        guard let name = mtls_certificate_text(certificate, MTLS_COMMON_NAME, 0) else { return nil }
+        var subject = CertificateSubject(commonName: String(cString: name), organizations: [])
+        while let group = mtls_certificate_text(certificate, MTLS_ORGANIZATION, subject.organizations.count) {
+            subject.organizations.append(String(cString: group))
+        }
+        return subject
+    }
+}

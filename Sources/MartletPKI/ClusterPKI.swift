@@ -1,0 +1,272 @@
+public import MartletBase
+internal import MartletIO
+
+/// The files of a cluster's PKI, laid out as kubeadm lays them out, under one folder:
+/// `ca.{crt,key}`, `front-proxy-ca.{crt,key}`, `etcd/ca.{crt,key}`, `sa.{pub,key}`, `apiserver.{crt,key}`,
+/// `apiserver-kubelet-client.{crt,key}`, `apiserver-etcd-client.{crt,key}`, `front-proxy-client.{crt,key}`,
+/// `etcd/{server,peer}.{crt,key}`, `kubelet.{crt,key}` (the node agent's server certificate) and the client
+/// certificates inside kubeconfigs. Keys have mode 0600.
+///
+/// A key is written before its certificate and is never replaced: renewal signs a new certificate for the same key,
+/// so that a crash between two files leaves nothing that does not fit together. To have a new key, remove both files.
+public struct ClusterPKI: Sendable {
+    /// The folder.
+    public var directory: String
+
+    /// The life of authorities that are made: 10 years.
+    static let authorityLifetime: Duration = .seconds(10 * 365 * 24 * 3600)
+    /// The authorities, with the CN that kubeadm gives them.
+    static let authorities = ["ca": "kubernetes", "front-proxy-ca": "front-proxy-ca", "etcd/ca": "etcd-ca"]
+
+    /// The cluster's PKI in a folder, as ``ensure(directory:nodeName:names:addresses:now:)`` left it.
+    public init(directory: String) { self.directory = directory }
+
+    /// Reads what is there, makes what is missing, and renews leaves in the last third of their life, with names
+    /// missing, or of another authority. Authorities that exist are never made anew.
+    /// - Parameters:
+    ///   - names, addresses: what the API server's certificate is for, beside the standard ones. Give the first
+    ///     address of the service network (10.96.0.1) and the node's own.
+    /// - Throws: ``PKIError`` naming the file.
+    public static func ensure(
+        directory: String, nodeName: String, names: [String], addresses: [String], now: WallTime
+    ) throws -> ClusterPKI {
+        let pki = ClusterPKI(directory: directory)
+        for folder in [directory, "\(directory)/etcd"] {
+            try pki.explain(folder) { () throws(Errno) in try Files.makeDirectory(folder, mode: 0o755) }
+        }
+        for (name, commonName) in authorities.sorted(by: { $0.key < $1.key }) {
+            try pki.ensureAuthority(name, commonName: commonName, now: now)
+        }
+        try pki.ensureServiceAccountKey()
+        for leaf in leaves(nodeName: nodeName, names: names, addresses: addresses) {
+            try pki.ensureLeaf(leaf, now: now)
+        }
+        return pki
+    }
+
+    /// The certificate and key in `NAME.crt` and `NAME.key`.
+    /// - Throws: ``PKIError``.
+    public func keyPair(_ name: String) throws -> KeyPair {
+        guard let pair = try readPair(name) else {
+            throw PKIError("\(path(name, "crt")) is missing: start the node once more to have it made")
+        }
+        return pair
+    }
+
+    /// The authority `ca`, `front-proxy-ca` or `etcd/ca`.
+    /// - Throws: ``PKIError``.
+    public func authority(_ name: String) throws -> Authority { Authority(keyPair: try keyPair(name)) }
+
+    /// The key that signs service account tokens (RSA-2048, `sa.key`) and its public half (`sa.pub`), both PEM.
+    /// - Throws: ``PKIError``.
+    public func serviceAccountKeys() throws -> (privateKeyPEM: [UInt8], publicKeyPEM: [UInt8]) {
+        guard let key = try read(path("sa", "key")), let publicKey = try read(path("sa", "pub")) else {
+            throw PKIError("\(path("sa", "key")) or .pub is missing: start the node once more to have it made")
+        }
+        return (key, publicKey)
+    }
+
+    /// A kubeconfig (YAML) with a fresh client certificate of `user` in `groups`, for the server's URL.
+    /// - Throws: ``PKIError``.
+    public func kubeconfig(user: String, groups: [String], server: String, cluster: String, now: WallTime) throws
+        -> [UInt8]
+    {
+        let authority = try authority("ca")
+        var request = CertificateRequest(commonName: user)
+        request.organizations = groups
+        request.isClient = true
+        let pair = try authority.issue(request, now: now)
+        return Kubeconfig(
+            cluster: cluster, server: server, authorityPEM: authority.keyPair.certificatePEM, user: user, client: pair
+        ).yaml
+    }
+
+    // MARK: What there must be
+
+    /// A certificate that one of the authorities signs.
+    struct Leaf {
+        var name: String
+        var authority: String
+        var request: CertificateRequest
+    }
+
+    /// All leaves of a node that runs every role, as kubeadm names them.
+    static func leaves(nodeName: String, names: [String], addresses: [String]) -> [Leaf] {
+        func leaf(
+            _ name: String, by authority: String, for commonName: String, _ organizations: [String] = [],
+            server: Bool = false, client: Bool = false, names: [String] = [], addresses: [String] = []
+        ) -> Leaf {
+            var request = CertificateRequest(commonName: commonName)
+            request.organizations = organizations
+            request.isServer = server
+            request.isClient = client
+            request.dnsNames = unique(names)
+            request.addresses = unique(addresses)
+            return Leaf(name: name, authority: authority, request: request)
+        }
+        let kubernetes = [
+            "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
+        ]
+        let local = ["localhost", nodeName]
+        let allAddresses = ["127.0.0.1", "::1"] + addresses
+        return [
+            leaf(
+                "apiserver", by: "ca", for: "kube-apiserver", server: true, names: kubernetes + local + names,
+                addresses: allAddresses),
+            leaf(
+                "apiserver-kubelet-client", by: "ca", for: "kube-apiserver-kubelet-client", ["system:masters"],
+                client: true),
+            leaf("apiserver-etcd-client", by: "etcd/ca", for: "kube-apiserver-etcd-client", client: true),
+            leaf("front-proxy-client", by: "front-proxy-ca", for: "front-proxy-client", client: true),
+            leaf(
+                "etcd/server", by: "etcd/ca", for: nodeName, server: true, client: true, names: local,
+                addresses: allAddresses),
+            leaf(
+                "etcd/peer", by: "etcd/ca", for: nodeName, server: true, client: true, names: local,
+                addresses: allAddresses),
+            leaf(
+                "kubelet", by: "ca", for: "system:node:\(nodeName)", ["system:nodes"], server: true, names: local,
+                addresses: allAddresses),
+        ]
+    }
+
+    /// Without repetitions, in order.
+    private static func unique(_ texts: [String]) -> [String] {
+        var seen: Set<String> = []
+        return texts.filter { seen.insert($0).inserted }
+    }
+
+    private func ensureAuthority(_ name: String, commonName: String, now: WallTime) throws {
+        if let pair = try readPair(name) {
+            let info = try explain(path(name, "crt")) { () throws(PKIError) in
+                try CertificateInfo(pem: pair.certificatePEM)
+            }
+            guard info.isCA else { throw PKIError("\(path(name, "crt")) is no authority: put the right file back") }
+            return
+        }
+        if Files.exists(path(name, "key")) {
+            throw PKIError(
+                """
+                \(path(name, "crt")) is missing while its key is there: put the certificate back, or remove the key \
+                to have a new authority made
+                """)
+        }
+        let made = try Authority.make(commonName: commonName, lifetime: Self.authorityLifetime, now: now)
+        // Certificate first here: a crash before the key leaves a pair that is refused loudly, not one that is
+        // signed anew in silence.
+        try write(made.keyPair.certificatePEM, to: path(name, "crt"), mode: 0o644)
+        try write(made.keyPair.privateKeyPEM, to: path(name, "key"), mode: 0o600)
+    }
+
+    private func ensureServiceAccountKey() throws {
+        let (keyPath, publicPath) = (path("sa", "key"), path("sa", "pub"))
+        let existing = try read(publicPath)
+        let key: [UInt8]
+        if let found = try read(keyPath) {
+            key = found
+        } else if existing != nil {
+            throw PKIError("\(keyPath) is missing while sa.pub is there: put it back, or remove sa.pub")
+        } else {
+            key = try PrivateKey.makeRSA()
+            try write(key, to: keyPath, mode: 0o600)
+        }
+        let publicKey = try explain(keyPath) { () throws(PKIError) in try PrivateKey.publicKey(of: key) }
+        guard let existing else { return try write(publicKey, to: publicPath, mode: 0o644) }
+        let fits = try explain(publicPath) { () throws(PKIError) in
+            try PrivateKey.matches(key, publicKey: existing)
+        }
+        if !fits { throw PKIError("\(publicPath) does not belong to sa.key: remove it to have it made anew") }
+    }
+
+    private func ensureLeaf(_ leaf: Leaf, now: WallTime) throws {
+        let authority = try authority(leaf.authority)
+        let certificatePath = path(leaf.name, "crt")
+        let keyPath = path(leaf.name, "key")
+        if let certificate = try read(certificatePath), let key = try read(keyPath) {
+            try checkPair(leaf.name, certificate: certificate, key: key)
+            if try isGood(certificate, for: leaf.request, by: authority, now: now) { return }
+        }
+        let key: [UInt8]
+        if let found = try read(keyPath) {
+            key = found
+        } else {
+            key = try PrivateKey.makeEC()
+            try write(key, to: keyPath, mode: 0o600)
+        }
+        let certificate = try explain(keyPath) { () throws(PKIError) in
+            do { return try authority.sign(leaf.request, for: key, now: now) } catch { throw PKIError("\(error)") }
+        }
+        try write(certificate, to: certificatePath, mode: 0o644)
+    }
+
+    /// Whether a leaf's certificate still does: it says all that is asked for, and not for too short a time.
+    private func isGood(
+        _ pem: [UInt8], for request: CertificateRequest, by authority: Authority, now: WallTime
+    ) throws(PKIError) -> Bool {
+        let certificate = try Certificate(pem: pem)
+        let info = CertificateInfo(certificate)
+        return certificate.isSigned(by: try Certificate(pem: authority.keyPair.certificatePEM))
+            && !info.isDueForRenewal(now: now) && info.commonName == request.commonName
+            && info.organizations == request.organizations && info.isServer == request.isServer
+            && info.isClient == request.isClient && Set(info.dnsNames).isSuperset(of: request.dnsNames)
+            && Set(info.addresses).isSuperset(of: request.addresses.map(Self.shortest))
+    }
+
+    /// An address as certificates are read back: IPv6 has many texts for one address.
+    private static func shortest(_ address: String) -> String {
+        guard address.utf8.contains(UInt8(ascii: ":")) else { return address }
+        return AddressText.shortest(address) ?? address
+    }
+
+    // MARK: Files
+
+    private func path(_ name: String, _ suffix: String) -> String { "\(directory)/\(name).\(suffix)" }
+
+    /// Both files, checked; nil when there is no certificate.
+    private func readPair(_ name: String) throws(PKIError) -> KeyPair? {
+        guard let certificate = try read(path(name, "crt")) else { return nil }
+        guard let key = try read(path(name, "key")) else {
+            throw PKIError(
+                """
+                \(path(name, "key")) is missing while its certificate is there: put the key back, or remove the \
+                certificate to have both made anew
+                """)
+        }
+        try checkPair(name, certificate: certificate, key: key)
+        return KeyPair(certificatePEM: certificate, privateKeyPEM: key)
+    }
+
+    private func checkPair(_ name: String, certificate: [UInt8], key: [UInt8]) throws(PKIError) {
+        let read = try explain(path(name, "crt")) { () throws(PKIError) in try Certificate(pem: certificate) }
+        let fits = try explain(path(name, "key")) { () throws(PKIError) in try read.has(key: key) }
+        guard fits else {
+            throw PKIError(
+                """
+                \(path(name, "key")) does not belong to \(name).crt: put the right files back from a backup, or \
+                remove both to have them made anew
+                """)
+        }
+    }
+
+    private func read(_ path: String) throws(PKIError) -> [UInt8]? {
+        guard Files.exists(path) else { return nil }
+        return try explain(path) { () throws(Errno) in try Files.read(path) }
+    }
+
+    private func write(_ bytes: [UInt8], to path: String, mode: UInt32) throws(PKIError) {
+        try explain(path) { () throws(Errno) in try Files.write(bytes, to: path, mode: mode) }
+    }
+
+    /// Says which file an error is about, and what to do when the file is broken.
+    @discardableResult
+    private func explain<Value, Failure: Error>(
+        _ path: String, _ work: () throws(Failure) -> Value
+    ) throws(PKIError) -> Value {
+        do {
+            return try work()
+        } catch {
+            let remedy = error is PKIError ? "; put it back from a backup, or remove it to have it made anew" : ""
+            throw PKIError("\(path): \(error)\(remedy)")
+        }
+    }
+}

@@ -1,0 +1,111 @@
+import MartletPKI
+import Testing
+
+@testable import MartletHTTP
+
+@Suite("TLS against bad bytes") struct TLSFuzzTests {
+    typealias Certificates = TestCertificates
+
+    func client() throws -> TLSClient {
+        try TLSClient(authoritiesPEM: try Certificates.trusted().keyPair.certificatePEM, alpn: ["h2", "http/1.1"])
+    }
+
+    /// A client's first flight.
+    func clientHello() throws -> [UInt8] {
+        var pump = try client().makePump(serverName: "api.test")
+        #expect(pump.handshake { _ in nil } == .wantsInput)
+        return pump.takeOutput()
+    }
+
+    /// Some bytes changed, cut, doubled or put in.
+    static func mutate(_ bytes: [UInt8], with random: inout SeededBytes) -> [UInt8] {
+        var bytes = bytes
+        for _ in 0...Int.random(in: 0..<4, using: &random) where !bytes.isEmpty {
+            let place = Int.random(in: 0..<bytes.count, using: &random)
+            switch Int.random(in: 0..<5, using: &random) {
+            case 0: bytes[place] ^= 1 << UInt8.random(in: 0..<8, using: &random)
+            case 1: bytes[place] = UInt8.random(in: 0...255, using: &random)
+            case 2: bytes.removeSubrange(place...)
+            case 3: bytes.insert(UInt8.random(in: 0...255, using: &random), at: place)
+            default: bytes.insert(contentsOf: bytes[place...].prefix(40), at: place)
+            }
+        }
+        return bytes
+    }
+
+    @Test("no mutated hello and no random bytes trap a server or make it send without end")
+    func serverTakesAnything() throws {
+        let server = try TLSServer(identity: try Certificates.server(), alpn: ["h2", "http/1.1"])
+        let hello = try clientHello()
+        var random = SeededBytes(seed: 7)
+        var (failed, waiting) = (0, 0)
+        for round in 0..<10_000 {
+            let input =
+                round % 4 == 0
+                ? (0..<Int.random(in: 0..<300, using: &random)).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+                : Self.mutate(hello, with: &random)
+            var pump = try server.makePump()
+            pump.feed(input)
+            switch pump.handshake(identity: server.identity) {
+            case .done: Issue.record("a handshake was done after round \(round)'s first flight")
+            case .failed(let reason):
+                #expect(!reason.isEmpty)
+                failed += 1
+            case .wantsInput: waiting += 1
+            }
+            #expect(pump.takeOutput().count < 10_000)
+        }
+        // Both happen, or the mutations were too mild or too wild to test anything.
+        #expect(failed > 1000)
+        #expect(waiting > 1000)
+    }
+
+    @Test("no mutated answer of a server traps a client or is believed")
+    func clientTakesAnything() throws {
+        let server = try TLSServer(identity: try Certificates.server(), alpn: ["h2", "http/1.1"])
+        let client = try client()
+        var random = SeededBytes(seed: 8)
+        for _ in 0..<1000 {
+            var here = try server.makePump()
+            var there = try client.makePump(serverName: "api.test")
+            _ = there.handshake { _ in nil }
+            here.feed(there.takeOutput())
+            #expect(here.handshake(identity: server.identity) == .wantsInput)
+            let flight = here.takeOutput()
+            let changed = Self.mutate(flight, with: &random)
+            there.feed(changed)
+            let step = there.handshake { _ in nil }
+            if step == .done { #expect(changed.starts(with: flight), "a changed handshake was believed") }
+        }
+    }
+
+    @Test("TLS 1.1 is refused")
+    func oldVersion() throws {
+        let server = try TLSServer(identity: try Certificates.server())
+        // A hello of TLS 1.1 (RFC 4346, 7.4.1.2): version, random, no session, two cipher suites, no compression.
+        let body: [UInt8] =
+            [3, 2] + [UInt8](repeating: 9, count: 32) + [0] + [0, 4, 0xC0, 0x09, 0xC0, 0x13] + [1, 0]
+        let handshake: [UInt8] = [1, 0, 0, UInt8(body.count)] + body
+        var pump = try server.makePump()
+        pump.feed([22, 3, 1, 0, UInt8(handshake.count)] + handshake)
+        guard case .failed(let reason) = pump.handshake(identity: server.identity) else {
+            Issue.record("a hello of TLS 1.1 was not refused")
+            return
+        }
+        #expect(reason.hasPrefix("no TLS version in common; TLS 1.2 and 1.3 are spoken here"))
+        // An alert: protocol_version (70).
+        #expect(Array(pump.takeOutput().suffix(2)) == [2, 70])
+    }
+
+    @Test("plain HTTP to a TLS port is named as what it is")
+    func plainHTTP() throws {
+        let server = try TLSServer(identity: try Certificates.server())
+        var pump = try server.makePump()
+        pump.feed(Array("GET / HTTP/1.1\r\nHost: a\r\n\r\n".utf8))
+        guard case .failed(let reason) = pump.handshake(identity: server.identity) else {
+            Issue.record("plain HTTP was taken for TLS")
+            return
+        }
+        #expect(reason.hasPrefix("the peer spoke plain HTTP to a TLS port"))
+    }
+}
