@@ -1,0 +1,62 @@
+internal import Logging
+internal import MartletBase
+internal import MartletClient
+internal import MartletObject
+
+/// Keeps a snapshot of some kinds current and says when it has changed.
+actor Following {
+    /// Changes that come close together are taken in together.
+    static let gather = Duration.milliseconds(2)
+
+    private var snapshot = Snapshot()
+    private var unsynced: Int
+    private var isDirty = false
+    private var waiter: CheckedContinuation<Void, Never>?
+    private var tasks: [Task<Void, Never>] = []
+    private let world: any World
+
+    init(_ kinds: [ResourceKind], client: Client, world: any World, logger: Logger) {
+        self.world = world
+        unsynced = kinds.count
+        tasks = kinds.map { kind in
+            world.spawn { [weak self] in
+                for await change in client.follow(kind, logger: logger) { await self?.take(change, kind) }
+            }
+        }
+    }
+
+    private func take(_ change: Change, _ kind: ResourceKind) {
+        switch change {
+        case .put(let object): snapshot.put(object, kind: kind)
+        case .removed(let object): snapshot.remove(ObjectKey(kind, namespace: object.namespace, name: object.name))
+        case .synced: unsynced -= 1
+        }
+        isDirty = true
+        // A table built before every kind is known would take routes away that are good.
+        if unsynced <= 0 { wake() }
+    }
+
+    private func wake() {
+        waiter?.resume()
+        waiter = nil
+    }
+
+    /// Waits for a change and returns all there is; nil when following has ended.
+    func next() async -> Snapshot? {
+        while !isDirty || unsynced > 0 {
+            if tasks.isEmpty { return nil }
+            await withCheckedContinuation { waiter = $0 }
+        }
+        if tasks.isEmpty { return nil }
+        try? await world.sleep(for: Self.gather)
+        isDirty = false
+        return snapshot
+    }
+
+    /// Ends following.
+    func stop() {
+        for task in tasks { task.cancel() }
+        tasks = []
+        wake()
+    }
+}

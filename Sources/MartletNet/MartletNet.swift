@@ -1,1 +1,0 @@
-// The room MartletNet; its parts come with their builders.

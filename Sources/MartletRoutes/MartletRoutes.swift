@@ -1,1 +1,0 @@
-// The room MartletRoutes; its parts come with their builders.
