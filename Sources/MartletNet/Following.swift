@@ -13,13 +13,23 @@ actor Following {
     private var isDirty = false
     private var waiter: CheckedContinuation<Void, Never>?
     private var tasks: [Task<Void, Never>] = []
+    private var isStopped = false
+    private let kinds: [ResourceKind]
+    private let client: Client
     private let world: any World
+    private let logger: Logger
 
     init(_ kinds: [ResourceKind], client: Client, world: any World, logger: Logger) {
+        self.kinds = kinds
+        self.client = client
         self.world = world
+        self.logger = logger
         unsynced = kinds.count
+    }
+
+    private func start() {
         tasks = kinds.map { kind in
-            world.spawn { [weak self] in
+            world.spawn { [weak self, client, logger] in
                 for await change in client.follow(kind, logger: logger) { await self?.take(change, kind) }
             }
         }
@@ -43,11 +53,11 @@ actor Following {
 
     /// Waits for a change and returns all there is; nil when following has ended.
     func next() async -> Snapshot? {
-        while !isDirty || unsynced > 0 {
-            if tasks.isEmpty { return nil }
+        if tasks.isEmpty && !isStopped { start() }
+        while (!isDirty || unsynced > 0) && !isStopped {
             await withCheckedContinuation { waiter = $0 }
         }
-        if tasks.isEmpty { return nil }
+        if isStopped { return nil }
         try? await world.sleep(for: Self.gather)
         isDirty = false
         return snapshot
@@ -55,6 +65,7 @@ actor Following {
 
     /// Ends following.
     func stop() {
+        isStopped = true
         for task in tasks { task.cancel() }
         tasks = []
         wake()

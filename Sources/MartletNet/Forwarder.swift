@@ -60,12 +60,17 @@ final class Forwarder: Sendable {
             } catch {
                 failure = "\(endpoint): \(error)"
                 logger.debug("proxied request failed", metadata: ["endpoint": "\(endpoint)", "error": "\(error)"])
-                let isUnsent = if case .system("connect", _) = error as? NetworkError { true } else { false }
-                guard isUnsent || Self.mayRepeat(head, request.body) else { break }
+                guard Self.isUnsent(error) || Self.mayRepeat(head, request.body) else { break }
             }
         }
         logger.info("no endpoint answered", metadata: ["path": "\(head.path ?? "")", "error": "\(failure)"])
         return .plain(.badGateway, "no endpoint answered")
+    }
+
+    /// Whether the failure came before a byte of the request left: nobody took the connection.
+    private static func isUnsent(_ error: any Error) -> Bool {
+        guard case .system(let operation, _) = error as? NetworkError else { return false }
+        return operation.hasPrefix("connect")
     }
 
     private static func mayRepeat(_ head: HTTPRequest, _ body: RequestBody) -> Bool {
@@ -126,6 +131,7 @@ final class Forwarder: Sendable {
 extension Response {
     /// A short answer of the proxy's own.
     static func plain(_ status: HTTPResponse.Status, _ text: String) -> Response {
-        Response(status: status, contentType: "text/plain; charset=utf-8", bytes: Array("\(status.code) \(text)\n".utf8))
+        Response(
+            status: status, contentType: "text/plain; charset=utf-8", bytes: Array("\(status.code) \(text)\n".utf8))
     }
 }

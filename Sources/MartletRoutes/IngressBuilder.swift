@@ -1,4 +1,4 @@
-public import MartletBase
+internal import MartletBase
 public import MartletObject
 
 /// Makes the routing table of everything that Ingresses say.
@@ -99,8 +99,8 @@ private struct IngressReader {
             complain("secret \"\(name)\" not found")
             return
         }
-        guard let certificate = secret["data", "tls.crt"]?.string.flatMap(Base64.decode),
-            let privateKey = secret["data", "tls.key"]?.string.flatMap(Base64.decode)
+        guard let certificate = secret["data", "tls.crt"]?.string.flatMap({ Base64.decode($0) }),
+            let privateKey = secret["data", "tls.key"]?.string.flatMap({ Base64.decode($0) })
         else {
             complain("secret \"\(name)\" has no tls.crt and tls.key")
             return

@@ -1,5 +1,5 @@
 public import MartletBase
-public import MartletObject
+internal import MartletObject
 
 /// Where requests go: a table of typed values made from Ingresses, Services and EndpointSlices. It is built whole and
 /// swapped whole; no text of the API ever becomes configuration.

@@ -172,7 +172,9 @@ private func ingress(_ name: String, host: String?, _ paths: [(String, String, S
 
     @Test func hostileTextNeverTraps() {
         var random = SplitMix64(seed: 1)
-        let pieces = ["*", ".", "/", ":", "[", "]", "%", "?", "#", "a", "é", "\u{0}", "\n", "", "*.", "//", "..", "443"]
+        let pieces = [
+            "*", ".", "/", ":", "[", "]", "%", "?", "#", "a", "é", "\u{0}", "\n", "", "*.", "//", "..", "443",
+        ]
         func text() -> String {
             (0..<Int.random(in: 0...6, using: &random)).map { _ in pieces.randomElement(using: &random) ?? "" }.joined()
         }
