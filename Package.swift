@@ -83,7 +83,9 @@ let effects: [Target] = [
     room("MartletCNI", ["MartletBase", "MartletObject"]),
 ]
 let assembly: [Target] = [
-    room("MartletReplica", ["MartletBase", "MartletRaft", "MartletStore", "MartletHTTP", "CSQLite", log]),
+    room(
+        "MartletReplica",
+        ["MartletBase", "MartletRaft", "MartletStore", "MartletIO", "MartletHTTP", "CSQLite", log, deques]),
     room(
         "MartletGateway",
         ["MartletBase", "MartletObject", "MartletStore", "MartletReplica", "MartletHTTP", httpTypes, log]),
@@ -130,7 +132,7 @@ let testRooms: [Target] = [
     tests("MartletIO", ["MartletBase", "CMartlet"]),
     tests("MartletHTTP", ["MartletBase", "MartletIO", "MartletPKI", httpTypes]),
     tests("MartletRuntime", ["MartletBase", "MartletIO", "MartletCRI", "MartletCNI", "MartletObject"]),
-    tests("MartletReplica", ["MartletBase", "MartletIO", "MartletStore"]),
+    tests("MartletReplica", ["MartletBase", "MartletRaft", "MartletIO", "MartletStore", log]),
     tests(
         "MartletGateway",
         ["MartletBase", "MartletObject", "MartletIO", "MartletHTTP", "MartletReplica", "MartletStore", httpTypes]),

@@ -28,23 +28,28 @@ extension Replica {
 
     private func driverEnded() {
         driver = nil
-        if !outbox.isEmpty || !pending.isEmpty { startDriver() }
+        if !outbox.isEmpty || !pending.isEmpty || truncation != nil { startDriver() }
     }
 
     /// Proposes and writes until there is nothing left. What arrives during a sync goes into the next write.
     func drive() async {
         while !hasFailed {
             proposePending()
-            guard !outbox.isEmpty else { return }
+            guard !outbox.isEmpty || truncation != nil else { return }
             let writes = outbox
             outbox = []
             do {
-                try await device.append(writes.flatMap(records))
+                if !writes.isEmpty { try await device.append(writes.flatMap(records)) }
+                if let position = truncation {
+                    truncation = nil
+                    try await device.truncatePrefix(before: position)
+                }
             } catch {
                 stop("\(error)")
                 return
             }
             for write in writes { carryOut(core.step(.persisted(ticket: write.ticket))) }
+            considerCheckpoint()
         }
     }
 
@@ -115,6 +120,7 @@ extension Replica {
         for entry in entries where !hasFailed {
             do {
                 let (result, events) = try store.apply(index: entry.index, payload: entry.payload)
+                progress.note(entry, events)
                 if !events.isEmpty { tellWatchers(events, revision: result.revision) }
                 answer(entry, with: result)
             } catch {
@@ -142,6 +148,7 @@ extension Replica {
         logger.critical("the store has stopped: \(reason)")
         stopReason = stopReason ?? reason
         outbox = []
+        truncation = nil
         fail(ReplicaError.stopped(reason))
     }
 

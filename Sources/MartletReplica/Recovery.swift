@@ -1,6 +1,7 @@
 internal import DequeModule
 internal import MartletBase
 internal import MartletRaft
+internal import MartletStore
 
 /// What a log device holds, put in order: the latest hard state and the entries, without those that were replaced.
 struct RecoveredLog: Sendable {
@@ -49,22 +50,27 @@ struct RecoveredLog: Sendable {
         nextPosition = record.index + 1
     }
 
-    /// Raft as it goes on from here, when the state that it feeds reaches through `applied`.
-    /// - Throws: ``ReplicaError/unusable(_:)`` when entries are missing between that state and the log.
-    func core(_ configuration: RaftConfiguration, applied: UInt64) throws -> RaftCore {
+    /// Raft as it goes on from here, when the state that it feeds is `state`.
+    /// - Throws: ``ReplicaError/unusable(_:)`` when log and state do not belong together.
+    func core(_ configuration: RaftConfiguration, continuing state: StartingState) throws -> RaftCore {
+        let applied = state.store.appliedIndex
         let first = entries.first?.index ?? 1
         let last = first + UInt64(entries.count) - 1
-        if first > 1 || applied > 0 {
-            guard first <= applied || first == 1, last >= applied else {
-                throw ReplicaError.unusable(
-                    "the checkpoint reaches through entry \(applied), but the log holds \(first) through \(last); "
-                        + "put back the log's files or restore this member from a snapshot")
-            }
+        guard first == 1 || first <= applied, applied <= last else {
+            throw ReplicaError.unusable(
+                "the checkpoint reaches through entry \(applied), but the log holds \(first) through \(last); "
+                    + "put back the log's files, or restore this member from a snapshot")
+        }
+        if applied > 0, entries[Int(applied - first)].term != state.appliedTerm {
+            throw ReplicaError.unusable(
+                "the log's entry \(applied) is not the one that the checkpoint ends with; put back the files that "
+                    + "belong together, or restore this member from a snapshot")
         }
         // A log that lost its front begins with an entry that the checkpoint covers: that one is the anchor.
         let anchor = first > 1 ? entries.first : nil
         return RaftCore(
-            configuration, hardState: hardState, snapshotIndex: anchor?.index ?? 0, snapshotTerm: anchor?.term ?? 0,
-            entries: Array(anchor == nil ? entries[...] : entries.dropFirst()), applied: applied)
+            configuration, hardState: hardState.merged(with: state.hardState), snapshotIndex: anchor?.index ?? 0,
+            snapshotTerm: anchor?.term ?? 0, entries: Array(anchor == nil ? entries[...] : entries.dropFirst()),
+            applied: applied)
     }
 }

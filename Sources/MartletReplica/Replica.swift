@@ -1,6 +1,7 @@
 internal import DequeModule
 public import Logging
 public import MartletBase
+internal import MartletIO
 internal import MartletRaft
 public import MartletStore
 
@@ -25,6 +26,8 @@ public actor Replica {
     let world: any World
     let logger: Logger
     let device: any LogDevice
+    let folder: DataFolder?
+    let identity: ReplicaIdentity
     var core: RaftCore
     var store: Store
 
@@ -40,6 +43,12 @@ public actor Replica {
     var positionsFrom: UInt64
     /// The device's next free position.
     var nextPosition: UInt64
+
+    /// The position before which the device may forget, when that is still to be done.
+    var truncation: UInt64?
+    var progress = CheckpointProgress()
+    /// The task that writes a checkpoint, while one is being written.
+    var checkpointer: Task<Void, Never>?
 
     var watchers: [KeyRange: [WatchQueue]] = [:]
     var ticks = 0
@@ -70,8 +79,19 @@ public actor Replica {
     public static func open(_ configuration: ReplicaConfiguration, in world: any World, logger: Logger) async throws
         -> Replica
     {
-        guard configuration.directory.isEmpty else { throw ReplicaError.unusable("folders are not supported yet") }
-        return try await open(on: VolatileLog(), historyLimit: configuration.historyLimit, in: world, logger: logger)
+        guard !configuration.directory.isEmpty else {
+            return try await open(
+                on: VolatileLog(), historyLimit: configuration.historyLimit, in: world, logger: logger)
+        }
+        let (folder, log) = try await DataFolder.open(configuration.directory)
+        do {
+            return try await open(
+                on: log, beside: folder, historyLimit: configuration.historyLimit, in: world, logger: logger)
+        } catch {
+            await log.close()
+            folder.worker.stop()
+            throw error
+        }
     }
 
     /// Opens a replica on a log device alone, without a checkpoint: all of the log is replayed. For simulated disks.
@@ -79,25 +99,45 @@ public actor Replica {
     public static func open(
         on device: any LogDevice, historyLimit: Int = 10_000, in world: any World, logger: Logger
     ) async throws -> Replica {
+        try await open(on: device, beside: nil, historyLimit: historyLimit, in: world, logger: logger)
+    }
+
+    /// Opens a replica on a log device and the checkpoint in `folder`.
+    static func open(
+        on device: any LogDevice, beside folder: DataFolder?, historyLimit: Int, in world: any World, logger: Logger
+    ) async throws -> Replica {
         let log = try await RecoveredLog(reading: device)
-        let replica = try Replica(
-            log: log, device: device, store: Store(historyLimit: historyLimit), in: world, logger: logger)
+        var state = StartingState(historyLimit: historyLimit, in: world)
+        if let folder { state = try await StartingState(loading: folder, historyLimit: historyLimit, in: world) }
+        let replica = try Replica(from: state, log: log, device: device, folder: folder, in: world, logger: logger)
         try await replica.start()
+        // A new member's identity is kept before anybody hears of it.
+        if !state.isLoaded { await replica.checkpoint() }
         return replica
     }
 
-    init(log: RecoveredLog, device: any LogDevice, store: Store, in world: any World, logger: Logger) throws {
+    init(
+        from state: StartingState, log: RecoveredLog, device: any LogDevice, folder: DataFolder?, in world: any World,
+        logger: Logger
+    ) throws {
         self.world = world
         self.logger = logger
         self.device = device
-        self.store = store
-        let member = MemberID(1)
+        self.folder = folder
+        identity = state.identity
+        store = state.store
+        let member = MemberID(state.identity.member)
         core = try log.core(
-            RaftConfiguration(member: member, voters: [member], seed: world.random()), applied: store.appliedIndex)
+            RaftConfiguration(member: member, voters: [member], seed: world.random()), continuing: state)
         positions = log.positions
         positionsFrom = log.entries.first?.index ?? 1
         nextPosition = log.nextPosition
+        progress.index = state.store.appliedIndex
+        progress.appliedTerm = state.appliedTerm
     }
+
+    /// The ids of the cluster and of this member, made when the folder was new.
+    public var identifiers: (cluster: UInt64, member: UInt64) { (identity.cluster, identity.member) }
 
     // MARK: Reads
 
@@ -202,8 +242,12 @@ public actor Replica {
         stopReason = stopReason ?? "it was closed"
         ticker?.cancel()
         while let driver { await driver.value }
+        await checkpointer?.value
         fail(ReplicaError.stopped("it was closed"))
+        if !hasFailed, progress.index < store.appliedIndex { await checkpoint() }
+        while let driver { await driver.value }
         await device.close()
+        folder?.worker.stop()
         for queue in watchers.values.joined() { queue.end(.closed) }
         watchers = [:]
     }

@@ -1,0 +1,123 @@
+internal import CSQLite
+
+/// What SQLite said.
+struct SQLiteError: Error, Sendable, CustomStringConvertible {
+    var code: Int32
+    var description: String
+
+    /// Whether the file is damaged or none of SQLite's, in contrast to a failing disk or a mistake of ours.
+    var isDamage: Bool { code == SQLITE_CORRUPT || code == SQLITE_NOTADB }
+}
+
+/// An open database. One thread at a time.
+struct SQLiteDatabase: ~Copyable {
+    private let handle: OpaquePointer
+
+    /// Opens or makes the file.
+    init(path: String) throws(SQLiteError) {
+        var opened: OpaquePointer?
+        let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX
+        let status = sqlite3_open_v2(path, &opened, flags, nil)
+        guard status == SQLITE_OK, let opened else {
+            let text = opened.map { String(cString: sqlite3_errmsg($0)) } ?? "no memory"
+            sqlite3_close_v2(opened)
+            throw SQLiteError(code: status & 0xFF, description: text)
+        }
+        handle = opened
+        sqlite3_extended_result_codes(handle, 0)
+    }
+
+    deinit { sqlite3_close_v2(handle) }
+
+    /// Runs statements that return nothing of interest.
+    func execute(_ sql: String) throws(SQLiteError) {
+        try check(sqlite3_exec(handle, sql, nil, nil, nil))
+    }
+
+    /// Compiles one statement.
+    func prepare(_ sql: String) throws(SQLiteError) -> SQLiteStatement {
+        var compiled: OpaquePointer?
+        try check(sqlite3_prepare_v2(handle, sql, -1, &compiled, nil))
+        guard let compiled else { throw SQLiteError(code: SQLITE_MISUSE, description: "no statement") }
+        return SQLiteStatement(compiled, of: handle)
+    }
+
+    /// Carries out `body` in a transaction: all of it is durable when this returns, or none of it happened.
+    func transaction(_ body: () throws -> Void) throws {
+        try execute("BEGIN IMMEDIATE")
+        do {
+            try body()
+            try execute("COMMIT")
+        } catch {
+            try? execute("ROLLBACK")
+            throw error
+        }
+    }
+
+    private func check(_ status: Int32) throws(SQLiteError) {
+        guard status == SQLITE_OK else {
+            throw SQLiteError(code: status & 0xFF, description: String(cString: sqlite3_errmsg(handle)))
+        }
+    }
+}
+
+/// A compiled statement. It must not outlive its database.
+struct SQLiteStatement: ~Copyable {
+    private let handle: OpaquePointer
+    private let database: OpaquePointer
+    /// SQLite copies what is bound.
+    private static let transient = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
+
+    fileprivate init(_ handle: OpaquePointer, of database: OpaquePointer) {
+        self.handle = handle
+        self.database = database
+    }
+
+    deinit { sqlite3_finalize(handle) }
+
+    /// Binds a number to the parameter of that position, from 1.
+    func bind(_ position: Int32, _ value: Int64) throws(SQLiteError) {
+        try check(sqlite3_bind_int64(handle, position, value))
+    }
+
+    /// Binds bytes; none are an empty blob, not NULL.
+    func bind(_ position: Int32, _ value: [UInt8]) throws(SQLiteError) {
+        guard !value.isEmpty else { return try check(sqlite3_bind_zeroblob(handle, position, 0)) }
+        let status = value.withUnsafeBytes {
+            sqlite3_bind_blob64(handle, position, $0.baseAddress, sqlite3_uint64($0.count), Self.transient)
+        }
+        try check(status)
+    }
+
+    /// Goes on to the next row; false at the end.
+    func step() throws(SQLiteError) -> Bool {
+        switch sqlite3_step(handle) {
+        case SQLITE_ROW: return true
+        case SQLITE_DONE: return false
+        case let status:
+            throw SQLiteError(code: status & 0xFF, description: String(cString: sqlite3_errmsg(database)))
+        }
+    }
+
+    /// Runs a statement that returns no rows, and makes it ready to be bound again.
+    func run() throws(SQLiteError) {
+        _ = try step()
+        try check(sqlite3_reset(handle))
+    }
+
+    /// A number of the row, by column from 0.
+    func integer(_ column: Int32) -> Int64 { sqlite3_column_int64(handle, column) }
+
+    /// Bytes of the row.
+    func bytes(_ column: Int32) -> [UInt8] {
+        let count = Int(sqlite3_column_bytes(handle, column))
+        guard count > 0, let start = sqlite3_column_blob(handle, column) else { return [] }
+        return Array(UnsafeRawBufferPointer(start: start, count: count))
+    }
+
+    private func check(_ status: Int32) throws(SQLiteError) {
+        guard status == SQLITE_OK else {
+            throw SQLiteError(code: status & 0xFF, description: String(cString: sqlite3_errmsg(database)))
+        }
+    }
+}
