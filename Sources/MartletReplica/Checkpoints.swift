@@ -19,7 +19,7 @@ struct CheckpointProgress: Sendable {
     var appliedTerm: UInt64 = 0
 
     /// Whether it is time for the next one.
-    var isDue: Bool { entriesSinceTry >= Limits.checkpointEntries || bytesSinceTry >= Limits.checkpointBytes }
+    func isDue(at pace: CheckpointPace) -> Bool { entriesSinceTry >= pace.entries || bytesSinceTry >= pace.bytes }
 
     /// Takes note of an applied entry.
     mutating func note(_ entry: RaftEntry, _ events: [StoreEvent]) {
@@ -33,7 +33,7 @@ struct CheckpointProgress: Sendable {
 extension Replica {
     /// Begins a checkpoint in the background when one is due.
     func considerCheckpoint() {
-        guard folder != nil, progress.isDue, checkpointer == nil, !isClosed else { return }
+        guard folder != nil, progress.isDue(at: pace), checkpointer == nil, !isClosed else { return }
         checkpointer = world.spawn {
             await self.checkpoint()
             await self.checkpointEnded()
@@ -68,8 +68,8 @@ extension Replica {
 
     /// Drops entries that the checkpoint covers, but for a margin that slow peers may still want.
     private func forgetLog() {
-        guard progress.index > Limits.logMargin else { return }
-        let anchor = progress.index - Limits.logMargin
+        guard progress.index > pace.logMargin else { return }
+        let anchor = progress.index - pace.logMargin
         guard anchor > positionsFrom else { return }
         core.compact(through: anchor)
         positions.removeFirst(Int(anchor - positionsFrom))

@@ -19,7 +19,7 @@ extension Replica {
 
     /// Makes sure that somebody writes what there is to write.
     func startDriver() {
-        guard driver == nil else { return }
+        guard driver == nil, !hasFailed else { return }
         driver = world.spawn {
             await self.drive()
             await self.driverEnded()

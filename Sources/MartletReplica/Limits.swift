@@ -18,10 +18,14 @@ enum Limits {
     static let tick: Duration = .milliseconds(100)
     /// Quiet watchers are told of the store's progress each time so many ticks have passed.
     static let progressTicks = 10
+}
+
+/// When checkpoints are written, and what of the log stays.
+struct CheckpointPace: Sendable {
     /// A checkpoint is written when so many entries were applied since the last one,
-    static let checkpointEntries = 10_000
+    var entries = 10_000
     /// or so many bytes of them.
-    static let checkpointBytes = 32 << 20
-    /// So many entries before the checkpoint stay in the log.
-    static let logMargin: UInt64 = 1000
+    var bytes = 32 << 20
+    /// So many entries before the checkpoint stay in the log, for peers that are slow.
+    var logMargin: UInt64 = 1000
 }

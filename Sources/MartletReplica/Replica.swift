@@ -27,6 +27,7 @@ public actor Replica {
     let logger: Logger
     let device: any LogDevice
     let folder: DataFolder?
+    let pace: CheckpointPace
     let identity: ReplicaIdentity
     var core: RaftCore
     var store: Store
@@ -104,12 +105,15 @@ public actor Replica {
 
     /// Opens a replica on a log device and the checkpoint in `folder`.
     static func open(
-        on device: any LogDevice, beside folder: DataFolder?, historyLimit: Int, in world: any World, logger: Logger
+        on device: any LogDevice, beside folder: DataFolder?, historyLimit: Int,
+        pace: CheckpointPace = CheckpointPace(),
+        in world: any World, logger: Logger
     ) async throws -> Replica {
         let log = try await RecoveredLog(reading: device)
         var state = StartingState(historyLimit: historyLimit, in: world)
         if let folder { state = try await StartingState(loading: folder, historyLimit: historyLimit, in: world) }
-        let replica = try Replica(from: state, log: log, device: device, folder: folder, in: world, logger: logger)
+        let replica = try Replica(
+            from: state, log: log, device: device, folder: folder, pace: pace, in: world, logger: logger)
         try await replica.start()
         // A new member's identity is kept before anybody hears of it.
         if !state.isLoaded { await replica.checkpoint() }
@@ -117,13 +121,14 @@ public actor Replica {
     }
 
     init(
-        from state: StartingState, log: RecoveredLog, device: any LogDevice, folder: DataFolder?, in world: any World,
-        logger: Logger
+        from state: StartingState, log: RecoveredLog, device: any LogDevice, folder: DataFolder?, pace: CheckpointPace,
+        in world: any World, logger: Logger
     ) throws {
         self.world = world
         self.logger = logger
         self.device = device
         self.folder = folder
+        self.pace = pace
         identity = state.identity
         store = state.store
         let member = MemberID(state.identity.member)
