@@ -2,50 +2,99 @@ internal import HTTPTypes
 public import Logging
 public import MartletBase
 public import MartletHTTP
+internal import MartletObject
 public import MartletReplica
 
 /// How the gateway is set up.
 public struct GatewayConfiguration: Sendable {
-    /// What Services get their cluster IPs from, as `10.96.0.0/16`.
+    /// What Services get their cluster IPs from, as `10.96.0.0/16`. IPv4, of 8 to 30 bits.
     public var serviceCIDR = "10.96.0.0/16"
     /// Reaches the node agent's API for logs, exec and proxying: given a node's address and port, a client that
     /// shows the gateway's certificate. Nil when there are no nodes.
     public var nodeClient: (@Sendable (_ address: String, _ port: UInt16) throws -> HTTPClient)?
     /// What `/version` says, as `v1.36.0`.
     public var kubernetesVersion = "v1.36.0"
+    /// Who may do what.
+    public var authorizer: any Authorizer = SystemAuthorizer()
     /// Defaults.
     public init() {}
 }
 
-/// Who asks, after authentication.
-public struct Identity: Sendable, Hashable {
-    /// The user name.
-    public var user: String
-    /// The groups, `system:authenticated` among them.
-    public var groups: [String]
-    /// An identity from its parts.
-    public init(user: String, groups: [String]) {
-        self.user = user
-        self.groups = groups
-    }
-}
-
-/// The Kubernetes API over a replica.
+/// The Kubernetes API over a replica: discovery, the verbs, watches, logs.
+///
+/// Events (core/v1 Event) are stored like all other objects and do not expire here: a controller prunes them.
 public final class Gateway: RequestHandler {
-    /// A gateway over `replica`.
-    public init(replica: Replica, configuration: GatewayConfiguration, in world: any World, logger: Logger) {}
+    let registry: Registry
+    let configuration: GatewayConfiguration
+    let world: any World
+    let logger: Logger
+    let metrics = Metrics()
+    let admittance = Admittance()
+    let discovery = Discovery(kinds: ResourceKind.all)
+    let openAPI = OpenAPIDocuments(kinds: ResourceKind.all)
 
-    /// Makes what every cluster has: the namespaces `default`, `kube-system`, `kube-public`, `kube-node-lease`, and
-    /// the Service `default/kubernetes`. Safe to call at each start.
-    public func bootstrap() async throws {}
+    /// A gateway over `replica`.
+    public init(replica: Replica, configuration: GatewayConfiguration, in world: any World, logger: Logger) {
+        self.configuration = configuration
+        self.world = world
+        self.logger = logger
+        registry = Registry(replica: replica, serviceCIDR: configuration.serviceCIDR, world: world, logger: logger)
+    }
 
     /// Authenticates, then answers (see ``serve(_:as:)``).
     public func handle(_ request: Request) async -> Response {
-        await serve(request, as: Identity(user: "system:anonymous", groups: ["system:unauthenticated"]))
+        let identity =
+            Identity(request.peer) ?? Identity(user: "system:anonymous", groups: ["system:unauthenticated"])
+        return await serve(request, as: identity)
     }
 
     /// Answers on behalf of `identity`: the in-process door, for roles that share the process.
     public func serve(_ request: Request, as identity: Identity) async -> Response {
-        Response(status: .notImplemented, contentType: "text/plain", bytes: [])
+        let start = world.now()
+        let call = Call(request, identity: identity)
+        var response: Response
+        do {
+            response = try await answer(call)
+        } catch {
+            response = Self.response(error)
+            if error.code >= 500 { logger.error("\(call.verb) \(call.path): \(error.message)") }
+        }
+        response.head.headerFields[.cacheControl] = "no-cache, private"
+        metrics.count(call.label(code: response.head.status.code), took: world.now() - start)
+        return response
+    }
+
+    private func answer(_ call: Call) async throws(APIError) -> Response {
+        if !call.route.isPublic && !call.identity.groups.contains("system:authenticated") { throw .unauthorized }
+        guard let admittanceClass = call.admittanceClass else { return try await perform(call) }
+        guard let ticket = admittance.enter(admittanceClass) else { throw .tooManyRequests }
+        defer { withExtendedLifetime(ticket) {} }
+        if !call.route.isPublic, await !configuration.authorizer.allows(call.accessRequest) {
+            throw .forbidden(call.accessRequest)
+        }
+        var response = try await perform(call)
+        if case .stream(let write) = response.body {
+            // The place is taken for as long as the body lasts.
+            response.body = .stream { writer in
+                defer { withExtendedLifetime(ticket) {} }
+                try await write(writer)
+            }
+        }
+        return response
+    }
+
+    private func perform(_ call: Call) async throws(APIError) -> Response {
+        switch call.route {
+        case .resource(let target): return try await perform(call, on: target)
+        default: return try await document(call)
+        }
+    }
+
+    /// The Status of a refusal.
+    static func response(_ error: APIError) -> Response {
+        var response = Response(
+            status: .init(code: error.code), contentType: "application/json", bytes: error.status.encoded())
+        if let seconds = error.retryAfter { response.head.headerFields[.retryAfter] = "\(seconds)" }
+        return response
     }
 }

@@ -1,0 +1,40 @@
+internal import MartletObject
+
+extension Gateway {
+    /// Makes what every cluster has: the namespaces `default`, `kube-system`, `kube-public`, `kube-node-lease`, and
+    /// the Service `default/kubernetes`. Safe to call at each start.
+    /// - Throws: when the store takes no writes, or the service network is not one.
+    public func bootstrap() async throws {
+        for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
+            try await ensure(["metadata": ["name": .string(name)]], .namespace, namespace: "")
+        }
+        guard let address = registry.allocator.firstAddress else {
+            throw APIError.internalError("the service network \(configuration.serviceCIDR) is not an IPv4 range")
+        }
+        let service: JSON = [
+            "metadata": [
+                "name": "kubernetes", "labels": ["component": "apiserver", "provider": "kubernetes"],
+            ],
+            "spec": [
+                "type": "ClusterIP", "clusterIP": .string(address),
+                "ports": [["name": "https", "protocol": "TCP", "port": 443, "targetPort": 6443]],
+            ],
+        ]
+        try await ensure(service, .service, namespace: "default")
+    }
+
+    private func ensure(_ object: JSON, _ kind: ResourceKind, namespace: String) async throws(APIError) {
+        let target = Target(kind: kind, namespace: namespace, name: object.name, subresource: "")
+        if await registry.storage.get(Keys.object(target)) != nil { return }
+        var object = object
+        object["apiVersion"] = .string(kind.apiVersion)
+        object["kind"] = .string(kind.kind)
+        do {
+            var place = target
+            place.name = ""
+            _ = try await registry.create(place, object: object, options: WriteOptions())
+        } catch where error.reason == "AlreadyExists" {
+            return
+        }
+    }
+}

@@ -1,0 +1,132 @@
+internal import MartletObject
+
+/// What is served, said in the three ways that clients ask. All of it follows from the kinds' table.
+struct Discovery: Sendable {
+    let kinds: [ResourceKind]
+
+    /// The groups in the order of the table; the core group is the empty one.
+    private var groups: [String] {
+        var seen: Set<String> = []
+        return kinds.map(\.group).filter { seen.insert($0).inserted }
+    }
+
+    private func versions(of group: String) -> [String] {
+        var seen: Set<String> = []
+        return kinds.filter { $0.group == group }.map(\.version).filter { seen.insert($0).inserted }
+    }
+
+    private func kinds(_ group: String, _ version: String) -> [ResourceKind] {
+        kinds.filter { $0.group == group && $0.version == version }
+    }
+
+    /// The verbs of every resource.
+    private static let verbs: [JSON] = [
+        "create", "delete", "deletecollection", "get", "list", "patch", "update", "watch",
+    ]
+
+    /// The document, in the aggregated form when that is asked for and there is one.
+    func document(_ document: DiscoveryDocument, _ representation: Representation, address: String) -> JSON? {
+        switch (document, representation) {
+        case (.coreVersions, .discovery(let version)): return aggregated([""], version)
+        case (.groups, .discovery(let version)): return aggregated(groups.filter { !$0.isEmpty }, version)
+        case (.coreVersions, _):
+            return [
+                "kind": "APIVersions", "versions": .array(versions(of: "").map { .string($0) }),
+                "serverAddressByClientCIDRs": [
+                    ["clientCIDR": "0.0.0.0/0", "serverAddress": .string(address)]
+                ],
+            ]
+        case (.groups, _):
+            return [
+                "kind": "APIGroupList", "apiVersion": "v1",
+                "groups": .array(groups.filter { !$0.isEmpty }.map { group($0) }),
+            ]
+        case (.group(let name), _):
+            var document = group(name)
+            document["kind"] = "APIGroup"
+            document["apiVersion"] = "v1"
+            return document
+        case (.resources(let group, let version), _): return resources(group, version)
+        }
+    }
+
+    private func group(_ name: String) -> JSON {
+        let versions = versions(of: name).map { version -> JSON in
+            ["groupVersion": .string("\(name)/\(version)"), "version": .string(version)]
+        }
+        return ["name": .string(name), "versions": .array(versions), "preferredVersion": versions.first ?? .null]
+    }
+
+    private func resources(_ group: String, _ version: String) -> JSON {
+        var list: [JSON] = []
+        for kind in kinds(group, version) {
+            var resource: JSON = [
+                "name": .string(kind.plural), "singularName": .string(kind.singular),
+                "namespaced": .bool(kind.isNamespaced), "kind": .string(kind.kind), "verbs": .array(Self.verbs),
+            ]
+            if !kind.shortNames.isEmpty { resource["shortNames"] = .array(kind.shortNames.map { .string($0) }) }
+            if !kind.categories.isEmpty { resource["categories"] = .array(kind.categories.map { .string($0) }) }
+            list.append(resource)
+            for subresource in subresources(of: kind) {
+                var entry: JSON = [
+                    "name": .string("\(kind.plural)/\(subresource.name)"), "singularName": "",
+                    "namespaced": .bool(kind.isNamespaced), "kind": .string(subresource.kind ?? kind.kind),
+                    "verbs": .array(subresource.verbs.map { .string($0) }),
+                ]
+                if let group = subresource.group, !group.isEmpty { entry["group"] = .string(group) }
+                if subresource.group != nil { entry["version"] = subresource.version.map { .string($0) } }
+                list.append(entry)
+            }
+        }
+        return [
+            "kind": "APIResourceList", "apiVersion": "v1",
+            "groupVersion": .string(group.isEmpty ? version : "\(group)/\(version)"), "resources": .array(list),
+        ]
+    }
+
+    private func subresources(of kind: ResourceKind) -> [Subresource] {
+        kind.subresources.compactMap { Subresource.table[$0] }
+    }
+
+    private func aggregated(_ groups: [String], _ apiVersion: String) -> JSON {
+        let items = groups.map { group -> JSON in
+            var metadata: JSON = ["creationTimestamp": .null]
+            if !group.isEmpty { metadata["name"] = .string(group) }
+            let versions = versions(of: group).map { version -> JSON in
+                [
+                    "version": .string(version), "freshness": "Current",
+                    "resources": .array(kinds(group, version).map { aggregated($0) }),
+                ]
+            }
+            return ["metadata": metadata, "versions": .array(versions)]
+        }
+        return [
+            "kind": "APIGroupDiscoveryList", "apiVersion": .string("apidiscovery.k8s.io/\(apiVersion)"),
+            "metadata": [:], "items": .array(items),
+        ]
+    }
+
+    private func aggregated(_ kind: ResourceKind) -> JSON {
+        func responseKind(_ group: String, _ version: String, _ kind: String) -> JSON {
+            ["group": .string(group), "version": .string(version), "kind": .string(kind)]
+        }
+        var entry: JSON = [
+            "resource": .string(kind.plural), "responseKind": responseKind(kind.group, kind.version, kind.kind),
+            "scope": kind.isNamespaced ? "Namespaced" : "Cluster", "singularResource": .string(kind.singular),
+            "verbs": .array(Self.verbs),
+        ]
+        if !kind.shortNames.isEmpty { entry["shortNames"] = .array(kind.shortNames.map { .string($0) }) }
+        if !kind.categories.isEmpty { entry["categories"] = .array(kind.categories.map { .string($0) }) }
+        let subresources = subresources(of: kind).map { subresource -> JSON in
+            [
+                "subresource": .string(subresource.name),
+                "responseKind": responseKind(
+                    subresource.group ?? kind.group, subresource.version ?? kind.version,
+                    subresource.kind ?? kind.kind),
+                "verbs": .array(subresource.verbs.map { .string($0) }),
+            ]
+        }
+        if !subresources.isEmpty { entry["subresources"] = .array(subresources) }
+        return entry
+    }
+}

@@ -1,0 +1,95 @@
+internal import HTTPTypes
+internal import MartletBase
+internal import MartletHTTP
+internal import MartletObject
+
+/// What is not a resource: discovery, OpenAPI, version, health and metrics.
+extension Gateway {
+    func document(_ call: Call) async throws(APIError) -> Response {
+        if call.route == .nothing { throw .noSuchResource }
+        guard call.verb == "get" else { throw .methodNotAllowed }
+        switch call.route {
+        case .discovery(let document): return try discovery(document, call)
+        case .openAPIv2: return try openAPI(openAPI.v2(), call)
+        case .openAPIv3(let path):
+            guard let bytes = openAPI.v3(path: path) else { throw .noSuchResource }
+            return try openAPI(bytes, call)
+        case .version: return Self.json(PrettyPrinter.indented(version.encoded()))
+        case .health(let check): return try await health(check, call)
+        case .metrics:
+            return Response(
+                status: .ok, contentType: "text/plain; version=0.0.4; charset=utf-8",
+                bytes: Array(metrics.text(inFlight: admittance.inFlight).utf8))
+        case .index: return Self.json(PrettyPrinter.indented(index.encoded()))
+        case .resource, .nothing: throw .noSuchResource
+        }
+    }
+
+    private static func json(_ bytes: [UInt8], contentType: String = "application/json") -> Response {
+        Response(status: .ok, contentType: contentType, bytes: bytes)
+    }
+
+    private func discovery(_ document: DiscoveryDocument, _ call: Call) throws(APIError) -> Response {
+        let accept = call.request.head.headerFields[.accept]
+        // Only the two roots have the aggregated form.
+        let isRoot = document == .coreVersions || document == .groups
+        guard var form = Representation.negotiate(accept, discovery: true) else { throw .notAcceptable }
+        if !isRoot { form = .json }
+        let address = call.request.head.authority ?? ""
+        guard let json = discovery.document(document, form, address: address) else { throw .noSuchResource }
+        var type = "application/json"
+        if case .discovery(let version) = form {
+            type += ";g=apidiscovery.k8s.io;v=\(version);as=APIGroupDiscoveryList"
+        }
+        let bytes = json.encoded()
+        var response = Self.json(call.isPretty ? PrettyPrinter.indented(bytes) : bytes, contentType: type)
+        response.head.headerFields[.vary] = "Accept"
+        return response
+    }
+
+    private func openAPI(_ bytes: [UInt8], _ call: Call) throws(APIError) -> Response {
+        guard Representation.negotiate(call.request.head.headerFields[.accept]) != nil else { throw .notAcceptable }
+        return Self.json(bytes)
+    }
+
+    private var version: JSON {
+        let text = configuration.kubernetesVersion
+        let parts = text.drop { $0 == "v" }.split(separator: ".")
+        #if arch(arm64)
+            let platform = "linux/arm64"
+        #else
+            let platform = "linux/amd64"
+        #endif
+        return [
+            "major": .string(parts.first.map(String.init) ?? ""),
+            "minor": .string(parts.dropFirst().first.map(String.init) ?? ""), "gitVersion": .string(text),
+            "gitCommit": "", "gitTreeState": "clean", "buildDate": "1970-01-01T00:00:00Z", "goVersion": "",
+            "compiler": "swift", "platform": .string(platform),
+        ]
+    }
+
+    private var index: JSON {
+        var paths = ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz"]
+        for kind in ResourceKind.all {
+            let path = kind.group.isEmpty ? "/api/\(kind.version)" : "/apis/\(kind.group)/\(kind.version)"
+            if !paths.contains(path) { paths.append(path) }
+        }
+        paths.append("/version")
+        return ["paths": .array(paths.sorted().map { .string($0) })]
+    }
+
+    /// The checks are `ping`, which says that requests are answered, and `store`, that the replica is.
+    private func health(_ check: String?, _ call: Call) async throws(APIError) -> Response {
+        let name = call.path.split(separator: "/").first.map(String.init) ?? "healthz"
+        guard check == nil || ["ping", "store"].contains(check) else { throw .noSuchResource }
+        let excluded = call.query.text("exclude")
+        var text = "ok"
+        let isStoreRead = check != "ping" && excluded != "store"
+        // The read comes back when the replica does its work; a stuck one makes the probe run into its time-out.
+        let revision = isStoreRead ? await registry.storage.replica.revision : 0
+        if call.query["verbose"] != nil, check == nil {
+            text = "[+]ping ok\n[+]store ok: revision \(revision)\n\(name) check passed\n"
+        }
+        return Response(status: .ok, contentType: "text/plain; charset=utf-8", bytes: Array(text.utf8))
+    }
+}

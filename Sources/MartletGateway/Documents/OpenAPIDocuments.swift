@@ -1,0 +1,53 @@
+internal import MartletObject
+internal import Synchronization
+
+/// The OpenAPI documents' bytes, made once and kept.
+final class OpenAPIDocuments: Sendable {
+    private let kinds: [ResourceKind]
+    /// At most one entry for each served group and version, one for v2 and one for the index.
+    private let made = Mutex<[String: [UInt8]]>([:])
+
+    init(kinds: [ResourceKind]) { self.kinds = kinds }
+
+    /// `/openapi/v2`
+    func v2() -> [UInt8] { cached("v2") { OpenAPI.v2() } ?? [] }
+
+    /// `/openapi/v3`, or below it `api/v1` or `apis/GROUP/VERSION`; nil when that is not served.
+    func v3(path: String) -> [UInt8]? {
+        if path.isEmpty { return cached("") { index() } }
+        guard let (group, version) = groupVersions()[path] else { return nil }
+        return cached(path) { OpenAPI.v3(group: group, version: version) }
+    }
+
+    private func groupVersions() -> [String: (group: String, version: String)] {
+        var paths: [String: (group: String, version: String)] = [:]
+        for kind in kinds {
+            let path = kind.group.isEmpty ? "api/\(kind.version)" : "apis/\(kind.group)/\(kind.version)"
+            paths[path] = (kind.group, kind.version)
+        }
+        return paths
+    }
+
+    private func index() -> JSON {
+        var paths: JSON = [:]
+        for path in groupVersions().keys.sorted() {
+            guard let document = v3(path: path) else { continue }
+            paths[path] = ["serverRelativeURL": .string("/openapi/v3/\(path)?hash=\(Self.hash(document))")]
+        }
+        return ["paths": paths]
+    }
+
+    private func cached(_ key: String, make: () -> JSON?) -> [UInt8]? {
+        if let bytes = made.withLock({ $0[key] }) { return bytes }
+        guard let bytes = make()?.encoded() else { return nil }
+        made.withLock { $0[key] = bytes }
+        return bytes
+    }
+
+    /// FNV-1a, 64 bits: tells clients whether their copy is still good.
+    private static func hash(_ bytes: [UInt8]) -> String {
+        String(
+            bytes.reduce(UInt64(0xcbf2_9ce4_8422_2325)) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }, radix: 16,
+            uppercase: true)
+    }
+}

@@ -1,0 +1,153 @@
+internal import MartletObject
+
+/// A refusal, as the API words it: a `Status` of `status: Failure` (meta.k8s.io/v1).
+struct APIError: Error, Sendable, Hashable {
+    /// HTTP status.
+    var code: Int
+    /// `NotFound`, `Conflict`, ...; empty for none.
+    var reason: String
+    /// For people.
+    var message: String
+    /// `details` of the Status.
+    var details: JSON?
+    /// Seconds for `Retry-After`.
+    var retryAfter: Int?
+
+    init(_ code: Int, _ reason: String, _ message: String, details: JSON? = nil, retryAfter: Int? = nil) {
+        self.code = code
+        self.reason = reason
+        self.message = message
+        self.details = details
+        self.retryAfter = retryAfter
+    }
+
+    /// The Status object.
+    var status: JSON {
+        var status: JSON = [
+            "kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Failure", "message": .string(message),
+        ]
+        if !reason.isEmpty { status["reason"] = .string(reason) }
+        if let details { status["details"] = details }
+        status["code"] = .int(Int64(code))
+        return status
+    }
+}
+
+/// What a refusal is about.
+struct Subject: Sendable {
+    var kind: ResourceKind
+    var name: String
+
+    /// `pods "x"`, as messages name it.
+    var text: String { "\(kind.qualifiedPlural) \"\(name)\"" }
+
+    /// `details` naming the resource.
+    func details(_ more: (String, JSON)...) -> JSON {
+        var details: JSON = [:]
+        if !name.isEmpty { details["name"] = .string(name) }
+        if !kind.group.isEmpty { details["group"] = .string(kind.group) }
+        details["kind"] = .string(kind.plural)
+        for (key, value) in more { details[key] = value }
+        return details
+    }
+}
+
+extension APIError {
+    /// No such path or method's target.
+    static var noSuchResource: APIError {
+        APIError(404, "NotFound", "the server could not find the requested resource", details: [:])
+    }
+    /// The object is not there.
+    static func notFound(_ subject: Subject) -> APIError {
+        APIError(404, "NotFound", "\(subject.text) not found", details: subject.details())
+    }
+    /// The object is there already.
+    static func alreadyExists(_ subject: Subject) -> APIError {
+        APIError(409, "AlreadyExists", "\(subject.text) already exists", details: subject.details())
+    }
+    /// The object is not in the state that the request expects.
+    static func conflict(_ subject: Subject, _ why: String) -> APIError {
+        APIError(
+            409, "Conflict", "Operation cannot be fulfilled on \(subject.text): \(why)", details: subject.details())
+    }
+    /// The object has changed since the caller read it.
+    static func modified(_ subject: Subject) -> APIError {
+        conflict(
+            subject,
+            "the object has been modified; please apply your changes to the latest version and try again")
+    }
+    /// Not allowed by admission.
+    static func forbidden(_ subject: Subject, _ why: String, causes: [JSON] = []) -> APIError {
+        let details = causes.isEmpty ? subject.details() : subject.details(("causes", .array(causes)))
+        let text = subject.name.isEmpty ? subject.kind.qualifiedPlural : subject.text
+        return APIError(403, "Forbidden", "\(text) is forbidden: \(why)", details: details)
+    }
+    /// The request cannot be understood.
+    static func badRequest(_ message: String) -> APIError { APIError(400, "BadRequest", message) }
+
+    /// The object breaks rules: every fault is a cause.
+    static func invalid(_ kind: ResourceKind, name: String, _ faults: [FieldError]) -> APIError {
+        let texts = faults.map(\.description)
+        let list = texts.count == 1 ? texts[0] : "[\(texts.joined(separator: ", "))]"
+        var details: JSON = [:]
+        if !name.isEmpty { details["name"] = .string(name) }
+        if !kind.group.isEmpty { details["group"] = .string(kind.group) }
+        details["kind"] = .string(kind.kind)
+        details["causes"] = .array(
+            faults.map {
+                [
+                    "reason": .string($0.reason.rawValue), "message": .string($0.message), "field": .string($0.field),
+                ]
+            })
+        let qualified = kind.group.isEmpty ? kind.kind : "\(kind.kind).\(kind.group)"
+        return APIError(422, "Invalid", "\(qualified) \"\(name)\" is invalid: \(list)", details: details)
+    }
+    /// The verb is not for this resource.
+    static var methodNotAllowed: APIError {
+        APIError(
+            405, "MethodNotAllowed", "the server does not allow this method on the requested resource", details: [:])
+    }
+    /// None of the accepted media types is served.
+    static var notAcceptable: APIError {
+        APIError(406, "NotAcceptable", "only the following media types are accepted: application/json")
+    }
+    /// The body's media type is not read here.
+    static func unsupportedMediaType(_ accepted: [String]) -> APIError {
+        APIError(
+            415, "UnsupportedMediaType",
+            "the body of the request was in an unknown format - accepted media types include: "
+                + accepted.joined(separator: ", "))
+    }
+    /// The body is over the limit.
+    static var bodyTooLarge: APIError {
+        APIError(413, "RequestEntityTooLarge", "Request entity too large: limit is \(Limits.body)")
+    }
+    /// Too much work in flight.
+    static var tooManyRequests: APIError {
+        APIError(
+            429, "TooManyRequests", "Too many requests, please try again later.",
+            details: ["retryAfterSeconds": 1], retryAfter: 1)
+    }
+    /// The history that the request needs is gone.
+    static func expired(_ message: String) -> APIError { APIError(410, "Expired", message) }
+    /// The revision has not happened yet.
+    static func tooNew(requested: Int64, current: Int64) -> APIError {
+        APIError(
+            504, "Timeout", "Too large resource version: \(requested), current: \(current)",
+            details: [
+                "causes": [["reason": "ResourceVersionTooLarge", "message": "Too large resource version"]],
+                "retryAfterSeconds": 1,
+            ], retryAfter: 1)
+    }
+    /// Who asks is not known.
+    static var unauthorized: APIError { APIError(401, "Unauthorized", "Unauthorized") }
+    /// Something failed on our side.
+    static func internalError(_ why: String) -> APIError {
+        APIError(
+            500, "InternalError", "Internal error occurred: \(why)", details: ["causes": [["message": .string(why)]]])
+    }
+    /// Not now.
+    static func unavailable(_ why: String) -> APIError {
+        APIError(503, "ServiceUnavailable", why, details: ["retryAfterSeconds": 1], retryAfter: 1)
+    }
+}

@@ -1,0 +1,124 @@
+internal import HTTPTypes
+internal import MartletBase
+internal import MartletHTTP
+internal import MartletObject
+
+/// A request, understood: where it leads, and what it wants there.
+struct Call: Sendable {
+    let request: Request
+    let identity: Identity
+    /// Without the query.
+    let path: String
+    let route: Route
+    let query: Query
+    /// As authorisation names it: `get`, `list`, `watch`, `create`, ...
+    let verb: String
+
+    init(_ request: Request, identity: Identity) {
+        self.request = request
+        self.identity = identity
+        let text = request.head.path ?? "/"
+        let parts = text.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        path = String(parts.first ?? "/")
+        query = Query(parts.count > 1 ? parts[1] : "")
+        route = Route(path: parts.first ?? "/")
+        verb = Self.verb(request.head.method, route, query)
+    }
+
+    private static func verb(_ method: HTTPRequest.Method, _ route: Route, _ query: Query) -> String {
+        var isCollection = false
+        var isObject = false
+        if case .resource(let target) = route {
+            isCollection = target.name.isEmpty
+            isObject = target.subresource.isEmpty
+        }
+        switch method {
+        case .get where isObject && query.flag("watch") == true: return "watch"
+        case .get: return isCollection ? "list" : "get"
+        case .post: return "create"
+        case .put: return "update"
+        case .patch: return "patch"
+        case .delete: return isCollection ? "deletecollection" : "delete"
+        default: return method.rawValue.lowercased()
+        }
+    }
+
+    /// Nil for what is never turned away: health.
+    var admittanceClass: Admittance.Class? {
+        if route.isPublic { return nil }
+        if verb == "watch" { return .longRunning }
+        if case .resource(let target) = route, target.subresource == "log", query.flag("follow") == true {
+            return .longRunning
+        }
+        return ["get", "list"].contains(verb) ? .read : .write
+    }
+
+    var accessRequest: AccessRequest {
+        var access = AccessRequest(identity: identity, verb: verb)
+        guard case .resource(let target) = route else {
+            access.path = path
+            return access
+        }
+        access.group = target.kind.group
+        access.resource =
+            target.subresource.isEmpty ? target.kind.plural : "\(target.kind.plural)/\(target.subresource)"
+        access.namespace = target.namespace
+        access.name = target.name
+        return access
+    }
+
+    func label(code: Int) -> Metrics.Label {
+        var label = Metrics.Label(
+            verb: verb.uppercased(), group: "", version: "", resource: "", subresource: "", code: code)
+        guard case .resource(let target) = route else { return label }
+        label.group = target.kind.group
+        label.version = target.kind.version
+        label.resource = target.kind.plural
+        label.subresource = target.subresource
+        return label
+    }
+
+    /// The body, which must be JSON.
+    /// - Throws: 413, 415 or 400.
+    func jsonBody() async throws(APIError) -> [UInt8] {
+        let media = request.head.headerFields[.contentType].flatMap { MediaRange($0) }
+        let bytes = try await body()
+        if let media, media.type != "application/json", !bytes.isEmpty {
+            throw .unsupportedMediaType(["application/json"])
+        }
+        return bytes
+    }
+
+    /// - Throws: 413 or 400.
+    func body() async throws(APIError) -> [UInt8] {
+        do {
+            return try await request.body.collect(limit: Limits.body)
+        } catch HTTPError.bodyTooLarge {
+            throw .bodyTooLarge
+        } catch {
+            throw .badRequest("the body cannot be read: \(error)")
+        }
+    }
+
+    /// In which form the answer is wanted, and how it is laid out.
+    func renderer(now: WallTime) throws(APIError) -> Renderer {
+        guard let representation = Representation.negotiate(request.head.headerFields[.accept]) else {
+            throw .notAcceptable
+        }
+        var includes = IncludedObject.metadata
+        if let text = query.text("includeObject") {
+            guard let known = IncludedObject(rawValue: text) else {
+                throw WriteOptions.unsupported("includeObject", text, "\"None\", \"Metadata\", \"Object\"")
+            }
+            includes = known
+        }
+        return Renderer(representation: representation, includes: includes, isPretty: isPretty, now: now)
+    }
+
+    /// As upstream: `pretty=true`, or a person's tool.
+    var isPretty: Bool {
+        if let wanted = query.flag("pretty") { return wanted }
+        let agent = request.head.headerFields[.userAgent] ?? ""
+        return ["curl", "Wget", "Mozilla/5.0"].contains { agent.hasPrefix($0) }
+    }
+}

@@ -1,0 +1,39 @@
+/// Every bound of the gateway, and what happens above it.
+enum Limits {
+    /// Reads in flight (watches and logs apart). Above it: 429 with Retry-After.
+    static let readsInFlight = 400
+    /// Writes in flight. Above it: 429 with Retry-After.
+    static let writesInFlight = 200
+    /// Watches and followed logs at one time. Above it: 429 with Retry-After.
+    static let longRunning = 10_000
+    /// Bytes of a request's body. Above it: 413.
+    static let body = 3 * 1024 * 1024
+    /// Bytes of one list's answer. Above it: 413 with the advice to page (`limit=`).
+    static let list = 256 * 1024 * 1024
+    /// Objects read from the store in one step of a list.
+    static let listChunk = 500
+    /// How often a write without a resourceVersion is decided anew after a conflict. Then: 409.
+    static let attempts = 8
+    /// Query parameters read of one request; the rest is ignored.
+    static let queryParameters = 64
+    /// Segments of a path. Above it: 404.
+    static let pathSegments = 16
+    /// Warning headers of one answer; the rest is dropped.
+    static let warnings = 32
+    /// Characters of one warning; the rest is cut.
+    static let warningLength = 256
+    /// Watch events kept serialised for the next watcher, and their bytes. The oldest give way.
+    static let sharedEvents = 512
+    /// Bytes of the events kept.
+    static let sharedEventBytes = 16 * 1024 * 1024
+    /// Rows of the request metrics. Above it: counted under `other`.
+    static let metricRows = 4096
+    /// Random tries for a free cluster IP or node port before every one is looked at in turn.
+    static let allocationTries = 32
+    /// Bytes of a node agent's error answer that are passed on.
+    static let nodeError = 2048
+    /// Time between two bookmarks of a watch that asked for them.
+    static let bookmarkInterval: Duration = .seconds(60)
+    /// How long a watch lives when it names no `timeoutSeconds`: this, and up to as much again.
+    static let watchSeconds = 1800
+}

@@ -1,0 +1,77 @@
+internal import MartletObject
+internal import MartletReplica
+internal import MartletStore
+
+/// The replica as the verbs see it, with its refusals in the API's words.
+struct Storage: Sendable {
+    let replica: Replica
+
+    func get(_ key: [UInt8]) async -> KeyValue? { await replica.get(key) }
+
+    /// Proposes a change.
+    func commit(_ transaction: Transaction) async throws(APIError) -> TransactionResult {
+        do {
+            return try await replica.propose(transaction)
+        } catch let error as ReplicaError {
+            switch error {
+            case .notLeader: throw .unavailable("no leader: the store cannot take writes now; try again")
+            case .tooLarge(let limit):
+                throw APIError(413, "RequestEntityTooLarge", "Request entity too large: limit is \(limit)")
+            case .stopped, .unusable: throw .internalError("\(error)")
+            }
+        } catch {
+            throw .internalError("\(error)")
+        }
+    }
+
+    /// Reads a range as of `revision` (nil: now).
+    func range(_ range: Keys.Range, limit: Int, at revision: Int64?) async throws(APIError) -> (
+        pairs: [KeyValue], revision: Int64, more: Bool
+    ) {
+        do {
+            return try await replica.range(from: range.from, to: range.to, limit: limit, at: revision)
+        } catch let error as StoreError {
+            throw APIError(error, requested: revision ?? 0)
+        } catch {
+            throw .internalError("\(error)")
+        }
+    }
+
+    /// Follows a range, beginning with the change after `revision`.
+    func watch(_ range: Keys.Range, after revision: Int64) async throws(APIError) -> StoreWatch {
+        do {
+            return try await replica.watch(from: range.from, to: range.to, after: revision)
+        } catch let error as StoreError {
+            throw APIError(error, requested: revision)
+        } catch {
+            throw .internalError("\(error)")
+        }
+    }
+}
+
+extension APIError {
+    /// The API's words for a read of the past or future.
+    init(_ error: StoreError, requested: Int64) {
+        switch error {
+        case .compacted(let oldest): self = .expired("too old resource version: \(requested) (\(oldest))")
+        case .future(let current): self = .tooNew(requested: requested, current: current)
+        }
+    }
+}
+
+extension KeyValue {
+    /// The bytes to serve.
+    var served: [UInt8] { StoredObject(stored: value).served(resourceVersion: modRevision) }
+
+    /// The object with its resourceVersion.
+    /// - Throws: 500 when the store holds something that is no object.
+    func object() throws(APIError) -> JSON {
+        do {
+            var object = try JSON(parsing: value)
+            object["metadata", "resourceVersion"] = .string(String(modRevision))
+            return object
+        } catch {
+            throw .internalError("\(String(decoding: key, as: UTF8.self)) in the store is not an object: \(error)")
+        }
+    }
+}

@@ -1,0 +1,82 @@
+internal import MartletObject
+internal import MartletStore
+
+/// What is special about a kind, where its row in the tables does not say it. The verbs are the same for all kinds;
+/// a kind that needs something of its own gets it here, in one row.
+struct Strategy: Sendable {
+    /// When `metadata.generation` rises.
+    enum Generations: Sendable {
+        /// The kind has none.
+        case none
+        /// When `spec` changes.
+        case spec
+        /// When `spec` or the annotations change.
+        case specAndAnnotations
+        /// When anything but metadata and status changes.
+        case content
+    }
+
+    var generations: Generations = .none
+    /// Whether a new object brings its own status along.
+    var keepsStatusOnCreate = false
+    /// Whether a deletion answers with the object, and not with a Status.
+    var returnsDeletedObject = false
+    /// Whether an update must name the resourceVersion it is made from.
+    var needsRevisionOnUpdate = false
+    /// Admission and preparation of a new object, after defaulting.
+    var prepareForCreate: @Sendable (inout JSON) -> Void = { _ in }
+    /// Preparation of a changed object; the second is the old one.
+    var prepareForUpdate: @Sendable (inout JSON, JSON) -> Void = { _, _ in }
+    /// How many seconds a deletion leaves the object, when its makers must see to the end first: given the object
+    /// and what the request asks for. Nil for kinds that go at once.
+    var gracePeriod: (@Sendable (JSON, Int?) -> Int)?
+    /// What changes in an object whose deletion begins.
+    var prepareForDelete: @Sendable (inout JSON) -> Void = { _ in }
+    /// Whether the object must stay though it is being deleted and has no `metadata.finalizers`.
+    var holdsRemoval: @Sendable (JSON) -> Bool = { _ in false }
+    /// Why this object may never be deleted; nil for all but a few.
+    var refusesDeletion: @Sendable (JSON) -> String? = { _ in nil }
+    /// Fills in what is drawn from a pool (cluster IPs, node ports); the second is the old object.
+    var allocate: (@Sendable (inout JSON, JSON?, Allocator) async throws(APIError) -> Void)?
+    /// The pool keys that an object holds. They are taken and given back in the object's own transaction.
+    var holdings: @Sendable (JSON) -> Set<[UInt8]> = { _ in [] }
+
+    /// The row of a kind.
+    static func of(_ kind: ResourceKind) -> Strategy { table[kind] ?? Strategy() }
+
+    private static let table: [ResourceKind: Strategy] = [
+        .namespace: .namespace,
+        .node: Strategy(keepsStatusOnCreate: true),
+        .pod: .pod,
+        .service: .service,
+        .secret: .secret,
+        .serviceAccount: Strategy(returnsDeletedObject: true),
+        .deployment: Strategy(generations: .specAndAnnotations),
+        .replicaSet: Strategy(generations: .spec),
+        .endpointSlice: Strategy(generations: .content),
+        .ingress: Strategy(generations: .spec),
+        .ingressClass: Strategy(generations: .spec),
+        .lease: Strategy(needsRevisionOnUpdate: true),
+    ]
+}
+
+extension Strategy {
+    /// The generation of a changed object.
+    func generation(of object: JSON, after old: JSON) -> Int {
+        let changed =
+            switch generations {
+            case .none: false
+            case .spec: object["spec"] != old["spec"]
+            case .specAndAnnotations: object["spec"] != old["spec"] || object.annotations != old.annotations
+            case .content: Self.content(object) != Self.content(old)
+            }
+        return old.generation + (changed ? 1 : 0)
+    }
+
+    private static func content(_ object: JSON) -> JSON {
+        var object = object
+        object["metadata"] = nil
+        object["status"] = nil
+        return object
+    }
+}

@@ -1,0 +1,82 @@
+internal import MartletBase
+internal import MartletObject
+
+/// The subresources by which others act on a pod or namespace: `binding`, `eviction`, `finalize`.
+extension Registry {
+    /// POST pods/NAME/binding: puts a pod on a node, once.
+    func bind(_ target: Target, body: [UInt8], options: WriteOptions) async throws(APIError) -> Answer {
+        let binding = try SmallBody.parse(body, as: "Binding")
+        guard let node = binding["target", "name"]?.string, Route.isSafe(node) else {
+            throw Self.invalidBinding(target, .required, "target.name", "Required value")
+        }
+        guard ["", "Node"].contains(binding["target", "kind"]?.string ?? "") else {
+            throw Self.invalidBinding(
+                target, .notSupported, "target.kind", "Unsupported value: supported values: \"Node\", \"\"")
+        }
+        let now = world.wallTime().rfc3339
+        _ = try await modify(target, part: .whole, options: options) { old throws(APIError) in
+            try Self.checkBinding(binding, of: old, to: node, target)
+            var pod = old
+            pod["spec", "nodeName"] = .string(node)
+            for (name, text) in binding.annotations { pod["metadata", "annotations", name] = .string(text) }
+            var conditions = pod["status", "conditions"]?.array ?? []
+            conditions.removeAll { $0["type"] == "PodScheduled" }
+            conditions.append(
+                ["type": "PodScheduled", "status": "True", "lastProbeTime": .null, "lastTransitionTime": .string(now)])
+            pod["status", "conditions"] = .array(conditions)
+            return (pod, [])
+        }
+        return .document(Self.successStatus, code: 201)
+    }
+
+    private static func checkBinding(
+        _ binding: JSON, of pod: JSON, to node: String, _ target: Target
+    ) throws(APIError) {
+        func conflict(_ why: String) -> APIError {
+            APIError(
+                409, "Conflict", "Operation cannot be fulfilled on pods/binding \"\(target.name)\": \(why)",
+                details: ["name": .string(target.name), "kind": "pods/binding"])
+        }
+        if !binding.uid.isEmpty && binding.uid != pod.uid {
+            throw conflict("Precondition failed: UID in precondition: \(binding.uid), UID in object meta: \(pod.uid)")
+        }
+        if pod.isTerminating { throw conflict("pod \(pod.name) is being deleted, cannot be assigned to a host") }
+        if let assigned = pod["spec", "nodeName"]?.string, !assigned.isEmpty {
+            throw conflict("pod \(pod.name) is already assigned to node \"\(assigned)\"")
+        }
+        if !(pod["spec", "schedulingGates"]?.array ?? []).isEmpty {
+            throw conflict("pod \(pod.name) has non-empty .spec.schedulingGates")
+        }
+    }
+
+    private static func invalidBinding(
+        _ target: Target, _ reason: FieldError.Reason, _ field: String, _ message: String
+    ) -> APIError {
+        let kind = ResourceKind(
+            group: "", version: "v1", kind: "Binding", plural: "bindings", singular: "binding", isNamespaced: true)
+        return .invalid(kind, name: target.name, [FieldError(reason, field: field, message: message)])
+    }
+
+    /// POST pods/NAME/eviction: a deletion that, once there are disruption budgets, may be refused.
+    func evict(_ target: Target, body: [UInt8], query: Query) async throws(APIError) -> Answer {
+        let eviction = try SmallBody.parse(body, as: "Eviction")
+        if !eviction.name.isEmpty && eviction.name != target.name {
+            throw .badRequest("name in URL does not match name in Eviction object")
+        }
+        _ = try await delete(target, options: try DeleteOptions(eviction["deleteOptions"] ?? [:], query: query))
+        return .document(Self.successStatus, code: 201)
+    }
+
+    /// PUT namespaces/NAME/finalize: sets `spec.finalizers`, and nothing else.
+    func finalize(_ target: Target, body: [UInt8], options: WriteOptions) async throws(APIError) -> Written {
+        var decoder = BodyDecoder(kind: target.kind, validation: options.validation)
+        let namespace = try decoder.object(body)
+        let warnings = decoder.warnings
+        return try await modify(target, part: .whole, options: options) { old throws(APIError) in
+            var changed = old
+            changed["spec", "finalizers"] = namespace["spec", "finalizers"] ?? []
+            changed["metadata", "resourceVersion"] = .string(namespace.resourceVersion)
+            return (changed, warnings)
+        }
+    }
+}

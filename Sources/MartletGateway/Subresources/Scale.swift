@@ -1,0 +1,83 @@
+internal import MartletObject
+
+/// The subresource `scale`: an autoscaling/v1 Scale as a window on `spec.replicas`.
+extension Registry {
+    /// The Scale of an object.
+    static func scale(of object: JSON) -> JSON {
+        var metadata: JSON = ["name": .string(object.name)]
+        if !object.namespace.isEmpty { metadata["namespace"] = .string(object.namespace) }
+        for field in ["uid", "resourceVersion", "creationTimestamp"] { metadata[field] = object["metadata", field] }
+        var status: JSON = ["replicas": object["status", "replicas"] ?? 0]
+        if let selector = object["spec", "selector"] { status["selector"] = .string(selectorText(selector)) }
+        return [
+            "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata,
+            "spec": ["replicas": object["spec", "replicas"] ?? 1], "status": status,
+        ]
+    }
+
+    func getScale(_ target: Target) async throws(APIError) -> JSON {
+        Self.scale(of: try await current(target).object())
+    }
+
+    /// PUT of a Scale.
+    func updateScale(_ target: Target, body: [UInt8], options: WriteOptions) async throws(APIError) -> JSON {
+        let scale = try SmallBody.parse(body, as: "Scale")
+        return try await modifyScale(target, options) { _ throws(APIError) in scale }
+    }
+
+    /// PATCH of a Scale.
+    func patchScale(
+        _ target: Target, patch: JSON, type: PatchType, options: WriteOptions
+    ) async throws(APIError) -> JSON {
+        // A Scale has no lists, so that a strategic merge is a plain one.
+        let type = type == .strategic ? .merge : type
+        return try await modifyScale(target, options) { scale throws(APIError) in
+            try Self.apply(patch, type, to: scale, target)
+        }
+    }
+
+    private func modifyScale(
+        _ target: Target, _ options: WriteOptions, change: (JSON) throws(APIError) -> JSON
+    ) async throws(APIError) -> JSON {
+        let written = try await modify(target, part: .main, options: options) { old throws(APIError) in
+            let scale = try change(Self.scale(of: old))
+            guard let replicas = (scale["spec", "replicas"] ?? 0).int, (0...Int(Int32.max)).contains(replicas) else {
+                throw Self.badReplicas(scale, target)
+            }
+            var object = old
+            object["spec", "replicas"] = .int(Int64(replicas))
+            object["metadata", "resourceVersion"] = .string(scale.resourceVersion)
+            if !scale.uid.isEmpty { object["metadata", "uid"] = .string(scale.uid) }
+            return (object, [])
+        }
+        return Self.scale(of: try Renderer.parse(written.bytes))
+    }
+
+    private static func badReplicas(_ scale: JSON, _ target: Target) -> APIError {
+        let value = String(decoding: (scale["spec", "replicas"] ?? .null).encoded(), as: UTF8.self)
+        let fault = FieldError(
+            .invalid, field: "spec.replicas",
+            message: "Invalid value: \(value): must be greater than or equal to 0")
+        let kind = ResourceKind(
+            group: "autoscaling", version: "v1", kind: "Scale", plural: "scales", singular: "scale",
+            isNamespaced: true)
+        return .invalid(kind, name: target.name, [fault])
+    }
+
+    /// A LabelSelector object in the form of URLs.
+    private static func selectorText(_ selector: JSON) -> String {
+        var terms = (selector["matchLabels"]?.stringMap ?? [:]).map { "\($0.key)=\($0.value)" }
+        for expression in selector["matchExpressions"]?.array ?? [] {
+            let key = expression["key"]?.string ?? ""
+            let values = (expression["values"]?.array ?? []).compactMap(\.string).sorted().joined(separator: ",")
+            switch expression["operator"]?.string {
+            case "In": terms.append("\(key) in (\(values))")
+            case "NotIn": terms.append("\(key) notin (\(values))")
+            case "Exists": terms.append(key)
+            case "DoesNotExist": terms.append("!\(key)")
+            default: continue
+            }
+        }
+        return terms.sorted().joined(separator: ",")
+    }
+}

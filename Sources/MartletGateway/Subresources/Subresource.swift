@@ -1,0 +1,23 @@
+internal import MartletObject
+
+/// How a subresource is served: what discovery says of it, and which verbs it has.
+struct Subresource: Sendable, Hashable {
+    var name: String
+    /// The kind of its bodies; nil: that of the resource.
+    var group: String?
+    var version: String?
+    var kind: String?
+    var verbs: [String]
+
+    /// All that are served, by name. Which resource has which is in its row of the kinds' table.
+    static let table: [String: Subresource] = Dictionary(
+        uniqueKeysWithValues: [
+            Subresource(name: "status", verbs: ["get", "patch", "update"]),
+            Subresource(
+                name: "scale", group: "autoscaling", version: "v1", kind: "Scale", verbs: ["get", "patch", "update"]),
+            Subresource(name: "log", verbs: ["get"]),
+            Subresource(name: "binding", group: "", version: "v1", kind: "Binding", verbs: ["create"]),
+            Subresource(name: "eviction", group: "policy", version: "v1", kind: "Eviction", verbs: ["create"]),
+            Subresource(name: "finalize", verbs: ["update"]),
+        ].map { ($0.name, $0) })
+}

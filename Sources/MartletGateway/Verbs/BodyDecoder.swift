@@ -1,0 +1,99 @@
+internal import MartletObject
+
+/// Reads an object of one kind from a request's body.
+struct BodyDecoder: Sendable {
+    let kind: ResourceKind
+    let validation: WriteOptions.FieldValidation
+    /// What the caller is to be warned of.
+    private(set) var warnings: [String] = []
+
+    init(kind: ResourceKind, validation: WriteOptions.FieldValidation) {
+        self.kind = kind
+        self.validation = validation
+    }
+
+    /// Reads, checks the kind, and drops or refuses what the tables do not know.
+    /// - Throws: 400.
+    mutating func object(_ bytes: [UInt8]) throws(APIError) -> JSON {
+        var faults: [String] = []
+        let object = try parse(bytes, &faults)
+        return try conform(object, &faults)
+    }
+
+    /// The same for an object that was made by a patch.
+    mutating func patched(_ object: JSON) throws(APIError) -> JSON {
+        var faults: [String] = []
+        return try conform(object, &faults)
+    }
+
+    private func parse(_ bytes: [UInt8], _ faults: inout [String]) throws(APIError) -> JSON {
+        do {
+            return try JSON(parsing: bytes, strict: true)
+        } catch {
+            // A name given twice is a fault only for those who want to know.
+            guard let object = try? JSON(parsing: bytes) else {
+                throw .badRequest(
+                    "the object provided is unrecognized (must be of type \(kind.kind)): "
+                        + "couldn't get version/kind; json parse error: \(error)")
+            }
+            faults.append(error.message)
+            return object
+        }
+    }
+
+    private mutating func conform(_ object: JSON, _ faults: inout [String]) throws(APIError) -> JSON {
+        guard case .object = object else {
+            throw .badRequest("the object provided is unrecognized (must be of type \(kind.kind)): it is no object")
+        }
+        var object = object
+        if object.apiVersion.isEmpty { object["apiVersion"] = .string(kind.apiVersion) }
+        if object.kind.isEmpty { object["kind"] = .string(kind.kind) }
+        guard object.apiVersion == kind.apiVersion else {
+            throw .badRequest(
+                "the API version in the data (\(object.apiVersion)) does not match the expected API version "
+                    + "(\(kind.apiVersion))")
+        }
+        guard object.kind == kind.kind else {
+            throw .badRequest(
+                "\(object.kind) in version \"\(kind.apiVersion)\" cannot be handled as a \(kind.kind)")
+        }
+        if let metadata = object["metadata"], metadata.object == nil, metadata != .null {
+            throw unreadable("metadata is no object")
+        }
+        do {
+            let (known, unknown) = try Schema.conform(object, to: kind)
+            faults += unknown.map { "unknown field \"\($0)\"" }
+            object = known
+        } catch {
+            throw unreadable(error.description)
+        }
+        switch validation {
+        case .ignore: break
+        case .warn: warnings += faults
+        case .strict where !faults.isEmpty:
+            throw unreadable("strict decoding error: \(faults.joined(separator: ", "))")
+        case .strict: break
+        }
+        return object
+    }
+
+    private func unreadable(_ why: String) -> APIError {
+        .badRequest("\(kind.kind) in version \"\(kind.apiVersion)\" cannot be handled as a \(kind.kind): \(why)")
+    }
+}
+
+/// Reads a body that is no object of the tables: DeleteOptions, Binding, Scale, Eviction.
+enum SmallBody {
+    static func parse(_ bytes: [UInt8], as kind: String) throws(APIError) -> JSON {
+        let object: JSON
+        do {
+            object = try JSON(parsing: bytes)
+        } catch {
+            throw .badRequest("couldn't get version/kind; json parse error: \(error)")
+        }
+        guard case .object = object, object.kind.isEmpty || object.kind == kind else {
+            throw .badRequest("the object provided is unrecognized (must be of type \(kind))")
+        }
+        return object
+    }
+}

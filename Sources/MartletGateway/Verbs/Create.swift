@@ -1,0 +1,136 @@
+internal import MartletBase
+internal import MartletObject
+internal import MartletStore
+
+extension Registry {
+    /// Creates the object in `body`.
+    func create(_ target: Target, body: [UInt8], options: WriteOptions) async throws(APIError) -> Written {
+        var decoder = BodyDecoder(kind: target.kind, validation: options.validation)
+        let object = try decoder.object(body)
+        return try await create(target, object: object, options: options, warnings: decoder.warnings)
+    }
+
+    /// Creates an object that has been read already.
+    func create(
+        _ target: Target, object: JSON, options: WriteOptions, warnings: [String] = []
+    ) async throws(APIError) -> Written {
+        let strategy = Strategy.of(target.kind)
+        var target = target
+        var object = object
+        try Self.place(&object, at: &target)
+        if target.kind.isNamespaced { _ = try await namespaceGuard(target) }
+        Defaults.apply(to: &object, kind: target.kind)
+        prepare(&object, target, strategy)
+        let generateName = target.name.isEmpty ? object["metadata", "generateName"]?.string ?? "" : ""
+        for attempt in 1...Limits.attempts {
+            if !generateName.isEmpty { name(&object, &target, from: generateName) }
+            if attempt == 1 { try Self.validate(object, target) }
+            let namespaceCondition = try await namespaceGuard(target)
+            var complete = object
+            try await strategy.allocate?(&complete, nil, allocator)
+            let key = Keys.object(target)
+            let stored = StoredObject(complete)
+            if options.isDryRun {
+                if await storage.get(key) != nil { throw .alreadyExists(target.subject) }
+                return Written(stored, revision: 0, warnings: warnings)
+            }
+            var transaction = Transaction(
+                when: [.modRevision(key: key, is: 0)] + namespaceCondition,
+                then: [.put(key: key, value: stored.bytes)], otherwise: [.get(key: key)])
+            transaction.takeHoldings(strategy.holdings(complete), for: target)
+            let result = try await storage.commit(transaction)
+            if result.succeeded { return Written(stored, revision: result.revision, warnings: warnings) }
+            // The name is taken, the namespace has changed, or another Service was quicker with the address.
+            let isTaken = result.results.first.flatMap { $0 } != nil
+            if isTaken && generateName.isEmpty { throw .alreadyExists(target.subject) }
+        }
+        throw .conflict(target.subject, "too many others write at the same time; try again")
+    }
+
+    /// Brings the object's name and namespace and those of the request together.
+    private static func place(_ object: inout JSON, at target: inout Target) throws(APIError) {
+        if target.kind.isNamespaced {
+            let stated = object.namespace
+            if target.namespace.isEmpty {
+                throw .methodNotAllowed
+            }
+            if !stated.isEmpty && stated != target.namespace {
+                throw .badRequest(
+                    "the namespace of the provided object does not match the namespace sent on the request")
+            }
+            object["metadata", "namespace"] = .string(target.namespace)
+        } else if !object.namespace.isEmpty {
+            throw .badRequest("namespace is not allowed on this type of object")
+        }
+        if !object.resourceVersion.isEmpty {
+            throw .badRequest("resourceVersion should not be set on objects to be created")
+        }
+        target.name = object.name
+    }
+
+    private func prepare(_ object: inout JSON, _ target: Target, _ strategy: Strategy) {
+        for field in ["selfLink", "managedFields", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"] {
+            object["metadata", field] = nil
+        }
+        object["metadata", "uid"] = .string(uuid())
+        object["metadata", "creationTimestamp"] = .string(world.wallTime().rfc3339)
+        if strategy.generations != .none { object["metadata", "generation"] = 1 }
+        if target.kind.subresources.contains("status") && !strategy.keepsStatusOnCreate { object["status"] = [:] }
+        strategy.prepareForCreate(&object)
+    }
+
+    /// `metadata.generateName` and five characters that spell no words.
+    private func name(_ object: inout JSON, _ target: inout Target, from prefix: String) {
+        let letters = Array("bcdfghjklmnpqrstvwxz2456789")
+        var name = String(prefix.prefix(58))
+        for _ in 0..<5 { name.append(letters[Int(world.random() % UInt64(letters.count))]) }
+        object["metadata", "name"] = .string(name)
+        target.name = name
+    }
+
+    private static func validate(_ object: JSON, _ target: Target) throws(APIError) {
+        var faults: [FieldError] = []
+        if target.name.isEmpty {
+            faults.append(
+                FieldError(
+                    .required, field: "metadata.name", message: "Required value: name or generateName is required"))
+        } else if !Route.isSafe(target.name) {
+            faults.append(
+                FieldError(
+                    .invalid, field: "metadata.name",
+                    message: "Invalid value: \"\(target.name)\": may not contain '/', '%' or blanks"))
+        }
+        let named = Set(faults.map(\.field))
+        faults += Validation.create(object, kind: target.kind).filter { !named.contains($0.field) }
+        if !faults.isEmpty { throw .invalid(target.kind, name: target.name, faults) }
+    }
+
+    /// A random UUID (RFC 9562 version 4).
+    private func uuid() -> String {
+        let high = (world.random() & ~0xF000) | 0x4000
+        let low = (world.random() & ~(0xC000 << 48)) | (0x8000 << 48)
+        func hex(_ value: UInt64, _ digits: Int) -> String {
+            let text = String(value, radix: 16)
+            return String(repeating: "0", count: max(0, digits - text.count)) + text
+        }
+        return [
+            hex(high >> 32, 8), hex(high >> 16 & 0xFFFF, 4), hex(high & 0xFFFF, 4), hex(low >> 48, 4),
+            hex(low & 0xFFFF_FFFF_FFFF, 12),
+        ].joined(separator: "-")
+    }
+}
+
+extension Transaction {
+    /// Takes keys of the pools, on condition that nobody has them.
+    mutating func takeHoldings(_ keys: Set<[UInt8]>, for target: Target) {
+        for key in keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+            conditions.append(.modRevision(key: key, is: 0))
+            success.append(.put(key: key, value: Array("\(target.namespace)/\(target.name)".utf8)))
+        }
+    }
+
+    /// Gives keys of the pools back.
+    mutating func returnHoldings(_ keys: Set<[UInt8]>) {
+        for key in keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) { success.append(.delete(key: key)) }
+    }
+}

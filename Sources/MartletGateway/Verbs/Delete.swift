@@ -1,0 +1,178 @@
+internal import MartletBase
+internal import MartletObject
+internal import MartletStore
+
+/// DeleteOptions (meta/v1), from a request's body and query.
+struct DeleteOptions: Sendable, Hashable {
+    /// What becomes of the objects that this one owns.
+    enum Propagation: String, Sendable {
+        case background = "Background"
+        case foreground = "Foreground"
+        case orphan = "Orphan"
+    }
+
+    var gracePeriodSeconds: Int?
+    var propagation: Propagation?
+    var uid: String?
+    var resourceVersion: String?
+    var isDryRun = false
+
+    init() {}
+
+    init(body: [UInt8], query: Query) throws(APIError) {
+        var object: JSON = [:]
+        if !body.isEmpty { object = try SmallBody.parse(body, as: "DeleteOptions") }
+        try self.init(object, query: query)
+    }
+
+    init(_ object: JSON, query: Query) throws(APIError) {
+        gracePeriodSeconds = object["gracePeriodSeconds"]?.int
+        if let seconds = try query.integer("gracePeriodSeconds") { gracePeriodSeconds = Int(seconds) }
+        if let seconds = gracePeriodSeconds, seconds < 0 || seconds > 1 << 31 {
+            throw .badRequest("gracePeriodSeconds: Invalid value: \(seconds): must be between 0 and 2147483648")
+        }
+        uid = object["preconditions", "uid"]?.string
+        resourceVersion = object["preconditions", "resourceVersion"]?.string
+        isDryRun = try WriteOptions.dryRun(object["dryRun"]?[0]?.string ?? query.text("dryRun"))
+        if let text = object["propagationPolicy"]?.string ?? query.text("propagationPolicy") {
+            guard let propagation = Propagation(rawValue: text) else {
+                throw WriteOptions.unsupported(
+                    "propagationPolicy", text, "\"Background\", \"Foreground\", \"Orphan\"")
+            }
+            self.propagation = propagation
+        } else if let orphans = object["orphanDependents"]?.bool ?? query.flag("orphanDependents") {
+            propagation = orphans ? .orphan : .background
+        }
+    }
+}
+
+extension Registry {
+    /// What a deletion does to an object, as it stands.
+    enum Deletion: Sendable, Hashable {
+        /// It goes at once.
+        case remove
+        /// It stays, marked: those who hold it must let go of it first.
+        case mark(JSON)
+        /// It is marked already, and nothing changes.
+        case wait
+    }
+
+    /// DELETE of one object. Answers with the object, or a Status when it is gone and its kind says so.
+    func delete(_ target: Target, options: DeleteOptions) async throws(APIError) -> Answer {
+        let strategy = Strategy.of(target.kind)
+        for _ in 1...Limits.attempts {
+            let pair = try await current(target)
+            let object = try pair.object()
+            try Self.check(options, object, target)
+            if let why = strategy.refusesDeletion(object) { throw .forbidden(target.subject, why) }
+            let transaction: Transaction
+            var answer: Answer
+            let decision = Self.deletion(of: object, strategy, options, now: world.wallTime())
+            switch decision {
+            case .wait: return .object(pair.served, kind: target.kind, code: 200)
+            case .remove:
+                transaction = Self.removal(of: pair, object: object, strategy)
+                answer = strategy.returnsDeletedObject
+                    ? .object(pair.served, kind: target.kind, code: 200) : Self.success(object, target)
+            case .mark(let marked):
+                let stored = StoredObject(marked)
+                transaction = Transaction(
+                    when: [.modRevision(key: pair.key, is: pair.modRevision)],
+                    then: [.put(key: pair.key, value: stored.bytes)])
+                answer = .object(stored.served(resourceVersion: pair.modRevision), kind: target.kind, code: 200)
+            }
+            if options.isDryRun { return answer }
+            let result = try await storage.commit(transaction)
+            guard result.succeeded else { continue }
+            if case .mark(let marked) = decision {
+                answer = .object(
+                    StoredObject(marked).served(resourceVersion: result.revision), kind: target.kind, code: 200)
+            }
+            return answer
+        }
+        throw .modified(target.subject)
+    }
+
+    /// DELETE of a collection: each object that is selected, as it is met.
+    func deleteCollection(_ target: Target, query: Query, options: DeleteOptions) async throws(APIError) -> Answer {
+        if target.kind.isNamespaced && target.namespace.isEmpty { throw .methodNotAllowed }
+        let list = try await list(target, query: query)
+        for bytes in list.items {
+            var one = target
+            one.name = try Renderer.parse(bytes).name
+            do {
+                _ = try await delete(one, options: options)
+            } catch where error.code == 404 {
+                continue  // Somebody else was quicker, and the wish is fulfilled.
+            }
+        }
+        return .list(list)
+    }
+
+    /// Decides a deletion. A pure function of the object and the request.
+    static func deletion(of object: JSON, _ strategy: Strategy, _ options: DeleteOptions, now: WallTime) -> Deletion {
+        var marked = object
+        var finalizers = (object["metadata", "finalizers"]?.array ?? [])
+        switch options.propagation {
+        case .foreground, .orphan:
+            let wanted: JSON = options.propagation == .orphan ? "orphan" : "foregroundDeletion"
+            finalizers.removeAll { ["orphan", "foregroundDeletion"].contains($0) && $0 != wanted }
+            if !finalizers.contains(wanted) { finalizers.append(wanted) }
+        case .background: finalizers.removeAll { ["orphan", "foregroundDeletion"].contains($0) }
+        case nil: break
+        }
+        marked["metadata", "finalizers"] = finalizers.isEmpty ? nil : .array(finalizers)
+        let isHeld = !finalizers.isEmpty || strategy.holdsRemoval(object)
+        let grace = remainingGrace(object, strategy, options)
+        if grace == 0 && !isHeld { return .remove }
+        let before = object["metadata", "deletionGracePeriodSeconds"]?.int
+        if !object.isTerminating || grace < (before ?? 0) {
+            let since = object.isTerminating ? begin(of: object) ?? now : now
+            marked["metadata", "deletionTimestamp"] = .string((since + .seconds(grace)).rfc3339)
+            marked["metadata", "deletionGracePeriodSeconds"] = .int(Int64(grace))
+        }
+        if !object.isTerminating {
+            if object.generation > 0 { marked["metadata", "generation"] = .int(Int64(object.generation) + 1) }
+            strategy.prepareForDelete(&marked)
+        }
+        return marked == object ? .wait : .mark(marked)
+    }
+
+    /// The seconds that the object gets, or has left when its deletion has begun: that may be shortened, never
+    /// lengthened.
+    private static func remainingGrace(_ object: JSON, _ strategy: Strategy, _ options: DeleteOptions) -> Int {
+        guard let gracePeriod = strategy.gracePeriod else { return 0 }
+        guard object.isTerminating else { return gracePeriod(object, options.gracePeriodSeconds) }
+        let before = object["metadata", "deletionGracePeriodSeconds"]?.int ?? 0
+        guard options.gracePeriodSeconds != nil else { return before }
+        return min(before, gracePeriod(object, options.gracePeriodSeconds))
+    }
+
+    /// When the deletion of an object was asked for.
+    private static func begin(of object: JSON) -> WallTime? {
+        guard let end = WallTime(rfc3339: object["metadata", "deletionTimestamp"]?.string ?? "") else { return nil }
+        return end + .seconds(-(object["metadata", "deletionGracePeriodSeconds"]?.int ?? 0))
+    }
+
+    private static func check(_ options: DeleteOptions, _ object: JSON, _ target: Target) throws(APIError) {
+        if let uid = options.uid, uid != object.uid {
+            throw .conflict(
+                target.subject, "Precondition failed: UID in precondition: \(uid), UID in object meta: \(object.uid)")
+        }
+        if let wanted = options.resourceVersion, wanted != object.resourceVersion {
+            throw .conflict(
+                target.subject,
+                "Precondition failed: ResourceVersion in precondition: \(wanted), "
+                    + "ResourceVersion in object meta: \(object.resourceVersion)")
+        }
+    }
+
+    private static func success(_ object: JSON, _ target: Target) -> Answer {
+        var status = successStatus
+        status["details"] = target.subject.details(("uid", .string(object.uid)))
+        return .document(status, code: 200)
+    }
+
+    /// A Status that says: done.
+    static let successStatus: JSON = ["kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Success"]
+}

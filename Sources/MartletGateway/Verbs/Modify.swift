@@ -1,0 +1,134 @@
+internal import MartletObject
+internal import MartletStore
+
+/// What part of an object a write may change.
+enum WritePart: Sendable {
+    /// All but the status.
+    case main
+    /// The status only.
+    case status
+    /// Whatever the change changes: the server's own doing (binding, finalizing).
+    case whole
+}
+
+extension Registry {
+    /// Reads the object, lets `change` make the new one of it, and writes that on condition that nobody else wrote in
+    /// between; otherwise decides anew. A change that names the resourceVersion it was made from gets a conflict
+    /// instead, because the second time it is not the current one.
+    func modify(
+        _ target: Target, part: WritePart, options: WriteOptions,
+        change: (JSON) async throws(APIError) -> (object: JSON, warnings: [String])
+    ) async throws(APIError) -> Written {
+        let strategy = Strategy.of(target.kind)
+        for _ in 1...Limits.attempts {
+            let pair = try await current(target)
+            let old = try pair.object()
+            var (object, warnings) = try await change(old)
+            try Self.identify(&object, old: old, target)
+            switch part {
+            case .main: try await finishMain(&object, old: old, target, strategy)
+            case .status: Self.finishStatus(&object, old: old, target)
+            case .whole: break
+            }
+            if Self.isGone(object, strategy) {
+                let removal = Self.removal(of: pair, object: old, strategy)
+                if options.isDryRun { return Written(bytes: pair.served, warnings: warnings) }
+                if try await storage.commit(removal).succeeded {
+                    return Written(StoredObject(object), revision: pair.modRevision, warnings: warnings)
+                }
+                continue
+            }
+            let stored = StoredObject(object)
+            // A change that changes nothing is not written: no event wakes anybody.
+            if stored.bytes == pair.value || options.isDryRun {
+                return Written(stored, revision: pair.modRevision, warnings: warnings)
+            }
+            var transaction = Transaction(
+                when: [.modRevision(key: pair.key, is: pair.modRevision)],
+                then: [.put(key: pair.key, value: stored.bytes)])
+            let (before, after) = (strategy.holdings(old), strategy.holdings(object))
+            transaction.takeHoldings(after.subtracting(before), for: target)
+            transaction.returnHoldings(before.subtracting(after))
+            let result = try await storage.commit(transaction)
+            if result.succeeded { return Written(stored, revision: result.revision, warnings: warnings) }
+        }
+        throw .modified(target.subject)
+    }
+
+    /// The removal of an object, with all that it holds.
+    static func removal(of pair: KeyValue, object: JSON, _ strategy: Strategy) -> Transaction {
+        var transaction = Transaction(
+            when: [.modRevision(key: pair.key, is: pair.modRevision)], then: [.delete(key: pair.key)])
+        transaction.returnHoldings(strategy.holdings(object))
+        return transaction
+    }
+
+    /// Whether nothing keeps an object that is being deleted any longer.
+    static func isGone(_ object: JSON, _ strategy: Strategy) -> Bool {
+        object.isTerminating && (object["metadata", "finalizers"]?.array ?? []).isEmpty
+            && (object["metadata", "deletionGracePeriodSeconds"]?.int ?? 0) == 0 && !strategy.holdsRemoval(object)
+    }
+
+    /// Holds the new object against the request and the old one, and keeps what is the server's.
+    private static func identify(_ object: inout JSON, old: JSON, _ target: Target) throws(APIError) {
+        if object.name.isEmpty { object["metadata", "name"] = .string(old.name) }
+        guard object.name == old.name else {
+            throw .badRequest(
+                "the name of the object (\(object.name)) does not match the name on the URL (\(target.name))")
+        }
+        if target.kind.isNamespaced {
+            if object.namespace.isEmpty { object["metadata", "namespace"] = .string(old.namespace) }
+            guard object.namespace == old.namespace else {
+                throw .badRequest(
+                    "the namespace of the provided object does not match the namespace sent on the request")
+            }
+        }
+        if !object.uid.isEmpty && object.uid != old.uid {
+            throw .conflict(
+                target.subject, "Precondition failed: UID in precondition: \(object.uid), UID in object meta: \(old.uid)"
+            )
+        }
+        if object.resourceVersion.isEmpty {
+            if Strategy.of(target.kind).needsRevisionOnUpdate {
+                throw .invalid(
+                    target.kind, name: target.name,
+                    [
+                        FieldError(
+                            .invalid, field: "metadata.resourceVersion",
+                            message: "Invalid value: 0x0: must be specified for an update")
+                    ])
+            }
+        } else if object.resourceVersion != old.resourceVersion {
+            throw .modified(target.subject)
+        }
+        let kept = [
+            "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink",
+            "managedFields", "generateName",
+        ]
+        for field in kept { object["metadata", field] = old["metadata", field] }
+        object["metadata", "resourceVersion"] = .string(old.resourceVersion)
+    }
+
+    private func finishMain(
+        _ object: inout JSON, old: JSON, _ target: Target, _ strategy: Strategy
+    ) async throws(APIError) {
+        if target.kind.subresources.contains("status") { object["status"] = old["status"] }
+        Defaults.apply(to: &object, kind: target.kind)
+        strategy.prepareForUpdate(&object, old)
+        try Self.validate(object, from: old, target)
+        try await strategy.allocate?(&object, old, allocator)
+        let generation = strategy.generation(of: object, after: old)
+        if generation > 0 { object["metadata", "generation"] = .int(Int64(generation)) }
+    }
+
+    private static func finishStatus(_ object: inout JSON, old: JSON, _ target: Target) {
+        let status = object["status"]
+        object = old
+        object["status"] = status
+    }
+
+    private static func validate(_ object: JSON, from old: JSON, _ target: Target) throws(APIError) {
+        let faults = Validation.update(object, from: old, kind: target.kind)
+        if !faults.isEmpty { throw .invalid(target.kind, name: target.name, faults) }
+    }
+}

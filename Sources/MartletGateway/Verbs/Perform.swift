@@ -1,0 +1,105 @@
+internal import HTTPTypes
+internal import MartletBase
+internal import MartletHTTP
+internal import MartletObject
+
+/// From a call on a resource to the verb that answers it.
+extension Gateway {
+    func perform(_ call: Call, on target: Target) async throws(APIError) -> Response {
+        let renderer = try call.renderer(now: world.wallTime())
+        if !target.subresource.isEmpty && target.subresource != "status" {
+            return try await performSubresource(call, target, renderer)
+        }
+        let answer: Answer
+        switch call.verb {
+        case "get":
+            answer = .object(try await registry.get(target), kind: target.kind, code: 200)
+        case "list": answer = .list(try await registry.list(target, query: call.query))
+        case "watch": return try await watch(call, target, renderer)
+        case "create" where target.name.isEmpty:
+            let written = try await registry.create(
+                target, body: try await call.jsonBody(), options: try WriteOptions(call.query))
+            return try response(written, target.kind, code: 201, renderer)
+        case "update" where !target.name.isEmpty:
+            let written = try await registry.update(
+                target, body: try await call.jsonBody(), options: try WriteOptions(call.query))
+            return try response(written, target.kind, code: 200, renderer)
+        case "patch" where !target.name.isEmpty:
+            let (patch, type) = try Registry.patch(
+                try await call.body(), contentType: call.request.head.headerFields[.contentType])
+            let written = try await registry.patch(
+                target, patch: patch, type: type, options: try WriteOptions(call.query))
+            return try response(written, target.kind, code: 200, renderer)
+        case "delete" where target.subresource.isEmpty:
+            let options = try DeleteOptions(body: try await call.jsonBody(), query: call.query)
+            answer = try await registry.delete(target, options: options)
+        case "deletecollection":
+            let options = try DeleteOptions(body: try await call.jsonBody(), query: call.query)
+            answer = try await registry.deleteCollection(target, query: call.query, options: options)
+        default: throw .methodNotAllowed
+        }
+        return try renderer.response(answer)
+    }
+
+    private func performSubresource(
+        _ call: Call, _ target: Target, _ renderer: Renderer
+    ) async throws(APIError) -> Response {
+        let options = try WriteOptions(call.query)
+        switch (target.subresource, call.verb) {
+        case ("scale", "get"): return try renderer.response(.document(try await registry.getScale(target), code: 200))
+        case ("scale", "update"):
+            let scale = try await registry.updateScale(target, body: try await call.jsonBody(), options: options)
+            return try renderer.response(.document(scale, code: 200))
+        case ("scale", "patch"):
+            let (patch, type) = try Registry.patch(
+                try await call.body(), contentType: call.request.head.headerFields[.contentType])
+            let scale = try await registry.patchScale(target, patch: patch, type: type, options: options)
+            return try renderer.response(.document(scale, code: 200))
+        case ("binding", "create"):
+            let body = try await call.jsonBody()
+            return try renderer.response(try await registry.bind(target, body: body, options: options))
+        case ("eviction", "create"):
+            let body = try await call.jsonBody()
+            return try renderer.response(try await registry.evict(target, body: body, query: call.query))
+        case ("finalize", "update"):
+            let written = try await registry.finalize(target, body: try await call.jsonBody(), options: options)
+            return try response(written, target.kind, code: 200, renderer)
+        case ("log", "get"):
+            let log = PodLog(registry: registry, nodeClient: configuration.nodeClient)
+            return try await log.answer(target, query: call.query)
+        default: throw .methodNotAllowed
+        }
+    }
+
+    private func watch(_ call: Call, _ target: Target, _ renderer: Renderer) async throws(APIError) -> Response {
+        let session = try await registry.watch(target, query: call.query, renderer: renderer)
+        var head = HTTPResponse(status: .ok)
+        head.headerFields[.contentType] = "application/json"
+        return Response(head: head, body: .stream { writer in try await session.run(writer) })
+    }
+
+    private func response(
+        _ written: Written, _ kind: ResourceKind, code: Int, _ renderer: Renderer
+    ) throws(APIError) -> Response {
+        var response = renderer.send(try renderer.object(written.bytes, kind: kind), code: code)
+        for warning in written.warnings.prefix(Limits.warnings) {
+            response.head.headerFields.append(HTTPField(name: .warning, value: Self.warning(warning)))
+        }
+        return response
+    }
+
+    /// `299 - "text"`, in printable ASCII.
+    static func warning(_ text: String) -> String {
+        var quoted = ""
+        for scalar in text.unicodeScalars.prefix(Limits.warningLength) {
+            if scalar == "\"" || scalar == "\\" { quoted += "\\" }
+            quoted.unicodeScalars.append(scalar.isASCII && scalar.value >= 0x20 && scalar.value < 0x7F ? scalar : "?")
+        }
+        return "299 - \"\(quoted)\""
+    }
+}
+
+extension HTTPField.Name {
+    /// RFC 7234, section 5.5.
+    static var warning: HTTPField.Name { .init("Warning") ?? .retryAfter }
+}

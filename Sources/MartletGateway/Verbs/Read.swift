@@ -1,0 +1,145 @@
+internal import MartletObject
+internal import MartletStore
+
+/// What a list or watch is narrowed to.
+struct Selection: Sendable {
+    var labels: LabelSelector?
+    var fields: FieldSelector?
+    /// The range of keys in which everything selected lies.
+    var range: Keys.Range
+
+    /// Reads `labelSelector` and `fieldSelector`.
+    /// - Throws: 400.
+    init(_ target: Target, query: Query) throws(APIError) {
+        var fieldText = query.text("fieldSelector")
+        // A watch of one object by its path is one by its name.
+        if !target.name.isEmpty { fieldText = "metadata.name=\(target.name)" }
+        do {
+            labels = try query.text("labelSelector").map { text throws(SelectorError) in
+                try LabelSelector(parsing: text)
+            }
+            fields = try fieldText.map { text throws(SelectorError) in
+                try FieldSelector(parsing: text, kind: target.kind)
+            }
+        } catch {
+            throw .badRequest("unable to parse requirement: \(error)")
+        }
+        range = Keys.collection(target.kind, namespace: target.namespace)
+        if let name = Self.name(in: fieldText), !target.kind.isNamespaced || !target.namespace.isEmpty {
+            range = Keys.single(Keys.object(target.kind, namespace: target.namespace, name: name))
+        }
+    }
+
+    /// Whether all in the range is selected.
+    var isEverything: Bool { labels == nil && fields == nil }
+
+    func matches(_ object: JSON) -> Bool {
+        (labels?.matches(object.labels) ?? true) && (fields?.matches(object) ?? true)
+    }
+
+    /// The one name that a field selector allows: it makes a list a single look-up.
+    private static func name(in text: String?) -> String? {
+        for term in (text ?? "").split(separator: ",") where term.hasPrefix("metadata.name=") {
+            let value = term.dropFirst("metadata.name=".count).drop { $0 == "=" }
+            if Route.isSafe(String(value)) { return String(value) }
+        }
+        return nil
+    }
+}
+
+extension Registry {
+    /// GET of one object.
+    func get(_ target: Target) async throws(APIError) -> [UInt8] { try await current(target).served }
+
+    /// GET of a collection. All pages of one list show one revision.
+    func list(_ target: Target, query: Query) async throws(APIError) -> ObjectList {
+        let selection = try Selection(target, query: query)
+        let limit = try query.integer("limit").flatMap { $0 > 0 ? Int(min($0, 1 << 30)) : nil }
+        var range = selection.range
+        var revision: Int64?
+        if let text = query.text("continue") {
+            let token = try ContinueToken(parsing: text)
+            guard range.from.lexicographicallyPrecedes(token.from), token.from.lexicographicallyPrecedes(range.to) else {
+                throw .badRequest("continue key is not valid: it is of another list")
+            }
+            range.from = token.from
+            revision = token.revision
+        } else if query.text("resourceVersionMatch") == "Exact" {
+            revision = try Self.revision(query)
+        } else if let atLeast = try Self.revision(query), await storage.replica.revision < atLeast {
+            throw .tooNew(requested: atLeast, current: await storage.replica.revision)
+        }
+        do {
+            return try await collect(range, selection, target.kind, limit: limit, at: revision)
+        } catch where error.code == 410 && query.text("continue") != nil {
+            throw .expired(
+                "The provided continue parameter is too old to display a consistent list result. You can start a new "
+                    + "list without the continue parameter.")
+        }
+    }
+
+    private func collect(
+        _ wanted: Keys.Range, _ selection: Selection, _ kind: ResourceKind, limit: Int?, at start: Int64?
+    ) async throws(APIError) -> ObjectList {
+        var range = wanted
+        var list = ObjectList(kind: kind, items: [], revision: start ?? 0, continuation: nil)
+        var revision = start
+        var bytes = 0
+        while true {
+            let wantedNow = selection.isEverything ? limit.map { $0 - list.items.count } : nil
+            let chunk = min(wantedNow ?? Limits.listChunk, Limits.listChunk)
+            let (pairs, seen, more) = try await storage.range(range, limit: chunk, at: revision)
+            // The first step fixes the moment that all others show.
+            if revision == nil { revision = seen }
+            list.revision = revision ?? seen
+            for (index, pair) in pairs.enumerated() {
+                if try !selection.isEverything && !selection.matches(pair.object()) { continue }
+                let served = pair.served
+                bytes += served.count
+                if bytes > Limits.list {
+                    throw APIError(
+                        413, "RequestEntityTooLarge", "the list is over \(Limits.list) bytes; ask for pages with limit=")
+                }
+                list.items.append(served)
+                if list.items.count == limit, more || index + 1 < pairs.count {
+                    list.continuation = ContinueToken(from: Keys.after(pair.key), revision: list.revision).text
+                    return list
+                }
+            }
+            guard more, let last = pairs.last else { return list }
+            range.from = Keys.after(last.key)
+        }
+    }
+
+    /// `resourceVersion` of a query; nil for none and for `0`, which mean: whatever is there.
+    static func revision(_ query: Query) throws(APIError) -> Int64? {
+        guard let text = query.text("resourceVersion") else { return nil }
+        guard let revision = Int64(text), revision >= 0 else {
+            throw .badRequest("Invalid value: \"\(text)\": resourceVersion: must be a number that this server gave")
+        }
+        return revision == 0 ? nil : revision
+    }
+}
+
+/// Where a list goes on: opaque to callers.
+struct ContinueToken: Sendable, Hashable {
+    /// The first key of the next page.
+    var from: [UInt8]
+    /// The revision that all pages show.
+    var revision: Int64
+
+    init(from: [UInt8], revision: Int64) {
+        self.from = from
+        self.revision = revision
+    }
+
+    init(parsing text: String) throws(APIError) {
+        guard text.utf8.count <= 4096, let bytes = Base64.decodeForURL(text), let split = bytes.firstIndex(of: 0x20),
+            let revision = Int64(String(decoding: bytes[..<split], as: UTF8.self)), revision > 0
+        else { throw .badRequest("continue key is not valid: it was not given by this server") }
+        self.revision = revision
+        from = Array(bytes[(split + 1)...])
+    }
+
+    var text: String { Base64.encode(Array("\(revision) ".utf8) + from, forURL: true) }
+}

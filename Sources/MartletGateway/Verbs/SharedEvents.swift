@@ -1,0 +1,108 @@
+internal import MartletObject
+internal import MartletStore
+internal import Synchronization
+
+/// Watch events, serialised once and shared by all that watch them.
+final class SharedEvents: Sendable {
+    private struct Key: Hashable {
+        var revision: Int64
+        var key: [UInt8]
+    }
+    private struct State {
+        var events: [Key: WatchEvent] = [:]
+        var order: [Key] = []
+        var bytes = 0
+    }
+    private let state = Mutex(State())
+
+    /// The event as it goes over the wire.
+    func event(for change: StoreEvent) -> WatchEvent {
+        let key = Key(revision: change.pair.modRevision, key: change.pair.key)
+        return state.withLock { state in
+            if let known = state.events[key] { return known }
+            let event = WatchEvent(change)
+            state.events[key] = event
+            state.order.append(key)
+            state.bytes += event.line.count
+            while state.order.count > Limits.sharedEvents || state.bytes > Limits.sharedEventBytes,
+                state.order.count > 1
+            {
+                let oldest = state.order.removeFirst()
+                state.bytes -= state.events.removeValue(forKey: oldest)?.line.count ?? 0
+            }
+            return event
+        }
+    }
+}
+
+/// A change of one object, as watchers see it.
+final class WatchEvent: Sendable {
+    /// The kinds of event.
+    enum Change: String, Sendable {
+        case added = "ADDED"
+        case modified = "MODIFIED"
+        case deleted = "DELETED"
+    }
+
+    /// What happened to the object itself.
+    let change: Change
+    /// The object: as it is now, or as it was last, with the revision of the change.
+    let bytes: [UInt8]
+    /// The event of a watch without selectors, ready to send.
+    let line: [UInt8]
+    /// The object before, with the revision of the change; nil when there was none.
+    private let before: [UInt8]?
+    private let parsed = Mutex<(now: JSON?, before: JSON?)>((nil, nil))
+
+    init(_ event: StoreEvent) {
+        let revision = event.pair.modRevision
+        before = event.previous.map { StoredObject(stored: $0.value).served(resourceVersion: revision) }
+        if event.isDeletion {
+            change = .deleted
+            bytes = before ?? Array("{}".utf8)
+        } else {
+            change = event.previous == nil ? .added : .modified
+            bytes = StoredObject(stored: event.pair.value).served(resourceVersion: revision)
+        }
+        line = Self.line(change.rawValue, bytes)
+    }
+
+    /// The event as a watch with selectors sees it: an object that comes to be selected is added, one that ceases to
+    /// be is deleted. Nil when it was not selected before, nor is now.
+    func seen(by selection: Selection) throws(APIError) -> (change: Change, bytes: [UInt8])? {
+        if selection.isEverything { return (change, bytes) }
+        let wasSelected = try previous().map { selection.matches($0) } ?? false
+        let isSelected = try change != .deleted && selection.matches(object())
+        switch (wasSelected, isSelected) {
+        case (false, false): return nil
+        case (false, true): return (.added, bytes)
+        case (true, true): return (.modified, bytes)
+        case (true, false): return (.deleted, before ?? bytes)
+        }
+    }
+
+    private func object() throws(APIError) -> JSON {
+        if let known = parsed.withLock({ $0.now }) { return known }
+        let object = try Renderer.parse(bytes)
+        parsed.withLock { $0.now = object }
+        return object
+    }
+
+    private func previous() throws(APIError) -> JSON? {
+        if let known = parsed.withLock({ $0.before }) { return known }
+        guard let before else { return nil }
+        let object = try Renderer.parse(before)
+        parsed.withLock { $0.before = object }
+        return object
+    }
+
+    /// One event of a watch's stream.
+    static func line(_ type: String, _ object: [UInt8]) -> [UInt8] {
+        var line: [UInt8] = []
+        line.reserveCapacity(object.count + 40)
+        line += "{\"type\":\"\(type)\",\"object\":".utf8
+        line += object
+        line += "}\n".utf8
+        return line
+    }
+}

@@ -1,0 +1,49 @@
+internal import MartletObject
+
+extension Registry {
+    /// PUT of the object or its status.
+    func update(_ target: Target, body: [UInt8], options: WriteOptions) async throws(APIError) -> Written {
+        var decoder = BodyDecoder(kind: target.kind, validation: options.validation)
+        let object = try decoder.object(body)
+        let warnings = decoder.warnings
+        let part: WritePart = target.subresource == "status" ? .status : .main
+        return try await modify(target, part: part, options: options) { _ throws(APIError) in (object, warnings) }
+    }
+
+    /// PATCH of the object or its status.
+    func patch(
+        _ target: Target, patch: JSON, type: PatchType, options: WriteOptions
+    ) async throws(APIError) -> Written {
+        let part: WritePart = target.subresource == "status" ? .status : .main
+        return try await modify(target, part: part, options: options) { old throws(APIError) in
+            let patched = try Self.apply(patch, type, to: old, target)
+            var decoder = BodyDecoder(kind: target.kind, validation: options.validation)
+            return (try decoder.patched(patched), decoder.warnings)
+        }
+    }
+
+    /// Applies a patch, with the API's words when it cannot be.
+    static func apply(_ patch: JSON, _ type: PatchType, to object: JSON, _ target: Target) throws(APIError) -> JSON {
+        do {
+            return try Patch.apply(patch, type: type, to: object, kind: target.kind)
+        } catch {
+            guard type == .json else { throw .badRequest(error.description) }
+            throw APIError(
+                422, "Invalid", "the server rejected our request due to an error in our request",
+                details: ["causes": [["message": .string(error.description)]]])
+        }
+    }
+
+    /// Reads a patch's body and media type.
+    static func patch(_ bytes: [UInt8], contentType: String?) throws(APIError) -> (JSON, PatchType) {
+        let supported: [PatchType] = [.json, .merge, .strategic]
+        guard let media = contentType.flatMap({ MediaRange($0) }), let type = PatchType(rawValue: media.type) else {
+            throw .unsupportedMediaType(supported.map(\.rawValue))
+        }
+        do {
+            return (try JSON(parsing: bytes), type)
+        } catch {
+            throw .badRequest("error decoding patch: \(error)")
+        }
+    }
+}

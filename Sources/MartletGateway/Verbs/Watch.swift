@@ -1,0 +1,226 @@
+internal import MartletBase
+internal import MartletHTTP
+internal import MartletObject
+internal import MartletReplica
+internal import MartletStore
+
+/// What a watch's query asks for.
+struct WatchOptions: Sendable, Hashable {
+    /// After which revision to begin; nil: with what is there now.
+    var after: Int64?
+    /// Whether the objects that are there now come first, as ADDED events.
+    var sendsInitialEvents: Bool
+    /// Whether a bookmark marks the end of those.
+    var marksInitialEnd: Bool
+    var allowsBookmarks: Bool
+    var timeoutSeconds: Int64?
+
+    init(_ query: Query) throws(APIError) {
+        allowsBookmarks = query.flag("allowWatchBookmarks") ?? false
+        timeoutSeconds = try query.integer("timeoutSeconds")
+        let revision = try Registry.revision(query)
+        let match = query.text("resourceVersionMatch")
+        let wanted = query.flag("sendInitialEvents")
+        if wanted == nil, let match {
+            throw Self.invalid(
+                "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless "
+                    + "sendInitialEvents is provided (\(match))")
+        }
+        if wanted != nil && match != "NotOlderThan" {
+            throw Self.invalid(
+                "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to "
+                    + "NotOlderThan")
+        }
+        sendsInitialEvents = wanted ?? (revision == nil)
+        marksInitialEnd = wanted == true && allowsBookmarks
+        after = revision
+    }
+
+    private static func invalid(_ text: String) -> APIError {
+        APIError(422, "Invalid", "ListOptions.meta.k8s.io \"\" is invalid: \(text)")
+    }
+}
+
+extension Registry {
+    /// Prepares a watch: what can be refused is refused here, before the answer's head is sent.
+    func watch(_ target: Target, query: Query, renderer: Renderer) async throws(APIError) -> WatchSession {
+        let selection = try Selection(target, query: query)
+        let options = try WatchOptions(query)
+        let current = await storage.replica.revision
+        if let after = options.after, after > current { throw .tooNew(requested: after, current: current) }
+        // With initial events the state is sent as it is now, which is not older than any revision asked for.
+        let start = options.sendsInitialEvents ? current : options.after ?? current
+        let seconds = options.timeoutSeconds.flatMap { $0 > 0 ? min($0, 86_400) : nil }
+            ?? Int64(Limits.watchSeconds) + Int64(world.random() % UInt64(Limits.watchSeconds))
+        var session = WatchSession(
+            registry: self, kind: target.kind, selection: selection, options: options, renderer: renderer,
+            start: start, deadline: world.now() + .seconds(seconds))
+        do {
+            session.changes = try await storage.watch(selection.range, after: start)
+        } catch where error.code == 410 {
+            // Upstream says this inside the stream, and clients look for it there.
+            session.refusal = error
+        }
+        return session
+    }
+}
+
+/// One watch: its objects first, if wanted, and then every change.
+struct WatchSession: Sendable {
+    let registry: Registry
+    let kind: ResourceKind
+    let selection: Selection
+    let options: WatchOptions
+    let renderer: Renderer
+    /// The changes after this revision are sent.
+    let start: Int64
+    let deadline: MonotonicTime
+    /// Nil when the watch is refused.
+    fileprivate(set) var changes: StoreWatch?
+    fileprivate(set) var refusal: APIError?
+
+    private enum Signal: Sendable {
+        case batch([StoreEvent], revision: Int64)
+        case closed
+        case failed(APIError)
+        case tick
+    }
+
+    init(
+        registry: Registry, kind: ResourceKind, selection: Selection, options: WatchOptions, renderer: Renderer,
+        start: Int64, deadline: MonotonicTime
+    ) {
+        self.registry = registry
+        self.kind = kind
+        self.selection = selection
+        self.options = options
+        self.renderer = renderer
+        self.start = start
+        self.deadline = deadline
+    }
+
+    /// Writes events until the deadline, the end of the store, or the caller's going away.
+    func run(_ writer: any BodyWriter) async throws {
+        guard let changes else {
+            if let refusal { try await writer.write(Self.error(refusal)) }
+            return
+        }
+        defer { changes.cancel() }
+        var state = State()
+        do {
+            if options.sendsInitialEvents { try await sendInitial(to: writer, &state) }
+        } catch let error as APIError {
+            try await writer.write(Self.error(error))
+            return
+        }
+        try await follow(changes, writer, &state)
+    }
+
+    private struct State {
+        /// Whether a table's headings have been sent.
+        var hasHeadings = false
+        /// Everything up to here has been sent.
+        var revision: Int64 = 0
+    }
+
+    private func sendInitial(to writer: any BodyWriter, _ state: inout State) async throws {
+        var range = selection.range
+        while true {
+            let (pairs, _, more) = try await registry.storage.range(range, limit: Limits.listChunk, at: start)
+            var lines: [UInt8] = []
+            for pair in pairs {
+                if try !selection.isEverything && !selection.matches(pair.object()) { continue }
+                lines += WatchEvent.line("ADDED", try rendered(pair.served, &state))
+            }
+            if !lines.isEmpty { try await writer.write(lines) }
+            guard more, let last = pairs.last else { break }
+            range.from = Keys.after(last.key)
+        }
+        if options.marksInitialEnd { try await writer.write(bookmark(start, endsInitial: true)) }
+    }
+
+    private func follow(_ changes: StoreWatch, _ writer: any BodyWriter, _ state: inout State) async throws {
+        state.revision = start
+        let world = registry.world
+        var nextTick = tick(after: world.now())
+        try await withThrowingTaskGroup(of: Signal.self) { group in
+            defer { group.cancelAll() }
+            group.addTask { try await Self.next(changes) }
+            group.addTask { [nextTick] in try await Self.sleep(until: nextTick, in: world) }
+            while let signal = try await group.next() {
+                switch signal {
+                case .closed: return
+                case .failed(let error):
+                    try await writer.write(Self.error(error))
+                    return
+                case .batch(let events, let revision):
+                    let lines = try self.lines(events, &state)
+                    if !lines.isEmpty { try await writer.write(lines) }
+                    state.revision = max(state.revision, revision)
+                    group.addTask { try await Self.next(changes) }
+                case .tick:
+                    if world.now() >= deadline { return }
+                    if options.allowsBookmarks { try await writer.write(bookmark(state.revision, endsInitial: false)) }
+                    nextTick = tick(after: world.now())
+                    group.addTask { [nextTick] in try await Self.sleep(until: nextTick, in: world) }
+                }
+            }
+        }
+    }
+
+    private func tick(after now: MonotonicTime) -> MonotonicTime { min(deadline, now + Limits.bookmarkInterval) }
+
+    private static func next(_ changes: StoreWatch) async throws -> Signal {
+        do {
+            guard let (events, revision) = try await changes.next() else { return .closed }
+            return .batch(events, revision: revision)
+        } catch let error as StoreError {
+            return .failed(APIError(error, requested: 0))
+        }
+    }
+
+    private static func sleep(until time: MonotonicTime, in world: any World) async throws -> Signal {
+        try await world.sleep(until: time)
+        return .tick
+    }
+
+    private func lines(_ events: [StoreEvent], _ state: inout State) throws(APIError) -> [UInt8] {
+        var lines: [UInt8] = []
+        for change in events {
+            let event = registry.sharedEvents.event(for: change)
+            if renderer.representation == .json, selection.isEverything {
+                if events.count == 1 { return event.line }
+                lines += event.line
+            } else if let seen = try event.seen(by: selection) {
+                lines += WatchEvent.line(seen.change.rawValue, try rendered(seen.bytes, &state))
+            }
+        }
+        return lines
+    }
+
+    private func rendered(_ bytes: [UInt8], _ state: inout State) throws(APIError) -> [UInt8] {
+        guard renderer.representation == .table else { return try renderer.object(bytes, kind: kind) }
+        let object = try Renderer.parse(bytes)
+        let metadata: JSON = ["resourceVersion": .string(object.resourceVersion)]
+        let table = renderer.table([object], kind: kind, metadata: metadata, headings: !state.hasHeadings)
+        state.hasHeadings = true
+        return table.encoded()
+    }
+
+    /// A bookmark: everything up to `revision` has been sent.
+    private func bookmark(_ revision: Int64, endsInitial: Bool) -> [UInt8] {
+        var metadata: JSON = ["resourceVersion": .string(String(revision)), "creationTimestamp": .null]
+        if endsInitial { metadata["annotations"] = ["k8s.io/initial-events-end": "true"] }
+        let object: JSON
+        switch renderer.representation {
+        case .table: object = renderer.table([], kind: kind, metadata: metadata, headings: false)
+        case .metadata:
+            object = ["kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata]
+        case .json, .discovery:
+            object = ["kind": .string(kind.kind), "apiVersion": .string(kind.apiVersion), "metadata": metadata]
+        }
+        return WatchEvent.line("BOOKMARK", object.encoded())
+    }
+
+    private static func error(_ error: APIError) -> [UInt8] { WatchEvent.line("ERROR", error.status.encoded()) }
+}
