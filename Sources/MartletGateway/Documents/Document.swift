@@ -86,7 +86,7 @@ extension Gateway {
         var text = "ok"
         let isStoreRead = check != "ping" && excluded != "store"
         // The read comes back when the replica does its work; a stuck one makes the probe run into its time-out.
-        let revision = isStoreRead ? await registry.storage.replica.revision : 0
+        let revision = isStoreRead ? await registry.storage.revision() : 0
         if call.query["verbose"] != nil, check == nil {
             text = "[+]ping ok\n[+]store ok: revision \(revision)\n\(name) check passed\n"
         }

@@ -13,7 +13,7 @@ enum Representation: Sendable, Hashable {
     /// - Parameter discovery: whether the resource is a discovery document (and not an object or list).
     static func negotiate(_ accept: String?, discovery: Bool = false) -> Representation? {
         guard let accept, !accept.isEmpty else { return .json }
-        let ranges = accept.split(separator: ",").prefix(32).compactMap { MediaRange($0) }
+        let ranges = accept.split(separator: ",").prefix(32).compactMap { MediaRange(String($0)) }
         let ordered = ranges.enumerated().sorted {
             ($1.element.quality, $0.offset) < ($0.element.quality, $1.offset)
         }
@@ -48,13 +48,13 @@ struct MediaRange: Sendable, Hashable {
     var quality = 1000
 
     /// Reads `type/subtype;name=value;...`; nil when there is no type.
-    init?(_ text: some StringProtocol) {
-        var parts = text.split(separator: ";").map(Self.trim)[...]
+    init?(_ text: String) {
+        var parts = text.split(separator: ";").map { Self.trim($0) }[...]
         guard let type = parts.popFirst(), !type.isEmpty else { return nil }
         self.type = type.lowercased()
         parameters = [:]
         for part in parts {
-            let pair = part.split(separator: "=", maxSplits: 1).map(Self.trim)
+            let pair = part.split(separator: "=", maxSplits: 1).map { Self.trim($0) }
             guard pair.count == 2 else { continue }
             let name = pair[0].lowercased()
             if name == "q" {
@@ -65,7 +65,7 @@ struct MediaRange: Sendable, Hashable {
         }
     }
 
-    private static func trim(_ text: some StringProtocol) -> String {
+    private static func trim(_ text: Substring) -> String {
         let bytes = Array(text.utf8)
         let blank: (UInt8) -> Bool = { [0x20, 0x09, UInt8(ascii: "\"")].contains($0) }
         guard let start = bytes.firstIndex(where: { !blank($0) }), let end = bytes.lastIndex(where: { !blank($0) })

@@ -6,6 +6,9 @@ internal import MartletStore
 struct Storage: Sendable {
     let replica: Replica
 
+    /// The revision that reads see.
+    func revision() async -> Int64 { await replica.revision }
+
     func get(_ key: [UInt8]) async -> KeyValue? { await replica.get(key) }
 
     /// Proposes a change.
@@ -17,6 +20,7 @@ struct Storage: Sendable {
             case .notLeader: throw .unavailable("no leader: the store cannot take writes now; try again")
             case .tooLarge(let limit):
                 throw APIError(413, "RequestEntityTooLarge", "Request entity too large: limit is \(limit)")
+            case .overloaded: throw .tooManyRequests
             case .stopped, .unusable: throw .internalError("\(error)")
             }
         } catch {

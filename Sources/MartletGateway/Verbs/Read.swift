@@ -33,6 +33,11 @@ struct Selection: Sendable {
     /// Whether all in the range is selected.
     var isEverything: Bool { labels == nil && fields == nil }
 
+    /// Whether a stored object is selected; it is read only when somebody asks what is in it.
+    func admits(_ pair: KeyValue) throws(APIError) -> Bool {
+        isEverything ? true : matches(try pair.object())
+    }
+
     func matches(_ object: JSON) -> Bool {
         (labels?.matches(object.labels) ?? true) && (fields?.matches(object) ?? true)
     }
@@ -66,8 +71,9 @@ extension Registry {
             revision = token.revision
         } else if query.text("resourceVersionMatch") == "Exact" {
             revision = try Self.revision(query)
-        } else if let atLeast = try Self.revision(query), await storage.replica.revision < atLeast {
-            throw .tooNew(requested: atLeast, current: await storage.replica.revision)
+        } else if let atLeast = try Self.revision(query) {
+            let current = await storage.revision()
+            if current < atLeast { throw .tooNew(requested: atLeast, current: current) }
         }
         do {
             return try await collect(range, selection, target.kind, limit: limit, at: revision)
@@ -93,7 +99,7 @@ extension Registry {
             if revision == nil { revision = seen }
             list.revision = revision ?? seen
             for (index, pair) in pairs.enumerated() {
-                if try !selection.isEverything && !selection.matches(pair.object()) { continue }
+                guard try selection.admits(pair) else { continue }
                 let served = pair.served
                 bytes += served.count
                 if bytes > Limits.list {

@@ -72,7 +72,7 @@ final class WatchEvent: Sendable {
     func seen(by selection: Selection) throws(APIError) -> (change: Change, bytes: [UInt8])? {
         if selection.isEverything { return (change, bytes) }
         let wasSelected = try previous().map { selection.matches($0) } ?? false
-        let isSelected = try change != .deleted && selection.matches(object())
+        let isSelected = change == .deleted ? false : selection.matches(try object())
         switch (wasSelected, isSelected) {
         case (false, false): return nil
         case (false, true): return (.added, bytes)

@@ -46,7 +46,7 @@ extension Registry {
     func watch(_ target: Target, query: Query, renderer: Renderer) async throws(APIError) -> WatchSession {
         let selection = try Selection(target, query: query)
         let options = try WatchOptions(query)
-        let current = await storage.replica.revision
+        let current = await storage.revision()
         if let after = options.after, after > current { throw .tooNew(requested: after, current: current) }
         // With initial events the state is sent as it is now, which is not older than any revision asked for.
         let start = options.sendsInitialEvents ? current : options.after ?? current
@@ -129,7 +129,7 @@ struct WatchSession: Sendable {
             let (pairs, _, more) = try await registry.storage.range(range, limit: Limits.listChunk, at: start)
             var lines: [UInt8] = []
             for pair in pairs {
-                if try !selection.isEverything && !selection.matches(pair.object()) { continue }
+                guard try selection.admits(pair) else { continue }
                 lines += WatchEvent.line("ADDED", try rendered(pair.served, &state))
             }
             if !lines.isEmpty { try await writer.write(lines) }
