@@ -33,7 +33,7 @@ extension Gateway {
             var place = target
             place.name = ""
             _ = try await registry.create(place, object: object, options: WriteOptions())
-        } catch where error.reason == "AlreadyExists" {
+        } catch  where error.reason == "AlreadyExists" {
             return
         }
     }

@@ -56,9 +56,9 @@ extension Gateway {
         let text = configuration.kubernetesVersion
         let parts = text.drop { $0 == "v" }.split(separator: ".")
         #if arch(arm64)
-            let platform = "linux/arm64"
+        let platform = "linux/arm64"
         #else
-            let platform = "linux/amd64"
+        let platform = "linux/amd64"
         #endif
         return [
             "major": .string(parts.first.map(String.init) ?? ""),

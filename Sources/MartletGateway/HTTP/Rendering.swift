@@ -154,8 +154,13 @@ enum PrettyPrinter {
         for (index, byte) in bytes.enumerated() {
             if inText {
                 out.append(byte)
-                if escaped { escaped = false } else if byte == UInt8(ascii: "\\") { escaped = true }
-                else if byte == UInt8(ascii: "\"") { inText = false }
+                if escaped {
+                    escaped = false
+                } else if byte == UInt8(ascii: "\\") {
+                    escaped = true
+                } else if byte == UInt8(ascii: "\"") {
+                    inText = false
+                }
                 continue
             }
             switch byte {

@@ -10,7 +10,8 @@ extension Strategy {
             try await ServiceAllocation(allocator: allocator, old: old).fill(&service)
         },
         holdings: { service in
-            var keys = Set(ServiceAllocation.nodePorts(of: service).map { Keys.allocation("servicenodeports", "\($0)") })
+            var keys = Set(
+                ServiceAllocation.nodePorts(of: service).map { Keys.allocation("servicenodeports", "\($0)") })
             if let address = ServiceAllocation.clusterIP(of: service) {
                 keys.insert(Keys.allocation("serviceips", address))
             }
@@ -28,7 +29,9 @@ extension Strategy {
         let oldPorts = old["spec", "ports"]?.array ?? []
         var ports = service["spec", "ports"]?.array ?? []
         for index in ports.indices {
-            let before = oldPorts.first { $0["port"] == ports[index]["port"] && $0["protocol"] == ports[index]["protocol"] }
+            let before = oldPorts.first {
+                $0["port"] == ports[index]["port"] && $0["protocol"] == ports[index]["protocol"]
+            }
             let given = ports[index]["nodePort"]?.int ?? 0
             if ServiceAllocation.needsNodePorts(service) {
                 if given == 0, let kept = before?["nodePort"] { ports[index]["nodePort"] = kept }
@@ -107,8 +110,10 @@ struct ServiceAllocation: Sendable {
         var mine = Set(Self.nodePorts(of: service))
         for (index, port) in mine.sorted().enumerated() where !held.contains(port) {
             guard Allocator.nodePorts.contains(port) else {
-                throw refused(port, index, service, "provided port is not in the valid range. The range of valid ports "
-                    + "is \(Allocator.nodePorts.lowerBound)-\(Allocator.nodePorts.upperBound)")
+                throw refused(
+                    port, index, service,
+                    "provided port is not in the valid range. The range of valid ports "
+                        + "is \(Allocator.nodePorts.lowerBound)-\(Allocator.nodePorts.upperBound)")
             }
             if await allocator.isTaken("servicenodeports", "\(port)") {
                 throw refused(port, index, service, "provided port is already allocated")

@@ -66,12 +66,15 @@ extension Strategy {
         let changed =
             switch generations {
             case .none: false
-            case .spec: object["spec"] != old["spec"]
-            case .specAndAnnotations: object["spec"] != old["spec"] || object.annotations != old.annotations
-            case .content: Self.content(object) != Self.content(old)
+            case .spec: !Self.spec(object).means(Self.spec(old))
+            case .specAndAnnotations:
+                !Self.spec(object).means(Self.spec(old)) || object.annotations != old.annotations
+            case .content: !Self.content(object).means(Self.content(old))
             }
         return old.generation + (changed ? 1 : 0)
     }
+
+    private static func spec(_ object: JSON) -> JSON { object["spec"] ?? .null }
 
     private static func content(_ object: JSON) -> JSON {
         var object = object

@@ -72,7 +72,8 @@ extension Registry {
             case .wait: return .object(pair.served, kind: target.kind, code: 200)
             case .remove:
                 transaction = Self.removal(of: pair, object: object, strategy)
-                answer = strategy.returnsDeletedObject
+                answer =
+                    strategy.returnsDeletedObject
                     ? .object(pair.served, kind: target.kind, code: 200) : Self.success(object, target)
             case .mark(let marked):
                 let stored = StoredObject(marked)
@@ -102,7 +103,7 @@ extension Registry {
             one.name = try Renderer.parse(bytes).name
             do {
                 _ = try await delete(one, options: options)
-            } catch where error.code == 404 {
+            } catch  where error.code == 404 {
                 continue  // Somebody else was quicker, and the wish is fulfilled.
             }
         }

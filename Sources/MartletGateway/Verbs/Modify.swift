@@ -40,7 +40,7 @@ extension Registry {
             }
             let stored = StoredObject(object)
             // A change that changes nothing is not written: no event wakes anybody.
-            if stored.bytes == pair.value || options.isDryRun {
+            if object.means(old) || options.isDryRun {
                 return Written(stored, revision: pair.modRevision, warnings: warnings)
             }
             var transaction = Transaction(
@@ -85,7 +85,8 @@ extension Registry {
         }
         if !object.uid.isEmpty && object.uid != old.uid {
             throw .conflict(
-                target.subject, "Precondition failed: UID in precondition: \(object.uid), UID in object meta: \(old.uid)"
+                target.subject,
+                "Precondition failed: UID in precondition: \(object.uid), UID in object meta: \(old.uid)"
             )
         }
         if object.resourceVersion.isEmpty {

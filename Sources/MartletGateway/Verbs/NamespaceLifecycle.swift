@@ -20,7 +20,8 @@ extension Registry {
                 "unable to create new content in namespace \(namespace) because it is being terminated",
                 causes: [
                     [
-                        "reason": "NamespaceTerminating", "message": .string("namespace \(namespace) is being terminated"),
+                        "reason": "NamespaceTerminating",
+                        "message": .string("namespace \(namespace) is being terminated"),
                         "field": "metadata.namespace",
                     ]
                 ])

@@ -64,7 +64,8 @@ extension Registry {
         var revision: Int64?
         if let text = query.text("continue") {
             let token = try ContinueToken(parsing: text)
-            guard range.from.lexicographicallyPrecedes(token.from), token.from.lexicographicallyPrecedes(range.to) else {
+            guard range.from.lexicographicallyPrecedes(token.from), token.from.lexicographicallyPrecedes(range.to)
+            else {
                 throw .badRequest("continue key is not valid: it is of another list")
             }
             range.from = token.from
@@ -77,7 +78,7 @@ extension Registry {
         }
         do {
             return try await collect(range, selection, target.kind, limit: limit, at: revision)
-        } catch where error.code == 410 && query.text("continue") != nil {
+        } catch  where error.code == 410 && query.text("continue") != nil {
             throw .expired(
                 "The provided continue parameter is too old to display a consistent list result. You can start a new "
                     + "list without the continue parameter.")
@@ -104,7 +105,8 @@ extension Registry {
                 bytes += served.count
                 if bytes > Limits.list {
                     throw APIError(
-                        413, "RequestEntityTooLarge", "the list is over \(Limits.list) bytes; ask for pages with limit=")
+                        413, "RequestEntityTooLarge", "the list is over \(Limits.list) bytes; ask for pages with limit="
+                    )
                 }
                 list.items.append(served)
                 if list.items.count == limit, more || index + 1 < pairs.count {

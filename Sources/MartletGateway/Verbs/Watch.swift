@@ -50,14 +50,15 @@ extension Registry {
         if let after = options.after, after > current { throw .tooNew(requested: after, current: current) }
         // With initial events the state is sent as it is now, which is not older than any revision asked for.
         let start = options.sendsInitialEvents ? current : options.after ?? current
-        let seconds = options.timeoutSeconds.flatMap { $0 > 0 ? min($0, 86_400) : nil }
+        let seconds =
+            options.timeoutSeconds.flatMap { $0 > 0 ? min($0, 86_400) : nil }
             ?? Int64(Limits.watchSeconds) + Int64(world.random() % UInt64(Limits.watchSeconds))
         var session = WatchSession(
             registry: self, kind: target.kind, selection: selection, options: options, renderer: renderer,
             start: start, deadline: world.now() + .seconds(seconds))
         do {
             session.changes = try await storage.watch(selection.range, after: start)
-        } catch where error.code == 410 {
+        } catch  where error.code == 410 {
             // Upstream says this inside the stream, and clients look for it there.
             session.refusal = error
         }

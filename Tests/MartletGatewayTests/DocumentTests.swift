@@ -1,0 +1,116 @@
+import HTTPTypes
+import MartletObject
+import Testing
+
+@testable import MartletGateway
+
+@Suite struct DocumentTests {
+    @Test func discoveryListsEveryKindInItsOldForm() async throws {
+        try await TestAPI.run { api in
+            #expect(await api.get("/api").json["versions"] == ["v1"])
+            let groups = await api.get("/apis").json
+            #expect(groups.kind == "APIGroupList")
+            #expect(groups["groups"]?.array?.contains { $0["name"] == "apps" } == true)
+            #expect(await api.get("/apis/apps").json["preferredVersion", "groupVersion"] == "apps/v1")
+            for kind in ResourceKind.all {
+                let list = await api.get(kind.group.isEmpty ? "/api/v1" : "/apis/\(kind.apiVersion)").json
+                let entry = list["resources"]?.array?.first { $0["name"]?.string == kind.plural }
+                #expect(entry?["kind"]?.string == kind.kind)
+                for subresource in kind.subresources {
+                    let name = "\(kind.plural)/\(subresource)"
+                    #expect(list["resources"]?.array?.contains { $0["name"]?.string == name } == true, "\(name)")
+                }
+            }
+        }
+    }
+
+    @Test func discoveryComesAggregatedByTheAcceptHeader() async throws {
+        try await TestAPI.run { api in
+            let accept =
+                "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,"
+                + "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
+            let reply = await api.get("/apis", accept: accept)
+            #expect(
+                reply.head.headerFields[.contentType]
+                    == "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")
+            #expect(reply.json.kind == "APIGroupDiscoveryList")
+            let apps = reply.json["items"]?.array?.first { $0.name == "apps" }
+            let resources = apps?["versions"]?[0]?["resources"]?.array ?? []
+            let deployments = resources.first { $0["resource"] == "deployments" }
+            #expect(deployments?["scope"] == "Namespaced")
+            let scale = deployments?["subresources"]?.array?.first { $0["subresource"] == "scale" }
+            #expect(scale?["responseKind", "kind"] == "Scale")
+            let old = await api.get(
+                "/api", accept: "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList")
+            #expect(old.json.apiVersion == "apidiscovery.k8s.io/v2beta1")
+        }
+    }
+
+    @Test func versionHealthAndMetricsAreServed() async throws {
+        try await TestAPI.run { api in
+            let version = await api.get("/version").json
+            #expect(version["major"] == "1" && version["minor"] == "36" && version["gitVersion"] == "v1.36.0")
+            #expect(await api.get("/readyz").text == "ok")
+            #expect(await api.get("/livez/ping").text == "ok")
+            #expect(await api.get("/livez/moon").code == 404)
+            #expect(await api.get("/readyz?verbose").text.hasSuffix("readyz check passed\n"))
+            _ = await api.get("\(Paths.pods)/none")
+            let metrics = await api.get("/metrics").text
+            #expect(
+                metrics.contains(
+                    "apiserver_request_total{code=\"404\",group=\"\",resource=\"pods\",subresource=\"\",verb=\"GET\","
+                        + "version=\"v1\"} 1"))
+        }
+    }
+
+    @Test func pathsThatLeadNowhereAreNotFound() async throws {
+        try await TestAPI.run { api in
+            let paths = [
+                "/nothing", "/api/v2", "/apis/moon", "/apis/apps/v9", "/api/v1/moons", "/apis/apps/v1/pods",
+                "/api/v1/pods/a", "/api/v1/namespaces/default/pods/a/moon", "/api/v1/namespaces/a%2Fb/pods",
+                "/api/v1/namespaces/../pods/x", "/openapi/v3/apis/moon/v1",
+            ]
+            for path in paths {
+                let reply = await api.get(path)
+                #expect(reply.code == 404, "\(path)")
+                #expect(reply.message == "the server could not find the requested resource", "\(path)")
+            }
+            #expect(await api.post("/api", [:]).code == 405)
+            #expect(await api.send(.put, Paths.pods).code == 405)
+        }
+    }
+
+    @Test func unknownFieldsAreWarnedOfRefusedOrIgnored() async throws {
+        try await TestAPI.run { api in
+            var object = Samples.configMap("a")
+            object["moon"] = "full"
+            let warned = await api.post(Paths.configMaps, object)
+            #expect(warned.code == 201)
+            #expect(warned.warnings == ["299 - \"unknown field \\\"moon\\\"\""])
+            #expect(warned.json["moon"] == nil)
+            let strict = await api.post("\(Paths.configMaps)?fieldValidation=Strict", object)
+            #expect(strict.code == 400)
+            #expect(
+                strict.message
+                    == "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: unknown "
+                    + "field \"moon\"")
+            object["metadata", "name"] = "b"
+            let ignored = await api.post("\(Paths.configMaps)?fieldValidation=Ignore", object)
+            #expect(ignored.code == 201 && ignored.warnings.isEmpty)
+            #expect(await api.post("\(Paths.configMaps)?fieldValidation=Moon", object).code == 422)
+        }
+    }
+
+    @Test func aLogNeedsAContainersNameWhenThereAreSeveral() async throws {
+        try await TestAPI.run { api in
+            _ = await api.post(Paths.pods, Samples.pod("a", containers: ["one", "two"]))
+            let unnamed = await api.get("\(Paths.pods)/a/log")
+            #expect(unnamed.code == 400)
+            #expect(
+                unnamed.message == "a container name must be specified for pod a, choose one of: [one two]")
+            let wrong = await api.get("\(Paths.pods)/a/log?container=three")
+            #expect(wrong.message == "container three is not valid for pod a")
+            #expect(await api.get("\(Paths.pods)/a/log?container=one").code == 204)
+        }
+    }
+}

@@ -1,0 +1,99 @@
+import MartletObject
+import MartletReplica
+import Testing
+
+@testable import MartletGateway
+
+@Suite struct ListTests {
+    @Test func pagesOfOneListShowOneMomentWhileWritesGoOn() async throws {
+        try await TestAPI.run { api in
+            for index in 0..<7 { _ = await api.post(Paths.configMaps, Samples.configMap("c\(index)")) }
+            var seen: [String] = []
+            var revisions: Set<String> = []
+            var next: String? = ""
+            while let token = next {
+                let page = await api.get("\(Paths.configMaps)?limit=3" + (token.isEmpty ? "" : "&continue=\(token)"))
+                #expect(page.code == 200)
+                #expect(page.names.count <= 3)
+                seen += page.names
+                revisions.insert(page.json["metadata", "resourceVersion"]?.string ?? "")
+                next = page.json["metadata", "continue"]?.string
+                // What happens meanwhile is not in this list.
+                _ = await api.post(Paths.configMaps, Samples.configMap("c1-\(seen.count)"))
+                _ = await api.delete("\(Paths.configMaps)/c6")
+            }
+            #expect(seen == (0..<7).map { "c\($0)" })
+            #expect(revisions.count == 1)
+        }
+    }
+
+    @Test func aTokenThatIsTooOldForgedOrOfAnotherListIsRefused() async throws {
+        try await TestAPI.run { api in
+            for index in 0..<3 { _ = await api.post(Paths.configMaps, Samples.configMap("c\(index)")) }
+            let token = await api.get("\(Paths.configMaps)?limit=1").json["metadata", "continue"]?.string ?? ""
+            #expect(await api.get("\(Paths.configMaps)?limit=1&continue=rubbish!").code == 400)
+            #expect(await api.get("\(Paths.services)?limit=1&continue=\(token)").code == 400)
+            _ = await api.post(Paths.configMaps, Samples.configMap("d"))
+            await api.replica.compact(through: await api.replica.revision)
+            let late = await api.get("\(Paths.configMaps)?limit=1&continue=\(token)")
+            #expect(late.code == 410)
+            #expect(late.reason == "Expired")
+        }
+    }
+
+    @Test func aSelectorFillsItsPagesWithWhatItSelects() async throws {
+        try await TestAPI.run { api in
+            for index in 0..<9 {
+                let labels = index % 3 == 0 ? ["pick": "me"] : [:]
+                _ = await api.post(Paths.configMaps, Samples.configMap("c\(index)", labels: labels))
+            }
+            let page = await api.get("\(Paths.configMaps)?labelSelector=pick%3Dme&limit=2")
+            #expect(page.names == ["c0", "c3"])
+            let token = page.json["metadata", "continue"]?.string ?? ""
+            let rest = await api.get("\(Paths.configMaps)?labelSelector=pick%3Dme&limit=2&continue=\(token)")
+            #expect(rest.names == ["c6"])
+            #expect(rest.json["metadata", "continue"] == nil)
+            #expect(await api.get("\(Paths.configMaps)?fieldSelector=metadata.name%3Dc4").names == ["c4"])
+            #expect(await api.get("\(Paths.configMaps)?labelSelector=%3D%3D%3D").code == 400)
+            #expect(await api.get("\(Paths.configMaps)?fieldSelector=spec.moon%3Dfull").code == 400)
+        }
+    }
+
+    @Test func aListOverAllNamespacesSpansThem() async throws {
+        try await TestAPI.run { api in
+            _ = await api.post("/api/v1/namespaces", ["metadata": ["name": "other"]])
+            _ = await api.post(Paths.configMaps, Samples.configMap("a"))
+            _ = await api.post("/api/v1/namespaces/other/configmaps", Samples.configMap("b"))
+            let all = await api.get("/api/v1/configmaps").json
+            #expect(all.kind == "ConfigMapList" && all.apiVersion == "v1")
+            #expect((all["items"]?.array ?? []).map { "\($0.namespace)/\($0.name)" } == ["default/a", "other/b"])
+        }
+    }
+
+    @Test func tablesAndPartialObjectsComeByTheAcceptHeader() async throws {
+        try await TestAPI.run { api in
+            _ = await api.post(Paths.configMaps, Samples.configMap("a", ["k": "v"]))
+            let kubectl =
+                "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,"
+                + "application/json"
+            let table = await api.get(Paths.configMaps, accept: kubectl).json
+            #expect(table.kind == "Table" && table.apiVersion == "meta.k8s.io/v1")
+            #expect(table["rows"]?[0]?["object", "kind"] == "PartialObjectMetadata")
+            #expect(table["rows"]?[0]?["object", "data"] == nil)
+            let one = await api.get("\(Paths.configMaps)/a?includeObject=Object", accept: kubectl).json
+            #expect(one["rows"]?[0]?["object", "data", "k"] == "v")
+            let partial = await api.get(
+                Paths.configMaps, accept: "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1")
+            #expect(partial.json.kind == "PartialObjectMetadataList")
+            #expect(partial.json["items"]?[0]?["data"] == nil)
+            let protobuf = await api.get(Paths.configMaps, accept: "application/vnd.kubernetes.protobuf")
+            #expect(protobuf.code == 406)
+            let fallback = await api.get(
+                Paths.configMaps, accept: "application/vnd.kubernetes.protobuf,application/json;q=0.9")
+            #expect(fallback.json.kind == "ConfigMapList")
+            let pretty = await api.get("\(Paths.configMaps)/a?pretty=true")
+            #expect(pretty.text.contains("\n  \"data\": {\n    \"k\": \"v\"\n  }"))
+            #expect(pretty.json.name == "a")
+        }
+    }
+}
