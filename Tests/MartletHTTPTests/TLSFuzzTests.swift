@@ -1,3 +1,4 @@
+import MartletBase
 import MartletPKI
 import Testing
 
@@ -18,7 +19,7 @@ import Testing
     }
 
     /// Some bytes changed, cut, doubled or put in.
-    static func mutate(_ bytes: [UInt8], with random: inout SeededBytes) -> [UInt8] {
+    static func mutate(_ bytes: [UInt8], with random: inout MartletBase.SplitMix64) -> [UInt8] {
         var bytes = bytes
         for _ in 0...Int.random(in: 0..<4, using: &random) where !bytes.isEmpty {
             let place = Int.random(in: 0..<bytes.count, using: &random)
@@ -37,7 +38,7 @@ import Testing
     func serverTakesAnything() throws {
         let server = try TLSServer(identity: try Certificates.server(), alpn: ["h2", "http/1.1"])
         let hello = try clientHello()
-        var random = SeededBytes(seed: 7)
+        var random = MartletBase.SplitMix64(seed: 7)
         var (failed, waiting) = (0, 0)
         for round in 0..<10_000 {
             let input =
@@ -64,7 +65,7 @@ import Testing
     func clientTakesAnything() throws {
         let server = try TLSServer(identity: try Certificates.server(), alpn: ["h2", "http/1.1"])
         let client = try client()
-        var random = SeededBytes(seed: 8)
+        var random = MartletBase.SplitMix64(seed: 8)
         for _ in 0..<1000 {
             var here = try server.makePump()
             var there = try client.makePump(serverName: "api.test")

@@ -26,7 +26,7 @@ import Testing
 
     /// Bytes that a shifted or reordered copy would not match.
     static func pattern(_ count: Int, seed: UInt64) -> [UInt8] {
-        var generator = SeededBytes(seed: seed)
+        var generator = MartletBase.SplitMix64(seed: seed)
         var bytes: [UInt8] = []
         bytes.reserveCapacity(count + 8)
         while bytes.count < count {
@@ -137,19 +137,5 @@ import Testing
         #expect(!turn.takeIfFree())
         turn.pass()
         #expect(turn.takeIfFree())
-    }
-}
-
-/// SplitMix64: the same seed gives the same bytes.
-struct SeededBytes: RandomNumberGenerator {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

@@ -99,7 +99,7 @@ import Testing
         let pem = try authority.issue(request, now: Self.now).certificatePEM
         let text = String(decoding: pem, as: UTF8.self).split(separator: "\n").dropFirst().dropLast().joined()
         let der = try #require(Base64.decode(text))
-        var random = SeededBits(seed: 3)
+        var random = SplitMix64(seed: 3)
         var refused = 0
         for _ in 0..<10_000 {
             var bytes = der
@@ -115,19 +115,5 @@ import Testing
             do { _ = try CertificateInfo(pem: Array(lines.utf8)) } catch { refused += 1 }
         }
         #expect(refused > 1000 && refused < 10_000)
-    }
-}
-
-/// SplitMix64: the same seed gives the same run.
-struct SeededBits: RandomNumberGenerator {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }
