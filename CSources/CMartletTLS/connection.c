@@ -12,6 +12,8 @@
 #define KEPT_BUFFER 16384
 /// The largest plaintext of one record (RFC 8446, 5.1).
 #define RECORD_SIZE 16384
+/// So many bytes are encrypted with one key; AES-GCM bears 2^24.5 full records of it (RFC 8446, 5.5).
+#define KEY_LIFE (UINT64_C(1) << 36)
 
 /// Notes in words why a certificate is refused, while it is at hand.
 static int note_verification(int is_good, X509_STORE_CTX *store) {
@@ -179,10 +181,27 @@ enum mtls_status mtls_write(mtls_connection *connection, const uint8_t *bytes, s
     if (connection->has_failed) return MTLS_FAILED;
     if (count == 0) return MTLS_DONE;
     ERR_clear_error();
+    connection->written += count;
+    if (connection->written > KEY_LIFE && SSL_version(connection->ssl) == TLS1_3_VERSION &&
+        mtls_update_keys(connection, 0) != MTLS_DONE) {
+        return MTLS_FAILED;
+    }
     int result = SSL_write_ex(connection->ssl, bytes, count, &written);
     if (result == 1 && written == count) return MTLS_DONE;
     if (conclude(connection, result) == MTLS_FAILED) return MTLS_FAILED;
     mtls_explain(connection->error, "the TLS connection takes no more bytes");
+    connection->has_failed = 1;
+    return MTLS_FAILED;
+}
+
+enum mtls_status mtls_update_keys(mtls_connection *connection, int ask_peer) {
+    int type = ask_peer ? SSL_KEY_UPDATE_REQUESTED : SSL_KEY_UPDATE_NOT_REQUESTED;
+    if (connection->has_failed) return MTLS_FAILED;
+    ERR_clear_error();
+    connection->written = 0;
+    int result = SSL_key_update(connection->ssl, type) == 1 ? SSL_do_handshake(connection->ssl) : -1;
+    if (result == 1) return MTLS_DONE;
+    mtls_explain(connection->error, "the key of the TLS connection cannot be changed");
     connection->has_failed = 1;
     return MTLS_FAILED;
 }

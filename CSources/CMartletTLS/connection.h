@@ -33,6 +33,8 @@ struct mtls_connection {
     int has_identity;
     int is_established;
     int has_failed;
+    /// Bytes encrypted with the present key.
+    uint64_t written;
     /// Client: what the server's certificate must be for.
     char *wanted;
     char error[MTLS_ERROR_SIZE];

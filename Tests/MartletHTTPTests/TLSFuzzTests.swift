@@ -80,6 +80,42 @@ import Testing
         }
     }
 
+    @Test("keys change while bytes go both ways, and asking for new keys without end fills no memory")
+    func keyUpdates() throws {
+        let server = try TLSServer(identity: try Certificates.server())
+        var here = try server.makePump()
+        var there = try TLSClient(authoritiesPEM: try Certificates.trusted().keyPair.certificatePEM)
+            .makePump(serverName: "api.test")
+        _ = there.handshake { _ in nil }
+        here.feed(there.takeOutput())
+        _ = here.handshake(identity: server.identity)
+        there.feed(here.takeOutput())
+        let clientStep = there.handshake { _ in nil }
+        here.feed(there.takeOutput())
+        let serverStep = here.handshake(identity: server.identity)
+        #expect(clientStep == .done && serverStep == .done)
+        for round in 0..<20 {
+            let bytes = [UInt8](repeating: UInt8(round), count: 1000)
+            let isSent = there.updateKeys() && there.write(bytes[...])
+            here.feed(there.takeOutput())
+            let received = here.read(atMost: 2000)
+            let isAnswered = here.write(bytes[...])
+            there.feed(here.takeOutput())
+            let answer = there.read(atMost: 2000)
+            #expect(isSent && isAnswered)
+            #expect(received == .bytes(bytes))
+            #expect(answer == .bytes(bytes))
+        }
+        var most = 0
+        for _ in 0..<5000 {
+            guard there.updateKeys() else { break }
+            here.feed(there.takeOutput())
+            guard here.read(atMost: 2000) == .wantsInput else { break }
+            most = max(most, here.outputCount)
+        }
+        #expect(most > 0 && most <= TLSPump.unsentLimit)
+    }
+
     @Test("TLS 1.1 is refused")
     func oldVersion() throws {
         let server = try TLSServer(identity: try Certificates.server())

@@ -12,6 +12,9 @@ import Testing
 struct TLSInteropTests {
     typealias Certificates = TestCertificates
 
+    /// A name that is not taken; short, since OpenSSL's program takes socket paths of at most 31 bytes.
+    static func temporaryFolder() -> String { "/tmp/mt-\(String(UInt32.random(in: 0 ... .max), radix: 16))" }
+
     /// Serves one line to each client: what was agreed, and who asks.
     static func serve(_ listener: any StreamListener, _ server: TLSServer) async {
         while let stream = try? await listener.accept() {
@@ -27,7 +30,7 @@ struct TLSInteropTests {
     static func client(_ arguments: [String], server: TLSServer) async throws -> String {
         let world = try Reactor(name: "tls-test")
         let openssl = try #require(ChildProcess.find("openssl"))
-        let folder = "/tmp/martlet-tls-\(String(UInt64.random(in: 0 ... .max), radix: 16))"
+        let folder = temporaryFolder()
         try Files.makeDirectory(folder)
         defer { try? Files.remove(folder) }
         try Files.write(try Certificates.trusted().keyPair.certificatePEM, to: "\(folder)/ca.crt")
@@ -50,6 +53,54 @@ struct TLSInteropTests {
         await serving.value
         world.shutdown()
         return String(decoding: result.output + result.errors, as: UTF8.self)
+    }
+
+    @Test("our client talks to a server of another make, shows its certificate, and checks the name")
+    func ourClient() async throws {
+        let world = try Reactor(name: "tls-test")
+        let openssl = try #require(ChildProcess.find("openssl"))
+        let folder = Self.temporaryFolder()
+        try Files.makeDirectory(folder)
+        defer { try? Files.remove(folder) }
+        let authority = try Certificates.trusted()
+        try Files.write(authority.keyPair.certificatePEM, to: "\(folder)/ca.crt")
+        var request = CertificateRequest(commonName: "server")
+        request.dnsNames = ["api.test"]
+        request.isServer = true
+        let pair = try authority.issue(request, now: Certificates.now)
+        try Files.write(pair.certificatePEM, to: "\(folder)/server.crt")
+        try Files.write(pair.privateKeyPEM, to: "\(folder)/server.key", mode: 0o600)
+        // It sends each line back reversed.
+        let arguments = [
+            "s_server", "-unix", "\(folder)/s", "-cert", "\(folder)/server.crt", "-key", "\(folder)/server.key",
+            "-CAfile", "\(folder)/ca.crt", "-Verify", "1", "-verify_return_error", "-rev",
+        ]
+        let server = try ChildProcess(openssl, arguments, output: .discard, errors: .discard, in: world)
+        defer { server.signal(9) }
+        let client = try TLSClient(
+            authoritiesPEM: authority.keyPair.certificatePEM, identity: try Certificates.client())
+        let stream = try await client.connect(Self.connect(folder, world), serverName: "api.test")
+        try await stream.write(Array("martlet\n".utf8))
+        var answer: [UInt8] = []
+        while answer.count < 8 { answer += try await stream.read(atMost: 100) }
+        #expect(String(decoding: answer, as: UTF8.self) == "teltram\n")
+        await stream.closeWrite()
+        stream.close()
+        await #expect(throws: TLSError.self) {
+            try await client.connect(Self.connect(folder, world), serverName: "other.test")
+        }
+        server.signal(9)
+        _ = await server.wait()
+        world.shutdown()
+    }
+
+    /// Connects to the program's socket as soon as it listens; 10 seconds at most.
+    static func connect(_ folder: String, _ world: Reactor) async throws -> any ByteStream {
+        for _ in 0..<1000 {
+            if let stream = try? await world.connect(to: .unix("\(folder)/s")) { return stream }
+            try await world.sleep(for: .milliseconds(10))
+        }
+        throw NetworkError.timedOut("openssl s_server")
     }
 
     func server(_ clients: Bool = false) throws -> TLSServer {
@@ -78,7 +129,7 @@ struct TLSInteropTests {
         #expect(cipher.contains("handshake failure"), "\(cipher)")
     }
 
-    @Test("the subject of a certificate that another make made the request with is seen", arguments: [[], ["-tls1_2"]])
+    @Test("the subject of a certificate that a client of another make shows is seen", arguments: [[], ["-tls1_2"]])
     func clientCertificate(version: [String]) async throws {
         let arguments = Self.verified + version + ["-cert", "@jane.crt", "-key", "@jane.key"]
         let seen = try await Self.client(arguments, server: try server(true))

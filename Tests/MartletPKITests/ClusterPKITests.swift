@@ -213,6 +213,32 @@ import Testing
         }
     }
 
+    @Test(
+        "another make finds the certificates strictly right for what they are for",
+        .enabled(if: ChildProcess.find("openssl") != nil),
+        arguments: [
+            ("apiserver", "ca", ["-purpose", "sslserver", "-verify_hostname", "kubernetes.default.svc"]),
+            ("apiserver", "ca", ["-purpose", "sslserver", "-verify_ip", "::1"]),
+            ("apiserver-kubelet-client", "ca", ["-purpose", "sslclient"]),
+            ("front-proxy-client", "front-proxy-ca", ["-purpose", "sslclient"]),
+            ("etcd/peer", "etcd/ca", ["-purpose", "sslclient", "-verify_ip", "10.96.0.1"]),
+            ("etcd/server", "etcd/ca", ["-purpose", "sslserver"]),
+            ("kubelet", "ca", ["-purpose", "sslserver", "-verify_hostname", "node-1"]),
+        ])
+    func openssl(leaf: String, authority: String, purpose: [String]) async throws {
+        let world = try Reactor(name: "pki-test")
+        let folder = "/tmp/martlet-pki-\(String(UInt64.random(in: 0 ... .max), radix: 16))"
+        defer { try? Files.remove(folder) }
+        try Self.ensure(folder)
+        let result = try await ChildProcess.run(
+            try #require(ChildProcess.find("openssl")),
+            ["verify", "-x509_strict", "-check_ss_sig", "-attime", "\(Self.now.seconds + 60)"] + purpose
+                + ["-CAfile", "\(folder)/\(authority).crt", "\(folder)/\(leaf).crt"],
+            in: world)
+        #expect(String(decoding: result.output + result.errors, as: UTF8.self) == "\(folder)/\(leaf).crt: OK\n")
+        world.shutdown()
+    }
+
     @Test("names in a kubeconfig cannot break out of their quotes")
     func quoting() {
         #expect(Kubeconfig.quote("plain") == "\"plain\"")

@@ -83,8 +83,12 @@ size_t mtls_readable(const mtls_connection *connection);
 /// Decrypts all records that are here, as far as `capacity` reaches. MTLS_DONE with `*count` above zero, else
 /// MTLS_WANT_INPUT, MTLS_END or MTLS_FAILED.
 enum mtls_status mtls_read(mtls_connection *connection, uint8_t *bytes, size_t capacity, size_t *count);
-/// Encrypts all of `bytes` into records of at most 16 KiB. MTLS_DONE or MTLS_FAILED.
+/// Encrypts all of `bytes` into records of at most 16 KiB; changes the key in time (RFC 8446, 5.5). MTLS_DONE or
+/// MTLS_FAILED.
 enum mtls_status mtls_write(mtls_connection *connection, const uint8_t *bytes, size_t count);
+/// TLS 1.3: encrypts from now on with a new key, and with `ask_peer` wants the peer to do the same (RFC 8446, 4.6.3).
+/// MTLS_DONE or MTLS_FAILED.
+enum mtls_status mtls_update_keys(mtls_connection *connection, int ask_peer);
 /// Makes the close_notify that ends our side. Reading may go on.
 void mtls_shutdown(mtls_connection *connection);
 /// Gives back large buffers that are empty now; for a connection that is about to wait.
