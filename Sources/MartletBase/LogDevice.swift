@@ -20,11 +20,13 @@ public protocol LogDevice: Sendable {
     var bounds: Range<UInt64> { get async }
 
     /// Appends records whose indices follow the newest, and returns when they are durable. Calls that arrive while
-    /// a sync is in flight form the next batch.
+    /// a sync is in flight form the next batch. A crash may leave some of the records of one call, always the first.
+    /// Cancellation does not end the wait.
     /// - Throws: ``LogError``.
     func append(_ records: [LogRecord]) async throws
 
-    /// The records from `index` on, in order, at most `limit` of them.
+    /// The records from `index` on, in order, at most `limit` of them, and fewer when they are large (but one, if
+    /// there is one).
     /// - Throws: ``LogError``.
     func read(from index: UInt64, limit: Int) async throws -> [LogRecord]
 
@@ -32,7 +34,8 @@ public protocol LogDevice: Sendable {
     /// - Throws: ``LogError``.
     func truncateSuffix(from index: UInt64) async throws
 
-    /// Permits the device to forget records before `index` (they are covered by a checkpoint).
+    /// Permits the device to forget records before `index` (they are covered by a checkpoint); it may keep some. With
+    /// an index past the newest, the log is emptied and continues at `index` (a snapshot was installed).
     /// - Throws: ``LogError``.
     func truncatePrefix(before index: UInt64) async throws
 
@@ -52,6 +55,8 @@ public enum LogError: Error, Sendable, Hashable, CustomStringConvertible {
     case failed(String)
     /// The record is larger than the device stores.
     case tooLarge(bytes: Int, limit: Int)
+    /// The index is not one that can be appended, read or cut now: what the log holds is `held`.
+    case outOfRange(index: UInt64, held: Range<UInt64>)
     /// Another process has the directory locked.
     case locked(String)
     /// Closed already.
@@ -67,6 +72,8 @@ public enum LogError: Error, Sendable, Hashable, CustomStringConvertible {
         case .system(let operation, let file, let errno): "\(file): \(operation): \(errno)"
         case .failed(let why): "the log refuses work after a failed sync (\(why)); restart this member"
         case .tooLarge(let bytes, let limit): "a record of \(bytes) bytes is over the log's limit of \(limit)"
+        case .outOfRange(let index, let held):
+            "record \(index) is out of range: the log holds \(held.lowerBound)..<\(held.upperBound)"
         case .locked(let path): "\(path) is in use by another process"
         case .closed: "the log is closed"
         }

@@ -39,6 +39,8 @@ final class ListenerState: RingOperation, ReactorHandle, @unchecked Sendable {
 
     private func closeDescriptor() {
         core.forget(self)
+        // Frees the port at once, also while a child that was just forked still has a copy.
+        _ = cm_socket_shutdown(fd, Int32(SHUT_RDWR))
         _ = Glibc.close(fd)
     }
 

@@ -27,18 +27,6 @@ private func read(exactly count: Int, from stream: any ByteStream) async throws 
     return bytes
 }
 
-private func withFolder<T>(_ body: (String) async throws -> T) async throws -> T {
-    let folder = try Files.makeTemporaryDirectory()
-    do {
-        let value = try await body(folder)
-        try Files.remove(folder)
-        return value
-    } catch {
-        try? Files.remove(folder)
-        throw error
-    }
-}
-
 @Suite struct SocketTests {
     @Test(arguments: ["127.0.0.1", "::1", "unix"])
     func `thousands of small messages come back in order`(host: String) async throws {

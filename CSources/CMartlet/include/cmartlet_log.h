@@ -1,0 +1,113 @@
+#ifndef CMARTLET_LOG_H
+#define CMARTLET_LOG_H
+
+#include <stdint.h>
+
+/*
+ * A segmented write-ahead log in a folder. Format 1; all numbers are little-endian.
+ *
+ *   lock           held by flock(2) while a process has the log open
+ *   SEQUENCE.log   a segment; SEQUENCE is 16 hex digits and rises by one from segment to segment
+ *   prepare.tmp    the next segment while it is filled with zeros; removed when the log is opened
+ *
+ * A segment is written with zeros to its whole size and synced before it gets its name, so that a later fdatasync
+ * carries no metadata. It begins with a header of one sector (512 bytes):
+ *
+ *    0  8  "MARTLOG\n"
+ *    8  4  format version, 1
+ *   12  4  salt: random, the same in each record of this segment
+ *   16  8  sequence, as in the name
+ *   24  8  size of the segment in bytes
+ *   32  8  index of the next data record when the segment was made
+ *   40  4  chain: CRC of the last record of the segment before; 0 in the first ever
+ *   44  4  CRC32C of bytes 0 to 43
+ *   48     zeros
+ *
+ * Records follow, each at a multiple of 8 bytes:
+ *
+ *    0  4  CRC32C of all that follows here, payload included
+ *    4  4  length of the payload
+ *    8  8  index
+ *   16  4  chain: CRC of the record before (for the first record, the header's chain)
+ *   20  4  batch: offset in the segment at which the batch of this record begins
+ *   24  4  kind: 1 data; 2 forget all data from `index` on; 3 forget all data, `index` is next; 4 closed in good order
+ *   28  4  salt
+ *   32     payload, then zeros up to a multiple of 8
+ *
+ * A batch is what one fdatasync made durable. It begins at a new sector, so that no write touches a sector with
+ * durable records, and it is written only when the batch before is durable. So a record of batch B proves that all
+ * before B was on the disk once. Nothing but zeros follows the last batch.
+ *
+ * What it survives:
+ *  - Power loss or kill at any moment: any of the sectors of the last batch may be missing. The log ends before its
+ *    first bad record; the rest is zeroed when the log is opened. Nothing durable is lost.
+ *  - Bits that rot, sectors that vanish or were written elsewhere: a bad record that a later batch or a later segment
+ *    proves to have been durable is named as corruption, and the log does not open. Only in the last batch of a log
+ *    that was not closed in good order is rot taken for a torn write.
+ *  - A file of another log, a segment that is missing or in the wrong place: named as corruption.
+ *  - A failed write or sync: fatal, never tried again, because the kernel may have dropped the pages.
+ *  - A newer format: refused. Two processes: the second is refused.
+ *
+ * Functions return 0 or CM_LOG_* below and then fill in `error`. After cm_log_open the log belongs to the one thread
+ * that called cm_log_adopt.
+ */
+typedef struct cm_log cm_log;
+
+enum {
+    CM_LOG_FULL = 1,  /* commit what is staged, then stage again */
+    CM_LOG_SYSTEM,    /* a system call failed */
+    CM_LOG_CORRUPT,   /* bytes that no crash leaves */
+    CM_LOG_NEWER,     /* a newer format */
+    CM_LOG_LOCKED,    /* another process has it open */
+    CM_LOG_TOO_LARGE, /* the payload is over cm_log_limit */
+};
+
+typedef struct {
+    int number;           /* errno, with CM_LOG_SYSTEM */
+    uint32_t version;     /* with CM_LOG_NEWER */
+    uint64_t offset;      /* with CM_LOG_CORRUPT */
+    char file[512];
+    char what[96];        /* the operation that failed, or what is corrupt */
+} cm_log_error;
+
+enum { CM_LOG_DATA = 1, CM_LOG_CUT = 2, CM_LOG_RESET = 3, CM_LOG_CLOSED = 4 };
+
+/* Opens or makes the log. `segment_bytes` is the size of new segments (64 KiB to 1 GiB). */
+int cm_log_open(cm_log **out, const char *directory, uint64_t segment_bytes, cm_log_error *error);
+
+/* Makes the calling thread the log's. */
+int cm_log_adopt(cm_log *log, cm_log_error *error);
+
+/* Closes files and the lock; writes nothing. */
+void cm_log_close(cm_log *log);
+
+/* The oldest data record and one past the newest, with what is staged. Equal when there is none. */
+uint64_t cm_log_first(const cm_log *log);
+uint64_t cm_log_next(const cm_log *log);
+
+/* The largest payload in bytes. */
+uint64_t cm_log_limit(const cm_log *log);
+
+/*
+ * Adds a record to the batch. A data record's index and that of CM_LOG_CLOSED must be cm_log_next; CM_LOG_CUT's must
+ * not be over it.
+ */
+int cm_log_stage(cm_log *log, int kind, uint64_t index, const void *payload, uint64_t length, cm_log_error *error);
+
+/* Sleeps until cm_log_wake, which any thread may call. */
+int cm_log_wait(cm_log *log, cm_log_error *error);
+void cm_log_wake(cm_log *log);
+
+/* Writes and syncs the batch. Any failure is final. */
+int cm_log_commit(cm_log *log, cm_log_error *error);
+
+/* Reads a committed record, from cm_log_first to before cm_log_next, and checks it. `payload` is the log's memory until the next call. */
+int cm_log_read(cm_log *log, uint64_t index, const void **payload, uint64_t *length, cm_log_error *error);
+
+/* Removes the segments that hold no data from `index` on. */
+int cm_log_drop_before(cm_log *log, uint64_t index, cm_log_error *error);
+
+/* CRC-32C (Castagnoli) of bytes, continuing from `crc` (0 to begin). */
+uint32_t cm_crc32c(uint32_t crc, const void *bytes, uint64_t length);
+
+#endif

@@ -1,0 +1,248 @@
+#include "log_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* One segment in memory while it is checked. */
+typedef struct {
+    const uint8_t *bytes;
+    const segment *of;
+} image;
+
+static bool all_zero(const uint8_t *bytes, uint64_t length) {
+    for (uint64_t i = 0; i < length; i++) {
+        if (bytes[i]) return false;
+    }
+    return true;
+}
+
+/* Whether an intact record of this segment stands at `at`, whatever comes before it. */
+static bool record_at(image seg, uint64_t at, record_header *out) {
+    if (at > seg.of->size || seg.of->size - at < RECORD_HEADER) return false;
+    memcpy(out, seg.bytes + at, sizeof *out);
+    if (out->salt != seg.of->salt || out->kind < CM_LOG_DATA || out->kind > CM_LOG_CLOSED) return false;
+    if (out->length > seg.of->size - at - RECORD_HEADER || out->batch > at) return false;
+    return out->crc == cm_crc32c(0, seg.bytes + at + 4, RECORD_HEADER - 4 + (uint64_t)out->length);
+}
+
+/*
+ * Whether something behind `stop`, where the good records end, proves that what stood there was durable: a record of
+ * a batch that began later. A batch that begins at the next sector proves it only when bytes stand before it that are
+ * no padding, or when its own first record does not continue the chain (else it would have been accepted).
+ */
+static bool was_durable(image seg, uint64_t stop) {
+    uint64_t sector = round_up(stop, SECTOR);
+    bool padding = sector > seg.of->size || all_zero(seg.bytes + stop, sector - stop);
+    record_header record;
+    for (uint64_t at = stop; at + RECORD_HEADER <= seg.of->size; at += 8) {
+        if (!record_at(seg, at, &record)) continue;
+        if (record.batch > sector) return true;
+        if (record.batch == sector && (!padding || at == sector)) return true;
+    }
+    return false;
+}
+
+/* Follows the chain of records; sets where it ends. */
+static int follow(cm_log *log, image seg, uint64_t *end, const char *file, cm_log_error *error) {
+    uint64_t at = SEGMENT_HEADER, batch = 0;
+    record_header record;
+    for (;;) {
+        bool good = record_at(seg, at, &record) && record.chain == log->chain &&
+                    record.batch == (at % SECTOR == 0 && record.batch == at ? at : batch);
+        if (!good) {
+            uint64_t sector = round_up(at, SECTOR);
+            good = sector != at && record_at(seg, sector, &record) && record.chain == log->chain &&
+                   record.batch == sector;
+            if (!good) break;
+            at = sector;
+        }
+        int status = 0;
+        if (!log_account(log, record.kind, record.index, seg.of->sequence << 32 | at, &status)) {
+            return status ? log_system(error, file, "allocate", -status)
+                          : log_corrupt(error, file, at, "a record's index does not follow the one before");
+        }
+        batch = record.batch;
+        log->chain = record.crc;
+        at += RECORD_HEADER + round_up(record.length, 8);
+    }
+    *end = at;
+    return 0;
+}
+
+/* Clears what a crash has left behind the good records, and makes durable what is good. */
+static int clear_tail(segment *seg, const uint8_t *bytes, const char *file, cm_log_error *error) {
+    uint64_t last = seg->size;
+    while (last > seg->end && bytes[last - 1] == 0) last--;
+    static const uint8_t zeros[1 << 16];
+    for (uint64_t at = seg->end; at < last;) {
+        uint64_t length = last - at < sizeof zeros ? last - at : sizeof zeros;
+        ssize_t written = pwrite(seg->fd, zeros, length, (off_t)at);
+        if (written < 0) return log_system(error, file, "write", errno);
+        at += (uint64_t)written;
+    }
+    if (fdatasync(seg->fd) < 0) return log_system(error, file, "fdatasync", errno);
+    return 0;
+}
+
+static int check_records(cm_log *log, segment *seg, bool last, const char *file, cm_log_error *error) {
+    uint8_t *bytes = malloc(seg->size);
+    if (!bytes) return log_system(error, file, "allocate", ENOMEM);
+    /* What the last process wrote and never synced is on the disk now, or it is read as it is there. */
+    int status = fdatasync(seg->fd) < 0 ? log_system(error, file, "fdatasync", errno) : 0;
+    posix_fadvise(seg->fd, 0, 0, POSIX_FADV_DONTNEED);
+    int failure = status ? 0 : log_read_fully(seg->fd, bytes, seg->size, 0);
+    if (failure < 0) status = log_system(error, file, "read", -failure);
+    image view = {.bytes = bytes, .of = seg};
+    uint64_t stop = 0;
+    if (!status) status = follow(log, view, &stop, file, error);
+    if (!status && last && was_durable(view, stop)) {
+        status = log_corrupt(error, file, stop, "a record was durable and is damaged");
+    }
+    if (!status) {
+        seg->end = round_up(stop, SECTOR);
+        if (seg->end > seg->size) seg->end = seg->size;
+        if (last) status = clear_tail(seg, bytes, file, error);
+    }
+    free(bytes);
+    return status;
+}
+
+static int open_segment(const cm_log *log, uint64_t sequence, segment *out, cm_log_error *error) {
+    char file[512];
+    log_segment_path(log, sequence, file);
+    out->fd = open(file, O_RDWR | O_CLOEXEC);
+    if (out->fd < 0) return log_system(error, file, "open", errno);
+    struct stat info;
+    if (fstat(out->fd, &info) < 0) return log_system(error, file, "stat", errno);
+    segment_header header;
+    if (info.st_size < SEGMENT_HEADER) return log_corrupt(error, file, 0, "shorter than its header");
+    int failure = log_read_fully(out->fd, &header, sizeof header, 0);
+    if (failure < 0) return log_system(error, file, "read", -failure);
+    if (memcmp(header.magic, LOG_MAGIC, sizeof header.magic)) return log_corrupt(error, file, 0, "not a log's segment");
+    if (header.version > FORMAT) {
+        snprintf(error->file, sizeof error->file, "%s", file);
+        error->version = header.version;
+        return CM_LOG_NEWER;
+    }
+    if (header.crc != cm_crc32c(0, &header, offsetof(segment_header, crc)) || header.version != FORMAT) {
+        return log_corrupt(error, file, 0, "the header is damaged");
+    }
+    if (header.sequence != sequence) return log_corrupt(error, file, 16, "the segment has another's name");
+    if (header.size != (uint64_t)info.st_size) return log_corrupt(error, file, 24, "the segment has another size");
+    *out = (segment){.sequence = sequence, .size = header.size, .next = header.next, .salt = header.salt,
+                     .chain = header.chain, .fd = out->fd};
+    return 0;
+}
+
+static int compare(const void *a, const void *b) {
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Lists the sequences of the segments in the folder, in order. */
+static int list_segments(const cm_log *log, uint64_t **out, uint64_t *count, cm_log_error *error) {
+    DIR *folder = opendir(log->directory);
+    if (!folder) return log_system(error, log->directory, "open", errno);
+    uint64_t capacity = 0;
+    int failure = 0;
+    for (struct dirent *entry; !failure && (entry = readdir(folder));) {
+        uint64_t sequence;
+        int used = 0;
+        if (sscanf(entry->d_name, "%16" SCNx64 ".log%n", &sequence, &used) != 1 || used != 20) continue;
+        if (entry->d_name[used]) continue;
+        failure = log_reserve((void **)out, &capacity, *count + 1, sizeof **out);
+        if (!failure) (*out)[(*count)++] = sequence;
+    }
+    closedir(folder);
+    if (failure) return log_system(error, log->directory, "allocate", -failure);
+    if (*count) qsort(*out, *count, sizeof **out, compare);
+    return 0;
+}
+
+/* Checks that a segment continues the one before, and its records. */
+static int check_segment(cm_log *log, uint64_t number, bool last, cm_log_error *error) {
+    segment *seg = &log->segments[number];
+    char file[512];
+    log_segment_path(log, seg->sequence, file);
+    if (number == 0) {
+        log->first = log->next = seg->next;
+        log->chain = seg->chain;
+    } else {
+        const segment *before = seg - 1;
+        if (before->sequence + 1 != seg->sequence) return log_corrupt(error, file, 0, "the segment before is missing");
+        if (seg->chain != log->chain || seg->next != log->next) {
+            log_segment_path(log, before->sequence, file);
+            return log_corrupt(error, file, before->end, "records that the next segment continues are missing");
+        }
+    }
+    return check_records(log, seg, last, file, error);
+}
+
+static int load(cm_log *log, cm_log_error *error) {
+    uint64_t *sequences = NULL, count = 0;
+    int status = list_segments(log, &sequences, &count, error);
+    for (uint64_t i = 0; !status && i < count; i++) {
+        int failure = log_reserve((void **)&log->segments, &log->segment_capacity, i + 1, sizeof *log->segments);
+        if (failure) {
+            status = log_system(error, log->directory, "allocate", -failure);
+            break;
+        }
+        log->segments[i] = (segment){.fd = -1};
+        log->segment_count = i + 1;
+        status = open_segment(log, sequences[i], &log->segments[i], error);
+        if (!status && sequences[i] >> 32) status = log_corrupt(error, log->directory, 0, "too many segments");
+    }
+    for (uint64_t i = 0; !status && i < count; i++) status = check_segment(log, i, i + 1 == count, error);
+    free(sequences);
+    return status;
+}
+
+static int lock_directory(cm_log *log, cm_log_error *error) {
+    log->directory_fd = open(log->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (log->directory_fd < 0) return log_system(error, log->directory, "open", errno);
+    log->lock_fd = openat(log->directory_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (log->lock_fd < 0) return log_system(error, log->directory, "open the lock", errno);
+    if (flock(log->lock_fd, LOCK_EX | LOCK_NB) == 0) return 0;
+    if (errno != EWOULDBLOCK) return log_system(error, log->directory, "lock", errno);
+    snprintf(error->file, sizeof error->file, "%s", log->directory);
+    return CM_LOG_LOCKED;
+}
+
+int cm_log_open(cm_log **out, const char *directory, uint64_t segment_bytes, cm_log_error *error) {
+    memset(error, 0, sizeof *error);
+    if (strlen(directory) >= sizeof ((cm_log *)0)->directory) {
+        return log_system(error, directory, "open", ENAMETOOLONG);
+    }
+    cm_log *log = calloc(1, sizeof *log);
+    if (!log) return log_system(error, directory, "allocate", ENOMEM);
+    strcpy(log->directory, directory);
+    log->directory_fd = log->lock_fd = log->preparing.fd = -1;
+    segment_bytes = round_up(segment_bytes, SECTOR);
+    log->segment_bytes = segment_bytes < 1 << 16 ? 1 << 16 : segment_bytes > 1 << 30 ? 1 << 30 : segment_bytes;
+    log->first = log->next = 1;
+    int status = lock_directory(log, error);
+    if (!status) {
+        unlinkat(log->directory_fd, "prepare.tmp", 0);
+        status = load(log, error);
+    }
+    if (!status && log->segment_count == 0) {
+        uint64_t size = log->segment_bytes < FIRST_SEGMENT_BYTES ? log->segment_bytes : FIRST_SEGMENT_BYTES;
+        status = log_roll(log, size, error);
+    }
+    int failure = status ? 0 : cm_ring_open(&log->ring, 8, 0, 0);
+    if (failure < 0) status = log_system(error, log->directory, "io_uring_setup", -failure);
+    if (status) {
+        cm_log_close(log);
+    } else {
+        *out = log;
+    }
+    return status;
+}

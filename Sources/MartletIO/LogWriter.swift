@@ -1,0 +1,271 @@
+internal import CMartlet
+internal import Glibc
+internal import MartletBase
+internal import Synchronization
+
+/// The log's thread: takes what was asked for, in order, and makes one batch of all appends that stand together.
+///
+/// The queue holds nothing that a waiting caller does not hold, so its callers bound it.
+///
+/// `@unchecked Sendable`: `log`, `staged` and `failure` belong to the log's thread once it runs, but for
+/// `cm_log_wake`, which any thread may call while the queue is open; the rest is under the lock.
+final class LogWriter: @unchecked Sendable {
+    enum Request {
+        case append([LogRecord], UnsafeContinuation<Void, any Error>)
+        case read(UInt64, Int, UnsafeContinuation<[LogRecord], any Error>)
+        case truncateSuffix(UInt64, UnsafeContinuation<Void, any Error>)
+        case truncatePrefix(UInt64, UnsafeContinuation<Void, any Error>)
+        case close(UnsafeContinuation<Void, Never>?)
+    }
+
+    private struct Shared {
+        var queue: [Request] = []
+        var bounds: Range<UInt64>
+        var sleeping = false
+        var closed = false
+    }
+
+    /// Bytes after which one read returns what it has.
+    private static let readBytes = 8 << 20
+    /// How often, in microseconds, a log whose ring does not work looks for requests to refuse.
+    private static let pauseWithoutRing: UInt32 = 10_000
+
+    private let log: OpaquePointer
+    private let shared: Mutex<Shared>
+    /// Appends whose records are in the batch, or in one that is durable already.
+    private var staged: [UnsafeContinuation<Void, any Error>] = []
+    private var failure: String?
+
+    init(directory: String, segmentBytes: Int) throws(LogError) {
+        do {
+            try Files.makeDirectory(directory, mode: 0o700)
+        } catch {
+            throw .system(operation: "make the folder", file: directory, error)
+        }
+        var opened: OpaquePointer?
+        var error = cm_log_error()
+        let status = cm_log_open(&opened, directory, UInt64(clamping: segmentBytes), &error)
+        guard status == 0, let opened else { throw LogError(status: status, error) }
+        log = opened
+        shared = Mutex(Shared(bounds: cm_log_first(opened)..<cm_log_next(opened)))
+        do {
+            try Threads.start(name: "martlet-log") { self.run() }
+        } catch {
+            cm_log_close(opened)
+            throw .system(operation: "start the thread", file: directory, error)
+        }
+    }
+
+    var bounds: Range<UInt64> { shared.withLock { $0.bounds } }
+
+    /// Hands over a request; it is answered, whatever happens. Any thread.
+    func submit(_ request: Request) {
+        // The wake-up comes under the lock, so that the log cannot be closed between.
+        let accepted = shared.withLock { shared in
+            guard !shared.closed else { return false }
+            shared.queue.append(request)
+            if shared.sleeping { cm_log_wake(log) }
+            shared.sleeping = false
+            return true
+        }
+        if !accepted { Self.refuse(request, .closed) }
+    }
+
+    // MARK: The thread
+
+    private func run() {
+        attempt { cm_log_adopt(log, &$0) }
+        while true {
+            let requests = take()
+            for (at, request) in requests.enumerated() {
+                if case .close(let continuation) = request {
+                    close()
+                    for late in requests[(at + 1)...] { Self.refuse(late, .closed) }
+                    continuation?.resume()
+                    return
+                }
+                handle(request)
+            }
+            commit()
+        }
+    }
+
+    /// Waits until something was asked for.
+    private func take() -> [Request] {
+        while true {
+            let requests = shared.withLock { shared in
+                defer { shared.queue = [] }
+                shared.sleeping = shared.queue.isEmpty
+                return shared.queue
+            }
+            if !requests.isEmpty { return requests }
+            // A failed log still waits for requests, to refuse them.
+            var error = cm_log_error()
+            let status = cm_log_wait(log, &error)
+            if status != 0 {
+                attempt { failed in
+                    failed = error
+                    return status
+                }
+                usleep(Self.pauseWithoutRing)
+            }
+        }
+    }
+
+    private func handle(_ request: Request) {
+        if let failure { return Self.refuse(request, .failed(failure)) }
+        if case .append(let records, let continuation) = request { return append(records, continuation) }
+        // What follows must see, and must not overtake, what was appended before.
+        commit()
+        if let failure { return Self.refuse(request, .failed(failure)) }
+        switch request {
+        case .read(let index, let limit, let continuation):
+            continuation.resume(with: Swift.Result { try read(from: index, limit: limit) })
+        case .truncateSuffix(let index, let continuation):
+            continuation.resume(with: Swift.Result { try truncateSuffix(from: index) })
+        case .truncatePrefix(let index, let continuation):
+            continuation.resume(with: Swift.Result { try truncatePrefix(before: index) })
+        case .append, .close:
+            break
+        }
+    }
+
+    private func append(_ records: [LogRecord], _ continuation: UnsafeContinuation<Void, any Error>) {
+        let limit = cm_log_limit(log)
+        for (record, expected) in zip(records, cm_log_next(log)...) {
+            var refusal: LogError?
+            if record.index != expected {
+                refusal = .outOfRange(index: record.index, held: cm_log_first(log)..<cm_log_next(log))
+            } else if record.payload.count > limit {
+                refusal = .tooLarge(bytes: record.payload.count, limit: Int(limit))
+            }
+            if let refusal { return continuation.resume(throwing: refusal) }
+        }
+        staged.append(continuation)
+        for record in records {
+            stage(CM_LOG_DATA, record.index, record.payload)
+            if failure != nil { return }
+        }
+    }
+
+    /// Adds a record to the batch, and commits the batch first when it is full. Durable after `commit`.
+    private func stage(_ kind: Int, _ index: UInt64, _ payload: [UInt8]) {
+        let stageOnce = { (error: inout cm_log_error) in
+            payload.withUnsafeBytes {
+                cm_log_stage(self.log, Int32(kind), index, $0.baseAddress, UInt64($0.count), &error)
+            }
+        }
+        var status: Int32 = 0
+        attempt { error in
+            status = stageOnce(&error)
+            return status == Int32(CM_LOG_FULL) ? 0 : status
+        }
+        guard status == Int32(CM_LOG_FULL) else { return }
+        attempt { cm_log_commit(log, &$0) }
+        attempt(stageOnce)
+    }
+
+    private func commit() {
+        attempt { cm_log_commit(log, &$0) }
+        if failure == nil { publishBounds() }
+        for continuation in staged { continuation.resume() }
+        staged.removeAll(keepingCapacity: true)
+    }
+
+    private func publishBounds() {
+        let bounds = cm_log_first(log)..<cm_log_next(log)
+        shared.withLock { $0.bounds = bounds }
+    }
+
+    private func read(from index: UInt64, limit: Int) throws(LogError) -> [LogRecord] {
+        let held = cm_log_first(log)..<cm_log_next(log)
+        guard index < held.upperBound else { return [] }
+        guard index >= held.lowerBound else { throw .outOfRange(index: index, held: held) }
+        var records: [LogRecord] = []
+        var total = 0
+        for at in index..<held.upperBound where records.count < limit && (total < Self.readBytes) {
+            var payload: UnsafeRawPointer?
+            var length: UInt64 = 0
+            var error = cm_log_error()
+            let status = cm_log_read(log, at, &payload, &length, &error)
+            guard status == 0 else { throw LogError(status: status, error) }
+            records.append(
+                LogRecord(index: at, payload: Array(UnsafeRawBufferPointer(start: payload, count: Int(length)))))
+            total += Int(length)
+        }
+        return records
+    }
+
+    private func truncateSuffix(from index: UInt64) throws(LogError) {
+        let held = cm_log_first(log)..<cm_log_next(log)
+        guard index >= held.lowerBound else { throw .outOfRange(index: index, held: held) }
+        guard index < held.upperBound else { return }
+        try control(CM_LOG_CUT, index)
+    }
+
+    private func truncatePrefix(before index: UInt64) throws(LogError) {
+        if index > cm_log_next(log) { try control(CM_LOG_RESET, index) }
+        var error = cm_log_error()
+        let status = cm_log_drop_before(log, index, &error)
+        publishBounds()
+        if status != 0 { throw LogError(status: status, error) }
+    }
+
+    private func control(_ kind: Int, _ index: UInt64) throws(LogError) {
+        stage(kind, index, [])
+        commit()
+        if let failure { throw .failed(failure) }
+    }
+
+    /// Ends the log's service; the thread ends after it.
+    private func close() {
+        commit()
+        if failure == nil {
+            stage(CM_LOG_CLOSED, cm_log_next(log), [])
+            commit()
+        }
+        let late = shared.withLock { shared in
+            shared.closed = true
+            defer { shared.queue = [] }
+            return shared.queue
+        }
+        cm_log_close(log)
+        for request in late { Self.refuse(request, .closed) }
+    }
+
+    /// Does a step unless an earlier one has failed. A failure is final: what the disk holds is not known any more.
+    private func attempt(_ step: (inout cm_log_error) -> Int32) {
+        guard failure == nil else { return }
+        var error = cm_log_error()
+        let status = step(&error)
+        guard status != 0 else { return }
+        let cause = LogError(status: status, error)
+        failure = cause.description
+        for continuation in staged { continuation.resume(throwing: cause) }
+        staged.removeAll()
+    }
+
+    private static func refuse(_ request: Request, _ error: LogError) {
+        switch request {
+        case .append(_, let continuation), .truncateSuffix(_, let continuation), .truncatePrefix(_, let continuation):
+            continuation.resume(throwing: error)
+        case .read(_, _, let continuation): continuation.resume(throwing: error)
+        case .close(let continuation): continuation?.resume()
+        }
+    }
+}
+
+extension LogError {
+    /// What the C side reports.
+    fileprivate init(status: Int32, _ error: cm_log_error) {
+        let file = withUnsafeBytes(of: error.file) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        let what = withUnsafeBytes(of: error.what) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        self =
+            switch Int(status) {
+            case CM_LOG_CORRUPT: .corrupt(file: file, offset: error.offset, what: what)
+            case CM_LOG_NEWER: .newerFormat(file: file, version: error.version)
+            case CM_LOG_LOCKED: .locked(file)
+            default: .system(operation: what, file: file, Errno(error.number))
+            }
+    }
+}

@@ -1,0 +1,267 @@
+import CMartlet
+import Glibc
+import MartletBase
+import Testing
+
+@testable import MartletIO
+
+/// The log without its thread, so that thousands of damaged copies can be opened in a moment.
+private struct RawLog: ~Copyable {
+    let log: OpaquePointer
+
+    init(_ folder: String, adopt: Bool = false) throws(Refusal) {
+        var opened: OpaquePointer?
+        var error = cm_log_error()
+        let status = cm_log_open(&opened, folder, 65536, &error)
+        guard status == 0, let opened else { throw Refusal(status: Int(status), offset: error.offset) }
+        log = opened
+        if adopt { _ = cm_log_adopt(log, &error) }
+    }
+
+    deinit { cm_log_close(log) }
+
+    struct Refusal: Error {
+        var status: Int
+        var offset: UInt64
+    }
+
+    /// Appends one durable batch.
+    func append(_ payloads: [[UInt8]]) {
+        var error = cm_log_error()
+        for payload in payloads {
+            #expect(
+                cm_log_stage(log, Int32(CM_LOG_DATA), cm_log_next(log), payload, UInt64(payload.count), &error) == 0)
+        }
+        #expect(cm_log_commit(log, &error) == 0)
+    }
+
+    var payloads: [[UInt8]] {
+        var all: [[UInt8]] = []
+        for index in cm_log_first(log)..<cm_log_next(log) {
+            var payload: UnsafeRawPointer?
+            var length: UInt64 = 0
+            var error = cm_log_error()
+            #expect(cm_log_read(log, index, &payload, &length, &error) == 0)
+            all.append(Array(UnsafeRawBufferPointer(start: payload, count: Int(length))))
+        }
+        return all
+    }
+}
+
+private func overwrite(_ path: String, with bytes: [UInt8]) {
+    let fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+    #expect(write(fd, bytes, bytes.count) == bytes.count)
+    close(fd)
+}
+
+private func payload(_ number: Int, length: Int) -> [UInt8] {
+    (0..<length).map { UInt8(truncatingIfNeeded: number &* 131 &+ $0 &* 7 | 1) }
+}
+
+/// Faults, on a memory file system so that the many syncs cost nothing.
+@Suite(.enabled(if: Files.isDirectory("/dev/shm"), "needs /dev/shm")) struct LogFaultTests {
+    private let segment = "0000000000000001.log"
+
+    @Test func `whatever byte rots, no durable record is lost in silence`() async throws {
+        try await withFolder(in: "/dev/shm") { folder in
+            let written = (0..<8).map { payload($0, length: 20 + $0 * 90) }
+            try makeLog(folder, batches: written.map { [$0] })
+            let good = try Files.read("\(folder)/\(segment)")
+            let used = good.lastIndex { $0 != 0 }! + 1
+            let lastBatch = (0..<used).filter { $0 % 512 == 0 && good[$0 + 4] == UInt8(20 + 7 * 90 & 255) }.last!
+            var refused = 0
+            for offset in 0..<used {
+                var damaged = good
+                damaged[offset] ^= UInt8(1 << (offset % 8))
+                overwrite("\(folder)/\(segment)", with: damaged)
+                do throws(RawLog.Refusal) {
+                    let kept = try RawLog(folder).payloads
+                    // Padding may rot without harm; the last batch of a log that was killed may look torn.
+                    #expect(kept == written || (kept == Array(written.dropLast()) && offset >= lastBatch), "\(offset)")
+                } catch {
+                    #expect([CM_LOG_CORRUPT, CM_LOG_NEWER].contains(error.status))
+                    refused += 1
+                }
+            }
+            #expect(refused > used / 3)
+        }
+    }
+
+    @Test func `in a log that was closed in good order not even the last record is lost`() async throws {
+        try await withFolder(in: "/dev/shm") { folder in
+            let log = try WriteAheadLog(directory: folder, segmentBytes: 65536)
+            try await log.append([record(1), record(2)])
+            await log.close()
+            var damaged = try Files.read("\(folder)/\(segment)")
+            let place = damaged.indices.first { damaged[$0...].starts(with: Array("record 2".utf8)) }!
+            damaged[place] ^= 1
+            overwrite("\(folder)/\(segment)", with: damaged)
+            #expect(throws: LogError.self) { try WriteAheadLog(directory: folder, segmentBytes: 65536) }
+        }
+    }
+
+    @Test func `a write that ends at any byte leaves what was durable before it`() async throws {
+        try await withFolder(in: "/dev/shm") { folder in
+            let durable = (0..<3).map { [payload($0, length: 100)] }
+            let last = (3..<7).map { payload($0, length: 200) }
+            try makeLog(folder, batches: durable)
+            let before = try Files.read("\(folder)/\(segment)")
+            try {
+                let log = try RawLog(folder, adopt: true); log.append(last)
+            }()
+            let after = try Files.read("\(folder)/\(segment)")
+            let start = zip(before, after).enumerated().first { $0.element.0 != $0.element.1 }!.offset
+            let end = after.lastIndex { $0 != 0 }! + 1
+            for cut in start...end {
+                overwrite("\(folder)/\(segment)", with: Array(after[..<cut] + before[cut...]))
+                let kept = try RawLog(folder).payloads
+                #expect(kept.starts(with: durable.joined()))
+                #expect((durable.joined() + last).starts(with: kept))
+                if cut == end { #expect(kept.count == 7) }
+                // What was left behind the end is gone, and the log can be written and opened again.
+                try {
+                    let log = try RawLog(folder, adopt: true); log.append([[9]])
+                }()
+                #expect(try RawLog(folder).payloads == kept + [[9]])
+            }
+        }
+    }
+
+    @Test func `whatever sectors of the last batch a power loss keeps, what was durable stays`() async throws {
+        try await withFolder(in: "/dev/shm") { folder in
+            var random = SplitMix(seed: 7)
+            for run in 0..<150 {
+                try Files.remove("\(folder)/\(segment)")
+                let durable = (0..<Int(random.next() % 4)).map { [payload($0, length: Int(random.next() % 900))] }
+                let last = (0..<Int(random.next() % 9 + 1)).map { payload($0, length: Int(random.next() % 1500)) }
+                try makeLog(folder, batches: durable)
+                let before = try Files.read("\(folder)/\(segment)")
+                try {
+                    let log = try RawLog(folder, adopt: true); log.append(last)
+                }()
+                let after = try Files.read("\(folder)/\(segment)")
+                for _ in 0..<10 {
+                    var torn = after
+                    for sector in stride(from: 0, to: after.count, by: 512) where random.next() % 3 == 0 {
+                        torn.replaceSubrange(sector..<sector + 512, with: before[sector..<sector + 512])
+                    }
+                    overwrite("\(folder)/\(segment)", with: torn)
+                    let kept = try RawLog(folder).payloads
+                    #expect(kept.starts(with: durable.joined()), "run \(run)")
+                    #expect((durable.joined() + last).starts(with: kept), "run \(run)")
+                }
+            }
+        }
+    }
+
+    @Test func `random damage is never a trap and never a record that was not written`() async throws {
+        try await withFolder(in: "/dev/shm") { folder in
+            let written = (0..<40).map { payload($0, length: 10 + $0 * 11 % 300) }
+            try makeLog(folder, batches: written.map { [$0] })
+            let good = Array(try Files.read("\(folder)/\(segment)"))
+            var random = SplitMix(seed: 3)
+            for _ in 0..<10_000 {
+                var damaged = good
+                for _ in 0...random.next() % 4 {
+                    let at = Int(random.next() % 21_000)
+                    switch random.next() % 3 {
+                    case 0: damaged[at] = UInt8(truncatingIfNeeded: random.next())
+                    case 1: damaged.replaceSubrange(at..<at + 8, with: repeatElement(255, count: 8))
+                    default:
+                        let from = Int(random.next() % 21_000)
+                        damaged.replaceSubrange(at..<at + 64, with: good[from..<from + 64])
+                    }
+                }
+                overwrite("\(folder)/\(segment)", with: damaged)
+                if let kept = try? RawLog(folder).payloads { #expect(written.starts(with: kept)) }
+            }
+        }
+    }
+
+    @Test func `missing, foreign, short and newer segments are named`() async throws {
+        try await withFolder(in: "/dev/shm") { folder in
+            try makeLog(folder, batches: (0..<300).map { [payload($0, length: 700)] })
+            let names = try Files.list(folder).filter { $0.hasSuffix(".log") }
+            #expect(names.count >= 4)
+            func attempt(_ change: () throws -> Void) throws -> Int {
+                let kept = try names.map { ($0, try Files.read("\(folder)/\($0)")) }
+                try change()
+                defer { for (name, bytes) in kept { overwrite("\(folder)/\(name)", with: bytes) } }
+                do throws(RawLog.Refusal) {
+                    _ = try RawLog(folder)
+                    return 0
+                } catch { return error.status }
+            }
+            let second = "\(folder)/\(names[1])"
+            #expect(try attempt { try Files.remove(second) } == CM_LOG_CORRUPT)
+            #expect(try attempt { overwrite(second, with: try Files.read("\(folder)/\(names[2])")) } == CM_LOG_CORRUPT)
+            #expect(try attempt { overwrite(second, with: try Files.read(second).dropLast()) } == CM_LOG_CORRUPT)
+            #expect(try attempt { overwrite(second, with: []) } == CM_LOG_CORRUPT)
+            #expect(try attempt { overwrite(second, with: [UInt8](repeating: 0, count: 65536)) } == CM_LOG_CORRUPT)
+            let newer = try attempt {
+                var bytes = try Files.read(second)
+                bytes[8] = 2
+                overwrite(second, with: bytes)
+            }
+            #expect(newer == CM_LOG_NEWER)
+            let lostEnd = try attempt {
+                var bytes = try Files.read(second)
+                bytes.replaceSubrange((bytes.lastIndex { $0 != 0 }! - 600)..., with: repeatElement(0, count: 0))
+                bytes += [UInt8](repeating: 0, count: 65536 - bytes.count)
+                overwrite(second, with: bytes)
+            }
+            #expect(lostEnd == CM_LOG_CORRUPT)
+            #expect(try attempt {} == 0)
+        }
+    }
+
+    // Mounts a tiny tmpfs; root only.
+    @Test(.enabled(if: geteuid() == 0, "needs root for a small tmpfs"))
+    func `a full disk fails the append for good, and what was durable is there when there is room`() async throws {
+        try await withFolder { folder in
+            #expect(mount("none", folder, "tmpfs", 0, "size=300k") == 0)
+            defer { umount2(folder, Int32(MNT_DETACH)) }
+            let log = try WriteAheadLog(directory: "\(folder)/log", segmentBytes: 65536)
+            let block = [UInt8](repeating: 5, count: 20_000)
+            var durable: UInt64 = 0
+            do {
+                while durable < 1000 {
+                    try await log.append([LogRecord(index: durable + 1, payload: block)])
+                    durable += 1
+                }
+            } catch let error as LogError {
+                if case .system(_, _, .noSpace) = error {} else { Issue.record("\(error)") }
+            }
+            #expect(durable >= 6 && durable < 1000)
+            await #expect(throws: LogError.self) { try await log.append([record(durable + 1)]) }
+            #expect(await log.bounds == 1..<durable + 1)
+            await log.close()
+            #expect(mount("none", folder, "tmpfs", UInt(MS_REMOUNT), "size=900k") == 0)
+            let again = try WriteAheadLog(directory: "\(folder)/log", segmentBytes: 65536)
+            #expect(await again.bounds == 1..<durable + 1)
+            try await again.append([LogRecord(index: durable + 1, payload: block)])
+            await again.close()
+        }
+    }
+
+    @Test func `the checksum is CRC-32C`() {
+        // RFC 3720, appendix B.4.
+        #expect(cm_crc32c(0, [UInt8](repeating: 0, count: 32), 32) == 0x8a91_36aa)
+        #expect(cm_crc32c(0, (0..<32).map { UInt8($0) }, 32) == 0x46dd_794e)
+        #expect(cm_crc32c(cm_crc32c(0, Array("1234".utf8), 4), Array("56789".utf8), 5) == 0xe306_9283)
+    }
+
+    private func makeLog(_ folder: String, batches: [[[UInt8]]]) throws {
+        let log = try RawLog(folder, adopt: true)
+        for batch in batches {
+            var error = cm_log_error()
+            for bytes in batch {
+                while cm_log_stage(
+                    log.log, Int32(CM_LOG_DATA), cm_log_next(log.log), bytes, UInt64(bytes.count), &error)
+                    == CM_LOG_FULL
+                { #expect(cm_log_commit(log.log, &error) == 0) }
+            }
+            #expect(cm_log_commit(log.log, &error) == 0)
+        }
+    }
+}
