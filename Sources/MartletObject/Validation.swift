@@ -1,10 +1,48 @@
+internal import OrderedCollections
+
 /// Kubernetes' validation, with its words.
 public enum Validation {
     /// What is wrong with a new object (after defaulting).
-    public static func create(_ object: JSON, kind: ResourceKind) -> [FieldError] { [] }
+    public static func create(_ object: JSON, kind: ResourceKind) -> [FieldError] {
+        var faults = Faults()
+        MetadataRules.check(object, kind: kind, &faults)
+        byKind[kind.qualifiedPlural]?.check(object, &faults)
+        faults.choices(object, kind: kind)
+        return faults.list
+    }
+
     /// What is wrong with a change from `old` to `object`: all of ``create(_:kind:)``, and fields that must not
     /// change.
-    public static func update(_ object: JSON, from old: JSON, kind: ResourceKind) -> [FieldError] { [] }
+    public static func update(_ object: JSON, from old: JSON, kind: ResourceKind) -> [FieldError] {
+        var faults = Faults()
+        MetadataRules.checkChange(object, from: old, &faults)
+        byKind[kind.qualifiedPlural]?.checkChange?(object, old, &faults)
+        return create(object, kind: kind) + faults.list
+    }
+
+    /// The rules of one kind.
+    struct Rules: Sendable {
+        var check: @Sendable (JSON, inout Faults) -> Void
+        var checkChange: (@Sendable (JSON, JSON, inout Faults) -> Void)?
+    }
+
+    private static let byKind: [String: Rules] = [
+        "pods": Rules(check: PodRules.check, checkChange: PodRules.checkChange),
+        "deployments.apps": Rules(check: WorkloadRules.deployment, checkChange: WorkloadRules.checkChange),
+        "replicasets.apps": Rules(check: WorkloadRules.replicaSet, checkChange: WorkloadRules.checkChange),
+        "services": Rules(check: ServiceRules.check, checkChange: ServiceRules.checkChange),
+        "secrets": Rules(check: DataRules.secret, checkChange: DataRules.secretChange),
+        "configmaps": Rules(check: DataRules.configMap, checkChange: DataRules.configMapChange),
+        "ingresses.networking.k8s.io": Rules(check: IngressRules.check),
+        "ingressclasses.networking.k8s.io": Rules(
+            check: IngressRules.ingressClass, checkChange: IngressRules.ingressClassChange),
+        "endpointslices.discovery.k8s.io": Rules(
+            check: SmallRules.endpointSlice, checkChange: SmallRules.endpointSliceChange),
+        "leases.coordination.k8s.io": Rules(check: SmallRules.lease),
+        "events": Rules(check: SmallRules.event),
+        "nodes": Rules(check: SmallRules.node),
+        "namespaces": Rules(check: SmallRules.namespace),
+    ]
 }
 
 /// One fault of an object: Kubernetes' field.Error.
@@ -40,4 +78,92 @@ public struct FieldError: Error, Sendable, Hashable, CustomStringConvertible {
     }
     /// `spec.containers[0].name: Required value`
     public var description: String { "\(field): \(message)" }
+}
+
+/// What holds for the metadata of every kind.
+enum MetadataRules {
+    static let mostAnnotationBytes = 262_144
+
+    static func check(_ object: JSON, kind: ResourceKind, _ faults: inout Faults) {
+        let metadata = object["metadata"] ?? [:]
+        let form: (String) -> String? =
+            switch kind.qualifiedPlural {
+            case "namespaces": Names.labelFault
+            case "services": Names.dns1035LabelFault
+            default: Names.subdomainFault
+            }
+        if !object.name.isEmpty {
+            faults.name("metadata.name", object.name, form)
+        } else if let prefix = metadata["generateName"]?.string, !prefix.isEmpty {
+            // A name gets a suffix, which may follow a hyphen.
+            faults.name("metadata.generateName", prefix) { form(String(Substring($0.utf8.dropLast(while: "-")))) }
+        } else {
+            faults.required("metadata.name", "name or generateName is required")
+        }
+        faults.labels("metadata.labels", metadata["labels"])
+        checkAnnotations("metadata.annotations", metadata["annotations"], &faults)
+        checkFinalizers(metadata, &faults)
+        checkOwners(metadata, &faults)
+    }
+
+    static func checkAnnotations(_ path: String, _ annotations: JSON?, _ faults: inout Faults) {
+        var size = 0
+        for (key, value) in annotations?.object ?? [:] {
+            if let fault = Names.qualifiedNameFault(key.lowercased()) { faults.invalid(path, .string(key), fault) }
+            size += key.utf8.count + (value.string?.utf8.count ?? 0)
+        }
+        if size > mostAnnotationBytes { faults.tooLong(path, bytes: mostAnnotationBytes) }
+    }
+
+    private static func checkFinalizers(_ metadata: JSON, _ faults: inout Faults) {
+        let standard = ["kubernetes", "orphan", "foregroundDeletion"]
+        for finalizer in metadata["finalizers"]?.array ?? [] {
+            let text = finalizer.string ?? ""
+            if let fault = Names.qualifiedNameFault(text) {
+                faults.invalid("metadata.finalizers", finalizer, fault)
+            } else if !text.contains("/"), !standard.contains(text) {
+                faults.invalid(
+                    "metadata.finalizers", finalizer,
+                    "name is neither a standard finalizer name nor is it fully qualified")
+            }
+        }
+    }
+
+    private static func checkOwners(_ metadata: JSON, _ faults: inout Faults) {
+        var controller: String?
+        for (index, owner) in (metadata["ownerReferences"]?.array ?? []).enumerated() {
+            let path = "metadata.ownerReferences[\(index)]"
+            for (field, sentence) in [
+                ("apiVersion", "version must not be empty"), ("kind", "must not be empty"),
+                ("name", "must not be empty"), ("uid", "must not be empty"),
+            ] where (owner[field]?.string ?? "").isEmpty {
+                faults.invalid("\(path).\(field)", owner[field] ?? "", sentence)
+            }
+            guard owner["controller"]?.bool == true else { continue }
+            let name = owner["name"]?.string ?? ""
+            if let controller {
+                faults.invalid(
+                    "metadata.ownerReferences", metadata["ownerReferences"] ?? [],
+                    "Only one reference can have Controller set to true. Found \"true\" in references for "
+                        + "\(controller) and \(name)")
+                return
+            }
+            controller = name
+        }
+    }
+
+    static func checkChange(_ object: JSON, from old: JSON, _ faults: inout Faults) {
+        for field in ["name", "namespace", "uid", "deletionTimestamp"] {
+            faults.immutable("metadata.\(field)", object["metadata", field], old["metadata", field])
+        }
+    }
+}
+
+extension String.UTF8View {
+    /// The text without its trailing repetitions of one byte.
+    fileprivate func dropLast(while scalar: Unicode.Scalar) -> Substring.UTF8View {
+        var rest = self[...]
+        while let last = rest.last, UInt32(last) == scalar.value { rest.removeLast() }
+        return rest
+    }
 }

@@ -1,0 +1,128 @@
+internal import OrderedCollections
+
+/// Faults as they are found, with Kubernetes' words.
+struct Faults {
+    private(set) var list: [FieldError] = []
+
+    private mutating func add(_ reason: FieldError.Reason, _ path: String, _ kind: String, _ detail: String) {
+        list.append(FieldError(reason, field: path, message: detail.isEmpty ? kind : "\(kind): \(detail)"))
+    }
+
+    mutating func required(_ path: String, _ detail: String = "") { add(.required, path, "Required value", detail) }
+    mutating func forbidden(_ path: String, _ detail: String) { add(.forbidden, path, "Forbidden", detail) }
+    mutating func duplicate(_ path: String, _ value: JSON) {
+        add(.duplicate, path, "Duplicate value: \(Self.shown(value))", "")
+    }
+    mutating func notFound(_ path: String, _ value: JSON) {
+        add(.notFound, path, "Not found: \(Self.shown(value))", "")
+    }
+    mutating func invalid(_ path: String, _ value: JSON, _ detail: String) {
+        add(.invalid, path, "Invalid value: \(Self.shown(value))", detail)
+    }
+    mutating func tooLong(_ path: String, bytes: Int) {
+        add(.tooLong, path, "Too long", "may not be more than \(bytes) bytes")
+    }
+    mutating func notSupported(_ path: String, _ value: JSON, _ supported: [String]) {
+        let list = supported.sorted().map { "\"\($0)\"" }.joined(separator: ", ")
+        add(.notSupported, path, "Unsupported value: \(Self.shown(value))", "supported values: \(list)")
+    }
+
+    /// Values are shown as JSON.
+    private static func shown(_ value: JSON) -> String { String(decoding: value.encoded(), as: UTF8.self) }
+
+    // MARK: Checks that many fields share
+
+    /// Adds a fault when `check` finds one.
+    mutating func name(_ path: String, _ value: String, _ check: (String) -> String?) {
+        if let fault = check(value) { invalid(path, .string(value), fault) }
+    }
+
+    mutating func notNegative(_ path: String, _ value: JSON?) {
+        if let value, let number = value.int, number < 0 {
+            invalid(path, value, "must be greater than or equal to 0")
+        }
+    }
+
+    mutating func immutable(_ path: String, _ value: JSON?, _ old: JSON?) {
+        let (value, old) = (value ?? .null, old ?? .null)
+        if !value.isEquivalent(to: old) { invalid(path, value, "field is immutable") }
+    }
+
+    mutating func portNumber(_ path: String, _ value: Int) {
+        if !(1...65_535).contains(value) {
+            invalid(path, .int(Int64(value)), "must be between 1 and 65535, inclusive")
+        }
+    }
+
+    /// A port's number, or the name of one.
+    mutating func port(_ path: String, _ value: JSON) {
+        if let number = value.int { portNumber(path, number) }
+        if let text = value.string { for fault in Names.portNameFaults(text) { invalid(path, value, fault) } }
+    }
+
+    mutating func labels(_ path: String, _ labels: JSON?) {
+        for (key, value) in labels?.object ?? [:] {
+            name(path, key, Names.qualifiedNameFault)
+            name(path, value.string ?? "", Names.labelValueFault)
+        }
+    }
+
+    /// `matchLabels` and `matchExpressions`.
+    mutating func selector(_ path: String, _ selector: JSON) {
+        labels("\(path).matchLabels", selector["matchLabels"])
+        for (index, expression) in (selector["matchExpressions"]?.array ?? []).enumerated() {
+            let path = "\(path).matchExpressions[\(index)]"
+            name("\(path).key", expression["key"]?.string ?? "", Names.qualifiedNameFault)
+            let isEmpty = expression["values"]?.array?.isEmpty ?? true
+            switch expression["operator"] {
+            case "In", "NotIn":
+                if isEmpty {
+                    required("\(path).values", "must be specified when `operator` is 'In' or 'NotIn'")
+                }
+            case "Exists", "DoesNotExist":
+                if !isEmpty {
+                    forbidden("\(path).values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
+                }
+            case let other: invalid("\(path).operator", other ?? "", "not a valid selector operator")
+            }
+        }
+    }
+
+    /// Values of closed types: every field that the tables call a choice.
+    mutating func choices(_ object: JSON, kind: ResourceKind) {
+        let tables = SchemaTables.all
+        guard let place = tables.place(of: kind.kind, in: kind.apiVersion) else { return }
+        choices(object, .named(place), tables) { "" }
+    }
+
+    private mutating func choices(_ value: JSON, _ type: FieldType, _ tables: SchemaTables, _ path: () -> String) {
+        switch type {
+        case .named(let place):
+            let named = tables.types[place]
+            switch named.form {
+            case .structure(let fields):
+                guard case .object(let members) = value else { return }
+                for (name, member) in members {
+                    guard let field = named.places[name] else { continue }
+                    choices(member, fields[field].type, tables) {
+                        let parent = path()
+                        return parent.isEmpty ? name : "\(parent).\(name)"
+                    }
+                }
+            case .alias(let target): choices(value, target, tables, path)
+            case .choice(let supported):
+                // Selector operators have words of their own.
+                if let text = value.string, !text.isEmpty, !supported.contains(text),
+                    named.name != "LabelSelectorOperator"
+                {
+                    notSupported(path(), value, supported)
+                }
+            }
+        case .list(let element):
+            for (index, value) in (value.array ?? []).enumerated() {
+                choices(value, element, tables) { "\(path())[\(index)]" }
+            }
+        default: return
+        }
+    }
+}
