@@ -67,7 +67,15 @@ public final class TLSStream: ByteStream {
         while !rest.isEmpty {
             let batch = rest.prefix(TLSPump.batchSize)
             rest = rest.dropFirst(batch.count)
-            try await transport.write(try seal(batch))
+            let records = try seal(batch)
+            do {
+                try await transport.write(records)
+            } catch {
+                // Some of the records are lost, so that the peer could decrypt nothing after them.
+                isEnded.store(true, ordering: .releasing)
+                transport.close()
+                throw error
+            }
         }
     }
 

@@ -1,3 +1,4 @@
+import Logging
 import MartletBase
 import MartletIO
 import MartletPKI
@@ -91,6 +92,47 @@ struct TLSInteropTests {
         }
         server.signal(9)
         _ = await server.wait()
+        world.shutdown()
+    }
+
+    @Test(
+        "curl reads over TLS, and the handler sees who it is", .enabled(if: ChildProcess.find("curl") != nil))
+    func curl() async throws {
+        let world = try Reactor(name: "tls-test")
+        let folder = Self.temporaryFolder()
+        try Files.makeDirectory(folder)
+        defer { try? Files.remove(folder) }
+        let authority = try Certificates.trusted()
+        try Files.write(authority.keyPair.certificatePEM, to: "\(folder)/ca.crt")
+        var request = CertificateRequest(commonName: "jane")
+        request.organizations = ["dev"]
+        request.isClient = true
+        let pair = try authority.issue(request, now: Certificates.now)
+        try Files.write(pair.certificatePEM + pair.privateKeyPEM, to: "\(folder)/jane.pem", mode: 0o600)
+        let tls = try TLSServer(
+            identity: try Certificates.server(),
+            clients: .optional(authoritiesPEM: authority.keyPair.certificatePEM))
+        let server = try await HTTPServer.start(
+            on: .ip("127.0.0.1", port: 0), in: world, tls: tls, logger: Logger(label: "test"),
+            handler: Handler { request in
+                let who = request.peer.certificate.map { "\($0.commonName) of \($0.organizations)" } ?? "nobody"
+                return text("\(who) at \(request.peer.serverName ?? "-")\n")
+            })
+        guard case .ip(_, let port) = server.endpoint else { throw NetworkError.closed }
+        let program = try #require(ChildProcess.find("curl"))
+        let common = [
+            "-sS", "--cacert", "\(folder)/ca.crt", "--resolve", "api.test:\(port):127.0.0.1",
+            "https://api.test:\(port)/a", "https://api.test:\(port)/b",
+        ]
+        let nobody = try await ChildProcess.run(program, common, timeout: .seconds(20), in: world)
+        #expect(
+            String(decoding: nobody.output + nobody.errors, as: UTF8.self) == "nobody at api.test\nnobody at api.test\n"
+        )
+        let jane = try await ChildProcess.run(
+            program, ["--cert", "\(folder)/jane.pem"] + common, timeout: .seconds(20), in: world)
+        let line = "jane of [\"dev\"] at api.test\n"
+        #expect(String(decoding: jane.output + jane.errors, as: UTF8.self) == line + line)
+        await server.shutdown(grace: .seconds(1))
         world.shutdown()
     }
 

@@ -103,6 +103,16 @@ import Testing
         }
     }
 
+    @Test("a write that fails ends the stream: nothing is sent after lost records")
+    func failedWrite() async throws {
+        let link = try await link()
+        link.underServer.close()
+        for _ in 0..<2 {
+            await #expect(throws: NetworkError.closed) { try await link.client.write([1]) }
+        }
+        await #expect(throws: NetworkError.closed) { try await link.client.read(atMost: 1) }
+    }
+
     @Test("closing lets a reader go")
     func closing() async throws {
         let link = try await link()
