@@ -1,0 +1,141 @@
+import Glibc
+import MartletBase
+import Testing
+
+@testable import MartletIO
+
+@Suite struct SystemTests {
+    @Test func `files are written whole, listed and removed`() async throws {
+        try await withFolder { folder in
+            try Files.makeDirectory("\(folder)/a/b/c")
+            try Files.makeDirectory("\(folder)/a/b/c")
+            try Files.write(Array("one".utf8), to: "\(folder)/a/file", mode: 0o600)
+            try Files.write(Array("two".utf8), to: "\(folder)/a/file", mode: 0o640)
+            #expect(try Files.read("\(folder)/a/file") == Array("two".utf8))
+            var info = stat()
+            #expect(stat("\(folder)/a/file", &info) == 0 && info.st_mode & 0o777 == 0o640)
+            #expect(try Files.list("\(folder)/a") == ["b", "file"])
+            #expect(symlink("/etc", "\(folder)/a/b/link") == 0)
+            try Files.remove("\(folder)/a")
+            #expect(!Files.exists("\(folder)/a") && Files.exists("/etc/passwd"))
+            try Files.remove("\(folder)/a")
+            #expect(throws: Errno.noEntry) { try Files.read("\(folder)/a/file") }
+            #expect(throws: Errno.noEntry) { try Files.write([], to: "\(folder)/none/file") }
+            #expect(try Files.list(folder) == [])
+        }
+    }
+
+    @Test func `mounts are read with their blanks, and strange lines are left out`() {
+        let text = """
+            36 35 98:0 /mnt1 /mnt\\040two rw,noatime master:1 shared:7 - ext3 /dev/root rw,errors=continue
+            nonsense - line
+            37 35 98:0 / /a\\134b rw - tmpfs none rw
+            """
+        #expect(
+            Mounts.parse(Array(text.utf8)) == [
+                Mounts.Entry(path: "/mnt two", type: "ext3", source: "/dev/root"),
+                Mounts.Entry(path: "/a\\b", type: "tmpfs", source: "none"),
+            ])
+    }
+
+    // Mounts in a folder of its own; root only.
+    @Test(.enabled(if: System.isRoot, "needs root to mount")) func `mounts one over the other are all undone`()
+        async throws
+    {
+        try await withFolder { folder in
+            #expect(mount("none", folder, "tmpfs", 0, nil) == 0)
+            try Files.makeDirectory("\(folder)/deep er/x")
+            #expect(mount("none", "\(folder)/deep er/x", "tmpfs", 0, nil) == 0)
+            #expect(mount("none", folder, "tmpfs", 0, nil) == 0)
+            #expect(throws: Errno(EBUSY)) { try Files.remove(folder) }
+            try Mounts.unmountAll(under: folder)
+            #expect(try !Mounts.list().contains { $0.path.hasPrefix(folder) })
+            #expect(throws: Errno.invalidArgument) { try Mounts.unmountAll(under: "/") }
+        }
+    }
+
+    @Test func `a group is removed from every hierarchy that has it`() async throws {
+        try await withFolder { root in
+            try Files.makeDirectory("\(root)/cpu/martlet/pod/inner")
+            try Files.makeDirectory("\(root)/memory/martlet")
+            try Files.makeDirectory("\(root)/pids/other")
+            try Cgroups.removeTree("/martlet/", root: root)
+            #expect(!Files.exists("\(root)/cpu/martlet") && !Files.exists("\(root)/memory/martlet"))
+            #expect(Files.exists("\(root)/pids/other"))
+            #expect(throws: Errno.invalidArgument) { try Cgroups.removeTree("a/../..", root: root) }
+            #expect(throws: Errno.invalidArgument) { try Cgroups.removeTree("/", root: root) }
+        }
+    }
+
+    @Test func `the machine's facts are there`() {
+        #expect(!System.hostname().isEmpty)
+        #expect(System.memoryBytes() > 1 << 27)
+        #expect(System.cpuCount() >= 1)
+        #expect(System.bootID().count == 36)
+        #expect(System.kernelVersion().contains("."))
+        #expect(System.ipv4Addresses().contains { $0.address == "127.0.0.1" && $0.isLoopback })
+        #expect(System.prettyName(osRelease: "NAME=x\nPRETTY_NAME=\"Debian GNU/Linux 12\"\n") == "Debian GNU/Linux 12")
+    }
+
+    @Test func `the default route's address comes first, loopback last`() {
+        let routes = """
+            Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT
+            eth1 00000000 0102A8C0 0003 0 0 200 00000000 0 0 0
+            eth0 00000000 0102A8C0 0003 0 0 100 00000000 0 0 0
+            eth0 0002A8C0 00000000 0001 0 0 0 00FFFFFF 0 0 0
+            """
+        #expect(System.defaultInterface(routes: routes) == "eth0")
+        #expect(System.defaultInterface(routes: "Iface\n") == nil)
+        let names = ["lo", "eth1", "eth0"].map {
+            System.InterfaceAddress(interface: $0, address: "10.0.0.1", isLoopback: $0 == "lo")
+        }
+        #expect(System.ordered(names, defaultInterface: "eth0").map(\.interface) == ["eth0", "eth1", "lo"])
+    }
+
+    @Test func `a signal is waited for, or kept until somebody waits; a cancelled wait ends`() async {
+        let waiting = Task { await Signals.wait(for: [SIGUSR2]) }
+        waiting.cancel()
+        #expect(await waiting.value == 0)
+        // The handler is in place now.
+        kill(getpid(), SIGUSR2)
+        #expect(await Signals.wait(for: [SIGUSR1, SIGUSR2]) == SIGUSR2)
+        #expect(await Signals.wait(for: [SIGKILL]) == 0)
+    }
+
+    @Test func `a dropped reactor ends its thread when its tasks have ended`() async throws {
+        func threads() throws -> Int {
+            try Files.list("/proc/self/task").filter { task in
+                (try? Files.read("/proc/self/task/\(task)/comm")) == Array("drop-me\n".utf8)
+            }.count
+        }
+        do {
+            let reactor = try Reactor(name: "drop-me")
+            let listener = try await reactor.listen(on: .ip("127.0.0.1", port: 0))
+            let stream = try await reactor.connect(to: listener.endpoint)
+            await reactor.spawn { try? await reactor.sleep(for: .milliseconds(1)) }.value
+            #expect(try threads() == 1)
+            _ = stream
+        }
+        for _ in 0..<1000 where try threads() > 0 { usleep(1000) }
+        #expect(try threads() == 0)
+    }
+
+    @Test func `the log's appends per second beside bare syncs`() async throws {
+        try await withFolder(in: getenv("MARTLET_BENCH_DIR").map { String(cString: $0) } ?? "/tmp") { folder in
+            let bare = try LogBench.bareSyncs(in: folder, bytes: 1024, count: 200)
+            let log = try WriteAheadLog(directory: "\(folder)/log")
+            let reactor = try Reactor()
+            for appenders in [1, 16, 256] {
+                let run = try await LogBench.appends(
+                    to: log, bytes: 1024, appenders: appenders, each: 4096 / max(16, appenders), in: reactor)
+                #expect(run.latencies.count == appenders * (4096 / max(16, appenders)))
+                #expect(run.quantile(0.5) <= run.quantile(0.99))
+                print(
+                    "appenders \(appenders): \(Int(run.rate))/s, p50 \(run.quantile(0.5)), p99 \(run.quantile(0.99));",
+                    "bare: \(Int(bare.rate))/s, p50 \(bare.quantile(0.5)), p99 \(bare.quantile(0.99))")
+            }
+            await log.close()
+            reactor.shutdown()
+        }
+    }
+}
