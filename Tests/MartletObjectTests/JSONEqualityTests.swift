@@ -1,0 +1,20 @@
+import MartletObject
+import Testing
+
+@Suite struct JSONEqualityTests {
+    @Test func theOrderOfMembersMeansNothing() {
+        let a: JSON = ["x": 1, "y": ["p": "q", "r": [1, 2]]]
+        let b: JSON = ["y": ["r": [1, 2], "p": "q"], "x": 1]
+        #expect(a == b)
+        #expect(a.hashValue == b.hashValue)
+        #expect(a.encoded() != b.encoded())
+    }
+
+    @Test func everythingElseDoes() {
+        #expect(["x": 1] as JSON != ["x": 1, "y": nil] as JSON)
+        #expect(["x": 1] as JSON != ["y": 1] as JSON)
+        #expect([1, 2] as JSON != [2, 1] as JSON)
+        #expect(JSON.int(1) != JSON.string("1"))
+        #expect(JSON.null != JSON.bool(false))
+    }
+}
