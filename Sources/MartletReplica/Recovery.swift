@@ -34,16 +34,16 @@ struct RecoveredLog: Sendable {
         switch content {
         case .hardState(let state): hardState = hardState.merged(with: state)
         case .entry(let entry):
-            if let first = entries.first {
-                guard entry.index >= first.index, entry.index <= first.index + UInt64(entries.count) else {
-                    throw ReplicaError.unusable(
-                        "record \(record.index) of the log holds entry \(entry.index), which does not follow; "
-                            + "restore this member from a snapshot")
-                }
-                let keep = Int(entry.index - first.index)
-                entries.removeLast(entries.count - keep)
-                positions.removeLast(positions.count - keep)
+            let first = entries.first?.index ?? entry.index
+            guard entry.index <= first + UInt64(entries.count) else {
+                throw ReplicaError.unusable(
+                    "record \(record.index) of the log holds entry \(entry.index), which does not follow; "
+                        + "restore this member from a snapshot")
             }
+            // An entry replaces the one of its index and all after it, here perhaps all that the device has kept.
+            let keep = Int(max(entry.index, first) - first)
+            entries.removeLast(entries.count - keep)
+            positions.removeLast(positions.count - keep)
             entries.append(entry)
             positions.append(record.index)
         }
