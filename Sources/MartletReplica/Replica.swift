@@ -82,7 +82,7 @@ public actor Replica {
     {
         guard !configuration.directory.isEmpty else {
             return try await open(
-                on: VolatileLog(), historyLimit: configuration.historyLimit, in: world, logger: logger)
+                on: MemoryLog(), historyLimit: configuration.historyLimit, in: world, logger: logger)
         }
         let (folder, log) = try await DataFolder.open(configuration.directory)
         do {

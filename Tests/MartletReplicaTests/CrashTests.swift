@@ -152,6 +152,59 @@ func countUp(_ replica: Replica, from start: [Int: Int], _ ledger: Ledger) async
         }
     }
 
+    @Test func livesInAFolderWithARealLogAndAloneInIt() async throws {
+        try await withFolder { path in
+            let world = TestWorld()
+            try await world.run {
+                let configuration = ReplicaConfiguration(directory: "\(path)/deeper/data")
+                let first = try await Replica.open(configuration, in: world, logger: quiet)
+                await #expect(throws: LogError.self, "the folder is in use") {
+                    try await Replica.open(configuration, in: world, logger: quiet)
+                }
+                for number in 0..<100 { _ = try await first.propose(put("k\(number % 30)", "\(number)")) }
+                await first.close()
+                let before = try await first.range(from: [], to: end)
+
+                let second = try await Replica.open(configuration, in: world, logger: quiet)
+                #expect(try await second.range(from: [], to: end).pairs == before.pairs)
+                #expect(await second.revision == before.revision)
+                #expect(await second.identifiers == first.identifiers)
+                let large = Transaction(then: [
+                    .put(key: key("large"), value: Array(repeating: 1, count: Limits.transactionBytes - 100))
+                ])
+                _ = try await second.propose(large)
+                await second.close()
+
+                // Without its checkpoint the folder still has all, because the log still has all.
+                for name in try Files.list(configuration.directory) where name.hasPrefix("checkpoint") {
+                    try Files.remove("\(configuration.directory)/\(name)")
+                }
+                let third = try await Replica.open(configuration, in: world, logger: quiet)
+                #expect(await third.count == before.pairs.count + 1)
+                await third.close()
+                try Files.write(Array("martlet-replica 2\n".utf8), to: "\(configuration.directory)/FORMAT")
+                await #expect(throws: ReplicaError.self) {
+                    try await Replica.open(configuration, in: world, logger: quiet)
+                }
+            }
+        }
+    }
+
+    @Test func refusesAChangeThatIsTooLargeAndGoesOn() async throws {
+        let world = TestWorld()
+        try await world.run {
+            let replica = try await Replica.open(on: CrashableLog(), in: world, logger: quiet)
+            let large = Transaction(then: [
+                .put(key: key("large"), value: Array(repeating: 1, count: Limits.transactionBytes))
+            ])
+            await #expect(throws: ReplicaError.tooLarge(limit: Limits.transactionBytes)) {
+                try await replica.propose(large)
+            }
+            #expect(try await replica.propose(put("small")).revision == 2)
+            await replica.close()
+        }
+    }
+
     @Test func refusesALogThatDoesNotReachTheCheckpoint() async throws {
         try await withFolder { path in
             let world = TestWorld()
