@@ -76,7 +76,9 @@ let decisions: [Target] = [
 let effects: [Target] = [
     room("MartletIO", ["MartletBase", "CMartlet", "CMartletLinux", log, deques]),
     room("MartletHTTP", ["MartletBase", "MartletIO", "CMartletTLS", "CNGHTTP2", httpTypes, log, deques]),
-    room("MartletRuntime", ["MartletBase", "MartletIO", "MartletHTTP", "MartletCRI", "MartletCNI", protobuf, log]),
+    room(
+        "MartletRuntime",
+        ["MartletBase", "MartletObject", "MartletIO", "MartletHTTP", "MartletCRI", "MartletCNI", protobuf, log]),
     .target(
         name: "MartletCRI", dependencies: [protobuf], path: "Sources/MartletCRI", exclude: ["runtime.proto"],
         swiftSettings: swiftSettings),

@@ -199,13 +199,13 @@ public enum PauseImage {
 
         """
 
-    /// An archive of it.
-    public static func archive(_ busybox: BusyBox) throws(ImageError) -> [UInt8] {
+    /// The image, of the host's BusyBox.
+    public static func image(_ busybox: BusyBox) -> ImageBuilder {
         var image = ImageBuilder(reference: reference)
         image.add(file: "bin/busybox", busybox.program, mode: 0o755)
         for applet in ["sh", "sleep"] { image.add(link: "bin/\(applet)", to: "busybox") }
         image.add(file: "pause", Array(script.utf8), mode: 0o755)
         image.entrypoint = ["/pause"]
-        return try image.archive()
+        return image
     }
 }

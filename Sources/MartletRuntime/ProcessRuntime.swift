@@ -3,7 +3,7 @@ public import MartletBase
 internal import MartletIO
 
 /// A container runtime without containers: each one is a plain child process of ours on the host, in a private folder
-/// and a session of its own. It needs no root and no image store; it is for tests and laptops.
+/// and a process group of its own. It needs no root and no image store; it is for tests and laptops.
 ///
 /// What differs from real containers:
 /// - The image is not fetched. `process://NAME` or `process:///path` names a program that runs when the container gives
@@ -154,7 +154,7 @@ public actor ProcessRuntime: ContainerRuntime {
                     guard (try? await world.sleep(for: pause)) != nil else { return }
                 }
             }
-        } catch let error as Errno {
+        } catch {
             throw RuntimeError.refused("container \(config.name): \(command.program): \(error)")
         }
     }
@@ -164,16 +164,16 @@ public actor ProcessRuntime: ContainerRuntime {
             return
         }
         if graceSeconds > 0 {
-            Self.signalGroup(child.pid, SIGTERM)
+            child.signalGroup(SIGTERM)
             let timer = world.spawn { [world] in
                 guard (try? await world.sleep(for: .seconds(graceSeconds))) != nil else { return }
-                Self.signalGroup(child.pid, SIGKILL)
+                child.signalGroup(SIGKILL)
             }
             let result = await child.wait()
             timer.cancel()
             ended(id, result)
         } else {
-            Self.signalGroup(child.pid, SIGKILL)
+            child.signalGroup(SIGKILL)
             ended(id, await child.wait())
         }
     }
@@ -210,7 +210,7 @@ public actor ProcessRuntime: ContainerRuntime {
         let deadline = world.now() + .seconds(timeoutSeconds > 0 ? timeoutSeconds : 3_600)
         let timer = world.spawn { [world] in
             guard (try? await world.sleep(until: deadline)) != nil else { return }
-            Self.signalGroup(child.pid, SIGKILL)
+            child.signalGroup(SIGKILL)
         }
         let result = await child.wait()
         timer.cancel()
@@ -258,16 +258,13 @@ public actor ProcessRuntime: ContainerRuntime {
         return path
     }
 
-    /// Starts a program as the leader of a new session, so that a signal to its group reaches all it starts.
+    /// Starts a program as the leader of a process group, so that a signal to the group reaches all it starts.
     private func spawn(
         _ line: CommandLine, _ container: Container, output: ChildProcess.Output, errors: ChildProcess.Output
-    ) throws -> ChildProcess {
-        guard let setsid = ChildProcess.find("setsid") else {
-            throw RuntimeError.refused("the program setsid is missing: install the Debian package util-linux")
-        }
+    ) throws(Errno) -> ChildProcess {
         let wanted = container.config.workingDirectory
         return try ChildProcess(
-            setsid, [line.program] + line.arguments, environment: container.environment,
+            line.program, line.arguments, environment: container.environment,
             directory: !wanted.isEmpty && Files.exists(wanted) ? wanted : container.folder,
             output: output, errors: errors, endsWithParent: true, in: world)
     }
@@ -292,7 +289,8 @@ public actor ProcessRuntime: ContainerRuntime {
 
     private func ended(_ id: String, _ result: ChildProcess.Result) {
         guard let container = containers[id], container.status.state == .running else { return }
-        if let child = container.child { Self.signalGroup(child.pid, SIGKILL) }
+        // What it started and left behind.
+        if let child = container.child { kill(-child.pid, SIGKILL) }
         container.output?.finish(at: world.wallTime())
         containers[id]?.output = nil
         containers[id]?.child = nil
@@ -306,11 +304,6 @@ public actor ProcessRuntime: ContainerRuntime {
     private func move(_ id: String) -> Bool? {
         guard let output = containers[id]?.output else { return nil }
         return output.move(at: world.wallTime())
-    }
-
-    /// Signals a group; right after the start, when the group is not made yet, its leader.
-    private static func signalGroup(_ leader: Int32, _ number: Int32) {
-        if kill(-leader, number) != 0 && errno == ESRCH { kill(leader, number) }
     }
 }
 

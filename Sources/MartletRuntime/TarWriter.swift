@@ -79,6 +79,8 @@ struct TarWriter {
         guard let slash = bytes.indices.first(where: { bytes[$0] == 0x2F && bytes.count - $0 - 1 <= 100 }),
             (1...155).contains(slash), slash + 1 < bytes.count
         else { return nil }
-        return (String(decoding: bytes[..<slash], as: UTF8.self), String(decoding: bytes[(slash + 1)...], as: UTF8.self))
+        return (
+            String(decoding: bytes[..<slash], as: UTF8.self), String(decoding: bytes[(slash + 1)...], as: UTF8.self)
+        )
     }
 }
