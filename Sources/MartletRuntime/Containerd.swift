@@ -113,6 +113,9 @@ public actor Containerd {
     /// How often it was started; more than once when it died.
     public var startCount: Int { starts }
 
+    /// Its process, while it runs.
+    public var processID: Int32? { child?.pid }
+
     private func requireHost() throws -> String {
         guard geteuid() == 0 else {
             throw ContainerdError("containers need root: run as root, or use the process runtime")

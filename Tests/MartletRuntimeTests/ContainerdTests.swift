@@ -1,0 +1,235 @@
+import Glibc
+import MartletBase
+import MartletCNI
+import MartletIO
+import Testing
+
+@testable import MartletRuntime
+
+/// Real containers: needs root, and Debian's containerd, runc, containernetworking-plugins and busybox-static. Skipped
+/// elsewhere.
+@Suite(
+    .serialized, .timeLimit(.minutes(2)),
+    .enabled(
+        if: geteuid() == 0
+            && ["containerd", "runc", "ctr", "busybox", "ip"].allSatisfy { ChildProcess.find($0) != nil }))
+struct ContainerdTests {
+    /// What a test may have left on the host, as lines: processes, mounts, links, rules, cgroups, files.
+    private static func traces(of configuration: Containerd.Configuration, bridge: String, in world: Reactor)
+        async throws -> [String]
+    {
+        var found: [String] = []
+        for process in Leftovers.processes() {
+            let line = process.arguments.joined(separator: " ")
+            if line.contains(configuration.socket) || line.contains(configuration.directory) { found.append(line) }
+        }
+        for point in Leftovers.mountPoints(inMountInfo: try Files.read("/proc/self/mountinfo")) {
+            if [configuration.directory, configuration.runDirectory].contains(where: { point.hasPrefix($0) }) {
+                found.append("mount \(point)")
+            }
+        }
+        if Files.exists("/sys/class/net/\(bridge)") { found.append("link \(bridge)") }
+        for hierarchy in [""] + (try Files.list("/sys/fs/cgroup")) {
+            let path = "/sys/fs/cgroup/\(hierarchy)\(configuration.cgroupParent)"
+            if Files.exists(path) { found.append("cgroup \(path)") }
+        }
+        if Files.exists(configuration.runDirectory) { found.append(configuration.runDirectory) }
+        for name in (try? Files.list("/var/lib/cni/results")) ?? [] where name.hasPrefix("martlet") {
+            if NetworkConfig.cachedResult(
+                try Files.read("/var/lib/cni/results/\(name)"), isOf: configuration.networkDataDirectory)
+            {
+                found.append(name)
+            }
+        }
+        return found
+    }
+
+    /// The host's tables of packet rules.
+    private static func rules(in world: Reactor) async throws -> String {
+        guard let nft = ChildProcess.find("nft") else { return "" }
+        return String(decoding: try await ChildProcess.run(nft, ["list", "ruleset"], in: world).output, as: UTF8.self)
+    }
+
+    /// A containerd in a folder of its own, torn down after the test, and then searched for traces.
+    private func containerd(
+        bridge: String, _ body: @escaping @Sendable (Containerd, Reactor) async throws -> Void
+    ) async throws {
+        let world = try Reactor(name: "test")
+        defer { world.shutdown() }
+        let folder = try Files.makeTemporaryDirectory()
+        defer { try? Files.remove(folder) }
+        var configuration = Containerd.Configuration(directory: folder + "/containerd")
+        configuration.setNetwork(podCIDR: "10.231.77.0/24", bridge: bridge)
+        let final = configuration
+        let task = Task(executorPreference: world.executor) {
+            let rules = try await Self.rules(in: world)
+            let containerd = Containerd(final, in: world)
+            do {
+                try await containerd.start()
+                try await body(containerd, world)
+            } catch {
+                let log = (try? Files.read(final.log)) ?? []
+                print(String(decoding: log.suffix(4_000), as: UTF8.self))
+                await containerd.stop(teardown: true)
+                throw error
+            }
+            await containerd.stop(teardown: true)
+            #expect(try await Self.traces(of: final, bridge: bridge, in: world) == [])
+            #expect(try await Self.rules(in: world) == rules)
+        }
+        try await task.value
+    }
+
+    private func pod(_ name: String, in containerd: Containerd) -> SandboxConfig {
+        var sandbox = SandboxConfig(
+            name: name, namespace: "default", uid: "uid-\(name)", attempt: 0,
+            logDirectory: containerd.configuration.directory + "/logs/\(name)")
+        sandbox.labels = ["app": name]
+        sandbox.dnsServers = ["10.96.0.10"]
+        return sandbox
+    }
+
+    @Test func `A pod lives from its image to its end, and leaves nothing`() async throws {
+        try await containerd(bridge: "mtest0") { containerd, world in
+            let clock = ContinuousClock()
+            let runtime = containerd.runtime
+            #expect(try await runtime.version().name == "containerd")
+            #expect(try await runtime.unmetConditions() == [])
+            var image = ImageBuilder(reference: "martlet.local/busybox:1")
+            image.add(try await BusyBox.ofHost(in: world))
+            image.add(file: "greeting", Array("hello from the image\n".utf8))
+            image.command = ["cat", "/greeting"]
+            try await containerd.importImage(image)
+            #expect(try await runtime.listImages() == [image.reference, PauseImage.reference])
+            #expect(try await runtime.imageID("martlet.local/absent:1") == nil)
+
+            let sandbox = pod("web", in: containerd)
+            var start = clock.now
+            let id = try await runtime.runSandbox(sandbox)
+            let sandboxTime = start.duration(to: clock.now)
+            let listed = try #require(try await runtime.listSandboxes().first)
+            #expect(listed.id == id && listed.isReady && listed.name == "web" && listed.uid == "uid-web")
+            #expect(listed.addresses.first?.hasPrefix("10.231.77.") == true)
+
+            var config = ContainerConfig(name: "main", attempt: 1, image: image.reference)
+            config.command = ["sh", "-c"]
+            config.arguments = [
+                "cat /greeting /etc/resolv.conf; hostname; echo oops >&2; trap 'exit 9' TERM; sleep 99 & wait"
+            ]
+            config.logPath = "main/1.log"
+            config.environment = [.init("COLOUR", "blue")]
+            config.memoryLimit = 64 << 20
+            config.oomScoreAdjustment = 500
+            config.labels = ["role": "main"]
+            start = clock.now
+            let container = try await runtime.createContainer(sandbox: id, config, sandboxConfig: sandbox)
+            try await runtime.startContainer(container)
+            let containerTime = start.duration(to: clock.now)
+            print("sandbox with network: \(sandboxTime), container made and started: \(containerTime)")
+
+            var status = try #require(try await runtime.listContainers().first)
+            #expect(status.state == .running && status.attempt == 1 && status.labels == ["role": "main"])
+            #expect(status.sandbox == id && status.startedAt > 0 && !status.imageID.isEmpty)
+            var lines: [String] = []
+            while lines.count < 4 {
+                try await world.sleep(for: .milliseconds(10))
+                lines = String(decoding: try Files.read(status.logPath), as: UTF8.self).split(separator: "\n").map {
+                    $0.split(separator: " ", maxSplits: 1).dropFirst().joined()
+                }
+            }
+            #expect(
+                lines.sorted() == [
+                    "stderr F oops", "stdout F hello from the image", "stdout F nameserver 10.96.0.10", "stdout F web",
+                ])
+
+            let result = try await runtime.execSync(
+                container, command: ["sh", "-c", "echo $COLOUR; id -u; exit 4"], timeoutSeconds: 10)
+            #expect(result == ExecResult(exitCode: 4, output: Array("blue\n0\n".utf8), errors: []))
+            await #expect(throws: RuntimeError.refused("the command sleep was killed after 1 s")) {
+                try await runtime.execSync(container, command: ["sleep", "60"], timeoutSeconds: 1)
+            }
+
+            try await runtime.stopContainer(container, graceSeconds: 10)
+            status = try #require(try await runtime.listContainers().first)
+            #expect(status.state == .exited && status.exitCode == 9 && status.reason == "Error")
+            try await runtime.removeContainer(container)
+            try await runtime.removeContainer(container)
+            #expect(try await runtime.listContainers().isEmpty && !Files.exists(status.logPath))
+            try await runtime.stopSandbox(id)
+            try await runtime.removeSandbox(id)
+            try await runtime.removeSandbox(id)
+            #expect(try await runtime.listSandboxes().isEmpty)
+        }
+    }
+
+    @Test func `Pods reach each other, and a host port leads to one`() async throws {
+        try await containerd(bridge: "mtest1") { containerd, world in
+            let runtime = containerd.runtime
+            var image = ImageBuilder(reference: "martlet.local/busybox:1")
+            image.add(try await BusyBox.ofHost(in: world))
+            image.add(file: "www/index.html", Array("hello over the bridge\n".utf8))
+            try await containerd.importImage(image)
+            var server = pod("server", in: containerd)
+            server.ports = [.init(proto: "TCP", containerPort: 8080, hostPort: 38_080)]
+            let first = try await runtime.runSandbox(server)
+            var config = ContainerConfig(name: "www", attempt: 0, image: image.reference)
+            config.command = ["httpd", "-f", "-p", "8080", "-h", "/www"]
+            config.logPath = "www/0.log"
+            let web = try await runtime.createContainer(sandbox: first, config, sandboxConfig: server)
+            try await runtime.startContainer(web)
+
+            let client = pod("client", in: containerd)
+            let second = try await runtime.runSandbox(client)
+            config.name = "client"
+            config.command = ["sleep", "1000"]
+            config.logPath = "client/0.log"
+            let shell = try await runtime.createContainer(sandbox: second, config, sandboxConfig: client)
+            try await runtime.startContainer(shell)
+            let address = try #require(try await runtime.listSandboxes().first { $0.id == first }?.addresses.first)
+            let answer = try await runtime.execSync(
+                shell, command: ["wget", "-qO-", "-T", "5", "http://\(address):8080/"], timeoutSeconds: 20)
+            #expect(String(decoding: answer.output, as: UTF8.self) == "hello over the bridge\n")
+            // From the host through the port map, on an address of the host that is not loopback.
+            let host = try await ChildProcess.run(
+                "/usr/bin/busybox", ["wget", "-qO-", "-T", "5", "http://10.231.77.1:38080/"], in: world)
+            #expect(String(decoding: host.output, as: UTF8.self) == "hello over the bridge\n")
+        }
+    }
+
+    @Test func `When containerd is killed it comes back, and the containers have not noticed`() async throws {
+        try await containerd(bridge: "mtest2") { containerd, world in
+            let runtime = containerd.runtime
+            var image = ImageBuilder(reference: "martlet.local/busybox:1")
+            image.add(try await BusyBox.ofHost(in: world))
+            try await containerd.importImage(image)
+            let sandbox = pod("web", in: containerd)
+            let id = try await runtime.runSandbox(sandbox)
+            var config = ContainerConfig(name: "main", attempt: 0, image: image.reference)
+            config.command = ["sleep", "1000"]
+            let container = try await runtime.createContainer(sandbox: id, config, sandboxConfig: sandbox)
+            try await runtime.startContainer(container)
+            let before = try await runtime.listContainers()
+
+            let pid = try #require(await containerd.processID)
+            kill(pid, SIGKILL)
+            while await containerd.startCount < 2 { try await world.sleep(for: .milliseconds(20)) }
+            while (try? await runtime.version()) == nil { try await world.sleep(for: .milliseconds(20)) }
+            #expect(try await runtime.listContainers() == before)
+            #expect(before.first?.state == .running)
+            // The pod is left to the teardown.
+        }
+    }
+
+    @Test func `A crash of ours is cleaned up by name: shims, mounts, cgroups, bridge, rules`() async throws {
+        try await containerd(bridge: "mtest3") { containerd, world in
+            let runtime = containerd.runtime
+            var sandbox = pod("web", in: containerd)
+            sandbox.ports = [.init(proto: "TCP", containerPort: 80, hostPort: 38_081)]
+            _ = try await runtime.runSandbox(sandbox)
+            // As if this process had been killed: containerd goes, the pod stays.
+            await containerd.stop(teardown: false)
+            #expect(Files.exists("/sys/class/net/mtest3"))
+            await Containerd.removeLeftovers(of: containerd.configuration, in: world)
+        }
+    }
+}
