@@ -276,7 +276,7 @@ public actor Containerd {
             bridge: configuration.network?.bridge ?? NetworkConfig.defaultBridge,
             dataDirectory: configuration.networkDataDirectory, in: world)
         try? Files.remove(configuration.runDirectory)
-        rmdir(folderName(of: configuration.runDirectory))
+        Leftovers.removeSharedFolders()
         Leftovers.removeCgroups(configuration.cgroupParent)
     }
 

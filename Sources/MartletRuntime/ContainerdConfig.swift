@@ -54,6 +54,7 @@ struct ContainerdConfig: Sendable, Hashable {
         file.set("runtime_type", .string("io.containerd.runc.v2"))
         file.table(cri + ["containerd", "runtimes", "runc", "options"])
         file.set("SystemdCgroup", .bool(false))
+        file.set("Root", .string(state + "/runc"))
         file.table(cri + ["cni"])
         file.set("bin_dir", .string(pluginDirectory))
         file.set("conf_dir", .string(networkDirectory))

@@ -76,6 +76,13 @@ enum Leftovers {
         }
     }
 
+    /// Removes the folders that all containerds of the host share, when they are empty.
+    static func removeSharedFolders() {
+        for folder in [shimSockets, "/run/containerd", "/var/lib/cni/results", "/var/lib/cni", "/run/martlet"] {
+            rmdir(folder)
+        }
+    }
+
     /// A shim's socket is named by the digest of containerd's socket, the namespace and the sandbox.
     static func shimSocket(of shim: Process, socket: String) -> String? {
         func value(_ flag: String) -> String? {

@@ -11,8 +11,10 @@ public enum PodNetwork {
     static let standardFolders = ["/usr/lib/cni", "/opt/cni/bin"]
     /// Without these there is no network.
     static let requiredPlugins = ["bridge", "host-local", "loopback", "portmap"]
-    /// A mark in the data folder: the table was not there when we came.
-    static let natMark = "nat-table-is-ours"
+    /// The families whose NAT tables the standard plugins use, as nft names them, and the program of each.
+    static let families = [(name: "ip", program: "iptables"), (name: "ip6", program: "ip6tables")]
+    /// A mark in the data folder: the family's table was not there when we came.
+    static func natMark(_ family: String) -> String { "\(family)-nat-table-is-ours" }
 
     /// Writes the configuration; containerd reads it at once.
     /// - Throws: `Errno`.
@@ -55,15 +57,16 @@ public enum PodNetwork {
         return folderName(of: whole) + "/" + name
     }
 
-    /// Remembers whether the host had a NAT table before our plugins made one.
+    /// Remembers whether the host had NAT tables before our plugins made them.
     static func noteTables(dataDirectory: String, in world: any World) async throws {
         guard let nft = ChildProcess.find("nft") else { return }
         let tables = try await ChildProcess.run(nft, ["list", "tables"], timeout: .seconds(10), in: world)
         guard tables.status == 0 else { return }
         let lines = String(decoding: tables.output, as: UTF8.self).split(separator: "\n")
-        guard !lines.contains("table ip nat") else { return }
         try Files.makeDirectory(dataDirectory)
-        try Files.write([], to: "\(dataDirectory)/\(natMark)")
+        for family in families where !lines.contains("table \(family.name) nat") {
+            try Files.write([], to: "\(dataDirectory)/\(natMark(family.name))")
+        }
     }
 
     /// Removes what the plugins have left on the host: the bridge with its addresses and routes, the rules of our
@@ -73,8 +76,13 @@ public enum PodNetwork {
             _ = try? await ChildProcess.run(ip, ["link", "delete", bridge], timeout: .seconds(10), in: world)
         }
         let containers = reservedContainers(dataDirectory)
-        await removeRules(of: containers, in: world)
-        if Files.exists("\(dataDirectory)/\(natMark)") { await removeEmptyTable(in: world) }
+        for family in families {
+            guard let program = ChildProcess.find(family.program) else { continue }
+            await removeRules(of: containers, with: program, in: world)
+            if Files.exists("\(dataDirectory)/\(natMark(family.name))") {
+                await removeEmptyTable(family.name, program, in: world)
+            }
+        }
         removeResults(of: containers, dataDirectory: dataDirectory)
         try? Files.remove(dataDirectory)
     }
@@ -95,8 +103,8 @@ public enum PodNetwork {
 
     /// The standard plugins mark each rule with a comment that holds the container's id, and give it a chain of its
     /// own. A rule is deleted by its own text, with `-D` for `-A`.
-    private static func removeRules(of containers: Set<String>, in world: any World) async {
-        guard !containers.isEmpty, let iptables = ChildProcess.find("iptables"),
+    private static func removeRules(of containers: Set<String>, with iptables: String, in world: any World) async {
+        guard !containers.isEmpty,
             let listed = try? await ChildProcess.run(
                 iptables, ["-t", "nat", "-S"], timeout: .seconds(10), in: world)
         else { return }
@@ -144,15 +152,15 @@ public enum PodNetwork {
     }
 
     /// Removes the NAT table when nothing but the plugins' own shared chains is in it.
-    private static func removeEmptyTable(in world: any World) async {
-        guard let iptables = ChildProcess.find("iptables"), let nft = ChildProcess.find("nft"),
+    private static func removeEmptyTable(_ family: String, _ iptables: String, in world: any World) async {
+        guard let nft = ChildProcess.find("nft"),
             let listed = try? await ChildProcess.run(
                 iptables, ["-t", "nat", "-S"], timeout: .seconds(10), in: world), listed.status == 0
         else { return }
         let lines = String(decoding: listed.output, as: UTF8.self).split(separator: "\n")
         let foreign = lines.contains { !$0.hasPrefix("-P ") && !$0.contains("CNI-HOSTPORT-") }
         guard !foreign else { return }
-        _ = try? await ChildProcess.run(nft, ["delete", "table", "ip", "nat"], timeout: .seconds(10), in: world)
+        _ = try? await ChildProcess.run(nft, ["delete", "table", family, "nat"], timeout: .seconds(10), in: world)
     }
 
     /// libcni keeps the result of each attachment in a folder of the system; those of ours name our data folder, and
