@@ -79,11 +79,18 @@ public final class TLSServer: Sendable {
         self.identities.withLock { $0 = table }
     }
 
-    /// Shakes hands over `stream`. On failure the client is told by an alert and the stream is closed.
+    /// Shakes hands over `stream`. On failure the client is told by an alert, and the stream is closed once it has
+    /// had a chance to read that: when it closes, or has sent some more. Close `stream` to bound the wait.
     /// - Throws: ``TLSError`` or ``NetworkError``.
     public func accept(_ stream: any ByteStream) async throws -> TLSStream {
         var pump = try makePump()
-        try await shakeHands(&pump, over: stream) { name in self.identity(for: name) }
+        do {
+            try await shakeHands(&pump, over: stream) { name in self.identity(for: name) }
+        } catch {
+            if error is TLSError { await linger(stream) }
+            stream.close()
+            throw error
+        }
         return TLSStream(over: stream, pump: pump)
     }
 
@@ -145,7 +152,12 @@ public final class TLSClient: Sendable {
     /// - Throws: ``TLSError`` or ``NetworkError``.
     public func connect(_ stream: any ByteStream, serverName: String) async throws -> TLSStream {
         var pump = try makePump(serverName: serverName)
-        try await shakeHands(&pump, over: stream) { _ in nil }
+        do {
+            try await shakeHands(&pump, over: stream) { _ in nil }
+        } catch {
+            stream.close()
+            throw error
+        }
         return TLSStream(over: stream, pump: pump)
     }
 
@@ -171,7 +183,7 @@ private func protocolList(_ names: [String]) throws(TLSError) -> [UInt8] {
     return list
 }
 
-/// Runs a handshake to its end. On failure an alert is sent when there is one, and the stream is closed.
+/// Runs a handshake to its end. On failure an alert is sent when there is one, and our side of the stream is ended.
 private func shakeHands(
     _ pump: inout TLSPump, over stream: any ByteStream, identity: (String?) -> TLSIdentity?
 ) async throws {
@@ -191,7 +203,14 @@ private func shakeHands(
         }
     } catch {
         await stream.closeWrite()
-        stream.close()
         throw error
+    }
+}
+
+/// Reads away what a client sends before it has seen our alert. TCP resets a connection that is closed with bytes
+/// unread, and the alert would be lost with it: a client whose certificate was refused could not say why.
+private func linger(_ stream: any ByteStream) async {
+    for _ in 0..<8 {
+        guard let bytes = try? await stream.read(atMost: TLSPump.inputSize), !bytes.isEmpty else { return }
     }
 }
