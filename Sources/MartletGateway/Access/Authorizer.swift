@@ -37,6 +37,7 @@ public struct SystemAuthorizer: Authorizer {
     /// The authorizer; it has no state.
     public init() {}
 
+    /// Whether the rules above allow it.
     public func allows(_ request: AccessRequest) async -> Bool {
         let identity = request.identity
         if identity.groups.contains("system:masters") { return true }
