@@ -46,6 +46,19 @@ import Testing
         }
     }
 
+    @Test func openAPISaysThatPatchesCheckFields() async throws {
+        try await TestAPI.run { api in
+            let index = await api.get("/openapi/v3").json
+            let url = index["paths", "apis/apps/v1", "serverRelativeURL"]?.string ?? ""
+            #expect(url.hasPrefix("/openapi/v3/apis/apps/v1?hash="))
+            let document = await api.get(url).json
+            let path = "/apis/apps/v1/namespaces/{namespace}/deployments/{name}"
+            let patch = document["paths", path, "patch"]
+            #expect(patch?["x-kubernetes-group-version-kind", "kind"] == "Deployment")
+            #expect(patch?["parameters"]?.array?.contains { $0["name"] == "fieldValidation" } == true)
+        }
+    }
+
     @Test func versionHealthAndMetricsAreServed() async throws {
         try await TestAPI.run { api in
             let version = await api.get("/version").json
