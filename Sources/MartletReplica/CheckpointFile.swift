@@ -42,7 +42,7 @@ final class CheckpointFile: Sendable {
     private static let version: Int64 = 1
 
     private let path: String
-    private let database: Mutex<SQLiteDatabase>
+    private let database: Mutex<SQLiteDatabase?>
 
     /// Opens or makes the file.
     /// - Throws: ``ReplicaError/unusable(_:)``.
@@ -89,9 +89,12 @@ final class CheckpointFile: Sendable {
         return try statement.step() ? statement.integer(0) : 0
     }
 
+    /// Closes the file; later calls throw.
+    func close() { database.withLock { $0 = nil } }
+
     /// Writes a checkpoint. It is durable on return.
     func write(_ changes: [CheckpointChange], _ state: CheckpointState) throws {
-        try database.withLock { database in
+        try withDatabase { database in
             try database.transaction {
                 let put = try database.prepare("INSERT OR REPLACE INTO pairs VALUES (?, ?, ?, ?, ?)")
                 let delete = try database.prepare("DELETE FROM pairs WHERE key = ?")
@@ -133,7 +136,7 @@ final class CheckpointFile: Sendable {
     /// - Throws: ``ReplicaError/unusable(_:)`` when the file is damaged.
     func load() throws -> (state: CheckpointState, pairs: [KeyValue])? {
         do {
-            return try database.withLock { database in
+            return try withDatabase { database in
                 guard let state = try Self.loadState(database) else { return nil }
                 let statement = try database.prepare(
                     "SELECT key, value, created, modified, version FROM pairs ORDER BY key")
@@ -153,6 +156,15 @@ final class CheckpointFile: Sendable {
             }
         } catch let error as SQLiteError {
             throw Self.unusable(path, error)
+        }
+    }
+
+    private func withDatabase<Value>(_ body: (borrowing SQLiteDatabase) throws -> Value) throws -> Value {
+        try database.withLock { database in
+            switch database {
+            case .some(let open): return try body(open)
+            case .none: throw ReplicaError.stopped("\(path) is closed")
+            }
         }
     }
 

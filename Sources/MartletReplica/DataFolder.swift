@@ -42,6 +42,13 @@ struct DataFolder: Sendable {
         }
     }
 
+    /// Closes the checkpoint and ends its thread.
+    func close() async {
+        let checkpoint = checkpoint
+        try? await worker.run { checkpoint.close() }
+        worker.stop()
+    }
+
     private static func checkFormat(_ directory: String) throws {
         let path = "\(directory)/FORMAT"
         do {

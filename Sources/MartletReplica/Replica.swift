@@ -90,7 +90,7 @@ public actor Replica {
                 on: log, beside: folder, historyLimit: configuration.historyLimit, in: world, logger: logger)
         } catch {
             await log.close()
-            folder.worker.stop()
+            await folder.close()
             throw error
         }
     }
@@ -252,7 +252,7 @@ public actor Replica {
         if !hasFailed, progress.index < store.appliedIndex { await checkpoint() }
         while let driver { await driver.value }
         await device.close()
-        folder?.worker.stop()
+        await folder?.close()
         for queue in watchers.values.joined() { queue.end(.closed) }
         watchers = [:]
     }

@@ -10,7 +10,8 @@ struct SQLiteError: Error, Sendable, CustomStringConvertible {
 }
 
 /// An open database. One thread at a time.
-struct SQLiteDatabase: ~Copyable {
+// Unchecked: its owner keeps it in a Mutex, and SQLite lets a connection move between threads.
+struct SQLiteDatabase: ~Copyable, @unchecked Sendable {
     private let handle: OpaquePointer
 
     /// Opens or makes the file.
@@ -24,7 +25,8 @@ struct SQLiteDatabase: ~Copyable {
             throw SQLiteError(code: status & 0xFF, description: text)
         }
         handle = opened
-        sqlite3_extended_result_codes(handle, 0)
+        // Another process may be reading a copy out of the file; that takes no longer.
+        sqlite3_busy_timeout(handle, 5000)
     }
 
     deinit { sqlite3_close_v2(handle) }
@@ -65,7 +67,7 @@ struct SQLiteDatabase: ~Copyable {
 struct SQLiteStatement: ~Copyable {
     private let handle: OpaquePointer
     private let database: OpaquePointer
-    /// SQLite copies what is bound.
+    /// SQLite's SQLITE_TRANSIENT, which C spells as a cast: what is bound is copied.
     private static let transient = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
 
     fileprivate init(_ handle: OpaquePointer, of database: OpaquePointer) {

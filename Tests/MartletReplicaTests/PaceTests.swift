@@ -7,7 +7,7 @@ import Testing
 @testable import MartletReplica
 
 /// How fast and how big: run by hand with MARTLET_PACE=1; prints what it finds.
-@Suite(.enabled(if: getenv("MARTLET_PACE") != nil, "measures; set MARTLET_PACE=1")) struct ThePace {
+@Suite(.serialized, .enabled(if: getenv("MARTLET_PACE") != nil, "measures; set MARTLET_PACE=1")) struct ThePace {
     private func seconds() -> Double {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
