@@ -64,7 +64,8 @@ public enum Mounts {
 public enum Cgroups {
     /// Removes a group and those below it, wherever it exists: in each hierarchy under `/sys/fs/cgroup`.
     /// - Parameter path: relative to the hierarchies, such as `martlet/pod1`; not empty, no `..`.
-    /// - Throws: `Errno` of the first that could not be removed, after all were tried; `EBUSY` while processes live in it.
+    /// - Throws: `Errno` of the first that could not be removed, after all were tried; `EBUSY` while processes live in
+    ///   it.
     public static func removeTree(_ path: String) throws(Errno) {
         try removeTree(path, root: "/sys/fs/cgroup")
     }

@@ -57,8 +57,8 @@ final class ReactorCore: @unchecked Sendable {
     private var operations: [RingOperation?] = []
     private var generations: [UInt32] = []
     private var freeSlots: [Int] = []
-    private var inFlight = 0
-    private var handles: [ObjectIdentifier: any ReactorHandle] = [:]
+    private(set) var inFlight = 0
+    private(set) var handles: [ObjectIdentifier: any ReactorHandle] = [:]
     private var completions: [cm_completion]
     var timers = TimerHeap()
     /// No new handles; those that were open are closed.
@@ -109,7 +109,8 @@ final class ReactorCore: @unchecked Sendable {
         if ended { body() }
     }
 
-    func wake() { post { _ in } }
+    /// Makes the thread look around once more; the message keeps it from going to sleep before it has.
+    func wake() { post { $0.messages.append({}) } }
 
     @discardableResult
     private func post(_ change: (inout sending Inbox) -> Void) -> Bool {
@@ -129,13 +130,18 @@ final class ReactorCore: @unchecked Sendable {
     private func run() {
         let status = cm_ring_adopt(ring)
         precondition(status == 0, "the kernel refused to enable a ring it has made: \(Errno(-status))")
-        while let executor {
-            runJobs(on: executor.asUnownedTaskExecutor())
-            wakeSleepers()
-            takeInbox()
-            turn(holding: executor)
-        }
+        while serve() { turn() }
         end()
+    }
+
+    /// Does what can be done without waiting. False when nobody holds the executor any more: no task is left, and none
+    /// can come. The executor is held in here only, so that its end is seen after each wait.
+    private func serve() -> Bool {
+        guard let executor else { return false }
+        runJobs(on: executor.asUnownedTaskExecutor())
+        wakeSleepers()
+        takeInbox()
+        return true
     }
 
     private func runJobs(on executor: UnownedTaskExecutor) {
@@ -166,13 +172,11 @@ final class ReactorCore: @unchecked Sendable {
     }
 
     /// Hands over what was queued and delivers what was completed; waits when there is nothing else to do.
-    private func turn(holding executor: consuming ReactorExecutor) {
+    private func turn() {
         var wait: Int64 = 0
         if ready.isEmpty && inbox.withLock({ $0.sleepIfEmpty() }) {
             wait = timers.next.map { max(0, ($0 - Clocks.monotonic()).nanoseconds) } ?? -1
         }
-        // While we wait, only the tasks hold the executor: its end is how the thread learns to end.
-        _ = consume executor
         harvest(wait)
         inbox.withLock { $0.sleeping = false }
     }

@@ -34,6 +34,8 @@ public enum Signals {
             state.ids += 1
             return state.ids
         }
+        // A wait that was answered and cancelled at once leaves nothing behind.
+        defer { state.withLock { _ = $0.cancelled.remove(id) } }
         return await withTaskCancellationHandler {
             await withUnsafeContinuation { begin(Waiter(id: id, numbers: Set(numbers), continuation: $0)) }
         } onCancel: {

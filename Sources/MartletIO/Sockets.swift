@@ -5,8 +5,8 @@ internal import MartletBase
 
 /// A connected socket.
 ///
-/// The descriptor is closed exactly once: after `shut()`, when the kernel has completed the last operation on it, so that
-/// no operation can meet a descriptor that was given to somebody else.
+/// The descriptor is closed exactly once: after `shut()`, when the kernel has completed the last operation on it, so
+/// that no operation can meet a descriptor that was given to somebody else.
 ///
 /// `@unchecked Sendable`: after `init` only the reactor's thread touches what can change.
 final class SocketState: ReactorHandle, @unchecked Sendable {
@@ -109,6 +109,9 @@ private final class ReadOperation: RingOperation, @unchecked Sendable {
     override func completed(_ completion: cm_completion) {
         let result = completion.result
         if result == -ENOBUFS && memory == nil && !socket.closed && !cancelled { return receive(intoRing: false) }
+        if result == -EINTR && !socket.closed && !cancelled {
+            return receive(intoRing: memory == nil && core.hasBuffers)
+        }
         let continuation = continuation
         self.continuation = nil
         socket.endedReading()
@@ -179,8 +182,10 @@ private final class WriteOperation: RingOperation, @unchecked Sendable {
         let result = completion.result
         if socket.closed { return finish(NetworkError.closed) }
         if result == -ECANCELED { return finish(CancellationError()) }
-        if result < 0 { return finish(NetworkError.system(operation: "write", Errno(-result))) }
-        let sent = Int(result)
+        if result < 0 && result != -EINTR {
+            return finish(NetworkError.system(operation: "write", Errno(-result)))
+        }
+        let sent = max(0, Int(result))
         if sent < piece.count {
             if cancelled { return finish(CancellationError()) }
             let start = memory + (piece.lowerBound % ReactorLimits.sendBytes + sent)

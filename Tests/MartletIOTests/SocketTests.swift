@@ -204,4 +204,46 @@ private func read(exactly count: Int, from stream: any ByteStream) async throws 
             }
         }
     }
+
+    @Test func `whatever is closed or cancelled in flight, no operation and no descriptor is left`() async throws {
+        try await onReactor { reactor in
+            let listener = try await reactor.listen(on: .ip("127.0.0.1", port: 0))
+            serveEcho(listener, in: reactor)
+            let endpoint = listener.endpoint
+            await withTaskGroup(of: Void.self) { group in
+                for seed in UInt64(0)..<60 {
+                    group.addTask { await Self.quarrel(with: endpoint, in: reactor, seed: seed) }
+                }
+            }
+            listener.close()
+            let patience = reactor.now() + .seconds(20)
+            while reactor.core.inFlight > 0 || !reactor.core.handles.isEmpty, reactor.now() < patience {
+                try await reactor.sleep(for: .milliseconds(1))
+            }
+            #expect(reactor.core.inFlight == 0)
+            #expect(reactor.core.handles.isEmpty)
+        }
+    }
+
+    /// Opens a stream, and reads, writes, cancels and closes in an order that follows from the seed.
+    private static func quarrel(with endpoint: Endpoint, in reactor: Reactor, seed: UInt64) async {
+        var random = SplitMix(seed: seed)
+        guard let stream = try? await reactor.connect(to: endpoint) else { return }
+        for _ in 0..<20 {
+            let size = Int(random.next() % 200_000) + 1
+            let task = Task(executorPreference: reactor.executor) {
+                async let reading = stream.read(atMost: size)
+                try await stream.write([UInt8](repeating: 1, count: size))
+                _ = try await reading
+            }
+            try? await reactor.sleep(for: .microseconds(Int(random.next() % 300)))
+            switch random.next() % 8 {
+            case 0: stream.close()
+            case 1: await stream.closeWrite()
+            default: break
+            }
+            task.cancel()
+            _ = await task.result
+        }
+    }
 }

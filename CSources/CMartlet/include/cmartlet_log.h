@@ -101,7 +101,10 @@ void cm_log_wake(cm_log *log);
 /* Writes and syncs the batch. Any failure is final. */
 int cm_log_commit(cm_log *log, cm_log_error *error);
 
-/* Reads a committed record, from cm_log_first to before cm_log_next, and checks it. `payload` is the log's memory until the next call. */
+/*
+ * Reads a committed record, from cm_log_first to before cm_log_next, and checks it. `payload` is the log's memory until
+ * the next call.
+ */
 int cm_log_read(cm_log *log, uint64_t index, const void **payload, uint64_t *length, cm_log_error *error);
 
 /* Removes the segments that hold no data from `index` on. */
