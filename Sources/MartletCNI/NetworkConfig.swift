@@ -124,7 +124,7 @@ public struct NetworkConfig: Sendable, Hashable {
             ],
         ]
         if mtu > 0 { json["mtu"] = .int(Int64(mtu)) }
-        if let previous { json["prevResult"] = previous }
+        json["prevResult"] = forDelegates(previous)
         return json
     }
 
@@ -134,8 +134,15 @@ public struct NetworkConfig: Sendable, Hashable {
             "cniVersion": .string(delegateVersion), "name": .string(name), "type": "portmap", "snat": true,
             "runtimeConfig": ["portMappings": mappings],
         ]
-        if let previous { json["prevResult"] = previous }
+        json["prevResult"] = forDelegates(previous)
         return json
+    }
+
+    /// A result, named as one of the version that the standard plugins are spoken to in.
+    private func forDelegates(_ result: JSON?) -> JSON? {
+        guard var result, result.object != nil else { return nil }
+        result["cniVersion"] = .string(delegateVersion)
+        return result
     }
 
     /// The standard plugins may be older than this one; a result of 1.0.0 is also one of 1.1.0.

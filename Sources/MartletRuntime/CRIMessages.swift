@@ -30,8 +30,8 @@ enum OwnerLabel {
 }
 
 extension SandboxConfig {
-    /// The message, with `cgroupParent` where the configuration names none.
-    func message(cgroupParent fallback: String) -> Runtime_V1_PodSandboxConfig {
+    /// The message; a cgroup that is not a whole path is meant below `parent`.
+    func message(cgroupParent parent: String) -> Runtime_V1_PodSandboxConfig {
         var message = Runtime_V1_PodSandboxConfig()
         message.metadata.name = name
         message.metadata.namespace = namespace
@@ -48,7 +48,8 @@ extension SandboxConfig {
             message.dnsConfig.options = dnsOptions
         }
         message.portMappings = ports.compactMap(\.message)
-        message.linux.cgroupParent = cgroupParent.isEmpty ? fallback : cgroupParent
+        message.linux.cgroupParent =
+            cgroupParent.hasPrefix("/") ? cgroupParent : cgroupParent.isEmpty ? parent : "\(parent)/\(cgroupParent)"
         message.linux.securityContext.namespaceOptions = namespaceOptions
         message.linux.securityContext.seccomp.profileType = .runtimeDefault
         return message

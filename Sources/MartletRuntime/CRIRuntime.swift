@@ -39,7 +39,7 @@ public actor CRIRuntime: ContainerRuntime {
     /// A client of the runtime at a UNIX socket.
     /// - Parameters:
     ///   - socket: the path, without `unix://`.
-    ///   - cgroupParent: the cgroup of sandboxes that name none.
+    ///   - cgroupParent: the cgroup of sandboxes that name none, and of those that name one without a leading slash.
     public init(socket: String, cgroupParent: String = "/martlet", timeouts: Timeouts = Timeouts(), in world: any World)
     {
         channel = GRPCChannel(endpoint: .unix(socket), authority: "localhost", in: world)

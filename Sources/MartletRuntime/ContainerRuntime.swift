@@ -88,7 +88,8 @@ public struct SandboxConfig: Sendable, Hashable {
     public var dnsSearches: [String]
     /// DNS options, as `ndots:5`.
     public var dnsOptions: [String]
-    /// The cgroup under which the pod's cgroups are made; empty for the runtime's own.
+    /// The cgroup under which the pod's cgroups are made: a whole path, or one below the runtime's own (`pod1`); empty
+    /// for the runtime's own.
     public var cgroupParent: String
     /// Whether the pod uses the host's network.
     public var hostNetwork: Bool

@@ -20,8 +20,11 @@ public actor Containerd {
     public struct Configuration: Sendable {
         /// Our part of the data folder: images, metadata, the log, plugins, reservations of addresses.
         public var directory: String
-        /// The pods' network; nil when someone else writes the configuration (see ``networkDirectory``).
+        /// The pods' network; nil when it is not known yet (see ``Containerd/setNetwork(_:)``) or when someone else
+        /// writes the configuration (see ``networkDirectory``).
         public var network: NetworkConfig?
+        /// The pods' bridge, which a teardown removes.
+        public var bridge = NetworkConfig.defaultBridge
         /// The CNI plugin `martlet-cni`; nil for the one beside the running program.
         public var plugin: String?
         /// Archives of images (`*.tar`) that are imported at the start, if the folder is there.
@@ -37,6 +40,7 @@ public actor Containerd {
             var network = NetworkConfig(podCIDR: podCIDR, dataDirectory: networkDataDirectory)
             network.mtu = mtu
             network.bridge = bridge
+            self.bridge = bridge
             self.network = network
         }
 
@@ -78,6 +82,8 @@ public actor Containerd {
     private var isStopping = false
     private var starts = 0
     private var lastStatus: Int32?
+    /// Tried once, as it depends on the data folder's file system.
+    private lazy var snapshotter = HostAbilities.takesOverlays(configuration.root) ? "overlayfs" : "native"
 
     /// Nothing is started yet.
     public init(_ configuration: Configuration, in world: any World) {
@@ -142,7 +148,8 @@ public actor Containerd {
         }
     }
 
-    /// Changes the pods' network: pods that are made from now on get it.
+    /// Gives or changes the pods' network: pods that are made from now on get it. Its bridge should be the
+    /// configuration's, which is the one that a teardown removes.
     /// - Throws: `Errno`.
     public func setNetwork(_ network: NetworkConfig) throws(Errno) {
         try PodNetwork.write(network, to: configuration.networkDirectory)
@@ -154,7 +161,7 @@ public actor Containerd {
             pluginDirectory: configuration.pluginDirectory, networkDirectory: configuration.networkDirectory)
         config.restrictsOOMScore = !HostAbilities.hasCapability(HostAbilities.sysResource)
         config.disablesAppArmor = !HostAbilities.hasAppArmor
-        config.snapshotter = HostAbilities.takesOverlays(configuration.root) ? "overlayfs" : "native"
+        config.snapshotter = snapshotter
         return config
     }
 
@@ -202,7 +209,6 @@ public actor Containerd {
         guard let ctr = ChildProcess.find("ctr") else {
             throw ContainerdError("ctr is missing: install the Debian package containerd")
         }
-        let snapshotter = HostAbilities.takesOverlays(configuration.root) ? "overlayfs" : "native"
         let result = try await ChildProcess.run(
             ctr,
             [
@@ -264,20 +270,19 @@ public actor Containerd {
             alarm.cancel()
             self.child = nil
         }
-        runtime.close()
         if teardown { await Self.removeLeftovers(of: configuration, in: world) }
     }
 
     /// Removes what an instance has left on the host, also after a crash of ours. It must not run.
     public static func removeLeftovers(of configuration: Configuration, in world: any World) async {
         await Leftovers.killShims(of: configuration.socket, in: world)
-        Leftovers.unmountAll(below: [configuration.runDirectory, configuration.root])
+        for folder in [configuration.runDirectory, configuration.root] { try? Mounts.unmountAll(under: folder) }
         await PodNetwork.teardown(
-            bridge: configuration.network?.bridge ?? NetworkConfig.defaultBridge,
+            bridge: configuration.bridge,
             dataDirectory: configuration.networkDataDirectory, in: world)
         try? Files.remove(configuration.runDirectory)
         Leftovers.removeSharedFolders()
-        Leftovers.removeCgroups(configuration.cgroupParent)
+        await Leftovers.removeCgroups(configuration.cgroupParent, in: world)
     }
 
     /// Removes every pod, some at a time. What fails is left to the killing of shims.

@@ -3,7 +3,7 @@ internal import MartletBase
 internal import MartletHTTP
 internal import MartletIO
 
-/// What one containerd leaves on the host when it goes without its pods: shims and their containers, mounts, cgroups.
+/// What one containerd leaves on the host when it goes without its pods: shims and their containers, and cgroups.
 /// Everything is found by a name that only this instance uses (its socket, its folders, its cgroup).
 enum Leftovers {
     /// Where containerd's shims listen; containerd 1.6 has it fixed.
@@ -94,64 +94,19 @@ enum Leftovers {
         return "\(shimSockets)/\(digest)"
     }
 
-    // MARK: Mounts
-
-    /// Unmounts everything at and below these folders, the innermost first.
-    static func unmountAll(below folders: [String]) {
-        guard let table = try? Files.read("/proc/self/mountinfo") else { return }
-        for point in mountPoints(inMountInfo: table).reversed() {
-            guard folders.contains(where: { point == $0 || point.hasPrefix($0 + "/") }) else { continue }
-            umount2(point, Int32(MNT_DETACH) | Int32(UMOUNT_NOFOLLOW))
-        }
-    }
-
-    /// The mount points in a table of mountinfo (proc_pid_mountinfo(5)), in the order they were made.
-    static func mountPoints(inMountInfo table: [UInt8]) -> [String] {
-        table.split(separator: UInt8(ascii: "\n")).compactMap { line in
-            let words = line.split(separator: UInt8(ascii: " "))
-            return words.count > 4 ? unescaped(Array(words[4])) : nil
-        }
-    }
-
-    /// Blanks and the like are written as a backslash and three octal digits.
-    private static func unescaped(_ bytes: [UInt8]) -> String {
-        var result: [UInt8] = []
-        var index = 0
-        while index < bytes.count {
-            let digits = bytes[(index + 1)...].prefix(3)
-            if bytes[index] == UInt8(ascii: "\\"), digits.count == 3,
-                let byte = UInt8(String(decoding: digits, as: UTF8.self), radix: 8)
-            {
-                result.append(byte)
-                index += 4
-            } else {
-                result.append(bytes[index])
-                index += 1
-            }
-        }
-        return String(decoding: result, as: UTF8.self)
-    }
-
     // MARK: Cgroups
 
-    /// Removes a cgroup and those in it from every hierarchy (v1's and v2's); `path` as the runtime names it,
-    /// `/martlet/x`. Those that still hold a process stay.
-    static func removeCgroups(_ path: String) {
+    /// Removes a cgroup and those in it; killed processes need a moment to leave them. The folder above is shared by all
+    /// instances, and goes with the last one.
+    static func removeCgroups(_ path: String, in world: any World) async {
+        for _ in 0..<100 {
+            if (try? Cgroups.removeTree(path)) != nil { break }
+            try? await world.sleep(for: .milliseconds(20))
+        }
+        let parent = folderName(of: path)
         let root = "/sys/fs/cgroup"
-        let hierarchies = Files.exists(root + "/cgroup.controllers") ? [""] : ((try? Files.list(root)) ?? [])
-        for hierarchy in hierarchies {
-            removeCgroup("\(root)/\(hierarchy)\(path)", depth: 0)
-            // The parent is shared by all instances: it goes with the last one.
-            let parent = folderName(of: path)
-            if parent != "/" { rmdir("\(root)/\(hierarchy)\(parent)") }
+        for hierarchy in [root] + ((try? Files.list(root)) ?? []).map({ "\(root)/\($0)" }) where parent != "/" {
+            rmdir(hierarchy + parent)
         }
-    }
-
-    private static func removeCgroup(_ path: String, depth: Int) {
-        guard depth < 16, let names = try? Files.list(path) else { return }
-        for name in names where Files.isDirectory("\(path)/\(name)") {
-            removeCgroup("\(path)/\(name)", depth: depth + 1)
-        }
-        rmdir(path)
     }
 }

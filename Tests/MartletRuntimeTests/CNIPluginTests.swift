@@ -133,6 +133,8 @@ import Testing
         var add = self.plugin("ADD", ["cniVersion": "1.1.0"])
         #expect(try call(add.step(.begin)).config["cniVersion"] == "1.0.0")
         #expect(try answer(add.step(.ran(status: 0, output: result))).json["cniVersion"] == "1.1.0")
+        var check = self.plugin("CHECK", ["cniVersion": "1.1.0", "prevResult": ["cniVersion": "1.1.0"]])
+        #expect(try call(check.step(.begin)).config["prevResult", "cniVersion"] == "1.0.0")
     }
 
     @Test(

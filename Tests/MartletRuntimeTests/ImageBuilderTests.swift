@@ -165,16 +165,6 @@ import Testing
         #expect(Leftovers.parent(inStat: Array("7 (a)".utf8)) == nil)
     }
 
-    @Test func `Mount points are read with their blanks`() {
-        let table = """
-            22 1 0:21 / /proc rw - proc proc rw
-            30 22 8:1 / /data/a\\040b/root rw - ext4 /dev/a rw
-            31 22 8:1 short
-            """
-        #expect(Leftovers.mountPoints(inMountInfo: Array(table.utf8)) == ["/proc", "/data/a b/root"])
-        #expect(Leftovers.mountPoints(inMountInfo: Array("1 2 3 4 \\04".utf8)) == ["\\04"])
-    }
-
     @Test func `Rules are split as iptables prints them`() {
         #expect(
             PodNetwork.words(of: #"-A POSTROUTING -m comment --comment "name: \"martlet\" id: \"c1\"" -j CNI-1"#)
