@@ -16,10 +16,7 @@ final class OpenAPIDocuments: Sendable {
     func v3(path: String) -> [UInt8]? {
         if path.isEmpty { return cached("") { index() } }
         guard let (group, version) = groupVersions()[path] else { return nil }
-        return cached(path) {
-            OpenAPIPaths(kinds: kinds).complete(
-                OpenAPI.v3(group: group, version: version), group: group, version: version)
-        }
+        return cached(path) { OpenAPI.v3(group: group, version: version) }
     }
 
     private func groupVersions() -> [String: (group: String, version: String)] {
