@@ -117,7 +117,7 @@ func json(_ text: String) throws -> JSON { try JSON(parsing: Array(text.utf8)) }
 
     @Test func whatIsWrittenReadsBackAndMutationsNeverTrap() throws {
         let seed = Array(
-            #"{"kind":"Pod","n":[0,-1,1.5e10,123456789012],"s":"a\u00e9\ud83d\ude00\n","m":{"t":true,"f":false,"z":null}}"#
+            #"{"kind":"Pod","n":[0,-1,1.5e10],"s":"a\u00e9\ud83d\ude00\n","m":{"t":true,"f":false,"z":null}}"#
                 .utf8)
         var generator = SplitMix64(seed: 1)
         var good = 0

@@ -162,13 +162,14 @@ func admitted(_ text: String, _ kind: ResourceKind) throws -> JSON {
             "spec.containers[0].livenessProbe: Required value: must specify a handler type"
         ),
         (
-            #"{"op":"add","path":"/spec/containers/0/readinessProbe","value":{"exec":{"command":["a"]},"tcpSocket":{"port":1}}}"#,
-            "spec.containers[0].readinessProbe.tcpSocket: Forbidden: may not specify more than 1 handler type"
+            #"{"op":"add","path":"/spec/containers/0/lifecycle","value":{"preStop":{"exec":{"command":["a"]},"#
+                + #""sleep":{}}}}"#,
+            "spec.containers[0].lifecycle.preStop.sleep: Forbidden: may not specify more than 1 handler type"
         ),
         (
             #"{"op":"add","path":"/spec/containers/0/env","value":[{"name":"a=b"}]}"#,
-            "spec.containers[0].env[0].name: Invalid value: \"a=b\": a valid environment variable name must consist only "
-                + "of printable ASCII characters other than '='"
+            "spec.containers[0].env[0].name: Invalid value: \"a=b\": a valid environment variable name must consist "
+                + "only of printable ASCII characters other than '='"
         ),
         (
             #"{"op":"add","path":"/spec/volumes/0/secret","value":{}}"#,
@@ -177,8 +178,8 @@ func admitted(_ text: String, _ kind: ResourceKind) throws -> JSON {
         (
             #"{"op":"add","path":"/metadata/labels","value":{"a":"b c"}}"#,
             "metadata.labels: Invalid value: \"b c\": a valid label must be an empty string or consist of alphanumeric "
-                + "characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  "
-                + "or 'my_value',  or '12345', regex used for validation is "
+                + "characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. "
+                + "'MyValue',  or 'my_value',  or '12345', regex used for validation is "
                 + "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
         ),
         (
@@ -224,9 +225,9 @@ func admitted(_ text: String, _ kind: ResourceKind) throws -> JSON {
     @Test(arguments: [
         (
             #"{"op":"replace","path":"/metadata/name","value":"1a"}"#, ResourceKind.service,
-            "metadata.name: Invalid value: \"1a\": a DNS-1035 label must consist of lower case alphanumeric characters or "
-                + "'-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or "
-                + "'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"
+            "metadata.name: Invalid value: \"1a\": a DNS-1035 label must consist of lower case alphanumeric characters "
+                + "or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. "
+                + "'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"
         ),
         (#"{"op":"remove","path":"/spec/ports"}"#, .service, "spec.ports: Required value"),
         (
@@ -235,8 +236,8 @@ func admitted(_ text: String, _ kind: ResourceKind) throws -> JSON {
         ),
         (
             #"{"op":"replace","path":"/spec/ports/0","value":{"port":80,"targetPort":"Web"}}"#, .service,
-            "spec.ports[0].targetPort: Invalid value: \"Web\": must contain only alpha-numeric characters (a-z, 0-9), and "
-                + "hyphens (-)"
+            "spec.ports[0].targetPort: Invalid value: \"Web\": must contain only alpha-numeric characters (a-z, 0-9), "
+                + "and hyphens (-)"
         ),
         (
             #"{"op":"add","path":"/spec/type","value":"X"}"#, .service,

@@ -18,8 +18,8 @@ import Testing
         let object = try json(
             """
             {"kind":"Deployment","apiVersion":"apps/v1","specc":{},"spec":{"template":{"spec":{"containers":[
-            {"imagee":"x","name":"a","ports":[{"containerPort":80,"port":1}]}]},"metadata":{"labels":{"b":"1","a":"2"}}},
-            "replicas":2},"metadata":{"name":"web","foo":null}}
+            {"imagee":"x","name":"a","ports":[{"containerPort":80,"port":1}]}]},"metadata":{"labels":
+            {"b":"1","a":"2"}}},"replicas":2},"metadata":{"name":"web","foo":null}}
             """)
         let (conformed, unknown) = try Schema.conform(object, to: .deployment)
         #expect(

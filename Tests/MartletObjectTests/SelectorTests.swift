@@ -152,7 +152,8 @@ import Testing
         #expect(!String(decoding: stored.bytes, as: UTF8.self).contains("resourceVersion"))
         #expect(
             String(decoding: stored.served(resourceVersion: 42), as: UTF8.self)
-                == #"{"apiVersion":"v1","metadata":{"resourceVersion":"42","name":"a","labels":{"x":"{\"}"}},"data":{}}"#
+                == #"{"apiVersion":"v1","metadata":{"resourceVersion":"42","name":"a","labels":{"x":"{\"}"}},"#
+                + #""data":{}}"#
         )
         #expect(try stored.decoded(resourceVersion: 42) != object)
         #expect(try stored.decoded(resourceVersion: 42)["metadata", "resourceVersion"] == "42")

@@ -128,15 +128,18 @@ import Testing
             (
                 .service,
                 """
-                {"metadata":{"name":"s"},"spec":{"type":"NodePort","clusterIP":"10.1.1.1","ports":[{"port":80,"nodePort":30000,
+                {"metadata":{"name":"s"},"spec":{"type":"NodePort","clusterIP":"10.1.1.1",
+                "ports":[{"port":80,"nodePort":30000,
                 "protocol":"TCP"},{"port":53,"protocol":"UDP"}],"selector":{"b":"c","a":"b"}}}
                 """, ["s", "NodePort", "10.1.1.1", "<none>", "80:30000/TCP,53/UDP", "<unknown>", "a=b,b=c"]
             ),
             (
                 .node,
                 """
-                {"metadata":{"name":"n","labels":{"node-role.kubernetes.io/worker":"","node-role.kubernetes.io/edge":""}},
-                "spec":{"unschedulable":true},"status":{"conditions":[{"type":"Ready","status":"True"}],"addresses":[{"type":
+                {"metadata":{"name":"n","labels":{"node-role.kubernetes.io/worker":"",
+                "node-role.kubernetes.io/edge":""}},
+                "spec":{"unschedulable":true},"status":{"conditions":[{"type":"Ready",
+                "status":"True"}],"addresses":[{"type":
                 "InternalIP","address":"1.2.3.4"}],"nodeInfo":{"kubeletVersion":"v1","osImage":"Debian"}}}
                 """,
                 [
@@ -155,14 +158,16 @@ import Testing
             (
                 .endpointSlice,
                 """
-                {"metadata":{"name":"e"},"addressType":"IPv4","ports":[{"port":80},{}],"endpoints":[{"addresses":["1.1.1.1",
+                {"metadata":{"name":"e"},"addressType":"IPv4","ports":[{"port":80},{}],
+                "endpoints":[{"addresses":["1.1.1.1",
                 "x"]},{"addresses":["1.1.1.2"]}]}
                 """, ["e", "IPv4", "80,*", "1.1.1.1,1.1.1.2", "<unknown>"]
             ),
             (
                 .event,
                 """
-                {"metadata":{"name":"v"},"type":"Normal","reason":"R","involvedObject":{"kind":"Pod","name":"p","fieldPath":"f"},
+                {"metadata":{"name":"v"},"type":"Normal","reason":"R",
+                "involvedObject":{"kind":"Pod","name":"p","fieldPath":"f"},
                 "source":{"component":"kubelet","host":"n"},"message":" m\\n","count":3}
                 """, ["<unknown>", "Normal", "R", "pod/p", "f", "kubelet, n", "m", "<unknown>", 3, "v"]
             ),
