@@ -1,0 +1,65 @@
+import HTTPTypes
+import Logging
+import MartletBase
+import MartletHTTP
+import MartletObject
+import Testing
+
+@testable import MartletGateway
+
+/// A node agent that says back what it is asked.
+private struct EchoingNode: RequestHandler {
+    func handle(_ request: Request) async -> Response {
+        let path = request.head.path ?? ""
+        if path.contains("/waiting") {
+            let text = "container \"waiting\" in pod \"a\" is waiting to start: ContainerCreating"
+            return Response(status: .badRequest, contentType: "text/plain", bytes: Array(text.utf8))
+        }
+        return Response(
+            head: HTTPResponse(status: .ok),
+            body: .stream { writer in
+                try await writer.write(Array("first \(path)\n".utf8))
+                try await writer.write(Array("second\n".utf8))
+            })
+    }
+}
+
+@Suite struct LogTests {
+    @Test(.timeLimit(.minutes(1))) func aLogStreamsFromThePodsNode() async throws {
+        try await TestAPI.run { api in
+            let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+            let node = try await HTTPServer.start(
+                on: .ip("127.0.0.1", port: 0), in: api.world, logger: logger, handler: EchoingNode())
+            guard case .ip(_, let port) = node.endpoint else { return }
+            var configuration = GatewayConfiguration()
+            configuration.nodeClient = { [world = api.world] address, port in
+                HTTPClient(endpoint: .ip(address, port: port), serverName: address, in: world)
+            }
+            let gateway = Gateway(
+                replica: api.replica, configuration: configuration, in: api.world, logger: logger)
+            let logs = TestAPI(world: api.world, replica: api.replica, gateway: gateway)
+            _ = await api.post(
+                "/api/v1/nodes",
+                [
+                    "metadata": ["name": "n1"],
+                    "status": [
+                        "addresses": [["type": "InternalIP", "address": "127.0.0.1"]],
+                        "daemonEndpoints": ["kubeletEndpoint": ["Port": .int(Int64(port))]],
+                    ],
+                ])
+            _ = await api.post(Paths.pods, Samples.pod("a", containers: ["main", "waiting"]))
+            _ = await api.post("\(Paths.pods)/a/binding", ["target": ["kind": "Node", "name": "n1"]])
+            let log = await logs.get("\(Paths.pods)/a/log?container=main&follow=true&tailLines=5")
+            #expect(log.code == 200)
+            #expect(log.text == "first /containerLogs/default/a/main?follow=true&tailLines=5\nsecond\n")
+            let waiting = await logs.get("\(Paths.pods)/a/log?container=waiting")
+            #expect(waiting.code == 400)
+            #expect(
+                waiting.message == "container \"waiting\" in pod \"a\" is waiting to start: ContainerCreating")
+            await node.shutdown(grace: .seconds(1))
+            let unreachable = await logs.get("\(Paths.pods)/a/log?container=main")
+            #expect(unreachable.code == 500)
+            #expect(gateway.admittance.inFlight.longRunning == 0)
+        }
+    }
+}
