@@ -1,0 +1,184 @@
+internal import MartletBase
+internal import MartletObject
+
+/// Times as the API writes them.
+enum Timestamp {
+    static func text(_ milliseconds: Int64) -> JSON {
+        .string(WallTime(nanoseconds: milliseconds.multipliedClamped(by: 1_000_000)).rfc3339)
+    }
+    static func milliseconds(_ json: JSON?) -> Int64 {
+        json?.string.flatMap { WallTime(rfc3339: $0) }.map { $0.nanoseconds / 1_000_000 } ?? 0
+    }
+}
+
+extension ObservedContainer {
+    /// `state.terminated` (core/v1 ContainerStateTerminated).
+    var terminated: JSON {
+        var state: JSON = [
+            "exitCode": .int(Int64(exitCode)),
+            "reason": .string(reason.isEmpty ? (exitCode == 0 ? "Completed" : "Error") : reason),
+        ]
+        if !message.isEmpty { state["message"] = .string(message) }
+        if startedAt > 0 { state["startedAt"] = Timestamp.text(startedAt) }
+        if finishedAt > 0 { state["finishedAt"] = Timestamp.text(finishedAt) }
+        state["containerID"] = .string("containerd://\(id)")
+        return state
+    }
+}
+
+extension PodMachine {
+    /// The status as it was last asked to be written (or read from the API).
+    public var currentStatus: JSON { status }
+
+    /// Works the status out anew, and asks for it to be written when it has changed.
+    mutating func refreshStatus() {
+        guard !hasVanished else { return }
+        let fresh = makeStatus()
+        guard fresh != status else { return }
+        status = fresh
+        effects.append(.setStatus(fresh))
+    }
+
+    private func makeStatus() -> JSON {
+        let inits = spec.initContainers.map { containerStatus($0, isInit: true) }
+        let regulars = spec.containers.map { containerStatus($0, isInit: false) }
+        let phase = makePhase()
+        // Members of the old status that are not ours (nominatedNodeName, resize, ...) stay where they are.
+        var result = status.object == nil ? [:] : status
+        if let generation = spec.generation { result["observedGeneration"] = .int(generation) }
+        result["phase"] = .string(phase)
+        result["conditions"] = conditions(phase: phase)
+        result["hostIP"] = hostIPs.first.map { .string($0) }
+        result["hostIPs"] = hostIPs.isEmpty ? nil : .array(hostIPs.map { ["ip": .string($0)] })
+        let addresses = podAddresses
+        if !addresses.isEmpty {
+            result["podIP"] = addresses.first.map { .string($0) }
+            result["podIPs"] = .array(addresses.map { ["ip": .string($0)] })
+        } else if !isStopping && outcome == nil {
+            result["podIP"] = nil
+            result["podIPs"] = nil
+        }
+        if result["startTime"]?.string == nil { result["startTime"] = Timestamp.text(now) }
+        if !inits.isEmpty { result["initContainerStatuses"] = .array(inits) }
+        result["containerStatuses"] = .array(regulars)
+        result["qosClass"] = .string(spec.qosClass)
+        return result
+    }
+
+    private var podAddresses: [String] {
+        if spec.hostNetwork { return sandbox == nil ? [] : hostIPs }
+        return sandbox.map { $0.isReady ? $0.addresses : [] } ?? []
+    }
+
+    // MARK: - Phase
+
+    /// kubelet's getPhase.
+    private func makePhase() -> String {
+        if let outcome { return outcome }
+        let latests = spec.containers.map { memories[$0.name]?.latest }
+        if isStopping, runningContainers.isEmpty, latests.contains(where: { $0 != nil }) {
+            let failed = latests.contains { $0.map { $0.exitCode != 0 } ?? true }
+            return failed ? "Failed" : "Succeeded"
+        }
+        let neverRan = latests.contains { $0 == nil || $0?.state == .created }
+        return neverRan ? "Pending" : "Running"
+    }
+
+    /// Whether all init containers have done their work (sidecars: have started).
+    private var isInitialized: Bool {
+        if spec.containers.contains(where: { memories[$0.name]?.latest?.sandbox.isEmpty == false }) { return true }
+        return spec.initContainers.allSatisfy { isDone($0) }
+    }
+
+    private func isDone(_ container: ContainerSpec) -> Bool {
+        guard let latest = memories[container.name]?.latest else { return false }
+        return container.isSidecar ? isStarted(container) : latest.state == .exited && latest.exitCode == 0
+    }
+
+    // MARK: - Conditions
+
+    private func conditions(phase: String) -> JSON {
+        let names: ([ContainerSpec]) -> String = { "[" + $0.map(\.name).joined(separator: " ") + "]" }
+        let watched = spec.containers + spec.initContainers.filter(\.isSidecar)
+        let unready = watched.filter { !isReady($0) }
+        let uninitialized = spec.initContainers.filter { !isDone($0) }
+        let hasEnded = phase == "Succeeded" || phase == "Failed"
+        let readiness: (Bool, String, String) =
+            if hasEnded {
+                (false, phase == "Failed" ? "PodFailed" : "PodCompleted", "")
+            } else if unready.isEmpty {
+                (true, "", "")
+            } else {
+                (false, "ContainersNotReady", "containers with unready status: \(names(unready))")
+            }
+        let initialized: (Bool, String, String) =
+            if isInitialized || phase == "Succeeded" {
+                (true, phase == "Succeeded" ? "PodCompleted" : "", "")
+            } else {
+                (false, "ContainersNotInitialized", "containers with incomplete status: \(names(uninitialized))")
+            }
+        let networked = sandbox?.isReady == true && (spec.hostNetwork || sandbox?.addresses.isEmpty == false)
+        let wanted: [(String, (Bool, String, String))] = [
+            (
+                "PodReadyToStartContainers",
+                (networked && !(sandbox.map { stoppedSandboxes.contains($0.id) } ?? true), "", "")
+            ),
+            ("Initialized", initialized),
+            ("Ready", readiness),
+            ("ContainersReady", readiness),
+            ("PodScheduled", (true, "", "")),
+        ]
+        let old = status["conditions"]?.array ?? []
+        let foreign = old.filter { condition in !wanted.contains { $0.0 == condition["type"]?.string } }
+        return .array(wanted.map { condition($0.0, $0.1, old: old) } + foreign)
+    }
+
+    private func condition(_ type: String, _ wanted: (Bool, String, String), old: [JSON]) -> JSON {
+        let before = old.first { $0["type"]?.string == type }
+        let status = wanted.0 ? "True" : "False"
+        let isSame = before?["status"]?.string == status
+        var condition: JSON = ["type": .string(type)]
+        if let generation = spec.generation { condition["observedGeneration"] = .int(generation) }
+        condition["status"] = .string(status)
+        condition["lastProbeTime"] = .null
+        condition["lastTransitionTime"] = (isSame ? before?["lastTransitionTime"] : nil) ?? Timestamp.text(now)
+        if !wanted.1.isEmpty { condition["reason"] = .string(wanted.1) }
+        if !wanted.2.isEmpty { condition["message"] = .string(wanted.2) }
+        return condition
+    }
+
+    // MARK: - Containers
+
+    private func containerStatus(_ container: ContainerSpec, isInit: Bool) -> JSON {
+        let memory = memories[container.name]
+        let latest = memory?.latest
+        var lastState = memory?.previous ?? [:]
+        let state: JSON
+        if let latest, latest.state == .running {
+            state = ["running": ["startedAt": Timestamp.text(latest.startedAt)]]
+        } else if let waiting = memory?.waiting, !isStopping, outcome == nil {
+            var body: JSON = ["reason": .string(waiting.reason)]
+            if !waiting.message.isEmpty { body["message"] = .string(waiting.message) }
+            state = ["waiting": body]
+            if let latest, latest.state == .exited { lastState = ["terminated": latest.terminated] }
+        } else if let latest, latest.state == .exited {
+            state = ["terminated": latest.terminated]
+        } else {
+            let isLate = !isInit && !isInitialized
+            state = ["waiting": ["reason": .string(isLate ? "PodInitializing" : "ContainerCreating")]]
+        }
+        let started = isStarted(container)
+        let isReady = isInit && !container.isSidecar ? isDone(container) : isReady(container)
+        return [
+            "name": .string(container.name),
+            "state": state,
+            "lastState": lastState,
+            "ready": .bool(isReady),
+            "restartCount": .int(Int64(latest?.attempt ?? 0)),
+            "image": .string(container.image),
+            "imageID": .string(latest?.imageID ?? ""),
+            "containerID": .string(latest.map { "containerd://\($0.id)" } ?? ""),
+            "started": .bool(started),
+        ]
+    }
+}
