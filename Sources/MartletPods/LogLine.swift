@@ -65,7 +65,7 @@ public struct LogReader: Sendable {
     /// Per stream: whether the last entry was a part, so that a time stamp is printed once a line.
     private var continues: [Bool: Bool] = [:]
     private let options: LogOptions
-    private let sinceTime: (String) -> Bool
+    private let sinceTime: @Sendable (String) -> Bool
 
     /// A reader for these options; `tailLines` is the caller's work (see ``tailOffset(in:lines:)``). `isWanted` says
     /// of an entry's time whether it is late enough.

@@ -136,7 +136,7 @@ public struct ActionFailure: Error, Sendable, Hashable {
     /// One line for people.
     public var message: String
     /// A failure from its parts.
-    public init(_ stage: Stage = .other, _ message: String) {
+    public init(_ stage: Stage, _ message: String) {
         self.stage = stage
         self.message = message
     }

@@ -1,5 +1,5 @@
 internal import MartletBase
-internal import MartletObject
+public import MartletObject
 
 /// Times as the API writes them.
 enum Timestamp {

@@ -1,4 +1,4 @@
-public import MartletObject
+internal import MartletObject
 
 /// One pod's life on its node: what is wanted, what is there, and what to do next. It is level-triggered: every input
 /// changes what is known, and then the next step follows from all that is known, as in kubelet's syncPod. Time is in

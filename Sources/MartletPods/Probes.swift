@@ -1,4 +1,4 @@
-public import MartletObject
+internal import MartletObject
 
 /// The three probes of a container.
 public enum ProbeKind: String, Sendable, Hashable, CaseIterable {

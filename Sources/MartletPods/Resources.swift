@@ -1,4 +1,4 @@
-public import MartletObject
+internal import MartletObject
 
 /// What a container asks for and what it is held to (core/v1 ResourceRequirements).
 public struct ResourceNeeds: Sendable, Hashable {

@@ -1,4 +1,4 @@
-public import MartletObject
+internal import MartletObject
 
 /// A volume of a pod (core/v1 Volume).
 public struct VolumeSpec: Sendable, Hashable {
@@ -65,8 +65,7 @@ extension VolumeSpec.Source {
         } else if json["emptyDir"] != nil {
             self = .emptyDir
         } else {
-            let kind = json.object?.keys.first { $0 != "name" } ?? "of no kind"
-            self = .unsupported(kind)
+            self = .unsupported(json.members.first(where: { $0.key != "name" })?.key ?? "unknown")
         }
     }
 
