@@ -142,8 +142,10 @@ let testRooms: [Target] = [
         "MartletClient", ["MartletBase", "MartletObject", "MartletIO", "MartletHTTP", httpTypes]),
     tests(
         "MartletNode",
-        ["MartletBase", "MartletObject", "MartletIO", "MartletPods", "MartletRuntime", "MartletClient", "MartletHTTP"]
-    ),
+        [
+            "MartletBase", "MartletObject", "MartletIO", "MartletPods", "MartletRuntime", "MartletClient",
+            "MartletHTTP", httpTypes, log,
+        ]),
     tests(
         "MartletNet",
         ["MartletBase", "MartletObject", "MartletIO", "MartletHTTP", "MartletRoutes", "MartletPKI", httpTypes]),

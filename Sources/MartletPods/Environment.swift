@@ -1,3 +1,4 @@
+internal import MartletBase
 public import MartletObject
 
 /// Why a container's environment or a volume's contents cannot be worked out; the message names the object.
@@ -58,7 +59,7 @@ public struct PodSurroundings: Sendable {
         var contents: [String: [UInt8]] = [:]
         let encoded = reference.kind == .secret ? "data" : "binaryData"
         for (key, value) in object[encoded]?.stringMap ?? [:] {
-            guard let bytes = Base64.decode(value) else {
+            guard let bytes = MartletBase.Base64.decode(value) else {
                 throw ConfigurationError("\(reference.kind.rawValue) \"\(reference.name)\": key \(key) is not base64")
             }
             contents[key] = bytes
@@ -134,6 +135,11 @@ public struct EnvironmentValue: Sendable, Hashable {
     public var name: String
     /// Its value.
     public var value: String
+    /// A variable.
+    public init(name: String, value: String) {
+        self.name = name
+        self.value = value
+    }
 }
 
 extension PodSpec {
@@ -306,40 +312,5 @@ struct EnvironmentTable {
             }
         }
         return String(decoding: result, as: UTF8.self)
-    }
-}
-
-/// RFC 4648, section 4, as the `data` of Secrets has it.
-enum Base64 {
-    /// The bytes; nil when the text is not base64.
-    static func decode(_ text: String) -> [UInt8]? {
-        let symbols = text.utf8.filter { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }
-        guard symbols.count % 4 == 0 else { return nil }
-        let padding = symbols.reversed().prefix(2).prefix { $0 == UInt8(ascii: "=") }.count
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(symbols.count / 4 * 3)
-        var bits: UInt32 = 0
-        var count = 0
-        for symbol in symbols.dropLast(padding) {
-            guard let value = value(of: symbol) else { return nil }
-            bits = bits << 6 | value
-            count += 6
-            if count >= 8 {
-                count -= 8
-                bytes.append(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
-            }
-        }
-        return bytes
-    }
-
-    private static func value(of symbol: UInt8) -> UInt32? {
-        switch symbol {
-        case UInt8(ascii: "A")...UInt8(ascii: "Z"): UInt32(symbol - UInt8(ascii: "A"))
-        case UInt8(ascii: "a")...UInt8(ascii: "z"): UInt32(symbol - UInt8(ascii: "a")) + 26
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt32(symbol - UInt8(ascii: "0")) + 52
-        case UInt8(ascii: "+"): 62
-        case UInt8(ascii: "/"): 63
-        default: nil
-        }
     }
 }

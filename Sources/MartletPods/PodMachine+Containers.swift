@@ -22,6 +22,8 @@ struct ContainerMemory: Sendable, Hashable {
     var pullBackoff = CrashBackoff()
     var pullFailedAt: Int64?
     var crash = CrashBackoff()
+    /// When the container ended that the start in flight is to replace.
+    var restartsEnded: Int64?
     var retry = Retry()
     var waiting: Waiting?
     /// The id of the container that ``probes`` are about.
@@ -129,7 +131,7 @@ extension PodMachine {
     private mutating func start(_ container: ContainerSpec, imageID: String, in sandbox: ObservedSandbox) {
         guard let memory = memories[container.name] else { return }
         if let latest = memory.latest, latest.sandbox == sandbox.id, latest.state == .exited {
-            memories[container.name]?.crash.next(since: latest.finishedAt, now: now)
+            memories[container.name]?.restartsEnded = latest.finishedAt
         }
         act(
             .startContainer(
@@ -192,6 +194,15 @@ extension PodMachine {
 
     mutating func takeStart(_ result: ActionResult, container name: String) {
         memories[name]?.image = .unknown
+        let ended = memories[name]?.restartsEnded
+        memories[name]?.restartsEnded = nil
+        let wasMade =
+            switch result {
+            case .failed(let failure): failure.stage == .start
+            case .done, .image: true
+            }
+        // Only a start that made a container counts for the back-off: one that lacks its Secret says so instead.
+        if wasMade, let ended { memories[name]?.crash.next(since: ended, now: now) }
         guard case .failed(let failure) = result else {
             memories[name]?.retry.succeeded()
             memories[name]?.waiting = nil

@@ -12,9 +12,10 @@ public struct PodMachine: Sendable {
     public internal(set) var observation: PodObservation?
 
     let hostIPs: [String]
-    var hasVanished = false
+    /// Whether the API has no such pod any more.
+    public internal(set) var hasVanished = false
     /// Set once the pod has ended for good: `Succeeded` or `Failed`.
-    var outcome: String?
+    public internal(set) var outcome: String?
     var inFlight: Set<PodAction> = []
     var freshFrom = 0
     var memories: [String: ContainerMemory] = [:]

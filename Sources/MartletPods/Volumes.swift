@@ -113,6 +113,12 @@ public struct VolumeFile: Sendable, Hashable {
     public var bytes: [UInt8]
     /// Its mode.
     public var mode: UInt32
+    /// A file from its parts.
+    public init(path: String, bytes: [UInt8], mode: UInt32) {
+        self.path = path
+        self.bytes = bytes
+        self.mode = mode
+    }
 }
 
 extension PodSpec {

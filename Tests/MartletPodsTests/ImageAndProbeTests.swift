@@ -75,7 +75,7 @@ struct ImageTests {
         var story = Story(Story.pod())
         story.settle()
         story.exit("web-0", code: 1)
-        story.failures = [ActionFailure(.other, "x"), ActionFailure(.configuration, "secret \"s\" not found")]
+        story.failures = [ActionFailure(.other, "x"), nil, ActionFailure(.configuration, "secret \"s\" not found")]
         story.settle()
         #expect(story.container("web")["state", "waiting", "reason"]?.string == "ImageInspectError")
         story.pass(seconds: 1)

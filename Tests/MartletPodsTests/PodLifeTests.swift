@@ -174,7 +174,10 @@ struct PodLifeTests {
     @Test("A sandbox that cannot be made is tried again, and nothing else is done meanwhile")
     func sandboxFails() {
         var story = Story(Story.pod())
-        story.failures = [ActionFailure(.other, "volumes late"), ActionFailure(.other, "no network"), ActionFailure(.other, "no network")]
+        story.failures = [
+            ActionFailure(.other, "volumes late"), nil, ActionFailure(.other, "no network"),
+            ActionFailure(.other, "no network"),
+        ]
         story.settle()
         story.pass(seconds: 1)
         #expect(story.done == [.mountVolumes, .mountVolumes, .runSandbox(attempt: 0)])

@@ -20,7 +20,8 @@ struct Story {
     /// Images that can be pulled; those that are present.
     var registry: Set<String> = ["web:1", "web:2"]
     var present: Set<String> = ["web:1"]
-    var failures: [ActionFailure] = []
+    /// How the next actions (stops excepted) end: nil for well.
+    var failures: [ActionFailure?] = []
     /// Whether `stopContainer` is left open until ``finishStops()``.
     var stopsAreSlow = false
     private var round = 0
@@ -55,21 +56,20 @@ struct Story {
     }
 
     mutating func feed(_ input: PodInput) {
+        var actions: [PodAction] = []
         for effect in machine.step(input, now: now) {
             switch effect {
-            case .act(let action):
-                done.append(action)
-                if case .stopContainer = action, stopsAreSlow {
-                    openStops.append(action)
-                } else {
-                    end(action)
-                }
+            case .act(let action): actions.append(action)
             case .probe(let run): probes.append(run)
             case .setStatus(let status): self.status = status
             case .event(_, let reason, _, _): events.append(reason)
             case .wakeAt(let time): wakeAt = time
             case .gone: isGone = true
             }
+        }
+        done += actions
+        for action in actions {
+            if isStop(action), stopsAreSlow { openStops.append(action) } else { end(action) }
         }
     }
 
@@ -87,7 +87,7 @@ struct Story {
     }
 
     private mutating func perform(_ action: PodAction) -> ActionResult {
-        if !failures.isEmpty, !isStop(action) { return .failed(failures.removeFirst()) }
+        if !isStop(action), !failures.isEmpty, let failure = failures.removeFirst() { return .failed(failure) }
         switch action {
         case .mountVolumes: return .done
         case .runSandbox(let attempt):

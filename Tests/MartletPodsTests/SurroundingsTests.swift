@@ -117,14 +117,6 @@ struct SurroundingsTests {
         #expect(spec.volumes[0].source == .unsupported("nfs"))
     }
 
-    @Test("Base64 is read as RFC 4648's test vectors say, and nothing else is")
-    func base64() {
-        for (text, plain) in [("", ""), ("Zg==", "f"), ("Zm8=", "fo"), ("Zm9v", "foo"), ("Zm9vYmFy", "foobar")] {
-            #expect(Base64.decode(text) == Array(plain.utf8))
-        }
-        for text in ["Z", "Zg=", "Z===", "====", "Zm9*"] { #expect(Base64.decode(text) == nil, "\(text)") }
-    }
-
     @Test("Resources become shares, quota and a class of service")
     func resources() {
         let limits: JSON = ["cpu": "500m", "memory": "64Mi"]
@@ -213,7 +205,7 @@ struct LogTests {
         let good = Array(Self.file.utf8)
         for _ in 0..<10_000 {
             var bytes = good
-            for _ in 0..<(1 + random.next() % 6) {
+            for _ in 0..<(1 + random.next() % 6) where !bytes.isEmpty {
                 let at = Int(random.next() % UInt64(bytes.count))
                 switch random.next() % 4 {
                 case 0: bytes[at] = UInt8(truncatingIfNeeded: random.next())

@@ -1,0 +1,218 @@
+internal import Logging
+internal import MartletBase
+internal import MartletClient
+internal import MartletObject
+internal import MartletPods
+internal import MartletRuntime
+
+/// Labels and annotations that containers are made with, as kubelet names them: other tools read them.
+enum RuntimeLabel {
+    static let podName = "io.kubernetes.pod.name"
+    static let podNamespace = "io.kubernetes.pod.namespace"
+    static let podUID = "io.kubernetes.pod.uid"
+    static let container = "io.kubernetes.container.name"
+    static let hash = "io.kubernetes.container.hash"
+    static let restartCount = "io.kubernetes.container.restartCount"
+}
+
+extension SandboxStatus {
+    /// As a pod's machine sees it.
+    var observed: ObservedSandbox {
+        ObservedSandbox(
+            id: id, attempt: attempt, isReady: isReady, createdAt: createdAt / 1_000_000, addresses: addresses)
+    }
+}
+
+extension ContainerStatus {
+    /// As a pod's machine sees it.
+    var observed: ObservedContainer {
+        let observedState: ObservedContainer.State =
+            switch state {
+            case .created: .created
+            case .running: .running
+            case .exited, .unknown: .exited
+            }
+        var container = ObservedContainer(
+            id: id, sandbox: sandbox, name: name, attempt: attempt, state: observedState)
+        container.imageID = imageID
+        container.fingerprint = annotations[RuntimeLabel.hash] ?? ""
+        container.startedAt = startedAt / 1_000_000
+        container.finishedAt = finishedAt / 1_000_000
+        container.exitCode = state == .unknown ? 137 : exitCode
+        container.reason = state == .unknown ? "ContainerStatusUnknown" : reason
+        container.message = message
+        return container
+    }
+}
+
+extension NodeAgent {
+    /// Carries out one action of a pod through the runtime.
+    func carryOut(_ action: PodAction, of uid: String) async -> ActionResult {
+        guard let spec = pods[uid]?.machine.spec else { return .failed(ActionFailure(.other, "the pod has gone")) }
+        do {
+            switch action {
+            case .mountVolumes: try await mountVolumes(of: spec)
+            case .runSandbox(let attempt):
+                try files.makeLogDirectories(spec)
+                _ = try await runtime.runSandbox(sandboxConfig(of: spec, attempt: attempt))
+            case .inspectImage(_, let image): return .image(try await runtime.imageID(image))
+            case .pullImage(_, let image): return .image(try await runtime.pullImage(image))
+            case .startContainer(let name, let attempt, let sandbox, _):
+                try await startContainer(name, attempt: attempt, sandbox: sandbox, of: spec)
+            case .stopContainer(let id, _, let grace): try await runtime.stopContainer(id, graceSeconds: grace)
+            case .removeContainer(let id): try await runtime.removeContainer(id)
+            case .stopSandbox(let id): try await runtime.stopSandbox(id)
+            case .removeSandbox(let id): try await runtime.removeSandbox(id)
+            }
+            return .done
+        } catch let failure as ActionFailure {
+            return .failed(failure)
+        } catch let error as ConfigurationError {
+            return .failed(ActionFailure(.configuration, error.description))
+        } catch {
+            return .failed(ActionFailure(.other, "\(error)"))
+        }
+    }
+
+    private func startContainer(_ name: String, attempt: UInt32, sandbox: String, of spec: PodSpec) async throws {
+        guard let container = spec.container(named: name) else {
+            throw ActionFailure(.create, "the pod has no container \(name)")
+        }
+        let addresses = pods[spec.uid]?.machine.observation?.sandboxes.first { $0.id == sandbox }?.addresses ?? []
+        let config = try await containerConfig(of: container, attempt: attempt, in: spec, podIPs: addresses)
+        let sandboxAttempt = pods[spec.uid]?.machine.observation?.sandboxes.first { $0.id == sandbox }?.attempt ?? 0
+        let id: String
+        do {
+            id = try await runtime.createContainer(
+                sandbox: sandbox, config, sandboxConfig: sandboxConfig(of: spec, attempt: sandboxAttempt))
+        } catch {
+            throw ActionFailure(.create, "\(error)")
+        }
+        do {
+            try await runtime.startContainer(id)
+        } catch {
+            throw ActionFailure(.start, "\(error)")
+        }
+    }
+
+    // MARK: - ConfigMaps and Secrets
+
+    /// What a pod's environment and volumes are worked out from, read from the API now.
+    func surroundings(of spec: PodSpec, podIPs: [String]) async throws -> PodSurroundings {
+        var objects: [ConfigReference: JSON] = [:]
+        for reference in spec.references {
+            let kind: ResourceKind = reference.kind == .secret ? .secret : .configMap
+            do {
+                objects[reference] = try await api.get(kind, namespace: spec.namespace, name: reference.name)
+            } catch let error as APIError where error.isNotFound {
+                continue
+            }
+        }
+        let node = NodeObject(configuration: configuration, facts: facts, port: 0)
+        return PodSurroundings(
+            objects: objects, podIPs: spec.hostNetwork ? configuration.addresses : podIPs,
+            hostIPs: configuration.addresses, nodeMilliCPU: node.allocatableMilliCPU, nodeMemory: node.allocatableMemory
+        )
+    }
+
+    private func mountVolumes(of spec: PodSpec) async throws {
+        do {
+            let surroundings = try await surroundings(of: spec, podIPs: [])
+            for volume in spec.volumes {
+                do {
+                    try files.mount(volume, of: spec, in: surroundings)
+                } catch {
+                    throw ActionFailure(.other, "MountVolume.SetUp failed for volume \"\(volume.name)\" : \(error)")
+                }
+            }
+        }
+        pods[spec.uid]?.volumesMounted = true
+    }
+
+    /// Keeps the files of ConfigMaps and Secrets in running pods current.
+    func refreshVolumesForever() async {
+        while (try? await world.sleep(for: Limits.volumeRefreshPeriod)) != nil {
+            for uid in pods.keys.sorted() {
+                guard let pod = pods[uid], pod.volumesMounted, !pod.machine.isGone,
+                    pod.machine.spec.volumes.contains(where: \.isMadeOfFiles)
+                else { continue }
+                let spec = pod.machine.spec
+                let addresses = pod.machine.observation?.sandboxes.last?.addresses ?? []
+                do {
+                    let surroundings = try await surroundings(of: spec, podIPs: addresses)
+                    guard pods[uid] != nil else { continue }
+                    for volume in spec.volumes where volume.isMadeOfFiles {
+                        try files.mount(volume, of: spec, in: surroundings)
+                    }
+                } catch {
+                    logger.warning("volumes of pod \(spec.displayName) cannot be refreshed: \(error)")
+                }
+            }
+        }
+    }
+
+    // MARK: - What sandboxes and containers are made of
+
+    private func sandboxConfig(of spec: PodSpec, attempt: UInt32) -> SandboxConfig {
+        var config = SandboxConfig(
+            name: spec.name, namespace: spec.namespace, uid: spec.uid, attempt: attempt,
+            logDirectory: files.logDirectory(of: spec))
+        config.hostname = spec.hostNetwork ? "" : spec.hostname
+        config.labels = spec.labels.merging([
+            RuntimeLabel.podName: spec.name, RuntimeLabel.podNamespace: spec.namespace, RuntimeLabel.podUID: spec.uid,
+        ]) { $1 }
+        config.annotations = spec.annotations
+        let names = NameResolution.of(spec, configuration: configuration)
+        config.dnsServers = names.servers
+        config.dnsSearches = names.searches
+        config.dnsOptions = names.options
+        config.cgroupParent = configuration.cgroupParent
+        config.hostNetwork = spec.hostNetwork
+        config.sharesProcesses = spec.sharesProcesses
+        config.ports = spec.containers.flatMap(\.ports).filter { $0.hostPort > 0 && !spec.hostNetwork }.map {
+            SandboxConfig.PortMapping(proto: $0.proto, containerPort: $0.containerPort, hostPort: $0.hostPort)
+        }
+        return config
+    }
+
+    private func containerConfig(
+        of container: ContainerSpec, attempt: UInt32, in spec: PodSpec, podIPs: [String]
+    ) async throws -> ContainerConfig {
+        let surroundings = try await surroundings(of: spec, podIPs: podIPs)
+        var environment = try spec.environment(of: container, in: surroundings)
+        if !environment.contains(where: { $0.name == "HOSTNAME" }) {
+            environment.append(EnvironmentValue(name: "HOSTNAME", value: spec.hostname))
+        }
+        var config = ContainerConfig(name: container.name, attempt: attempt, image: container.image)
+        config.command = spec.expand(container.command, with: environment)
+        config.arguments = spec.expand(container.arguments, with: environment)
+        config.workingDirectory = container.workingDirectory
+        config.environment = environment.map { .init($0.name, $0.value) }
+        config.mounts = try files.mounts(of: container, in: spec)
+        if !spec.hostNetwork, !container.mounts.contains(where: { $0.path == "/etc/hosts" }) {
+            let hosts = try files.writeHosts(of: spec, addresses: podIPs)
+            config.mounts.append(.init(containerPath: "/etc/hosts", hostPath: hosts))
+        }
+        config.labels = [
+            RuntimeLabel.podName: spec.name, RuntimeLabel.podNamespace: spec.namespace, RuntimeLabel.podUID: spec.uid,
+            RuntimeLabel.container: container.name,
+        ]
+        config.annotations = [
+            RuntimeLabel.hash: container.fingerprint, RuntimeLabel.restartCount: String(attempt),
+        ]
+        config.logPath = "\(container.name)/\(attempt).log"
+        config.cpuShares = container.resources.cpuShares
+        config.cpuQuota = container.resources.cpuQuota
+        config.memoryLimit = container.resources.memoryLimit ?? 0
+        config.oomScoreAdjustment = spec.oomScoreAdjustment(of: container, memoryCapacity: facts.memory)
+        config.isPrivileged = container.security.isPrivileged
+        config.runAsUser = container.security.runAsUser
+        config.runAsGroup = container.security.runAsGroup
+        config.readOnlyRoot = container.security.readOnlyRoot
+        config.addedCapabilities = container.security.addedCapabilities
+        config.droppedCapabilities = container.security.droppedCapabilities
+        config.stdin = container.stdin
+        config.tty = container.tty
+        return config
+    }
+}

@@ -1,0 +1,90 @@
+internal import Logging
+internal import MartletBase
+internal import MartletClient
+internal import MartletObject
+internal import MartletRuntime
+
+extension NodeAgent {
+    /// Registers the node, then keeps its lease and its status current.
+    func reportNodeForever() async {
+        var isRegistered = false
+        var written: (essence: JSON, at: WallTime)?
+        while !Task.isCancelled {
+            var period = Limits.leasePeriod
+            do {
+                let node = nodeObject
+                if !isRegistered {
+                    try await api.modify(.node, name: configuration.nodeName, absent: node.fresh()) {
+                        node.labelled($0)
+                    }
+                    isRegistered = true
+                    logger.info("node \(configuration.nodeName) is registered")
+                }
+                written = try await report(node, after: written)
+                try await renewLease()
+            } catch let error as APIError where error.isNotFound && isRegistered {
+                // Somebody deleted the node, or its lease's namespace is not there yet.
+                isRegistered = false
+                written = nil
+                period = .seconds(1)
+            } catch {
+                if Task.isCancelled { return }
+                logger.warning("node \(configuration.nodeName) cannot be reported: \(error)")
+                period = .seconds(1)
+            }
+            guard (try? await world.sleep(for: period)) != nil else { return }
+        }
+    }
+
+    var nodeObject: NodeObject {
+        let port: UInt16 = if case .ip(_, let port) = endpoint ?? configuration.endpoint { port } else { 0 }
+        return NodeObject(configuration: configuration, facts: facts, port: port)
+    }
+
+    /// Writes the node's status when it differs from what was written, or that was long ago.
+    private func report(
+        _ node: NodeObject, after written: (essence: JSON, at: WallTime)?
+    ) async throws -> (essence: JSON, at: WallTime) {
+        let now = world.wallTime()
+        var unmet: [RuntimeCondition] = []
+        do {
+            unmet = try await runtime.unmetConditions()
+            if runtimeVersion == nil { runtimeVersion = try await runtime.version() }
+        } catch {
+            unmet = [RuntimeCondition(type: "RuntimeReady", reason: "RuntimeUnavailable", message: "\(error)")]
+        }
+        let pressures = HostFacts.pressures(directory: configuration.rootDirectory)
+        let version = runtimeVersion
+        // What is written does not hang on what others wrote, so that it can be compared with our last.
+        let essence = NodeObject.essence(
+            node.reported([:], runtime: version, unmet: unmet, pressures: pressures, now: WallTime(seconds: 0)))
+        if let written, written.essence == essence, now.seconds - written.at.seconds < Limits.nodeStatusSeconds {
+            return written
+        }
+        try await api.modify(.node, name: configuration.nodeName, status: true) {
+            node.reported($0, runtime: version, unmet: unmet, pressures: pressures, now: now)
+        }
+        return (essence, now)
+    }
+
+    private func renewLease() async throws {
+        let now = JSON.string(world.wallTime().rfc3339Micro)
+        let fresh: JSON = [
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": ["name": .string(configuration.nodeName), "namespace": "kube-node-lease"],
+            "spec": [
+                "holderIdentity": .string(configuration.nodeName),
+                "leaseDurationSeconds": .int(Limits.leaseSeconds), "renewTime": now,
+            ],
+        ]
+        try await api.modify(
+            .lease, namespace: "kube-node-lease", name: configuration.nodeName, absent: fresh
+        ) { lease in
+            var lease = lease
+            lease["spec", "holderIdentity"] = .string(self.configuration.nodeName)
+            lease["spec", "leaseDurationSeconds"] = .int(Limits.leaseSeconds)
+            lease["spec", "renewTime"] = now
+            return lease
+        }
+    }
+}

@@ -1,0 +1,70 @@
+internal import MartletBase
+internal import MartletObject
+internal import MartletPods
+
+/// The query of a request.
+struct Query: Sendable {
+    private var values: [String: String] = [:]
+
+    /// Reads `a=b&c=d`; of a name given twice the first counts.
+    init(_ text: Substring) {
+        for pair in text.split(separator: "&") {
+            let halves = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let name = Self.decoded(halves[0])
+            if values[name] == nil { values[name] = halves.count > 1 ? Self.decoded(halves[1]) : "" }
+        }
+    }
+
+    /// Text with `%41` and `+` replaced (application/x-www-form-urlencoded); a stray `%` stays.
+    static func decoded(_ text: Substring) -> String {
+        let bytes = Array(text.utf8)
+        var result: [UInt8] = []
+        var index = 0
+        while index < bytes.count {
+            if bytes[index] == UInt8(ascii: "%"), index + 2 < bytes.count,
+                let byte = UInt8(String(decoding: bytes[(index + 1)...(index + 2)], as: UTF8.self), radix: 16)
+            {
+                result.append(byte)
+                index += 3
+            } else {
+                result.append(bytes[index] == UInt8(ascii: "+") ? UInt8(ascii: " ") : bytes[index])
+                index += 1
+            }
+        }
+        return String(decoding: result, as: UTF8.self)
+    }
+
+    /// The options of a log request (core/v1 PodLogOptions).
+    func logOptions(now: WallTime) -> Result<LogOptions, ConfigurationError> {
+        var options = LogOptions()
+        options.follow = flag("follow")
+        options.timestamps = flag("timestamps")
+        options.previous = flag("previous")
+        do {
+            options.tailLines = try count("tailLines", from: 0)
+            options.limitBytes = try count("limitBytes", from: 1)
+            if let seconds = try count("sinceSeconds", from: 1) {
+                options.since = (now + .seconds(-min(seconds, 1 << 32))).nanoseconds
+            }
+        } catch {
+            return .failure(error)
+        }
+        if let text = values["sinceTime"], !text.isEmpty {
+            guard let time = WallTime(rfc3339: text) else {
+                return .failure(ConfigurationError("sinceTime: \(text) is not a time as in RFC 3339"))
+            }
+            options.since = time.nanoseconds
+        }
+        return .success(options)
+    }
+
+    private func flag(_ name: String) -> Bool { ["true", "1"].contains(values[name]) }
+
+    private func count(_ name: String, from least: Int) throws(ConfigurationError) -> Int? {
+        guard let text = values[name], !text.isEmpty else { return nil }
+        guard let number = Int(text), number >= least else {
+            throw ConfigurationError("\(name): \(text) must be a whole number, at least \(least)")
+        }
+        return number
+    }
+}
