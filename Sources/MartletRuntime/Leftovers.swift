@@ -96,8 +96,8 @@ enum Leftovers {
 
     // MARK: Cgroups
 
-    /// Removes a cgroup and those in it; killed processes need a moment to leave them. The folder above is shared by all
-    /// instances, and goes with the last one.
+    /// Removes a cgroup and those in it; killed processes need a moment to leave them. The folder above is shared by
+    /// all instances, and goes with the last one.
     static func removeCgroups(_ path: String, in world: any World) async {
         for _ in 0..<100 {
             if (try? Cgroups.removeTree(path)) != nil { break }

@@ -93,18 +93,36 @@ struct ContainerdTests {
         return sandbox
     }
 
+    /// Builds and imports an image of BusyBox and two files; returns what it is called.
+    private static func busybox(in containerd: Containerd, _ world: Reactor) async throws -> String {
+        var image = ImageBuilder(reference: "martlet.local/busybox:1")
+        image.add(try await BusyBox.ofHost(in: world))
+        image.add(file: "greeting", Array("hello from the image\n".utf8))
+        image.add(file: "www/index.html", Array("hello over the bridge\n".utf8))
+        image.command = ["cat", "/greeting"]
+        try await containerd.importImage(image)
+        return image.reference
+    }
+
+    /// The lines of a log without their times, sorted, once there are so many.
+    private static func lines(of log: String, count: Int, _ world: Reactor) async throws -> [String] {
+        while true {
+            let lines = String(decoding: try Files.read(log), as: UTF8.self).split(separator: "\n").map {
+                $0.split(separator: " ", maxSplits: 1).dropFirst().joined()
+            }
+            if lines.count >= count { return lines.sorted() }
+            try await world.sleep(for: .milliseconds(10))
+        }
+    }
+
     @Test func `A pod lives from its image to its end, and leaves nothing`() async throws {
         try await containerd(bridge: "mtest0") { containerd, world in
             let clock = ContinuousClock()
             let runtime = containerd.runtime
             #expect(try await runtime.version().name == "containerd")
             #expect(try await runtime.unmetConditions() == [])
-            var image = ImageBuilder(reference: "martlet.local/busybox:1")
-            image.add(try await BusyBox.ofHost(in: world))
-            image.add(file: "greeting", Array("hello from the image\n".utf8))
-            image.command = ["cat", "/greeting"]
-            try await containerd.importImage(image)
-            #expect(try await runtime.listImages() == [image.reference, PauseImage.reference])
+            let image = try await Self.busybox(in: containerd, world)
+            #expect(try await runtime.listImages() == [image, PauseImage.reference])
             #expect(try await runtime.imageID("martlet.local/absent:1") == nil)
 
             let sandbox = pod("web", in: containerd)
@@ -115,7 +133,7 @@ struct ContainerdTests {
             #expect(listed.id == id && listed.isReady && listed.name == "web" && listed.uid == "uid-web")
             #expect(listed.addresses.first?.hasPrefix("10.231.77.") == true)
 
-            var config = ContainerConfig(name: "main", attempt: 1, image: image.reference)
+            var config = ContainerConfig(name: "main", attempt: 1, image: image)
             config.command = ["sh", "-c"]
             config.arguments = [
                 "cat /greeting /etc/resolv.conf; hostname; echo oops >&2; trap 'exit 9' TERM; sleep 99 & wait"
@@ -134,15 +152,8 @@ struct ContainerdTests {
             var status = try #require(try await runtime.listContainers().first)
             #expect(status.state == .running && status.attempt == 1 && status.labels == ["role": "main"])
             #expect(status.sandbox == id && status.startedAt > 0 && !status.imageID.isEmpty)
-            var lines: [String] = []
-            while lines.count < 4 {
-                try await world.sleep(for: .milliseconds(10))
-                lines = String(decoding: try Files.read(status.logPath), as: UTF8.self).split(separator: "\n").map {
-                    $0.split(separator: " ", maxSplits: 1).dropFirst().joined()
-                }
-            }
             #expect(
-                lines.sorted() == [
+                try await Self.lines(of: status.logPath, count: 4, world) == [
                     "stderr F oops", "stdout F hello from the image", "stdout F nameserver 10.96.0.10", "stdout F web",
                 ])
 
@@ -180,14 +191,11 @@ struct ContainerdTests {
             try await containerd.setNetwork(network)
             while try await !runtime.unmetConditions().isEmpty { try await world.sleep(for: .milliseconds(10)) }
 
-            var image = ImageBuilder(reference: "martlet.local/busybox:1")
-            image.add(try await BusyBox.ofHost(in: world))
-            image.add(file: "www/index.html", Array("hello over the bridge\n".utf8))
-            try await containerd.importImage(image)
+            let image = try await Self.busybox(in: containerd, world)
             var server = pod("server", in: containerd)
             server.ports = [.init(proto: "TCP", containerPort: 8080, hostPort: 38_080)]
             let first = try await runtime.runSandbox(server)
-            var config = ContainerConfig(name: "www", attempt: 0, image: image.reference)
+            var config = ContainerConfig(name: "www", attempt: 0, image: image)
             config.command = ["httpd", "-f", "-p", "8080", "-h", "/www"]
             config.logPath = "www/0.log"
             let web = try await runtime.createContainer(sandbox: first, config, sandboxConfig: server)
@@ -219,15 +227,68 @@ struct ContainerdTests {
         }
     }
 
+    @Test func `A container may do what its configuration says, and no more`() async throws {
+        try await containerd(bridge: "mtest4") { containerd, world in
+            let runtime = containerd.runtime
+            let image = try await Self.busybox(in: containerd, world)
+            let folder = containerd.configuration.directory + "/volume"
+            try Files.makeDirectory(folder)
+            chmod(folder, 0o777)
+            try Files.write(Array("from the host\n".utf8), to: folder + "/file")
+            var sandbox = pod("limits", in: containerd)
+            sandbox.sharesProcesses = true
+            sandbox.cgroupParent = "pod-limits"
+            let id = try await runtime.runSandbox(sandbox)
+            var config = ContainerConfig(name: "main", attempt: 0, image: image)
+            config.command = ["sleep", "1000"]
+            config.runAsUser = 1_000
+            config.runAsGroup = 1_000
+            config.readOnlyRoot = true
+            config.noNewPrivileges = true
+            config.droppedCapabilities = ["ALL"]
+            config.memoryLimit = 32 << 20
+            config.workingDirectory = "/tmp"
+            config.mounts = [
+                .init(containerPath: "/volume", hostPath: folder, isReadOnly: true),
+                .init(containerPath: "/scratch", hostPath: folder),
+            ]
+            let container = try await runtime.createContainer(sandbox: id, config, sandboxConfig: sandbox)
+            try await runtime.startContainer(container)
+            let script = """
+                echo $(id -u):$(id -g) $(pwd) $(cat /volume/file)
+                touch /x 2>&- || echo root is read-only
+                touch /volume/x 2>&- || echo volume is read-only
+                touch /scratch/x && echo scratch is not
+                grep -E 'CapEff|NoNewPrivs|^Seccomp:' /proc/self/status | tr -d '\\t'
+                echo x 2>&- >/proc/sys/kernel/hostname || echo kernel is read-only
+                tr '\\0' ' ' </proc/1/cmdline
+                """
+            let result = try await runtime.execSync(container, command: ["sh", "-c", script], timeoutSeconds: 10)
+            #expect(
+                String(decoding: result.output, as: UTF8.self).split(separator: "\n") == [
+                    "1000:1000 /tmp from the host", "root is read-only", "volume is read-only", "scratch is not",
+                    "CapEff:0000000000000000", "NoNewPrivs:1", "Seccomp:2", "kernel is read-only",
+                    "/bin/sh /pause ",
+                ])
+            let root = Files.exists("/sys/fs/cgroup/memory") ? "/sys/fs/cgroup/memory" : "/sys/fs/cgroup"
+            let cgroup = "\(root)\(containerd.configuration.cgroupParent)/pod-limits/\(container)"
+            let file = root == "/sys/fs/cgroup" ? "memory.max" : "memory.limit_in_bytes"
+            #expect(try Files.read("\(cgroup)/\(file)") == Array("\(32 << 20)\n".utf8))
+
+            var host = pod("host", in: containerd)
+            host.hostNetwork = true
+            let other = try await runtime.runSandbox(host)
+            #expect(try await runtime.listSandboxes().first { $0.id == other }?.addresses == [])
+        }
+    }
+
     @Test func `When containerd is killed it comes back, and the containers have not noticed`() async throws {
         try await containerd(bridge: "mtest2") { containerd, world in
             let runtime = containerd.runtime
-            var image = ImageBuilder(reference: "martlet.local/busybox:1")
-            image.add(try await BusyBox.ofHost(in: world))
-            try await containerd.importImage(image)
+            let image = try await Self.busybox(in: containerd, world)
             let sandbox = pod("web", in: containerd)
             let id = try await runtime.runSandbox(sandbox)
-            var config = ContainerConfig(name: "main", attempt: 0, image: image.reference)
+            var config = ContainerConfig(name: "main", attempt: 0, image: image)
             config.command = ["sleep", "1000"]
             let container = try await runtime.createContainer(sandbox: id, config, sandboxConfig: sandbox)
             try await runtime.startContainer(container)
