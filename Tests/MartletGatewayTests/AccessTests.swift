@@ -46,13 +46,13 @@ import Testing
             #expect(list.reason == "Forbidden")
             #expect(
                 list.message
-                    == "pods is forbidden: User \"jane\" cannot list resource \"pods\" in API group \"\" in the namespace "
-                    + "\"default\"")
+                    == "pods is forbidden: User \"jane\" cannot list resource \"pods\" in API group \"\" in the "
+                    + "namespace \"default\"")
             let get = await api.send(.get, "\(Paths.deployments)/web", as: jane)
             #expect(
                 get.message
-                    == "deployments.apps \"web\" is forbidden: User \"jane\" cannot get resource \"deployments\" in API "
-                    + "group \"apps\" in the namespace \"default\"")
+                    == "deployments.apps \"web\" is forbidden: User \"jane\" cannot get resource \"deployments\" in "
+                    + "API group \"apps\" in the namespace \"default\"")
             let nodes = await api.send(.get, "/api/v1/nodes", as: jane)
             #expect(nodes.message.hasSuffix("at the cluster scope"))
             let metrics = await api.send(.get, "/metrics", as: jane)

@@ -20,11 +20,13 @@ import Testing
     ]
     private static let bodies: [String] = [
         #"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":{"containers":[{"name":"c","image":"i"}]}}"#,
-        #"{"apiVersion":"v1","kind":"Service","metadata":{"name":"s"},"spec":{"type":"NodePort","clusterIP":"10.96.0.9","#
-            + #""ports":[{"port":80,"nodePort":30001}]}}"#,
-        #"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web","generateName":"w-"},"spec":{"replicas":2}}"#,
+        #"{"apiVersion":"v1","kind":"Service","metadata":{"name":"s"},"spec":{"type":"NodePort","#
+            + #""clusterIP":"10.96.0.9","ports":[{"port":80,"nodePort":30001}]}}"#,
+        #"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web","generateName":"w-"},"#
+            + #""spec":{"replicas":2}}"#,
         #"[{"op":"replace","path":"/spec/replicas","value":-9223372036854775808}]"#,
-        #"{"metadata":{"labels":{"a":null},"finalizers":["x"],"resourceVersion":"7"},"spec":{"replicas":1e400}}"#,
+        #"{"metadata":{"labels":{"a":null},"finalizers":["x"],"resourceVersion":"7"},"#
+            + #""spec":{"replicas":1e400}}"#,
         #"{"kind":"DeleteOptions","gracePeriodSeconds":99999999999,"preconditions":{"uid":"u"},"dryRun":["All"]}"#,
         #"{"target":{"kind":"Node","name":"n1"},"metadata":{"annotations":{"a":"b"}}}"#,
         #"{"kind":"Namespace","metadata":{"name":"moon"},"spec":{"finalizers":[1,2]}}"#,
