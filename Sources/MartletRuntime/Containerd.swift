@@ -143,15 +143,18 @@ public actor Containerd {
         }
         try await PodNetwork.noteTables(dataDirectory: configuration.networkDataDirectory, in: world)
         try PodNetwork.linkPlugins(into: configuration.pluginDirectory, plugin: configuration.plugin)
-        if let network = configuration.network {
-            try PodNetwork.write(network, to: configuration.networkDirectory)
-        }
+        if let network = configuration.network { try setNetwork(network) }
     }
 
     /// Gives or changes the pods' network: pods that are made from now on get it. Its bridge should be the
     /// configuration's, which is the one that a teardown removes.
     /// - Throws: `Errno`.
     public func setNetwork(_ network: NetworkConfig) throws(Errno) {
+        var network = network
+        if network.masquerade && ChildProcess.find("iptables") == nil {
+            logger.warning("iptables is missing: pods cannot reach addresses outside the cluster; install iptables")
+            network.masquerade = false
+        }
         try PodNetwork.write(network, to: configuration.networkDirectory)
     }
 

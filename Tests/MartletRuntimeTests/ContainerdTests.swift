@@ -44,10 +44,15 @@ struct ContainerdTests {
         return found
     }
 
-    /// The host's tables of packet rules.
+    /// The host's NAT tables, which the standard plugins write.
     private static func rules(in world: Reactor) async throws -> String {
         guard let nft = ChildProcess.find("nft") else { return "" }
-        return String(decoding: try await ChildProcess.run(nft, ["list", "ruleset"], in: world).output, as: UTF8.self)
+        var text = ""
+        for family in ["ip", "ip6"] {
+            let listed = try await ChildProcess.run(nft, ["list", "table", family, "nat"], in: world)
+            text += String(decoding: listed.output, as: UTF8.self)
+        }
+        return text
     }
 
     /// A containerd in a folder of its own, torn down after the test, and then searched for traces.
