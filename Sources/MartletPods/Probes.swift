@@ -103,6 +103,14 @@ public struct ProbeRun: Sendable, Hashable {
     public var spec: ProbeSpec
     /// The pod's address; empty on the host's network when the node's is unknown.
     public var address: String
+    /// A probe from its parts.
+    public init(container: String, id: String, kind: ProbeKind, spec: ProbeSpec, address: String) {
+        self.container = container
+        self.id = id
+        self.kind = kind
+        self.spec = spec
+        self.address = address
+    }
 }
 
 /// One probe's progress on one container: counts results and says when the next is due.
