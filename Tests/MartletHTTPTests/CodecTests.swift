@@ -261,7 +261,7 @@ private func decode(
 @Suite struct Fuzzing {
     private static let good = [
         "GET /api/v1/pods?watch=1 HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nConnection: keep-alive, close\r\n\r\n",
-        "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nWiki\r\n0\r\nT: x\r\n\r\nGET / HTTP/1.1\r\n",
+        "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nWiki\r\n0\r\nT: x\r\n\r\nGET / ",
         "PUT /x HTTP/1.0\r\nContent-Length: 12\r\nExpect: 100-continue\r\n\r\nhello world!",
         "HTTP/1.1 200 OK\r\nContent-Type: x\r\nTransfer-Encoding: chunked\r\n\r\na;b=c\r\n0123456789\r\n0\r\n\r\n",
         "HTTP/1.1 206 Partial\r\nContent-Length: 3\r\n\r\nabc",

@@ -2,6 +2,7 @@ import HTTPTypes
 import Logging
 import MartletBase
 import MartletIO
+import MartletPKI
 import Synchronization
 import Testing
 
@@ -9,16 +10,17 @@ import Testing
 
 /// Runs a story on a real reactor, with a server on loopback.
 private func onLoopback(
-    limits: HTTPServerLimits = .init(), _ answer: @escaping @Sendable (Request) async -> Response,
+    limits: HTTPServerLimits = .init(), tls: TLSServer? = nil, client trust: TLSClient? = nil,
+    _ answer: @escaping @Sendable (Request) async -> Response,
     _ story: @escaping @Sendable (HTTPClient, HTTPServer, Reactor) async throws -> Void
 ) async throws {
     let world = try Reactor(name: "test")
     let result = await world.spawnValue { () -> Result<Void, any Error> in
         do {
             let server = try await HTTPServer.start(
-                on: .ip("127.0.0.1", port: 0), in: world, limits: limits, logger: Logger(label: "test"),
+                on: .ip("127.0.0.1", port: 0), in: world, tls: tls, limits: limits, logger: Logger(label: "test"),
                 handler: Handler(answer))
-            let client = HTTPClient(endpoint: server.endpoint, serverName: "localhost", in: world)
+            let client = HTTPClient(endpoint: server.endpoint, serverName: "api.test", in: world, tls: trust)
             let story = await { () async -> Result<Void, any Error> in
                 do {
                     try await story(client, server, world)
@@ -225,6 +227,27 @@ private func echo(_ request: Request) async -> Response {
         } _: { client, _, _ in
             let answer = try await client.send(post("/"), body: .bytes([UInt8](repeating: 0, count: 200_000)))
             #expect(answer.head.status.code == 413)
+        }
+    }
+
+    @Test func theHandlerSeesWhoAsksOverTLSAndGarbageHarmsNobody() async throws {
+        let authority = try TestCertificates.trusted().keyPair.certificatePEM
+        let tls = try TLSServer(
+            identity: try TestCertificates.server(), clients: .optional(authoritiesPEM: authority))
+        let trust = try TLSClient(
+            authoritiesPEM: authority, identity: try TestCertificates.client("jane", groups: ["a", "b"]))
+        try await onLoopback(tls: tls, client: trust) { request in
+            let who = request.peer.certificate
+            return text("\(request.head.scheme ?? "") \(who?.commonName ?? "nobody") \(who?.organizations ?? [])")
+        } _: { client, server, world in
+            let garbage = try await world.connect(to: server.endpoint)
+            try await garbage.write(Array("GET / HTTP/1.1\r\nHost: a\r\n\r\n".utf8))
+            while let bytes = try? await garbage.read(atMost: 100), !bytes.isEmpty {}
+            for _ in 0..<3 {
+                let answer = try await client.send(get("/"))
+                let body = try await answer.body.collect(limit: 100)
+                #expect(String(decoding: body, as: UTF8.self) == "https jane [\"a\", \"b\"]")
+            }
         }
     }
 }
