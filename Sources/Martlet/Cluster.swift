@@ -1,0 +1,162 @@
+public import Logging
+public import MartletBase
+public import MartletClient
+internal import MartletControllers
+internal import MartletIO
+internal import MartletNet
+internal import MartletPKI
+
+/// A running cluster, or this process's part of one.
+///
+/// ```swift
+/// let cluster = try await Cluster.start(.singleNode(dataDirectory: "/var/lib/martlet"))
+/// let pods = try await cluster.client.list(.pod).items
+/// await cluster.stop()
+/// ```
+public actor Cluster {
+    /// The API inside this process, as the administrator `system:admin` of group `system:masters`.
+    public nonisolated let client: Client
+    /// Where the REST gateway listens.
+    public nonisolated let apiEndpoint: Endpoint
+    /// A kubeconfig for the administrator.
+    public nonisolated let adminKubeconfig: String
+    /// Where the edge listens: HTTPS first; empty when this process is no edge.
+    public nonisolated let edgeEndpoints: [Endpoint]
+    /// The world that everything of this cluster runs in: `world.spawn` starts tasks beside it.
+    public nonisolated let world: any World
+
+    private let reactor: Reactor
+    private let parts: Parts
+    private var isStopped = false
+
+    /// Starts what `configuration` names; returns when every role has begun its work (a node becomes Ready a little
+    /// later). When a part cannot start, those that have are stopped again and nothing is left running.
+    /// - Throws: ``ClusterError``, or the error of the part that could not start. Each says what to do.
+    public static func start(_ configuration: ClusterConfiguration) async throws -> Cluster {
+        let reactor = try Reactor(name: "martlet")
+        do {
+            return try await withTaskExecutorPreference(reactor.executor) {
+                try await assemble(configuration, reactor)
+            }
+        } catch {
+            reactor.shutdown()
+            throw error
+        }
+    }
+
+    private init(_ reactor: Reactor, _ parts: Parts, _ client: Client, kubeconfig: String) {
+        self.reactor = reactor
+        self.parts = parts
+        self.client = client
+        world = reactor
+        apiEndpoint = parts.master.server.endpoint
+        adminKubeconfig = kubeconfig
+        edgeEndpoints = parts.edge?.endpoints ?? []
+    }
+
+    /// Ends everything, in the order in which nobody misses what has gone: edge, ingress and node agent, control
+    /// plane, gateway, store.
+    /// - Parameter removesPods: whether the containers of this node end too and everything that was made for them
+    ///   (mounts, bridge, cgroups, sockets) goes; otherwise they run on, and the next start takes them over.
+    public func stop(removesPods: Bool = false) async {
+        if isStopped { return }
+        isStopped = true
+        let (parts, reactor) = (self.parts, self.reactor)
+        await withTaskExecutorPreference(reactor.executor) { await parts.stop(removesPods: removesPods) }
+        reactor.shutdown()
+    }
+
+    /// What of a cluster runs in this process.
+    private struct Parts: Sendable {
+        var master: Master
+        var controlPlane: ControlPlane?
+        var worker: Worker?
+        var edge: Edge?
+
+        func stop(removesPods: Bool) async {
+            await edge?.stop()
+            await worker?.stop(removesPods: removesPods)
+            await controlPlane?.stop()
+            await master.stop()
+        }
+    }
+
+    private static func assemble(_ configuration: ClusterConfiguration, _ reactor: Reactor) async throws -> Cluster {
+        guard configuration.roles.contains(.gateway) else {
+            throw ClusterError.unusable(
+                "a process without the gateway role has no cluster to join yet: add the role \"gateway\"")
+        }
+        let podCIDR = PodCIDR(configuration.podCIDR)
+        guard let podCIDR else {
+            throw ClusterError.unusable(
+                "\(configuration.podCIDR) is not a range for pods: write one as 10.244.0.0/16, /8 to /24")
+        }
+        let data = try DataDirectory(preparing: configuration.dataDirectory)
+        let pki = try ClusterPKI.ensure(
+            directory: data.pki, nodeName: configuration.nodeName, names: configuration.apiNames,
+            addresses: [configuration.nodeAddress], now: reactor.wallTime())
+        var parts = Parts(master: try await Master.start(configuration, data, pki, in: reactor))
+        do {
+            let client = parts.master.client(as: "system:admin", groups: ["system:masters"], in: reactor)
+            if configuration.roles.contains(.controlPlane) {
+                parts.controlPlane = await startControlPlane(configuration, podCIDR, parts.master, reactor)
+                try await ControlPlane.makeIngressClass(client)
+            }
+            try writeKubeconfig(configuration, data, pki, parts.master.server.endpoint, reactor.wallTime())
+            if configuration.roles.contains(.worker) {
+                let user = "system:node:\(configuration.nodeName)"
+                parts.worker = try await Worker.start(
+                    configuration, data, pki, in: reactor,
+                    client: parts.master.client(as: user, groups: ["system:nodes"], in: reactor))
+            }
+            if configuration.roles.contains(.edge) {
+                parts.edge = try await startEdge(configuration, pki, parts.master, reactor)
+            }
+            return Cluster(reactor, parts, client, kubeconfig: data.adminKubeconfig)
+        } catch {
+            await parts.stop(removesPods: true)
+            throw error
+        }
+    }
+
+    private static func startControlPlane(
+        _ configuration: ClusterConfiguration, _ podCIDR: PodCIDR, _ master: Master, _ world: any World
+    ) async -> ControlPlane {
+        let controlPlane = ControlPlane(
+            podCIDR: podCIDR, client: { master.client(as: $0, groups: ["system:masters"], in: world) }, world: world,
+            logger: configuration.logger)
+        await controlPlane.start()
+        return controlPlane
+    }
+
+    private static func startEdge(
+        _ configuration: ClusterConfiguration, _ pki: ClusterPKI, _ master: Master, _ world: any World
+    ) async throws -> Edge {
+        let settings = EdgeConfiguration(
+            secure: configuration.edgeEndpoint, plain: configuration.edgePlainEndpoint,
+            fallback: try .init(pki.keyPair("apiserver")), publishedAddress: configuration.nodeAddress)
+        return try await listening("edge", configuration.edgeEndpoint, "--edge-address") {
+            try await Edge.start(
+                settings, client: master.client(as: "system:martlet-edge", groups: ["system:masters"], in: world),
+                in: world, logger: configuration.logger)
+        }
+    }
+
+    private static func writeKubeconfig(
+        _ configuration: ClusterConfiguration, _ data: DataDirectory, _ pki: ClusterPKI, _ endpoint: Endpoint,
+        _ now: WallTime
+    ) throws {
+        let text = try pki.kubeconfig(
+            user: "kubernetes-admin", groups: ["system:masters"], server: "https://\(reachable(endpoint))",
+            cluster: "martlet", now: now)
+        do { try Files.write(text, to: data.adminKubeconfig, mode: 0o600) } catch {
+            throw ClusterError.unusable("\(data.adminKubeconfig): \(error)")
+        }
+    }
+
+    /// An endpoint as a client on this machine can use it: not the wildcard address.
+    private static func reachable(_ endpoint: Endpoint) -> Endpoint {
+        guard case .ip(let address, let port) = endpoint else { return endpoint }
+        return .ip(address == "0.0.0.0" || address == "::" ? "127.0.0.1" : address, port: port)
+    }
+}

@@ -1,0 +1,93 @@
+public import Logging
+public import MartletBase
+public import MartletRuntime
+
+/// What one process runs and where: any mix of roles over one data folder.
+public struct ClusterConfiguration: Sendable {
+    /// A part of a cluster that a process can play.
+    public enum Role: String, Sendable, CaseIterable {
+        /// The replicated store and the REST gateway over it.
+        case gateway
+        /// The scheduler and the controllers.
+        case controlPlane = "control-plane"
+        /// The node agent with its containers, and the ingress.
+        case worker
+        /// The TLS edge.
+        case edge
+    }
+
+    /// What runs containers.
+    public enum Runtime: Sendable {
+        /// A containerd of our own, started and supervised. Needs root.
+        case containerd
+        /// A containerd that is there already, by its socket.
+        case endpoint(String)
+        /// Plain child processes without isolation: for tests and for machines where one is not root.
+        case processes
+        /// Whatever the caller brings: a simulated runtime in a test.
+        case custom(any ContainerRuntime)
+    }
+
+    /// What this process does.
+    public var roles: Set<Role>
+    /// The folder of all state.
+    public var dataDirectory: String
+    /// The name of this machine in the cluster.
+    public var nodeName: String
+    /// The address at which other parts reach this machine.
+    public var nodeAddress: String
+    /// Where the REST gateway listens.
+    public var apiEndpoint = Endpoint.ip("127.0.0.1", port: 6443)
+    /// Names and addresses for which the gateway's certificate is made out, beside the standard ones.
+    public var apiNames: [String] = []
+    /// Where the node agent's own API listens.
+    public var nodeEndpoint = Endpoint.ip("0.0.0.0", port: 10250)
+    /// Where the ingress listens; the edge finds it through the API.
+    public var ingressEndpoint = Endpoint.ip("0.0.0.0", port: 31234)
+    /// Where the edge listens for HTTPS.
+    public var edgeEndpoint = Endpoint.ip("0.0.0.0", port: 443)
+    /// Where the edge listens for plain HTTP, to redirect it; nil for nowhere.
+    public var edgePlainEndpoint: Endpoint? = .ip("0.0.0.0", port: 80)
+    /// The range that nodes get their pod ranges from.
+    public var podCIDR = "10.244.0.0/16"
+    /// The range that Services get their addresses from.
+    public var serviceCIDR = "10.96.0.0/16"
+    /// What runs containers.
+    public var runtime = Runtime.containerd
+    /// The bridge that pods of this machine hang on.
+    public var bridge = "martlet0"
+    /// Image archives in this folder are imported at the start (our own containerd only).
+    public var imageDirectory: String?
+    /// Hears what happens; silent by default.
+    public var logger = Logger(label: "martlet") { _ in SwiftLogNoOpLogHandler() }
+
+    /// A configuration of some roles; the rest has defaults.
+    public init(roles: Set<Role>, dataDirectory: String, nodeName: String, nodeAddress: String) {
+        self.roles = roles
+        self.dataDirectory = dataDirectory
+        self.nodeName = nodeName
+        self.nodeAddress = nodeAddress
+    }
+
+    /// Every role in one process, with the machine's own name and address.
+    public static func singleNode(dataDirectory: String) -> ClusterConfiguration {
+        ClusterConfiguration(
+            roles: Set(Role.allCases), dataDirectory: dataDirectory, nodeName: Machine.nodeName,
+            nodeAddress: Machine.address)
+    }
+
+    /// Every role in one process, on loopback and free ports only, with child processes for containers: what a test
+    /// wants. Needs no root.
+    public static func local(dataDirectory: String) -> ClusterConfiguration {
+        var configuration = ClusterConfiguration(
+            roles: Set(Role.allCases), dataDirectory: dataDirectory, nodeName: "node", nodeAddress: "127.0.0.1")
+        let free = Endpoint.ip("127.0.0.1", port: 0)
+        configuration.apiEndpoint = free
+        configuration.nodeEndpoint = free
+        configuration.ingressEndpoint = free
+        configuration.edgeEndpoint = free
+        configuration.edgePlainEndpoint = nil
+        configuration.runtime = .processes
+        return configuration
+    }
+}

@@ -1,0 +1,212 @@
+internal import Logging
+internal import MartletBase
+internal import MartletClient
+internal import MartletControllers
+internal import MartletObject
+
+/// Runs control loops: keeps a snapshot current from watches, asks the pure controllers what they wish, and carries
+/// the wishes out through the API.
+actor ControllerHost {
+    /// How long a failed look waits for its next try: doubles from the first to the last.
+    static let backOff = (first: Duration.milliseconds(10), last: Duration.seconds(30))
+
+    private struct Work: Hashable {
+        var controller: Int
+        var key: ObjectKey
+    }
+
+    private let controllers: [any Controller]
+    private let client: Client
+    private let world: any World
+    private let logger: Logger
+    private var snapshot = Snapshot()
+    private var unsynced = 0
+    private var queues: [[ObjectKey]]
+    private var queued: [Set<ObjectKey>]
+    private var waiters: [CheckedContinuation<Void, Never>?]
+    private var failures: [Work: Int] = [:]
+    private var alarms: [Work: MonotonicTime] = [:]
+    private var tasks: [Task<Void, Never>] = []
+    private var isStopped = false
+
+    init(_ controllers: [any Controller], client: Client, world: any World, logger: Logger) {
+        self.controllers = controllers
+        self.client = client
+        self.world = world
+        self.logger = logger
+        queues = controllers.map { _ in [] }
+        queued = controllers.map { _ in [] }
+        waiters = controllers.map { _ in nil }
+    }
+
+    /// Follows every kind that some controller wants, and starts the loops.
+    func start() {
+        let kinds = ResourceKind.all.filter { kind in controllers.contains { $0.kinds.contains(kind) } }
+        unsynced = kinds.count
+        for kind in kinds {
+            tasks.append(
+                world.spawn { [weak self, client, logger] in
+                    for await change in client.follow(kind, logger: logger) { await self?.take(change, kind) }
+                })
+        }
+        for index in controllers.indices {
+            tasks.append(world.spawn { [weak self] in while await self?.workOnce(index) ?? false {} })
+        }
+    }
+
+    func stop() {
+        isStopped = true
+        for task in tasks { task.cancel() }
+        for index in waiters.indices { wake(index) }
+    }
+
+    // MARK: What is seen
+
+    private func take(_ change: Change, _ kind: ResourceKind) {
+        switch change {
+        case .synced:
+            unsynced -= 1
+            if unsynced == 0 { for index in controllers.indices { wake(index) } }
+        case .put(let object): see(object, kind)
+        case .removed(let object): lose(object, kind)
+        }
+    }
+
+    /// Takes in an object unless a newer state of it is known: answers to our own writes are taken in at once, and
+    /// the watch tells of them again later.
+    private func see(_ object: JSON, _ kind: ResourceKind) {
+        let key = ObjectKey(kind, namespace: object.namespace, name: object.name)
+        if let known = snapshot.get(key), let old = Int64(known.resourceVersion),
+            let new = Int64(object.resourceVersion), old >= new
+        {
+            return
+        }
+        snapshot.put(object, kind: kind)
+        tell(object, kind)
+    }
+
+    private func lose(_ object: JSON, _ kind: ResourceKind) {
+        let key = ObjectKey(kind, namespace: object.namespace, name: object.name)
+        guard snapshot.get(key)?.uid == object.uid else { return }
+        snapshot.remove(key)
+        tell(object, kind)
+    }
+
+    private func tell(_ object: JSON, _ kind: ResourceKind) {
+        for (index, controller) in controllers.enumerated() where controller.kinds.contains(kind) {
+            for key in controller.keys(for: object, kind: kind, in: snapshot) { enqueue(index, key) }
+        }
+    }
+
+    // MARK: What is done
+
+    private func enqueue(_ index: Int, _ key: ObjectKey) {
+        guard queued[index].insert(key).inserted else { return }
+        queues[index].append(key)
+        wake(index)
+    }
+
+    private func wake(_ index: Int) {
+        waiters[index]?.resume()
+        waiters[index] = nil
+    }
+
+    /// Looks at the next object of one controller; false when the host has stopped.
+    private func workOnce(_ index: Int) async -> Bool {
+        while queues[index].isEmpty || unsynced > 0 {
+            if isStopped { return false }
+            await withCheckedContinuation { waiters[index] = $0 }
+        }
+        if isStopped { return false }
+        let key = queues[index].removeFirst()
+        queued[index].remove(key)
+        let work = Work(controller: index, key: key)
+        var context = ControllerContext(now: world.wallTime(), random: SplitMix64(seed: world.random()))
+        let intents = controllers[index].reconcile(key, in: snapshot, &context)
+        do {
+            for intent in intents { try await carryOut(intent, work) }
+            failures[work] = nil
+        } catch {
+            retry(work, after: error)
+        }
+        return true
+    }
+
+    private func retry(_ work: Work, after error: any Error) {
+        let count = failures[work, default: 0]
+        failures[work] = count + 1
+        let factor = 1 << min(count, 20)
+        let wait = min(Self.backOff.first * factor, Self.backOff.last)
+        let level: Logger.Level = (error as? APIError)?.isConflict == true || count < 5 ? .debug : .warning
+        logger.log(
+            level: level, "a controller tries again",
+            metadata: [
+                "controller": "\(controllers[work.controller].name)", "object": "\(work.key.kind.kind)/\(work.key.name)",
+                "error": "\(error)",
+            ])
+        alarm(work, after: wait)
+    }
+
+    /// Looks at an object again later; of several wishes the earliest counts.
+    private func alarm(_ work: Work, after wait: Duration) {
+        let due = world.now() + wait
+        if let set = alarms[work], set <= due { return }
+        alarms[work] = due
+        let world = self.world
+        world.spawn { [weak self] in
+            try? await world.sleep(until: due)
+            await self?.ring(work, due)
+        }
+    }
+
+    private func ring(_ work: Work, _ due: MonotonicTime) {
+        guard alarms[work] == due, !isStopped else { return }
+        alarms[work] = nil
+        enqueue(work.controller, work.key)
+    }
+
+    private func carryOut(_ intent: Intent, _ work: Work) async throws {
+        switch intent {
+        case .create(let kind, let object):
+            do { see(try await client.create(kind, object), kind) } catch let error as APIError
+                where error.isAlreadyExists
+            {
+                // Wished twice; what is there is seen through the watch.
+            }
+        case .update(let kind, let object): see(try await client.update(kind, object), kind)
+        case .updateStatus(let kind, let object): see(try await client.updateStatus(kind, object), kind)
+        case .delete(let key, let uid): try await delete(key, uid: uid)
+        case .collect(let key, let uid, let owners):
+            if try await areGone(owners) { try await delete(key, uid: uid) }
+        case .requeue(let key, let milliseconds):
+            alarm(Work(controller: work.controller, key: key), after: .milliseconds(milliseconds))
+        case .event:
+            // An event that cannot be written must not hold up the work it tells of.
+            do { try await client.perform(intent, as: controllers[work.controller].name) } catch {
+                logger.debug("an event was not written", metadata: ["error": "\(error)"])
+            }
+        case .bind, .finalizeNamespace: try await client.perform(intent, as: controllers[work.controller].name)
+        }
+    }
+
+    private func delete(_ key: ObjectKey, uid: String) async throws {
+        do {
+            let answer = try await client.delete(key.kind, namespace: key.namespace, name: key.name, uid: uid)
+            if answer.kind == key.kind.kind && answer.isTerminating && answer.uid == uid { see(answer, key.kind) }
+        } catch let error as APIError where error.isNotFound {
+            if let known = snapshot.get(key), known.uid == uid { lose(known, key.kind) }
+        }
+    }
+
+    private func areGone(_ owners: [ObjectKey: String]) async throws -> Bool {
+        for (key, uid) in owners {
+            do {
+                let owner = try await client.get(key.kind, namespace: key.namespace, name: key.name)
+                if owner.uid == uid { return false }
+            } catch let error as APIError where error.isNotFound {
+                continue
+            }
+        }
+        return true
+    }
+}

@@ -1,1 +1,0 @@
-// The room Martlet; its parts come with their builders.

@@ -1,0 +1,103 @@
+internal import Logging
+internal import MartletBase
+internal import MartletClient
+internal import MartletGateway
+internal import MartletHTTP
+internal import MartletPKI
+internal import MartletReplica
+internal import Synchronization
+
+/// The store and the REST gateway of one process.
+final class Master: Sendable {
+    let replica: Replica
+    let gateway: Gateway
+    let server: HTTPServer
+
+    private init(_ replica: Replica, _ gateway: Gateway, _ server: HTTPServer) {
+        self.replica = replica
+        self.gateway = gateway
+        self.server = server
+    }
+
+    static func start(
+        _ configuration: ClusterConfiguration, _ data: DataDirectory, _ pki: ClusterPKI, in world: any World
+    ) async throws -> Master {
+        let logger = configuration.logger
+        let authority = try pki.authority("ca").keyPair.certificatePEM
+        let tls = try TLSServer(
+            identity: TLSIdentity(pki.keyPair("apiserver")), clients: .optional(authoritiesPEM: authority))
+        var settings = GatewayConfiguration()
+        settings.serviceCIDR = configuration.serviceCIDR
+        let nodes = try NodeClients(
+            authority: authority, identity: TLSIdentity(pki.keyPair("apiserver-kubelet-client")), world: world)
+        settings.nodeClient = { try nodes.client(address: $0, port: $1) }
+        let replica = try await Replica.open(ReplicaConfiguration(directory: data.store), in: world, logger: logger)
+        do {
+            let gateway = Gateway(replica: replica, configuration: settings, in: world, logger: logger)
+            try await gateway.bootstrap()
+            let server = try await listening("REST gateway", configuration.apiEndpoint, "--api-address") {
+                try await HTTPServer.start(
+                    on: configuration.apiEndpoint, in: world, tls: tls, logger: logger, handler: gateway)
+            }
+            return Master(replica, gateway, server)
+        } catch {
+            await replica.close()
+            throw error
+        }
+    }
+
+    /// A client inside this process that acts as `user`.
+    func client(as user: String, groups: [String], in world: any World) -> Client {
+        let identity = Identity(user: user, groups: groups + ["system:authenticated"])
+        let gateway = self.gateway
+        return Client(
+            transport: InProcessTransport(in: world) { await gateway.serve($0, as: identity) }, in: world)
+    }
+
+    func stop() async {
+        await server.shutdown(grace: .seconds(2))
+        await replica.close()
+    }
+}
+
+/// Runs `start`, and names the role, the endpoint and the option in the error when the endpoint is taken.
+func listening<Started>(
+    _ role: String, _ endpoint: Endpoint, _ option: String, _ start: () async throws -> Started
+) async throws -> Started {
+    do { return try await start() } catch let error as NetworkError {
+        let why = if case .system(_, let errno) = error { errno.description } else { error.description }
+        throw ClusterError.endpoint(role: role, endpoint: endpoint.description, why: why, option: option)
+    }
+}
+
+extension TLSIdentity {
+    convenience init(_ pair: KeyPair) throws {
+        try self.init(certificateChainPEM: pair.certificatePEM, privateKeyPEM: pair.privateKeyPEM)
+    }
+}
+
+/// The gateway's clients of node agents, one a node, kept for their connections.
+final class NodeClients: Sendable {
+    /// More nodes than this and the oldest connections are made anew when needed.
+    static let limit = 1024
+
+    private let clients = Mutex<[Endpoint: HTTPClient]>([:])
+    private let tls: TLSClient
+    private let world: any World
+
+    init(authority: [UInt8], identity: TLSIdentity, world: any World) throws {
+        tls = try TLSClient(authoritiesPEM: authority, identity: identity)
+        self.world = world
+    }
+
+    func client(address: String, port: UInt16) throws -> HTTPClient {
+        let endpoint = Endpoint.ip(address, port: port)
+        return clients.withLock { clients in
+            if let client = clients[endpoint] { return client }
+            if clients.count >= Self.limit { clients.removeAll() }
+            let client = HTTPClient(endpoint: endpoint, serverName: address, in: world, tls: tls)
+            clients[endpoint] = client
+            return client
+        }
+    }
+}
