@@ -1,0 +1,51 @@
+internal import ArgumentParser
+public import Martlet
+
+#if canImport(Glibc)
+internal import Glibc
+#endif
+
+/// Where state lives unless told otherwise.
+enum DataFolder {
+    static var standard: String {
+        if Machine.isRoot { return "/var/lib/martlet" }
+        let variables = ProcessVariables()
+        return (variables["XDG_STATE_HOME"] ?? (variables["HOME"] ?? ".") + "/.local/state") + "/martlet"
+    }
+}
+
+/// The environment, read only.
+struct ProcessVariables {
+    subscript(_ name: String) -> String? {
+        guard let value = unsafe getenv(name) else { return nil }
+        return unsafe String(cString: value)
+    }
+}
+
+/// The life of a daemon: start, say so, wait for a signal, stop.
+public enum Daemon {
+    /// Runs a cluster, or this process's part of one, until SIGINT or SIGTERM.
+    /// - Parameter removesPods: whether the containers end with the daemon.
+    /// - Throws: `ExitCode` after a one-line error on the standard error output.
+    public static func run(_ configuration: ClusterConfiguration, removesPods: Bool) async throws {
+        let signals = try StopSignals()
+        let cluster: Cluster
+        do { cluster = try await Cluster.start(configuration) } catch {
+            complain("\(error)")
+            throw ExitCode(1)
+        }
+        say("ready: the API listens on https://\(cluster.apiEndpoint)")
+        say("       kubeconfig: \(cluster.adminKubeconfig)")
+        for endpoint in cluster.edgeEndpoints { say("       the edge listens on \(endpoint)") }
+        await signals.wait()
+        say("stopping")
+        await cluster.stop(removesPods: removesPods)
+    }
+
+    static func say(_ line: String) {
+        unsafe fputs(line + "\n", stdout)
+        unsafe fflush(stdout)
+    }
+
+    static func complain(_ line: String) { unsafe fputs("error: " + line + "\n", stderr) }
+}

@@ -1,0 +1,60 @@
+public import ArgumentParser
+public import Martlet
+
+/// The flags that every daemon understands.
+public struct DaemonOptions: ParsableArguments {
+    @Option(name: .customLong("data-dir"), help: "The folder of all state.")
+    var dataDirectory: String?
+
+    @Option(help: "The name of this machine in the cluster. (default: the host name)")
+    var nodeName: String?
+
+    @Option(help: "The address at which other machines reach this one. (default: that of the default route)")
+    var nodeAddress: String?
+
+    @Option(help: "Where the REST gateway listens.")
+    var apiAddress = "127.0.0.1:6443"
+
+    @Option(help: "A further name or address in the gateway's certificate; may be given more than once.")
+    var apiSan: [String] = []
+
+    @Option(help: "The range that Services get their addresses from.")
+    var serviceCIDR = "10.96.0.0/16"
+
+    @Option(help: "How much to say: trace, debug, info, notice, warning, error.")
+    var logLevel = "info"
+
+    /// As the command line gives them.
+    public init() {}
+
+    /// The configuration that these flags ask for.
+    /// - Throws: `ValidationError` that names the flag.
+    public func configuration(roles: Set<ClusterConfiguration.Role>) throws -> ClusterConfiguration {
+        var configuration = ClusterConfiguration(
+            roles: roles, dataDirectory: dataDirectory ?? DataFolder.standard, nodeName: nodeName ?? Machine.nodeName,
+            nodeAddress: nodeAddress ?? Machine.address)
+        configuration.apiEndpoint = try Flags.endpoint(apiAddress, flag: "--api-address")
+        configuration.apiNames = apiSan
+        configuration.serviceCIDR = serviceCIDR
+        guard let level = Logger.Level(rawValue: logLevel) else {
+            throw ValidationError("--log-level \(logLevel) is none of trace, debug, info, notice, warning, error")
+        }
+        configuration.logger = Logger(label: "martlet", factory: StreamLogHandler.standardError)
+        configuration.logger.logLevel = level
+        return configuration
+    }
+}
+
+/// Reading flags' values.
+public enum Flags {
+    /// `address:port` or `[address]:port`.
+    /// - Throws: `ValidationError` that names the flag.
+    public static func endpoint(_ text: String, flag: String) throws -> Endpoint {
+        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
+            throw ValidationError("\(flag) \(text) is not ADDRESS:PORT")
+        }
+        let address = text[..<colon].filter { $0 != "[" && $0 != "]" }
+        guard !address.isEmpty else { throw ValidationError("\(flag) \(text) has no address") }
+        return .ip(String(address), port: port)
+    }
+}

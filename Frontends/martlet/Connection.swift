@@ -1,0 +1,68 @@
+import ArgumentParser
+import Foundation
+import Martlet
+import MartletHTTP
+import MartletIO
+import Yams
+
+/// How to reach the cluster: the current context of a kubeconfig.
+struct ConnectionOptions: ParsableArguments {
+    @Option(help: "The kubeconfig to use. (default: $KUBECONFIG, else ~/.kube/config)")
+    var kubeconfig: String?
+
+    /// Runs `body` with a client of the cluster.
+    func withClient(_ body: @escaping @Sendable (Client) async throws -> Void) async throws {
+        let path =
+            kubeconfig ?? ProcessInfo.processInfo.environment["KUBECONFIG"]
+            ?? NSHomeDirectory() + "/.kube/config"
+        let target = try Kubeconfig(path: path)
+        let reactor = try Reactor(name: "martlet-cli")
+        defer { reactor.shutdown() }
+        try await withTaskExecutorPreference(reactor.executor) {
+            let identity = try TLSIdentity(
+                certificateChainPEM: target.certificate, privateKeyPEM: target.privateKey)
+            let http = HTTPClient(
+                endpoint: target.endpoint, serverName: target.host, in: reactor,
+                tls: try TLSClient(authoritiesPEM: target.authority, identity: identity))
+            try await body(Client(transport: HTTPSTransport(http), in: reactor))
+        }
+    }
+}
+
+/// The current context of a kubeconfig file.
+struct Kubeconfig {
+    var endpoint: Endpoint
+    var host: String
+    var authority: [UInt8]
+    var certificate: [UInt8]
+    var privateKey: [UInt8]
+
+    /// - Throws: `ValidationError` that names the file and what it lacks.
+    init(path: String) throws {
+        func refuse(_ what: String) -> ValidationError {
+            ValidationError("\(path): \(what); give another file with --kubeconfig")
+        }
+        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { throw refuse("cannot be read") }
+        guard let config = try? Yams.compose(yaml: text).map(Manifest.json) else { throw refuse("is not YAML") }
+        func named(_ list: String, _ name: String?) -> JSON? {
+            config[list]?.array?.first { $0["name"]?.string == name }
+        }
+        let context = named("contexts", config["current-context"]?.string)?["context"]
+        guard let cluster = named("clusters", context?["cluster"]?.string)?["cluster"],
+            let user = named("users", context?["user"]?.string)?["user"]
+        else { throw refuse("has no usable current-context") }
+        guard let server = cluster["server"]?.string.flatMap(URL.init(string:)), let host = server.host else {
+            throw refuse("its cluster has no server")
+        }
+        func material(_ json: JSON, _ key: String) throws -> [UInt8] {
+            if let data = json[key + "-data"]?.string.flatMap({ Base64.decode($0) }) { return data }
+            if let file = json[key]?.string, let data = FileManager.default.contents(atPath: file) { return [UInt8](data) }
+            throw refuse("has no \(key)")
+        }
+        self.host = host
+        endpoint = .ip(host == "localhost" ? "127.0.0.1" : host, port: UInt16(server.port ?? 443))
+        authority = try material(cluster, "certificate-authority")
+        certificate = try material(user, "client-certificate")
+        privateKey = try material(user, "client-key")
+    }
+}

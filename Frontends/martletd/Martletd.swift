@@ -1,0 +1,80 @@
+import ArgumentParser
+import Martlet
+import MartletFrontend
+
+/// `martletd`: one machine's part of a cluster, by default all of it.
+@main
+struct Martletd: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "martletd",
+        abstract: "Runs a Kubernetes-compatible cluster, or this machine's part of it.",
+        discussion: """
+            Without flags it plays every role: store, REST gateway, scheduler, controllers, node agent, ingress and \
+            edge. It stops at SIGINT or SIGTERM; pods run on and are taken over at the next start, unless --ephemeral \
+            is given.
+            """)
+
+    @OptionGroup var daemon: DaemonOptions
+
+    @Option(
+        name: .customLong("role"),
+        help: "A role to play: gateway, control-plane, worker, edge; may be given more than once. (default: all)")
+    var roles: [String] = []
+
+    @Option(help: "The range that nodes get their pod ranges from.")
+    var podCIDR = "10.244.0.0/16"
+
+    @Option(
+        name: .customLong("container-runtime-endpoint"),
+        help: "Use the container runtime behind this CRI socket (unix:///...) and not a containerd of our own.")
+    var runtimeEndpoint: String?
+
+    @Flag(help: "Run pods as plain child processes, without root and without isolation.")
+    var processRuntime = false
+
+    @Option(help: "Where the node agent's API listens.")
+    var nodeListen = "0.0.0.0:10250"
+
+    @Option(help: "Where the ingress listens.")
+    var ingressAddress = "0.0.0.0:31234"
+
+    @Option(help: "Where the edge listens for HTTPS.")
+    var edgeAddress = "0.0.0.0:443"
+
+    @Option(help: "Where the edge listens for HTTP, to redirect it; \"none\" for nowhere.")
+    var edgeHttpAddress = "0.0.0.0:80"
+
+    @Option(help: "The bridge that this machine's pods hang on.")
+    var bridge = "martlet0"
+
+    @Option(name: .customLong("images"), help: "Import the image archives (*.tar) in this folder at the start.")
+    var imageDirectory: String?
+
+    @Flag(help: "End all pods with the daemon, and remove everything that was made for them.")
+    var ephemeral = false
+
+    func run() async throws {
+        var chosen = Set(ClusterConfiguration.Role.allCases)
+        if !roles.isEmpty {
+            chosen = Set(
+                try roles.map { name in
+                    guard let role = ClusterConfiguration.Role(rawValue: name) else {
+                        throw ValidationError("--role \(name) is none of gateway, control-plane, worker, edge")
+                    }
+                    return role
+                })
+        }
+        var configuration = try daemon.configuration(roles: chosen)
+        configuration.podCIDR = podCIDR
+        configuration.nodeEndpoint = try Flags.endpoint(nodeListen, flag: "--node-listen")
+        configuration.ingressEndpoint = try Flags.endpoint(ingressAddress, flag: "--ingress-address")
+        configuration.edgeEndpoint = try Flags.endpoint(edgeAddress, flag: "--edge-address")
+        configuration.edgePlainEndpoint =
+            edgeHttpAddress == "none" ? nil : try Flags.endpoint(edgeHttpAddress, flag: "--edge-http-address")
+        configuration.bridge = bridge
+        configuration.imageDirectory = imageDirectory
+        if processRuntime { configuration.runtime = .processes }
+        if let runtimeEndpoint { configuration.runtime = .endpoint(runtimeEndpoint) }
+        try await Daemon.run(configuration, removesPods: ephemeral)
+    }
+}
