@@ -115,11 +115,14 @@ let assembly: [Target] = [
     room("MartletTesting", ["MartletBase", "MartletObject", "MartletRuntime", "MartletClient", "Martlet"]),
 ]
 let frontends: [Target] = [
-    frontend("martlet", ["Martlet", arguments, yaml, log]),
-    frontend("martletd", ["Martlet", arguments, log]),
-    frontend("martlet-gateway", ["Martlet", arguments, log]),
+    .target(
+        name: "MartletFrontend", dependencies: ["Martlet", "MartletIO", arguments, log], path: "Frontends/Shared",
+        swiftSettings: swiftSettings),
+    frontend("martlet", ["Martlet", "MartletHTTP", "MartletIO", arguments, yaml]),
+    frontend("martletd", ["Martlet", "MartletFrontend", arguments]),
+    frontend("martlet-gateway", ["Martlet", "MartletFrontend", arguments]),
     frontend("martlet-cni", ["MartletCNI"]),
-    frontend("martlet-bench", ["Martlet", "MartletBase", "MartletIO", arguments, histogram]),
+    frontend("martlet-bench", ["MartletBase", "MartletIO", arguments, histogram]),
     frontend("embedded-cluster", ["Martlet"], path: "docs/examples/embedded-cluster"),
 ]
 let testRooms: [Target] = [

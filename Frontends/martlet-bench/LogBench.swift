@@ -57,11 +57,10 @@ struct LogBench: AsyncParsableCommand {
     private func measure(_ count: Int, _ path: String) async throws -> Row {
         let log = try WriteAheadLog(directory: path + "-log")
         let payload = [UInt8](repeating: 0x5a, count: recordBytes)
-        let indices = Mutex<UInt64>(1)
+        let appender = GroupAppender(log)
         let latencies = Mutex(Histogram<UInt32>(highestTrackableValue: 60_000_000))
         let clock = ContinuousClock()
         let cpu = Self.cpuSeconds()
-        let syncs = log.syncCount
         let start = clock.now
         let end = start.advanced(by: .seconds(seconds))
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -69,8 +68,7 @@ struct LogBench: AsyncParsableCommand {
                 group.addTask {
                     while clock.now < end {
                         let began = clock.now
-                        // Indices must follow one another, so one is taken and handed over in one step.
-                        try await log.append(next: indices, payload)
+                        try await appender.append(payload)
                         let taken = clock.now - began
                         let microseconds = UInt64(taken.nanoseconds / 1000)
                         latencies.withLock { _ = $0.record(max(1, microseconds)) }
@@ -80,8 +78,9 @@ struct LogBench: AsyncParsableCommand {
             try await group.waitForAll()
         }
         let elapsed = Double((clock.now - start).nanoseconds) / 1e9
-        let appended = Double(indices.withLock { $0 } - 1)
-        let batch = appended / Double(max(1, log.syncCount - syncs))
+        let (records, syncs) = await appender.counts
+        let appended = Double(records)
+        let batch = appended / Double(max(1, syncs))
         let used = Self.cpuSeconds() - cpu
         await log.close()
         let bare = try bareLoop(path + "-bare", bytes: Int((batch * Double(recordBytes)).rounded()))
@@ -126,5 +125,43 @@ struct LogBench: AsyncParsableCommand {
         getrusage(RUSAGE_SELF, &usage)
         func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
         return seconds(usage.ru_utime) + seconds(usage.ru_stime)
+    }
+}
+
+/// Appends in groups as a replica does: one batch is on its way to the disk, all that comes meanwhile is the next.
+private actor GroupAppender {
+    private let log: WriteAheadLog
+    private var waiting: [(payload: [UInt8], done: CheckedContinuation<Void, any Error>)] = []
+    private var isSyncing = false
+    private(set) var counts = (records: 0, syncs: 0)
+
+    init(_ log: WriteAheadLog) { self.log = log }
+
+    func append(_ payload: [UInt8]) async throws {
+        try await withCheckedThrowingContinuation { done in
+            waiting.append((payload, done))
+            if !isSyncing {
+                isSyncing = true
+                Task(priority: nil) { await self.drain() }
+            }
+        }
+    }
+
+    private func drain() async {
+        while !waiting.isEmpty {
+            let batch = waiting
+            waiting = []
+            let first = UInt64(counts.records + 1)
+            let records = batch.enumerated().map { LogRecord(index: first + UInt64($0.offset), payload: $0.element.payload) }
+            counts.records += batch.count
+            counts.syncs += 1
+            do {
+                try await log.append(records)
+                for (_, done) in batch { done.resume() }
+            } catch {
+                for (_, done) in batch { done.resume(throwing: error) }
+            }
+        }
+        isSyncing = false
     }
 }
