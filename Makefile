@@ -1,3 +1,62 @@
-# Placeholder until the rooms land.
-test:
-	swift build --build-tests
+# make demo   the whole story on one machine       make test   all tests
+# make up     the same cluster, without the story  make help   the rest
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# What the build and the programs need from Debian. Swift 6.3 comes from swift.org.
+BUILD_PACKAGES := liburing-dev libssl-dev libsqlite3-dev libnghttp2-dev pkg-config
+RUN_PACKAGES := containerd runc containernetworking-plugins nftables iptables iproute2 busybox-static curl jq openssl procps
+FLAGS := --explicit-target-dependency-import-check error
+RELEASE_BIN := .build/release
+DEBUG_BIN := .build/debug
+
+.PHONY: help demo up test build release fmt lint bench-log packages clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+packages:  ## install missing Debian packages (needs root)
+	@missing=; for p in $(BUILD_PACKAGES) $(RUN_PACKAGES); do \
+	  dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'install ok installed' || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" != 0 ]; then echo "missing packages, install them as root: apt-get install$$missing" >&2; exit 1; fi; \
+	  echo "== Installing$$missing"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
+	@command -v swift >/dev/null || { echo "swift is missing: install the Swift 6.3 toolchain from swift.org" >&2; exit 1; }
+
+build: packages  ## debug build of everything, warnings are errors
+	@echo "== Building (debug)"
+	@swift build --build-tests $(FLAGS)
+
+release: packages  ## release build of the programs
+	@echo "== Building (release)"
+	@for p in martletd martlet martlet-cni; do swift build -c release --product $$p || exit 1; done
+
+demo: release  ## the whole story on one machine
+	@[ "$$(id -u)" = 0 ] || { echo "make demo runs real containers and needs root: sudo make demo" >&2; exit 1; }
+	@BIN=$(RELEASE_BIN) docs/examples/demo.sh story
+
+up: release  ## start the same cluster and stay up
+	@[ "$$(id -u)" = 0 ] || { echo "make up runs real containers and needs root: sudo make up" >&2; exit 1; }
+	@BIN=$(RELEASE_BIN) docs/examples/demo.sh up
+
+test: build  ## all tests
+	@echo "== Testing"
+	@swift test --skip-build $(FLAGS)
+	@if [ "$$(id -u)" = 0 ]; then \
+	  echo "== The story, end to end"; CI=true BIN=$(DEBUG_BIN) Tests/EndToEnd/run; \
+	else echo "== SKIPPED the end-to-end story: it needs root"; fi
+	@echo "== All tests passed"
+
+fmt:  ## format all Swift
+	@swift format -i -r Sources Frontends Tests docs Package.swift
+
+lint:  ## check the format
+	@swift format lint --strict -r Sources Frontends Tests docs Package.swift
+
+bench-log: packages  ## the write-ahead log beside a bare fdatasync loop
+	@swift build -c release --product martlet-bench && $(RELEASE_BIN)/martlet-bench log
+
+clean:  ## remove what was built
+	@rm -rf .build
