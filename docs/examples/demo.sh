@@ -175,11 +175,11 @@ TEXT
     wait "$daemon"
 }
 
+case $mode in
+story | up) ;;
+*) fail "$mode is neither story nor up" ;;
+esac
 start
-if [ "$mode" = story ]; then
-    deploy
-    story
-    if [ -t 0 ] && [ -t 1 ] && [ "${CI:-}" != true ]; then deploy_stays=1; stay; else say "The story is told"; fi
-else
-    stay
-fi
+deploy
+if [ "$mode" = story ]; then story; fi
+if [ "$mode" = up ] || { [ -t 0 ] && [ -t 1 ] && [ "${CI:-}" != true ]; }; then stay; else say "The story is told"; fi
