@@ -1,0 +1,162 @@
+internal import Logging
+internal import MartletBase
+internal import MartletCNI
+internal import MartletClient
+internal import MartletHTTP
+internal import MartletNet
+internal import MartletNode
+internal import MartletObject
+internal import MartletPKI
+internal import MartletRuntime
+
+/// What runs pods on one machine: a container runtime, the node agent over it, and the ingress.
+final class Worker: Sendable {
+    private let containers: Containers
+    private let agent: NodeAgent
+    private let ingress: Ingress
+    private let network: Task<Void, Never>?
+
+    private init(_ containers: Containers, _ agent: NodeAgent, _ ingress: Ingress, _ network: Task<Void, Never>?) {
+        self.containers = containers
+        self.agent = agent
+        self.ingress = ingress
+        self.network = network
+    }
+
+    static func start(
+        _ configuration: ClusterConfiguration, _ data: DataDirectory, _ pki: ClusterPKI, in world: any World,
+        client: Client
+    ) async throws -> Worker {
+        let logger = configuration.logger
+        let containers = try await Containers.start(configuration, data, in: world)
+        do {
+            var settings = NodeAgentConfiguration(
+                nodeName: configuration.nodeName, addresses: [configuration.nodeAddress], rootDirectory: data.node)
+            settings.endpoint = configuration.nodeEndpoint
+            settings.labels = labels(configuration)
+            settings.tls = try TLSServer(
+                identity: TLSIdentity(pki.keyPair("kubelet")),
+                clients: .required(authoritiesPEM: pki.authority("ca").keyPair.certificatePEM))
+            let runtime = containers.runtime
+            let agentSettings = settings
+            let agent = try await listening("node agent", configuration.nodeEndpoint, "--node-listen") {
+                try await NodeAgent.start(agentSettings, client: client, runtime: runtime, in: world, logger: logger)
+            }
+            do {
+                let ingress = try await listening("ingress", configuration.ingressEndpoint, "--ingress-address") {
+                    try await Ingress.start(
+                        on: configuration.ingressEndpoint, nodeName: configuration.nodeName,
+                        edgeAddresses: ["127.0.0.1", "::1", configuration.nodeAddress], client: client, in: world,
+                        logger: logger)
+                }
+                let network = containers.makeNetwork(configuration, client, in: world)
+                return Worker(containers, agent, ingress, network)
+            } catch {
+                await agent.stop(teardown: true)
+                throw error
+            }
+        } catch {
+            await containers.stop(teardown: true)
+            throw error
+        }
+    }
+
+    private static func labels(_ configuration: ClusterConfiguration) -> [String: String] {
+        var labels = ["node-role.kubernetes.io/worker": ""]
+        if configuration.roles.contains(.controlPlane) { labels["node-role.kubernetes.io/control-plane"] = "" }
+        return labels
+    }
+
+    func stop(removesPods: Bool) async {
+        network?.cancel()
+        await ingress.stop()
+        await agent.stop(teardown: removesPods)
+        await containers.stop(teardown: removesPods)
+    }
+}
+
+/// The container runtime of a worker, in the make that was asked for.
+private enum Containers {
+    case own(Containerd)
+    case foreign(CRIRuntime)
+    case processes(ProcessRuntime)
+    case custom(any ContainerRuntime)
+
+    static func start(
+        _ configuration: ClusterConfiguration, _ data: DataDirectory, in world: any World
+    ) async throws -> Containers {
+        switch configuration.runtime {
+        case .custom(let runtime): return .custom(runtime)
+        case .processes: return .processes(try ProcessRuntime(directory: data.containers, in: world))
+        case .endpoint(let text):
+            guard text.hasPrefix("unix:///") else {
+                throw ClusterError.unusable(
+                    "--container-runtime-endpoint \(text) is not a UNIX socket: write unix:///run/containerd/containerd.sock"
+                )
+            }
+            let runtime = CRIRuntime(socket: String(text.dropFirst("unix://".count)), cgroupParent: "", in: world)
+            do { _ = try await runtime.version() } catch {
+                throw ClusterError.unusable("\(text): \(error); is the container runtime running?")
+            }
+            return .foreign(runtime)
+        case .containerd:
+            guard Machine.isRoot else {
+                throw ClusterError.unusable(
+                    "running containers needs root: use sudo, or --process-runtime for plain child processes")
+            }
+            var settings = Containerd.Configuration(directory: data.containers)
+            settings.imageDirectory = configuration.imageDirectory
+            settings.bridge = configuration.bridge
+            let containerd = Containerd(settings, in: world)
+            do { try await containerd.start() } catch {
+                await containerd.stop(teardown: true)
+                throw error
+            }
+            return .own(containerd)
+        }
+    }
+
+    var runtime: any ContainerRuntime {
+        switch self {
+        case .own(let containerd): containerd.runtime
+        case .foreign(let runtime): runtime
+        case .processes(let runtime): runtime
+        case .custom(let runtime): runtime
+        }
+    }
+
+    /// Waits until the node has its range of addresses, then tells the runtime; the node becomes Ready by that.
+    func makeNetwork(
+        _ configuration: ClusterConfiguration, _ client: Client, in world: any World
+    ) -> Task<Void, Never>? {
+        guard case .own(let containerd) = self else { return nil }
+        let logger = configuration.logger
+        let selector = "metadata.name=\(configuration.nodeName)"
+        return world.spawn {
+            for await change in client.follow(.node, fieldSelector: selector, logger: logger) {
+                guard case .put(let node) = change, let range = node["spec", "podCIDR"]?.string, !range.isEmpty else {
+                    continue
+                }
+                var network = NetworkConfig(
+                    podCIDR: range, dataDirectory: containerd.configuration.networkDataDirectory)
+                network.bridge = configuration.bridge
+                do {
+                    try await containerd.setNetwork(network)
+                    return
+                } catch {
+                    logger.error("the pod network cannot be set up", metadata: ["error": "\(error)"])
+                    return
+                }
+            }
+        }
+    }
+
+    func stop(teardown: Bool) async {
+        switch self {
+        case .own(let containerd): await containerd.stop(teardown: teardown)
+        case .foreign(let runtime): runtime.close()
+        case .processes(let runtime): await runtime.shutdown()
+        case .custom: return
+        }
+    }
+}
