@@ -1,0 +1,52 @@
+# Bad input: each mistake gets one clear line, and nothing half-made is left.
+. ./lib.sh
+
+refused() { # WHAT PATTERN COMMAND...
+    local what=$1 pattern=$2 text status=0; shift 2
+    text=$(timeout 60 "$@" 2>&1) || status=$?
+    [ "$status" != 0 ] && [ "$status" != 124 ] || fail "$what: should have been refused (status $status): $text"
+    expect "$what" "$text" "$pattern"
+}
+
+mkdir -p "$state/newer" "$state/stranger"
+echo 99 >"$state/newer/FORMAT"
+echo hello >"$state/stranger/notes.txt"
+refused "a data folder of a newer format" "data format 99.*run the newer release" \
+    "$BIN/martlet-gateway" --data-dir "$state/newer" --api-address 127.0.0.1:0
+refused "a folder of somebody else's files" "not a Martlet data folder" \
+    "$BIN/martlet-gateway" --data-dir "$state/stranger" --api-address 127.0.0.1:0
+refused "a flag that is no address" "is not ADDRESS:PORT" "$BIN/martlet-gateway" --api-address nonsense
+refused "an unknown role" "none of gateway" "$BIN/martletd" --role king
+refused "a range that is none" "is not a range for pods" \
+    "$BIN/martletd" --data-dir "$state/range" --pod-cidr 10.0.0.0 --role gateway
+refused "a runtime socket that is none" "is not a UNIX socket" \
+    "$BIN/martletd" --data-dir "$state/socket" --api-address 127.0.0.1:0 --role gateway --role worker \
+    --container-runtime-endpoint tcp://x
+refused "no root" "needs root" setpriv --reuid 65534 --clear-groups \
+    env HOME=/tmp XDG_STATE_HOME="$(install -d -o 65534 "$state/nobody"; echo "$state/nobody")" \
+    "$BIN/martletd" --data-dir "$state/nobody/data" --api-address 127.0.0.1:0
+start martlet-gateway
+refused "a port in use" "the REST gateway cannot listen on 127.0.0.1:16443.*--api-address" \
+    "$BIN/martlet-gateway" --data-dir "$state/second" --api-address 127.0.0.1:16443
+refused "a data folder in use" "in use by another process" \
+    "$BIN/martlet-gateway" --data-dir "$state/data" --api-address 127.0.0.1:0
+
+for kubectl in $(kubectls | tail -n 1); do
+    configmap() { printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s, namespace: default}\n%s\n' "$1" "${2:-data: {a: b\}}"; }
+    configmap good | "$kubectl" create -f - >/dev/null
+    refused "a duplicate name" '(AlreadyExists).*configmaps "good" already exists' \
+        bash -c "printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: good}\n' | $kubectl create -f -"
+    refused "an unknown field" 'unknown field "dataa"' \
+        bash -c "printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: bad}\ndataa: {a: b}\n' | $kubectl create -f -"
+    refused "a wrong kind" 'no matches for kind "Gizmo"' \
+        bash -c "printf 'apiVersion: v1\nkind: Gizmo\nmetadata: {name: bad}\n' | $kubectl create -f -"
+    refused "a field of the wrong type" 'cannot unmarshal' \
+        bash -c "printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: bad}\ndata: {a: 1}\n' | $kubectl create --validate=false -f -"
+    refused "a name that is none" 'RFC 1123' \
+        bash -c "printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: Bad_Name}\n' | $kubectl create -f -"
+    refused "a stale resourceVersion" '(Conflict).*the object has been modified' \
+        bash -c "$kubectl get configmap good -o json | sed 's/\"resourceVersion\": \"[0-9]*\"/\"resourceVersion\": \"1\"/' | $kubectl replace -f -"
+    refused "a namespace that is not there" 'namespaces "nowhere" not found' \
+        bash -c "printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: nowhere}\n' | $kubectl create -f -"
+done
+stop
