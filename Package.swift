@@ -112,7 +112,7 @@ let assembly: [Target] = [
             "MartletPods", "MartletRoutes", "MartletIO", "MartletHTTP", "MartletRuntime", "MartletReplica",
             "MartletGateway", "MartletClient", "MartletNode", "MartletNet", "MartletPKI", httpTypes, log,
         ]),
-    room("MartletTesting", ["MartletBase", "MartletObject", "MartletRuntime", "MartletClient", "Martlet"]),
+    room("MartletTesting", ["Martlet", "MartletIO"]),
 ]
 let frontends: [Target] = [
     .target(
@@ -153,7 +153,7 @@ let testRooms: [Target] = [
         "MartletNet",
         ["MartletBase", "MartletObject", "MartletIO", "MartletHTTP", "MartletRoutes", "MartletPKI", httpTypes]),
     tests("MartletPKI", ["MartletBase", "MartletIO"]),
-    tests("Martlet", ["MartletTesting", "MartletBase", "MartletObject", "MartletClient"]),
+    tests("Martlet", ["MartletTesting"]),
     .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: swiftSettings),
 ]
 

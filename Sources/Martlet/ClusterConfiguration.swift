@@ -24,8 +24,8 @@ public struct ClusterConfiguration: Sendable {
         case endpoint(String)
         /// Plain child processes without isolation: for tests and for machines where one is not root.
         case processes
-        /// Whatever the caller brings: a simulated runtime in a test.
-        case custom(any ContainerRuntime)
+        /// Whatever the caller makes for the cluster's world: a simulated runtime in a test.
+        case custom(@Sendable (any World) -> any ContainerRuntime)
     }
 
     /// What this process does.

@@ -86,7 +86,7 @@ private enum Containers {
         _ configuration: ClusterConfiguration, _ data: DataDirectory, in world: any World
     ) async throws -> Containers {
         switch configuration.runtime {
-        case .custom(let runtime): return .custom(runtime)
+        case .custom(let make): return .custom(make(world))
         case .processes: return .processes(try ProcessRuntime(directory: data.containers, in: world))
         case .endpoint(let text):
             guard text.hasPrefix("unix:///") else {

@@ -1,1 +1,0 @@
-// The room MartletTesting; its parts come with their builders.
