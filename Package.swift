@@ -26,7 +26,6 @@ let deques: Target.Dependency = .product(name: "DequeModule", package: "swift-co
 let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let yaml: Target.Dependency = .product(name: "Yams", package: "Yams")
-let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
 
 /// A C target that compiles sources of ours.
 func cRoom(_ name: String, links libraries: [String] = []) -> Target {
@@ -122,7 +121,7 @@ let frontends: [Target] = [
     frontend("martletd", ["Martlet", "MartletFrontend", arguments]),
     frontend("martlet-gateway", ["Martlet", "MartletFrontend", arguments]),
     frontend("martlet-cni", ["MartletCNI"]),
-    frontend("martlet-bench", ["MartletBase", "MartletIO", arguments, histogram]),
+    frontend("martlet-bench", ["MartletBase", "MartletIO", arguments]),
     frontend("embedded-cluster", ["Martlet"], path: "docs/examples/embedded-cluster"),
 ]
 let testRooms: [Target] = [
@@ -191,7 +190,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
         .package(url: "https://github.com/apple/swift-protobuf", exact: "1.39.0"),
         .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
-        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", exact: "0.2.0"),
     ],
     targets: targets
 )

@@ -29,6 +29,8 @@ import Testing
     @Test func linesAreShortEnough() {
         for file in Tree.swift + Tree.c where !file.isGenerated {
             for (number, line) in file.lines.enumerated() where line.count > Self.longestLine && !file.isTable {
+                // A text that upstream says in one line stays one line in a test of it.
+                if file.path.hasPrefix("Tests/") && line.contains("\"") { continue }
                 Issue.record("\(file.path):\(number + 1) has \(line.count) columns, more than \(Self.longestLine)")
             }
         }
