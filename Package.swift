@@ -108,8 +108,8 @@ let assembly: [Target] = [
         "Martlet",
         [
             "MartletBase", "MartletObject", "MartletRaft", "MartletStore", "MartletScheduler", "MartletControllers",
-            "MartletPods", "MartletRoutes", "MartletIO", "MartletHTTP", "MartletRuntime", "MartletReplica",
-            "MartletGateway", "MartletClient", "MartletNode", "MartletNet", "MartletPKI", httpTypes, log,
+            "MartletPods", "MartletRoutes", "MartletIO", "MartletHTTP", "MartletCNI", "MartletRuntime",
+            "MartletReplica", "MartletGateway", "MartletClient", "MartletNode", "MartletNet", "MartletPKI", httpTypes, log,
         ]),
     room("MartletTesting", ["Martlet", "MartletIO"]),
 ]

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 public import Martlet
+internal import MartletIO
 
 #if canImport(Glibc)
 internal import Glibc
@@ -28,7 +29,8 @@ public enum Daemon {
     /// - Parameter removesPods: whether the containers end with the daemon.
     /// - Throws: `ExitCode` after a one-line error on the standard error output.
     public static func run(_ configuration: ClusterConfiguration, removesPods: Bool) async throws {
-        let signals = try StopSignals()
+        // From here on, so that a signal that comes during the start is not lost.
+        async let signal = Signals.wait(for: [SIGINT, SIGTERM])
         let cluster: Cluster
         do { cluster = try await Cluster.start(configuration) } catch {
             complain("\(error)")
@@ -37,7 +39,7 @@ public enum Daemon {
         say("ready: the API listens on https://\(cluster.apiEndpoint)")
         say("       kubeconfig: \(cluster.adminKubeconfig)")
         for endpoint in cluster.edgeEndpoints { say("       the edge listens on \(endpoint)") }
-        await signals.wait()
+        _ = await signal
         say("stopping")
         await cluster.stop(removesPods: removesPods)
     }

@@ -22,7 +22,8 @@ struct LogBenchCommand: AsyncParsableCommand {
 
     func run() async throws {
         let counts = appenders.isEmpty ? [1, 16, 256] : appenders
-        guard 1...65_536 ~= recordBytes, 1...100_000 ~= syncs, 1...99 ~= runs, counts.allSatisfy({ 1...1024 ~= $0 }) else {
+        guard 1...65_536 ~= recordBytes, 1...100_000 ~= syncs, 1...99 ~= runs, counts.allSatisfy({ 1...1024 ~= $0 })
+        else {
             throw ValidationError(
                 "record-bytes is 1 to 65536, syncs 1 to 100000, runs 1 to 99, appenders 1 to 1024")
         }
@@ -32,7 +33,8 @@ struct LogBenchCommand: AsyncParsableCommand {
         let reactor = try Reactor(name: "martlet-bench")
         defer { reactor.shutdown() }
         print("write-ahead log, \(recordBytes)-byte records, medians of \(runs) runs; \(System.kernelVersion())")
-        print(Self.line(["appenders", "appends/s", "p50 us", "p99 us", "CPU us", "bare records/s", "p50 us", "of bare"]))
+        let titles = ["appenders", "appends/s", "p50 us", "p99 us", "CPU us", "bare records/s", "p50 us", "of bare"]
+        print(Self.line(titles))
         for count in counts {
             var rows: [[Double]] = []
             for _ in 0..<runs { rows.append(try await measure(count, folder, reactor)) }

@@ -56,7 +56,9 @@ struct Kubeconfig {
         }
         func material(_ json: JSON, _ key: String) throws -> [UInt8] {
             if let data = json[key + "-data"]?.string.flatMap({ Base64.decode($0) }) { return data }
-            if let file = json[key]?.string, let data = FileManager.default.contents(atPath: file) { return [UInt8](data) }
+            if let file = json[key]?.string, let data = FileManager.default.contents(atPath: file) {
+                return [UInt8](data)
+            }
             throw refuse("has no \(key)")
         }
         self.host = host

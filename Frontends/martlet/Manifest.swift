@@ -8,7 +8,9 @@ enum Manifest {
     /// The objects in a file, `-` for the standard input.
     /// - Throws: `ValidationError` that names the file and line.
     static func read(_ path: String) throws -> [(kind: ResourceKind, object: JSON)] {
-        let data = path == "-" ? FileHandle.standardInput.readDataToEndOfFile() : FileManager.default.contents(atPath: path)
+        let data =
+            path == "-"
+            ? FileHandle.standardInput.readDataToEndOfFile() : FileManager.default.contents(atPath: path)
         guard let data else { throw ValidationError("\(path) cannot be read") }
         let documents: [Node]
         do { documents = Array(try Yams.compose_all(yaml: String(decoding: data, as: UTF8.self))) } catch {
@@ -37,12 +39,19 @@ enum Manifest {
         case .scalar(let scalar):
             switch scalar.style {
             case .plain:
-                if let null = node.null { null as NSNull? == nil ? .string(scalar.string) : .null }
-                else if ["true", "True", "TRUE"].contains(scalar.string) { .bool(true) }
-                else if ["false", "False", "FALSE"].contains(scalar.string) { .bool(false) }
-                else if let int = Int64(scalar.string) { .int(int) }
-                else if let double = node.float { .double(double) }
-                else { .string(scalar.string) }
+                if let null = node.null {
+                    null as NSNull? == nil ? .string(scalar.string) : .null
+                } else if ["true", "True", "TRUE"].contains(scalar.string) {
+                    .bool(true)
+                } else if ["false", "False", "FALSE"].contains(scalar.string) {
+                    .bool(false)
+                } else if let int = Int64(scalar.string) {
+                    .int(int)
+                } else if let double = node.float {
+                    .double(double)
+                } else {
+                    .string(scalar.string)
+                }
             default: .string(scalar.string)
             }
         case .alias: .null

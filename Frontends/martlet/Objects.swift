@@ -7,7 +7,7 @@ struct Apply: AsyncParsableCommand {
         abstract: "Creates the objects of a manifest, or changes those there are to match it.")
 
     @OptionGroup var connection: ConnectionOptions
-    @Option(name: [.customShort("f"), .customLong("filename")], help: "A manifest (YAML or JSON); - for standard input.")
+    @Option(name: [.customShort("f"), .customLong("filename")], help: "A manifest; - for standard input.")
     var files: [String]
 
     func run() async throws {
@@ -49,7 +49,8 @@ struct Get: AsyncParsableCommand {
                 ).items
             }
             for item in items {
-                print(output == "json" ? String(decoding: item.encoded(), as: UTF8.self) : "\(known.singular)/\(item.name)")
+                let json = String(decoding: item.encoded(), as: UTF8.self)
+                print(output == "json" ? json : "\(known.singular)/\(item.name)")
             }
         }
     }
@@ -60,7 +61,7 @@ struct Delete: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Deletes the objects of a manifest.")
 
     @OptionGroup var connection: ConnectionOptions
-    @Option(name: [.customShort("f"), .customLong("filename")], help: "A manifest (YAML or JSON); - for standard input.")
+    @Option(name: [.customShort("f"), .customLong("filename")], help: "A manifest; - for standard input.")
     var files: [String]
 
     func run() async throws {

@@ -141,7 +141,8 @@ actor ControllerHost {
         logger.log(
             level: level, "a controller tries again",
             metadata: [
-                "controller": "\(controllers[work.controller].name)", "object": "\(work.key.kind.kind)/\(work.key.name)",
+                "controller": "\(controllers[work.controller].name)",
+                "object": "\(work.key.kind.kind)/\(work.key.name)",
                 "error": "\(error)",
             ])
         alarm(work, after: wait)

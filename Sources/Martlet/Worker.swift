@@ -91,7 +91,8 @@ private enum Containers {
         case .endpoint(let text):
             guard text.hasPrefix("unix:///") else {
                 throw ClusterError.unusable(
-                    "--container-runtime-endpoint \(text) is not a UNIX socket: write unix:///run/containerd/containerd.sock"
+                    "--container-runtime-endpoint \(text) is not a UNIX socket: "
+                        + "write unix:///run/containerd/containerd.sock"
                 )
             }
             let runtime = CRIRuntime(socket: String(text.dropFirst("unix://".count)), cgroupParent: "", in: world)

@@ -1,8 +1,8 @@
 public import Martlet
 internal import MartletIO
 
-/// Throw-away clusters for tests: in a temporary folder, on loopback and free ports, with a simulated container runtime,
-/// without root. Everything is gone when the body returns or throws.
+/// Throw-away clusters for tests: in a temporary folder, on loopback and free ports, with a simulated container
+/// runtime, without root. Everything is gone when the body returns or throws.
 ///
 /// ```swift
 /// try await TestCluster.run { cluster in

@@ -33,7 +33,7 @@ enum Tree {
     /// What each room's row in Package.swift lets it import.
     static func packageRows() throws -> [String: Set<String>] {
         let text = try read("Package.swift")
-        let pattern = #/room\(\s*"(?<name>\w+)",\s*\[(?<list>[^\]]*)\]/#
+        let pattern = #/(?:room\(\s*|name: )"(?<name>\w+)",\s*(?:dependencies: )?\[(?<list>[^\]]*)\]/#
         var rows: [String: Set<String>] = [:]
         for match in text.matches(of: pattern) {
             let names = match.list.matches(of: #/"(\w+)"/#).map { String($0.1) }
