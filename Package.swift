@@ -117,7 +117,7 @@ let frontends: [Target] = [
     .target(
         name: "MartletFrontend", dependencies: ["Martlet", "MartletIO", arguments, log], path: "Frontends/Shared",
         swiftSettings: swiftSettings),
-    frontend("martlet", ["Martlet", "MartletHTTP", "MartletIO", arguments, yaml]),
+    frontend("martlet", ["Martlet", "MartletBase", "MartletHTTP", "MartletIO", arguments, yaml]),
     frontend("martletd", ["Martlet", "MartletFrontend", arguments]),
     frontend("martlet-gateway", ["Martlet", "MartletFrontend", arguments]),
     frontend("martlet-cni", ["MartletCNI"]),

@@ -45,9 +45,13 @@ public enum Daemon {
     }
 
     static func say(_ line: String) {
-        unsafe fputs(line + "\n", stdout)
-        unsafe fflush(stdout)
+        write(line, to: STDOUT_FILENO)
     }
 
-    static func complain(_ line: String) { unsafe fputs("error: " + line + "\n", stderr) }
+    static func complain(_ line: String) { write("error: " + line, to: STDERR_FILENO) }
+
+    private static func write(_ line: String, to descriptor: Int32) {
+        let bytes = Array((line + "\n").utf8)
+        _ = unsafe Glibc.write(descriptor, bytes, bytes.count)
+    }
 }

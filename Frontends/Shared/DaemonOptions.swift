@@ -39,7 +39,7 @@ public struct DaemonOptions: ParsableArguments {
         guard let level = Logger.Level(rawValue: logLevel) else {
             throw ValidationError("--log-level \(logLevel) is none of trace, debug, info, notice, warning, error")
         }
-        configuration.logger = Logger(label: "martlet", factory: StreamLogHandler.standardError)
+        configuration.logger = Logger(label: "martlet") { StreamLogHandler.standardError(label: $0) }
         configuration.logger.logLevel = level
         return configuration
     }

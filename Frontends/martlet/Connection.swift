@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Martlet
+import MartletBase
 import MartletHTTP
 import MartletIO
 import Yams
@@ -55,7 +56,7 @@ struct Kubeconfig {
             throw refuse("its cluster has no server")
         }
         func material(_ json: JSON, _ key: String) throws -> [UInt8] {
-            if let data = json[key + "-data"]?.string.flatMap({ Base64.decode($0) }) { return data }
+            if let text = json[key + "-data"]?.string, let data = MartletBase.Base64.decode(text) { return data }
             if let file = json[key]?.string, let data = FileManager.default.contents(atPath: file) {
                 return [UInt8](data)
             }

@@ -1,7 +1,7 @@
-public import Logging
 public import MartletBase
 public import MartletClient
 internal import MartletControllers
+internal import MartletHTTP
 internal import MartletIO
 internal import MartletNet
 internal import MartletPKI
