@@ -99,8 +99,8 @@ private struct IngressReader {
             complain("secret \"\(name)\" not found")
             return
         }
-        guard let chain = secret["data", "tls.crt"]?.string, let certificate = MartletBase.Base64.decode(chain),
-            let key = secret["data", "tls.key"]?.string, let privateKey = MartletBase.Base64.decode(key)
+        guard let certificate = secret["data", "tls.crt"]?.string.flatMap({ Base64.decode($0) }),
+            let privateKey = secret["data", "tls.key"]?.string.flatMap({ Base64.decode($0) })
         else {
             complain("secret \"\(name)\" has no tls.crt and tls.key")
             return
