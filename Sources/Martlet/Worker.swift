@@ -95,7 +95,7 @@ private enum Containers {
                         + "write unix:///run/containerd/containerd.sock"
                 )
             }
-            let runtime = CRIRuntime(socket: String(text.dropFirst("unix://".count)), cgroupParent: "", in: world)
+            let runtime = CRIRuntime(socket: String(text.dropFirst("unix://".count)), in: world)
             do { _ = try await runtime.version() } catch {
                 throw ClusterError.unusable("\(text): \(error); is the container runtime running?")
             }
