@@ -62,7 +62,7 @@ await() { # seconds, what, command: waits with a live line
     until "$@"; do
         [ -n "$daemon" ] && ! kill -0 "$daemon" 2>/dev/null && fail "martletd has ended"
         [ "$SECONDS" -ge "$end" ] && fail "gave up waiting: $what"
-        line=$(pods 2>/dev/null | awk '{printf "%s %s %s/3  ", $1, $2, $3}')
+        line=$(pods 2>/dev/null | awk '{printf "%s %s %s/3  ", $1, $2, $3}') || true
         if [ -t 1 ]; then printf '\r\033[K   %s: %s' "$what" "$line"
         elif [ "$line" != "$last" ]; then printf '   %s: %s\n' "$what" "$line"; last=$line; fi
         sleep 0.2
@@ -134,10 +134,11 @@ story() {
     victim=$(pods | head -n 1 | cut -f 1)
     local before failed=0 asked=0
     before=$(pods | awk -v pod="$victim" '$1 == pod {print $4}')
-    local uid pid
-    uid=$("$bin/martlet" get pods "$victim" -n ocfweb -o json | jq -r .metadata.uid)
-    # The container's first process is known by its pod's cgroup and by what it runs.
-    pid=$(for p in $(pgrep -f 'httpd -f -v -p 8000'); do grep -ql "$uid\|$(container_of "$victim")" "/proc/$p/cgroup" && echo "$p"; done | head -n 1)
+    local container pid
+    container=$("$bin/martlet" get pods "$victim" -n ocfweb -o json |
+        jq -r '.status.containerStatuses[] | select(.name == "web") | .containerID' | sed 's#.*//##')
+    # The container's processes are those in its cgroup.
+    pid=$(grep -ls -- "$container" /proc/[0-9]*/cgroup | head -n 1 | cut -d / -f 3) || true
     [ -n "$pid" ] || fail "no process of $victim found"
     kill -9 "$pid"
     local end=$((SECONDS + 60))
@@ -155,11 +156,6 @@ story() {
     await 60 "pods" replaced
     show
     answers
-}
-
-container_of() { # the id of the web container of a pod
-    "$bin/martlet" get pods "$1" -n ocfweb -o json |
-        jq -r '.status.containerStatuses[] | select(.name == "web") | .containerID' | sed 's#.*//##'
 }
 
 stay() {
