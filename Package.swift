@@ -150,7 +150,10 @@ let testRooms: [Target] = [
         ]),
     tests(
         "MartletNet",
-        ["MartletBase", "MartletObject", "MartletIO", "MartletHTTP", "MartletRoutes", "MartletPKI", httpTypes]),
+        [
+            "MartletBase", "MartletObject", "MartletIO", "MartletHTTP", "MartletRoutes", "MartletPKI", "MartletClient",
+            httpTypes, log,
+        ]),
     tests("MartletPKI", ["MartletBase", "MartletIO"]),
     tests("Martlet", ["MartletTesting"]),
     .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: swiftSettings),

@@ -17,6 +17,9 @@ public struct EdgeConfiguration: Sendable {
     public var fallback: TLSIdentity
     /// Written to the status of the Ingresses it serves: the address that clients reach.
     public var publishedAddress: String?
+    /// The port of HTTPS that redirects name, where another one than the edge's own reaches it (address translation);
+    /// nil for the one it listens on.
+    public var publishedPort: UInt16?
 
     /// An edge that listens on `secure`.
     public init(secure: Endpoint, plain: Endpoint?, fallback: TLSIdentity, publishedAddress: String?) {
@@ -35,14 +38,13 @@ public final class Edge: RequestHandler {
         var servers: [HTTPServer] = []
         var materials: [String: TLSMaterial] = [:]
         var identities: [String: TLSIdentity] = [:]
-        var published: Set<ObjectKey> = []
     }
     private let parts = Mutex(Parts())
     private let configuration: EdgeConfiguration
     private let tls: TLSServer
     private let forwarder: Forwarder
     private let following: Following
-    private let client: Client
+    private let status: IngressStatus?
     private let world: any World
     private let logger: Logger
 
@@ -52,23 +54,24 @@ public final class Edge: RequestHandler {
         _ configuration: EdgeConfiguration, client: Client, in world: any World, logger: Logger
     ) async throws -> Edge {
         let edge = try Edge(configuration, client, world, logger)
-        var servers = [
-            try await HTTPServer.start(
-                on: configuration.secure, in: world, tls: edge.tls, limits: .proxy, logger: logger, handler: edge)
-        ]
+        let secure = try await HTTPServer.start(
+            on: configuration.secure, in: world, tls: edge.tls, limits: .proxy, logger: logger, handler: edge)
+        var servers = [secure]
         if let plain = configuration.plain {
             do {
                 servers.append(
                     try await HTTPServer.start(
-                        on: plain, in: world, limits: .proxy, logger: logger, handler: SecureRedirect()))
+                        on: plain, in: world, limits: .proxy, logger: logger,
+                        handler: SecureRedirect(port: configuration.publishedPort ?? secure.endpoint.port)))
             } catch {
-                await servers[0].shutdown(grace: .zero)
+                await secure.shutdown(grace: .zero)
                 throw error
             }
         }
         let started = servers
         edge.parts.withLock { $0.servers = started }
         world.spawn { await edge.run() }
+        if let status = edge.status { world.spawn { await status.run() } }
         return edge
     }
 
@@ -76,13 +79,15 @@ public final class Edge: RequestHandler {
         _ configuration: EdgeConfiguration, _ client: Client, _ world: any World, _ logger: Logger
     ) throws {
         self.configuration = configuration
-        self.client = client
         self.world = world
         self.logger = logger
         tls = try TLSServer(identity: configuration.fallback)
         forwarder = Forwarder(world: world, logger: logger)
         following = Following(
             [.node, .ingress, .ingressClass, .secret, .service], client: client, world: world, logger: logger)
+        status = configuration.publishedAddress.map {
+            IngressStatus(address: $0, client: client, in: world, logger: logger)
+        }
     }
 
     /// Where it really listens: HTTPS first.
@@ -93,9 +98,7 @@ public final class Edge: RequestHandler {
             let table = EdgeTable(from: snapshot)
             forwarder.keep(only: Set(table.workers))
             parts.withLock { $0.workers = table.workers }
-            let result = IngressBuilder.build(from: snapshot)
-            install(result.certificates)
-            await publish(result.served, snapshot)
+            install(IngressBuilder.build(from: snapshot).certificates)
         }
     }
 
@@ -126,49 +129,24 @@ public final class Edge: RequestHandler {
         }
     }
 
-    /// Tells users at which address their Ingresses are served.
-    private func publish(_ served: [ObjectKey], _ snapshot: Snapshot) async {
-        guard let address = configuration.publishedAddress else { return }
-        let wished: JSON = [["ip": .string(address)]]
-        for key in served {
-            guard let ingress = snapshot.get(key), ingress["status", "loadBalancer", "ingress"] != wished else {
-                continue
-            }
-            let patch: JSON = ["status": ["loadBalancer": ["ingress": wished]]]
-            do {
-                _ = try await client.patch(
-                    .ingress, namespace: key.namespace, name: key.name, subresource: "status", type: .merge, patch)
-            } catch {
-                logger.debug("an ingress status was not written", metadata: ["error": "\(error)"])
-            }
-        }
-    }
-
     /// Passes one request on to a worker.
     public func handle(_ request: Request) async -> Response {
         let workers = parts.withLock { $0.workers }
-        if workers.isEmpty { return .plain(.serviceUnavailable, "no worker is ready") }
+        if workers.isEmpty { return .unavailable("no worker is ready") }
         let head = ProxyHeaders.onward(request, isTrusted: false, requestID: RequestID.make(world))
-        return await forwarder.forward(head, request, to: workers)
+        return await forwarder.forward(head, request, to: workers, of: "workers")
     }
 
     /// Takes no new requests, lets those in flight end, and stops.
     public func stop() async {
         await following.stop()
+        await status?.stop()
         for server in parts.withLock({ $0.servers }) { await server.shutdown(grace: .seconds(5)) }
         forwarder.keep(only: [])
     }
 }
 
-/// Sends clients from http to https.
-struct SecureRedirect: RequestHandler {
-    func handle(_ request: Request) async -> Response {
-        guard let authority = request.head.authority, !authority.isEmpty else {
-            return .plain(.badRequest, "a Host field is needed")
-        }
-        let host = authority.split(separator: ":", maxSplits: 1).first.map(String.init) ?? authority
-        var response = Response.plain(.permanentRedirect, "use https")
-        response.head.headerFields[.location] = "https://\(host)\(request.head.path ?? "/")"
-        return response
-    }
+extension Endpoint {
+    /// The port of https when there is none of its own.
+    fileprivate var port: UInt16 { if case .ip(_, let port) = self { port } else { 443 } }
 }

@@ -41,9 +41,8 @@ actor Following {
         case .removed(let object): snapshot.remove(ObjectKey(kind, namespace: object.namespace, name: object.name))
         case .synced: unsynced -= 1
         }
-        isDirty = true
         // A table built before every kind is known would take routes away that are good.
-        if unsynced <= 0 { wake() }
+        lookAgain()
     }
 
     private func wake() {
@@ -61,6 +60,12 @@ actor Following {
         try? await world.sleep(for: Self.gather)
         isDirty = false
         return snapshot
+    }
+
+    /// Lets ``next()`` return what there is, changed or not.
+    func lookAgain() {
+        isDirty = true
+        if unsynced <= 0 { wake() }
     }
 
     /// Ends following.

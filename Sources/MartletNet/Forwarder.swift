@@ -2,129 +2,91 @@ internal import HTTPTypes
 internal import Logging
 internal import MartletBase
 internal import MartletHTTP
-internal import Synchronization
 
 /// Passes requests on to one of several endpoints, over kept connections.
 final class Forwarder: Sendable {
     /// How many endpoints one request is tried on before the client hears of it.
     static let attempts = 3
-    /// How long an endpoint may take to answer a connection attempt and to begin its answer.
-    static let answerTimeout = Duration.seconds(60)
+    /// How long an endpoint may take to take a connection.
+    static let connectLimit = Duration.seconds(3)
+    /// How long an endpoint may do nothing: neither take more of the request nor begin its answer.
+    static let answerLimit = Duration.seconds(60)
 
-    private struct State {
-        var clients: [Endpoint: HTTPClient] = [:]
-        var turn = 0
-    }
-    private let state = Mutex(State())
-    private let world: any World
+    private let endpoints: EndpointPool
+    private let patience: Patience
     private let logger: Logger
 
     init(world: any World, logger: Logger) {
-        self.world = world
+        endpoints = EndpointPool(ConnectLimit(world: world, limit: Self.connectLimit))
+        patience = Patience(Self.answerLimit, in: world)
         self.logger = logger
     }
 
-    /// Forgets the connections of endpoints that no route leads to any more.
-    func keep(only endpoints: Set<Endpoint>) {
-        let gone = state.withLock { state in
-            let gone = state.clients.filter { !endpoints.contains($0.key) }.map(\.value)
-            state.clients = state.clients.filter { endpoints.contains($0.key) }
-            return gone
-        }
-        for client in gone { client.close() }
-    }
-
-    /// The endpoints in the order in which they are tried: each request begins one further on.
-    private func order(_ endpoints: [Endpoint]) -> [(Endpoint, HTTPClient)] {
-        state.withLock { state in
-            state.turn &+= 1
-            let start = state.turn
-            return (0..<min(endpoints.count, Self.attempts)).map { step in
-                let endpoint = endpoints[(start &+ step) % endpoints.count]
-                if let client = state.clients[endpoint] { return (endpoint, client) }
-                let client = HTTPClient(endpoint: endpoint, serverName: "", in: world)
-                state.clients[endpoint] = client
-                return (endpoint, client)
-            }
-        }
-    }
+    /// Forgets the connections of endpoints that no route leads to any more. Requests in flight end as they will.
+    func keep(only known: Set<Endpoint>) { endpoints.keep(only: known) }
 
     /// Sends the request on and brings the answer back. An endpoint that does not take the connection, or breaks
     /// before it answers a request that may be repeated, is followed by the next one.
-    func forward(_ head: HTTPRequest, _ request: Request, to endpoints: [Endpoint]) async -> Response {
-        var failure = ""
-        for (endpoint, client) in order(endpoints) {
+    /// - Parameter name: whose endpoints they are; those of one name take turns.
+    func forward(_ head: HTTPRequest, _ request: Request, to candidates: [Endpoint], of name: String) async -> Response {
+        var failure = "there is none"
+        for (endpoint, client) in endpoints.order(candidates, of: name, atMost: Self.attempts) {
             do {
-                let answer = try await send(head, request.body, client)
-                return response(answer, method: head.method)
+                return response(try await send(head, request.body, client), to: head)
             } catch {
                 failure = "\(endpoint): \(error)"
                 logger.debug("proxied request failed", metadata: ["endpoint": "\(endpoint)", "error": "\(error)"])
-                guard Self.isUnsent(error) || Self.mayRepeat(head, request.body) else { break }
+                if Task.isCancelled { break }
+                if error is NotConnected {
+                    endpoints.rest(endpoint)
+                } else if !Self.mayRepeat(head, request.body) {
+                    break
+                }
             }
         }
-        logger.info("no endpoint answered", metadata: ["path": "\(head.path ?? "")", "error": "\(failure)"])
+        logger.info("no endpoint answered", metadata: ["service": "\(name)", "error": "\(failure)"])
         return .plain(.badGateway, "no endpoint answered")
     }
 
-    /// Whether the failure came before a byte of the request left: nobody took the connection.
-    private static func isUnsent(_ error: any Error) -> Bool {
-        guard case .system(let operation, _) = error as? NetworkError else { return false }
-        return operation.hasPrefix("connect")
-    }
-
+    /// Whether a request that may have arrived can be sent once more (RFC 9110, section 9.2.2).
     private static func mayRepeat(_ head: HTTPRequest, _ body: RequestBody) -> Bool {
         guard case .bytes = body else { return false }
         return [.get, .head, .options, .put, .delete].contains(head.method)
     }
 
     private func send(_ head: HTTPRequest, _ body: RequestBody, _ client: HTTPClient) async throws -> ClientResponse {
-        let world = self.world
-        return try await withThrowingTaskGroup(of: ClientResponse.self) { group in
-            group.addTask { try await client.send(head, body: body) }
-            group.addTask {
-                try await world.sleep(for: Self.answerTimeout)
-                throw NetworkError.timedOut("the answer")
+        try await patience.wait("the answer") { exchange in
+            guard case .stream(let next) = body else { return try await client.send(head, body: body) }
+            let watched = RequestBody.stream {
+                exchange.moved()
+                let piece = try await next()
+                exchange.moved()
+                return piece
             }
-            defer { group.cancelAll() }
-            guard let first = try await group.next() else { throw NetworkError.closed }
-            return first
+            return try await client.send(head, body: watched)
         }
     }
 
-    private func response(_ answer: ClientResponse, method: HTTPRequest.Method) -> Response {
+    private func response(_ answer: ClientResponse, to request: HTTPRequest) -> Response {
         var head = answer.head
-        if let stream = answer.upgraded {
-            return Response(head: head, body: .upgrade { client in await Self.splice(client, stream) })
+        if let backend = answer.upgraded {
+            guard request.headerFields.contains(.upgrade) else {
+                backend.close()
+                return .plain(.badGateway, "the endpoint changed the protocol unasked")
+            }
+            return Response(head: head, body: .upgrade { client in await Splice.run(client, backend) })
         }
         ProxyHeaders.strip(&head.headerFields)
         switch answer.body {
+        case .bytes where request.method == .head && !head.headerFields.contains(.contentLength):
+            // How long the body would be is not known: a stream is not given a length on the way.
+            return Response(head: head, body: .stream { _ in })
         case .bytes(let bytes): return Response(head: head, body: .bytes(bytes))
         case .stream(let next):
             return Response(
                 head: head,
                 body: .stream { writer in while let piece = try await next() { try await writer.write(piece) } })
         }
-    }
-
-    /// Carries bytes both ways until both sides have ended.
-    static func splice(_ a: any ByteStream, _ b: any ByteStream) async {
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await pump(from: a, to: b) }
-            group.addTask { await pump(from: b, to: a) }
-        }
-        a.close()
-        b.close()
-    }
-
-    private static func pump(from source: any ByteStream, to sink: any ByteStream) async {
-        while let bytes = try? await source.read(atMost: 65_536), !bytes.isEmpty {
-            do { try await sink.write(bytes) } catch {
-                source.close()
-                return
-            }
-        }
-        await sink.closeWrite()
     }
 }
 
@@ -133,5 +95,12 @@ extension Response {
     static func plain(_ status: HTTPResponse.Status, _ text: String) -> Response {
         Response(
             status: status, contentType: "text/plain; charset=utf-8", bytes: Array("\(status.code) \(text)\n".utf8))
+    }
+
+    /// Nothing can answer just now; clients may try again in a second.
+    static func unavailable(_ text: String) -> Response {
+        var response = plain(.serviceUnavailable, text)
+        response.head.headerFields[.retryAfter] = "1"
+        return response
     }
 }

@@ -9,14 +9,15 @@ internal import Synchronization
 
 /// A worker's ingress: reads the Host field of each request and passes it on to a pod.
 public final class Ingress: RequestHandler {
-    private let table = Mutex(IngressTable())
+    /// Nil until all there is has been read once.
+    private let table = Mutex<IngressTable?>(nil)
     private let forwarder: Forwarder
     private let following: Following
     private let client: Client
     private let world: any World
     private let logger: Logger
     private let trusted: Set<String>
-    private let server = Mutex<HTTPServer?>(nil)
+    private let parts = Mutex<(server: HTTPServer?, announcer: Task<Void, Never>?)>((nil, nil))
 
     /// Starts an ingress.
     /// - Parameters:
@@ -31,7 +32,7 @@ public final class Ingress: RequestHandler {
         let ingress = Ingress(edgeAddresses, client, world, logger)
         let server = try await HTTPServer.start(
             on: endpoint, in: world, limits: .proxy, logger: logger, handler: ingress)
-        ingress.server.withLock { $0 = server }
+        ingress.parts.withLock { $0.server = server }
         world.spawn { await ingress.run() }
         if case .ip(_, let port) = server.endpoint { ingress.announce(port, nodeName) }
         return ingress
@@ -48,7 +49,7 @@ public final class Ingress: RequestHandler {
     }
 
     /// Where it really listens.
-    public var endpoint: Endpoint? { server.withLock { $0?.endpoint } }
+    public var endpoint: Endpoint? { parts.withLock { $0.server?.endpoint } }
 
     private func run() async {
         while let snapshot = await following.next() {
@@ -58,39 +59,54 @@ public final class Ingress: RequestHandler {
         }
     }
 
-    /// Writes the port to the Node, again and again until it is there.
+    /// Keeps the port written on the Node, also when the Node is made anew.
     private func announce(_ port: UInt16, _ nodeName: String) {
-        let (client, world, logger) = (self.client, self.world, self.logger)
+        let (client, logger) = (self.client, self.logger)
+        let announcer = world.spawn {
+            let nodes = client.follow(.node, fieldSelector: "metadata.name=\(nodeName)", logger: logger)
+            for await change in nodes {
+                guard case .put(let node) = change, node.name == nodeName else { continue }
+                if node.annotations[EdgeTable.portAnnotation] == String(port) { continue }
+                await self.write(port, to: nodeName)
+            }
+        }
+        parts.withLock { $0.announcer = announcer }
+    }
+
+    /// Tries until it is written, or there is no such Node any more.
+    private func write(_ port: UInt16, to nodeName: String) async {
         let patch: JSON = ["metadata": ["annotations": [EdgeTable.portAnnotation: .string(String(port))]]]
-        world.spawn {
-            while !Task.isCancelled {
-                do {
-                    _ = try await client.patch(.node, name: nodeName, type: .merge, patch)
-                    return
-                } catch {
-                    logger.debug("the node does not know its ingress yet", metadata: ["error": "\(error)"])
-                    try? await world.sleep(for: .milliseconds(200))
-                }
+        while !Task.isCancelled {
+            do {
+                _ = try await client.patch(.node, name: nodeName, type: .merge, patch)
+                return
+            } catch let error as APIError where error.isNotFound {
+                return
+            } catch {
+                logger.debug("the node was not told its ingress", metadata: ["error": "\(error)"])
+                try? await world.sleep(for: .seconds(1))
             }
         }
     }
 
     /// Passes one request on.
     public func handle(_ request: Request) async -> Response {
-        let table = table.withLock { $0 }
+        guard let table = table.withLock({ $0 }) else { return .unavailable("the routes are not known yet") }
         guard let backend = table.route(host: request.head.authority ?? "", path: request.head.path ?? "/") else {
             return .plain(.notFound, "no ingress rule covers this host and path")
         }
-        if backend.endpoints.isEmpty { return .plain(.serviceUnavailable, "no ready endpoint") }
+        if backend.endpoints.isEmpty { return .unavailable("no ready endpoint") }
         let isTrusted = if case .ip(let address, _) = request.peer.endpoint { trusted.contains(address) } else { false }
         let head = ProxyHeaders.onward(request, isTrusted: isTrusted, requestID: RequestID.make(world))
-        return await forwarder.forward(head, request, to: backend.endpoints)
+        return await forwarder.forward(head, request, to: backend.endpoints, of: backend.service)
     }
 
     /// Takes no new requests, lets those in flight end, and stops.
     public func stop() async {
+        let (server, announcer) = parts.withLock { $0 }
+        announcer?.cancel()
         await following.stop()
-        await server.withLock { $0 }?.shutdown(grace: .seconds(5))
+        await server?.shutdown(grace: .seconds(5))
         forwarder.keep(only: [])
     }
 }

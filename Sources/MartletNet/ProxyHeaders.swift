@@ -1,6 +1,7 @@
 internal import HTTPTypes
 internal import MartletBase
 internal import MartletHTTP
+internal import MartletRoutes
 
 /// What a proxy takes off and puts on (RFC 9110 section 7.6, and the X-Forwarded fields as ingress-nginx sets them).
 enum ProxyHeaders {
@@ -12,6 +13,8 @@ enum ProxyHeaders {
     static let forwardedProto = HTTPField.Name("X-Forwarded-Proto")!
     static let forwardedHost = HTTPField.Name("X-Forwarded-Host")!
     static let forwardedPort = HTTPField.Name("X-Forwarded-Port")!
+    /// The standard's own (RFC 7239); nobody here writes it, so nobody outside may.
+    static let forwarded = HTTPField.Name("Forwarded")!
     static let realIP = HTTPField.Name("X-Real-IP")!
     static let requestID = HTTPField.Name("X-Request-ID")!
     /// A client's `Proxy` field would become HTTP_PROXY in a CGI program behind us ("httpoxy").
@@ -19,18 +22,21 @@ enum ProxyHeaders {
 
     /// Takes off what belongs to one connection only, and what the Connection field names.
     static func strip(_ fields: inout HTTPFields) {
-        let named = (fields[.connection] ?? "").split(separator: ",").compactMap {
-            HTTPField.Name($0.filter { $0 != " " && $0 != "\t" })
-        }
-        for name in hopByHop + named { fields[name] = nil }
+        let named = options(of: fields).compactMap { HTTPField.Name(String($0)) }
+        for name in hopByHop + named where fields.contains(name) { fields[name] = nil }
     }
 
-    /// The protocol a client wants to switch to, nil for a plain request.
+    /// What the Connection field lists, in lower case.
+    private static func options(of fields: HTTPFields) -> [Substring] {
+        guard let list = fields[.connection] else { return [] }
+        return list.lowercased().filter { $0 != " " && $0 != "\t" }.split(separator: ",")
+    }
+
+    /// The protocol a client wants to switch to, nil for a plain request. Never HTTP/2: a backend that speaks it
+    /// would take further requests on the connection, past every rule.
     static func upgrade(of fields: HTTPFields) -> String? {
-        let asks = (fields[.connection] ?? "").lowercased().split(separator: ",").contains {
-            $0.filter { $0 != " " } == "upgrade"
-        }
-        return asks ? fields[.upgrade] : nil
+        guard options(of: fields).contains("upgrade"), let wish = fields[.upgrade] else { return nil }
+        return wish.lowercased().contains("h2c") ? nil : wish
     }
 
     /// The head that goes on to the next hop.
@@ -42,21 +48,22 @@ enum ProxyHeaders {
         let upgrade = upgrade(of: head.headerFields)
         strip(&head.headerFields)
         head.headerFields[httpoxy] = nil
+        // The server has answered it already, by asking for the body.
+        head.headerFields[.expect] = nil
         if let upgrade {
             head.headerFields[.connection] = "Upgrade"
             head.headerFields[.upgrade] = upgrade
         }
         if head.headerFields[requestID] == nil { head.headerFields[requestID] = id() }
         if isTrusted && head.headerFields[forwardedProto] != nil { return head }
+        head.headerFields[forwarded] = nil
         let address: String? = if case .ip(let address, _) = request.peer.endpoint { address } else { nil }
         head.headerFields[forwardedFor] = address
         head.headerFields[realIP] = address
         head.headerFields[forwardedProto] = request.peer.isSecure ? "https" : "http"
         head.headerFields[forwardedHost] = head.authority
-        head.headerFields[forwardedPort] =
-            head.authority.flatMap { authority in
-                authority.split(separator: ":").last.flatMap { UInt16($0) }.map(String.init)
-            } ?? (request.peer.isSecure ? "443" : "80")
+        let port = RequestHost(head.authority ?? "").port ?? (request.peer.isSecure ? 443 : 80)
+        head.headerFields[forwardedPort] = String(port)
         return head
     }
 }

@@ -34,30 +34,31 @@ public enum IngressBuilder {
     /// Reads every Ingress of our classes, oldest first.
     public static func build(from snapshot: Snapshot) -> Result {
         var result = Result()
-        let ours = Set(
-            snapshot.list(.ingressClass).filter { $0["spec", "controller"]?.string == controllerName }.map(\.name))
-        let byDefault = snapshot.list(.ingressClass).contains {
-            ours.contains($0.name) && $0.annotations[defaultAnnotation] == "true"
-        }
-        func isOurs(_ ingress: JSON) -> Bool {
-            if let name = ingress["spec", "ingressClassName"]?.string ?? ingress.annotations[classAnnotation] {
-                return ours.contains(name)
-            }
-            return byDefault
-        }
-        func age(_ ingress: JSON) -> (String, String, String) {
-            (ingress["metadata", "creationTimestamp"]?.string ?? "", ingress.namespace, ingress.name)
-        }
         let slices = Dictionary(grouping: snapshot.list(.endpointSlice)) {
             "\($0.namespace)/\($0.labels[serviceLabel] ?? "")"
         }
-        for ingress in snapshot.list(.ingress).filter(isOurs).sorted(by: { age($0) < age($1) }) {
+        for ingress in served(in: snapshot) {
             var reader = IngressReader(ingress: ingress, snapshot: snapshot, slices: slices, result: result)
             reader.read()
             result = reader.result
         }
         result.table.sort()
         return result
+    }
+
+    /// The Ingresses of our classes, oldest first; those that name no class are ours when our class is the default.
+    public static func served(in snapshot: Snapshot) -> [JSON] {
+        let classes = snapshot.list(.ingressClass).filter { $0["spec", "controller"]?.string == controllerName }
+        let ours = Set(classes.map(\.name))
+        let isDefault = classes.contains { $0.annotations[defaultAnnotation] == "true" }
+        func isOurs(_ ingress: JSON) -> Bool {
+            let name = ingress["spec", "ingressClassName"]?.string ?? ingress.annotations[classAnnotation]
+            return name.map(ours.contains) ?? isDefault
+        }
+        func age(_ ingress: JSON) -> (String, String, String) {
+            (ingress["metadata", "creationTimestamp"]?.string ?? "", ingress.namespace, ingress.name)
+        }
+        return snapshot.list(.ingress).filter(isOurs).sorted { age($0) < age($1) }
     }
 }
 
@@ -99,15 +100,15 @@ private struct IngressReader {
             complain("secret \"\(name)\" not found")
             return
         }
-        guard let certificate = secret["data", "tls.crt"]?.string.flatMap({ MartletBase.Base64.decode($0) as [UInt8]? }),
-            let privateKey = secret["data", "tls.key"]?.string.flatMap({ MartletBase.Base64.decode($0) as [UInt8]? })
+        guard let certificate = secret["data", "tls.crt"]?.string.flatMap({ MartletBase.Base64.decode($0) }),
+            let privateKey = secret["data", "tls.key"]?.string.flatMap({ MartletBase.Base64.decode($0) })
         else {
             complain("secret \"\(name)\" has no tls.crt and tls.key")
             return
         }
         let material = TLSMaterial(certificatePEM: certificate, privateKeyPEM: privateKey)
         for host in tls["hosts"]?.array ?? [] {
-            guard let host = host.string.map(IngressTable.plainHost), !host.isEmpty else { continue }
+            guard let host = host.string.map({ RequestHost($0).name }), !host.isEmpty else { continue }
             // The oldest Ingress that names a host keeps it.
             if result.certificates[host] == nil { result.certificates[host] = material }
         }

@@ -42,11 +42,11 @@ public struct IngressTable: Sendable {
     ///   - host: the Host field, with or without a port, in any case.
     ///   - path: the path as sent, with or without a query.
     public func route(host: String, path: String) -> Backend? {
-        let name = Self.plainHost(host)
-        let bytes = path.utf8.prefix { $0 != UInt8(ascii: "?") }
+        let name = RequestHost(host).name
+        let bytes = Array(path.utf8.prefix { $0 != UInt8(ascii: "?") })
         let candidates = [exact[name], Self.parent(name).flatMap { wildcard[$0] }, anyHost].lazy.compactMap(\.self)
         for rules in candidates {
-            if let rule = rules.first(where: { $0.matches(Array(bytes)) }) { return rule.backend }
+            if let rule = rules.first(where: { $0.matches(bytes) }) { return rule.backend }
         }
         return fallback
     }
@@ -65,7 +65,7 @@ public struct IngressTable: Sendable {
             anyHost.append(rule)
             return
         }
-        let name = Self.plainHost(host)
+        let name = RequestHost(host).name
         if name.hasPrefix("*.") {
             wildcard[String(name.dropFirst(2)), default: []].append(rule)
         } else {
@@ -88,14 +88,6 @@ public struct IngressTable: Sendable {
         exact = exact.mapValues(ordered)
         wildcard = wildcard.mapValues(ordered)
         anyHost = ordered(anyHost)
-    }
-
-    /// Lower case, without port and without the root's dot.
-    static func plainHost(_ host: String) -> String {
-        var name = host.lowercased()[...]
-        if !name.hasPrefix("["), let colon = name.lastIndex(of: ":") { name = name[..<colon] }
-        if name.hasSuffix(".") { name = name.dropLast() }
-        return String(name)
     }
 
     private static func parent(_ name: String) -> String? {

@@ -1,0 +1,18 @@
+internal import HTTPTypes
+internal import MartletHTTP
+internal import MartletRoutes
+
+/// Sends clients from http to https, to the same host and path. 308 lets them keep method and body (RFC 9110, 15.4.9).
+struct SecureRedirect: RequestHandler {
+    /// The port of https; 443 goes without saying.
+    let port: UInt16
+
+    func handle(_ request: Request) async -> Response {
+        let host = RequestHost(request.head.authority ?? "").name
+        guard !host.isEmpty else { return .plain(.badRequest, "a Host field is needed") }
+        let authority = port == 443 ? host : "\(host):\(port)"
+        var response = Response.plain(.permanentRedirect, "use https")
+        response.head.headerFields[.location] = "https://\(authority)\(request.head.path ?? "/")"
+        return response
+    }
+}

@@ -1,0 +1,120 @@
+import HTTPTypes
+import MartletBase
+import MartletHTTP
+import Testing
+
+/// The fields a pod received, one `name: value` a line, sorted.
+private func echo(_ request: Request) -> Response {
+    text(request.head.headerFields.map { "\($0.name.canonicalName): \($0.value)" }.sorted().joined(separator: "\n"))
+}
+
+private func fields(_ pairs: KeyValuePairs<String, String>) -> HTTPFields {
+    var fields = HTTPFields()
+    for (name, value) in pairs {
+        if let name = HTTPField.Name(name) { fields.append(HTTPField(name: name, value: value)) }
+    }
+    return fields
+}
+
+@Suite("Header fields through the proxy") struct HeaderTests {
+    static let spoofed = fields([
+        "X-Forwarded-For": "6.6.6.6", "X-Forwarded-Proto": "gopher", "X-Forwarded-Host": "evil.test",
+        "X-Forwarded-Port": "1", "X-Real-IP": "6.6.6.6", "Forwarded": "for=6.6.6.6",
+    ])
+
+    @Test("what a client says of itself is replaced by what the edge sees")
+    func spoofed() async throws {
+        try await TestNet.run { net in
+            let pod = try await net.backend { echo($0) }
+            net.serve("web.test", [pod.endpoint])
+            try await net.eventually("web.test") { $0.code == 200 }
+            let lines = try await net.ask("web.test", "/", .get, Self.spoofed).body.split(separator: "\n")
+            #expect(lines.contains("x-forwarded-for: 127.0.0.1"))
+            #expect(lines.contains("x-real-ip: 127.0.0.1"))
+            #expect(lines.contains("x-forwarded-proto: https"))
+            #expect(lines.contains("x-forwarded-host: web.test"))
+            #expect(lines.contains("x-forwarded-port: 443"))
+            #expect(!lines.contains { $0.contains("6.6.6.6") })
+            #expect(lines.contains { $0.hasPrefix("x-request-id: ") && $0.count == 14 + 32 })
+        }
+    }
+
+    @Test("an ingress believes an edge, and nobody else", arguments: [true, false])
+    func trust(isEdge: Bool) async throws {
+        try await TestNet.run(trustsEdge: isEdge) { net in
+            let pod = try await net.backend { echo($0) }
+            net.serve("web.test", [pod.endpoint])
+            try await net.eventually("web.test") { $0.code == 200 }
+            let client = net.plainClient(try #require(net.ingress.endpoint))
+            let body = try await net.ask("web.test", "/", .get, Self.spoofed, through: client).body
+            #expect(body.contains("x-forwarded-for: 6.6.6.6") == isEdge)
+            #expect(body.contains("x-forwarded-proto: http\n") == !isEdge)
+            #expect(body.contains("for=6.6.6.6") == isEdge)
+        }
+    }
+
+    @Test("what belongs to one connection stays there, and Proxy goes nowhere")
+    func hopByHop() async throws {
+        try await TestNet.run { net in
+            let pod = try await net.backend { request in
+                var response = echo(request)
+                response.head.headerFields = fields([
+                    "X-Kept": "1", "Keep-Alive": "timeout=5", "Proxy-Authenticate": "x", "Set-Cookie": "a=1",
+                    "Set-Cookie": "b=2",
+                ])
+                return response
+            }
+            net.serve("web.test", [pod.endpoint])
+            try await net.eventually("web.test") { $0.code == 200 }
+            let sent = fields([
+                "Connection": "X-Mine, keep-alive", "X-Mine": "1", "Connection": "x-also", "X-Also": "1",
+                "TE": "trailers", "Proxy-Authorization": "secret", "Proxy-Connection": "close", "Proxy": "http://evil",
+                "Trailer": "x", "Upgrade": "h2c", "Authorization": "kept", "Cookie": "c=3",
+            ])
+            let answer = try await net.ask("web.test", "/", .get, sent)
+            let names = Set(answer.body.split(separator: "\n").map { $0.prefix { $0 != ":" } })
+            let gone: Set<Substring> = [
+                "connection", "te", "proxy-authorization", "proxy-connection", "proxy", "trailer", "upgrade",
+            ]
+            #expect(names.isDisjoint(with: gone))
+            #expect(names.isSuperset(of: ["authorization", "cookie"]))
+            #expect(answer.head.headerFields[HTTPField.Name("X-Kept")!] == "1")
+            #expect(answer.head.headerFields[values: .setCookie] == ["a=1", "b=2"])
+            #expect(answer.head.headerFields[.proxyAuthenticate] == nil)
+        }
+    }
+
+    @Test("HEAD, 204 and 304 have no body, and the connection goes on to the next request")
+    func bodiless() async throws {
+        try await TestNet.run { net in
+            let pod = try await net.backend { request in
+                switch request.head.path {
+                case "/none": return Response(head: HTTPResponse(status: .noContent))
+                case "/same":
+                    var head = HTTPResponse(status: .notModified)
+                    head.headerFields[.eTag] = "\"e\""
+                    return Response(head: head)
+                case "/stream":
+                    return Response(
+                        head: HTTPResponse(status: .ok),
+                        body: .stream { writer in try await writer.write(Array("streamed".utf8)) })
+                default: return text("hello")
+                }
+            }
+            net.serve("web.test", [pod.endpoint])
+            try await net.eventually("web.test") { $0.code == 200 }
+            let client = net.client()
+            for _ in 0..<2 {
+                let head = try await net.ask("web.test", "/", .head, through: client)
+                #expect(head.code == 200 && head.body.isEmpty && head.head.headerFields[.contentLength] == "5")
+                let unsized = try await net.ask("web.test", "/stream", .head, through: client)
+                #expect(unsized.code == 200 && unsized.head.headerFields[.contentLength] == nil)
+                let none = try await net.ask("web.test", "/none", through: client)
+                #expect(none.code == 204 && none.body.isEmpty)
+                let same = try await net.ask("web.test", "/same", through: client)
+                #expect(same.code == 304 && same.head.headerFields[.eTag] == "\"e\"")
+                #expect(try await net.ask("web.test", "/stream", through: client).body == "streamed")
+            }
+        }
+    }
+}

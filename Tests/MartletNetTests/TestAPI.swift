@@ -1,0 +1,147 @@
+import HTTPTypes
+import MartletBase
+import MartletClient
+import MartletHTTP
+import MartletObject
+import Synchronization
+
+/// A small API in the test's own hands: lists, watches and merge patches of whatever is put into it.
+final class TestAPI: Sendable {
+    private struct Event {
+        var revision: Int
+        var collection: String
+        var line: [UInt8]
+    }
+    private struct State {
+        var revision = 1
+        var objects: [String: JSON] = [:]
+        var events: [Event] = []
+        var watchers: [Int: (collection: String, sink: AsyncStream<[UInt8]>.Continuation)] = [:]
+        var isDown = false
+    }
+    private let state = Mutex(State())
+
+    /// Whether every call is refused.
+    var isDown: Bool {
+        get { state.withLock { $0.isDown } }
+        set { state.withLock { $0.isDown = newValue } }
+    }
+
+    func put(_ kind: ResourceKind, _ object: JSON) {
+        let path = kind.path(namespace: kind.isNamespaced ? object.namespace : nil, name: object.name)
+        state.withLock { Self.store(object, at: path, collection: kind.path(), &$0) }
+    }
+
+    func remove(_ kind: ResourceKind, namespace: String = "", name: String) {
+        let path = kind.path(namespace: kind.isNamespaced ? namespace : nil, name: name)
+        state.withLock { state in
+            guard let object = state.objects.removeValue(forKey: path) else { return }
+            state.revision += 1
+            Self.tell("DELETED", Self.stamped(object, state.revision), collection: kind.path(), &state)
+        }
+    }
+
+    func get(_ kind: ResourceKind, namespace: String = "", name: String) -> JSON? {
+        state.withLock { $0.objects[kind.path(namespace: kind.isNamespaced ? namespace : nil, name: name)] }
+    }
+
+    private static func stamped(_ object: JSON, _ revision: Int) -> JSON {
+        object.merged(with: ["metadata": ["resourceVersion": .string(String(revision))]])
+    }
+
+    private static func store(_ object: JSON, at path: String, collection: String, _ state: inout State) {
+        state.revision += 1
+        let stamped = stamped(object, state.revision)
+        let isNew = state.objects.updateValue(stamped, forKey: path) == nil
+        tell(isNew ? "ADDED" : "MODIFIED", stamped, collection: collection, &state)
+    }
+
+    private static func tell(_ type: String, _ object: JSON, collection: String, _ state: inout State) {
+        let line = JSON.object(["type": .string(type), "object": object]).encoded() + [10]
+        state.events.append(Event(revision: state.revision, collection: collection, line: line))
+        for watcher in state.watchers.values where watcher.collection == collection { watcher.sink.yield(line) }
+    }
+
+    // MARK: As a server
+
+    func handle(_ request: Request) async -> Response {
+        if isDown { return Self.status(503, "down") }
+        let target = request.head.path ?? ""
+        let path = String(target.prefix { $0 != "?" })
+        if request.head.method == .patch {
+            let body = (try? await request.body.collect(limit: 1 << 20)) ?? []
+            return patch(path, body)
+        }
+        guard target.contains("watch=true") else { return list(path) }
+        let from = target.split(separator: "&").first { $0.contains("resourceVersion=") }
+            .flatMap { $0.split(separator: "=").last }.flatMap { Int($0) }
+        return watch(path, from: from ?? 0)
+    }
+
+    private func list(_ collection: String) -> Response {
+        let kind = ResourceKind.all.first { $0.path() == collection }
+        guard let kind else { return Self.status(404, "no such kind") }
+        let (items, revision) = state.withLock { state in
+            let prefixes = state.objects.filter { entry in
+                kind.path(namespace: kind.isNamespaced ? entry.value.namespace : nil, name: entry.value.name)
+                    == entry.key
+            }
+            return (prefixes.sorted { $0.key < $1.key }.map(\.value), state.revision)
+        }
+        return Self.json(["metadata": ["resourceVersion": .string(String(revision))], "items": .array(items)])
+    }
+
+    private func watch(_ collection: String, from: Int) -> Response {
+        let (lines, sink) = AsyncStream<[UInt8]>.makeStream()
+        let id = state.withLock { state in
+            for event in state.events where event.collection == collection && event.revision > from {
+                sink.yield(event.line)
+            }
+            let id = state.revision * 1000 + state.watchers.count
+            state.watchers[id] = (collection, sink)
+            return id
+        }
+        var head = HTTPResponse(status: .ok)
+        head.headerFields[.contentType] = "application/json"
+        return Response(
+            head: head,
+            body: .stream { writer in
+                defer { self.state.withLock { $0.watchers[id] = nil } }
+                for await line in lines { try await writer.write(line) }
+            })
+    }
+
+    private func patch(_ path: String, _ body: [UInt8]) -> Response {
+        let path = path.hasSuffix("/status") ? String(path.dropLast(7)) : path
+        guard let change = try? JSON(parsing: body) else { return Self.status(400, "no JSON") }
+        let patched: JSON? = state.withLock { state in
+            guard let object = state.objects[path] else { return nil }
+            let kind = ResourceKind.all.first { kind in
+                kind.path(namespace: kind.isNamespaced ? object.namespace : nil, name: object.name) == path
+            }
+            guard let kind else { return nil }
+            Self.store(object.merged(with: change), at: path, collection: kind.path(), &state)
+            return state.objects[path]
+        }
+        return patched.map(Self.json) ?? Self.status(404, "not found")
+    }
+
+    private static func json(_ object: JSON) -> Response {
+        Response(status: .ok, contentType: "application/json", bytes: object.encoded())
+    }
+
+    private static func status(_ code: Int, _ message: String) -> Response {
+        let body: JSON = ["kind": "Status", "code": .int(Int64(code)), "message": .string(message), "reason": ""]
+        return Response(status: .init(code: code), contentType: "application/json", bytes: body.encoded())
+    }
+}
+
+extension JSON {
+    /// A merge patch, as far as these tests use it (RFC 7386).
+    func merged(with change: JSON) -> JSON {
+        guard case .object(let changes) = change else { return change }
+        var result: JSON = object == nil ? [:] : self
+        for (key, value) in changes { result[key] = (result[key] ?? [:]).merged(with: value) }
+        return result
+    }
+}
