@@ -28,7 +28,8 @@ final class Forwarder: Sendable {
     /// Sends the request on and brings the answer back. An endpoint that does not take the connection, or breaks
     /// before it answers a request that may be repeated, is followed by the next one.
     /// - Parameter name: whose endpoints they are; those of one name take turns.
-    func forward(_ head: HTTPRequest, _ request: Request, to candidates: [Endpoint], of name: String) async -> Response {
+    func forward(_ head: HTTPRequest, _ request: Request, to candidates: [Endpoint], of name: String) async -> Response
+    {
         var failure = "there is none"
         for (endpoint, client) in endpoints.order(candidates, of: name, atMost: Self.attempts) {
             do {

@@ -1,6 +1,8 @@
 import HTTPTypes
 import MartletBase
 import MartletHTTP
+import MartletIO
+import MartletNet
 import Testing
 
 /// The fields a pod received, one `name: value` a line, sorted.

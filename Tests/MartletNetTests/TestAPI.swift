@@ -57,7 +57,8 @@ final class TestAPI: Sendable {
     }
 
     private static func tell(_ type: String, _ object: JSON, collection: String, _ state: inout State) {
-        let line = JSON.object(["type": .string(type), "object": object]).encoded() + [10]
+        let event: JSON = ["type": .string(type), "object": object]
+        let line = event.encoded() + [10]
         state.events.append(Event(revision: state.revision, collection: collection, line: line))
         for watcher in state.watchers.values where watcher.collection == collection { watcher.sink.yield(line) }
     }
@@ -139,9 +140,9 @@ final class TestAPI: Sendable {
 extension JSON {
     /// A merge patch, as far as these tests use it (RFC 7386).
     func merged(with change: JSON) -> JSON {
-        guard case .object(let changes) = change else { return change }
+        guard change.object != nil else { return change }
         var result: JSON = object == nil ? [:] : self
-        for (key, value) in changes { result[key] = (result[key] ?? [:]).merged(with: value) }
+        for (key, value) in change.members { result[key] = (result[key] ?? [:]).merged(with: value) }
         return result
     }
 }

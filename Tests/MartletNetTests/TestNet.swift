@@ -62,7 +62,7 @@ final class TestNet: Sendable {
     let api = TestAPI()
     let edge: Edge
     let ingress: Ingress
-    private let tls: TLSClient
+    let tls: TLSClient
     private let backends = Mutex<[HTTPServer]>([])
 
     /// Runs a test on a world of its own, with all that was started stopped at its end.

@@ -1,0 +1,79 @@
+import HTTPTypes
+import MartletBase
+import MartletHTTP
+import MartletIO
+import MartletNet
+import MartletObject
+import MartletPKI
+import Testing
+
+/// Which names the certificate that a client is shown is good for; asked over a new connection.
+private func isShown(_ name: String, to host: String, _ net: TestNet) async -> Bool {
+    // A client checks the name it asked for, so it can only ask for the one and expect the other by connecting.
+    (try? await net.ask(host, through: net.client(name))) != nil
+}
+
+@Suite("Certificates at the edge") struct CertificateTests {
+    @Test("a host is shown the certificate of its Secret, an unknown name the fallback")
+    func byName() async throws {
+        try await TestNet.run { net in
+            let pod = try await net.backend { _ in text("ok") }
+            net.api.put(.secret, Objects.secret("cert", try TestNet.certificate(for: "web.test")))
+            #expect(await !isShown("web.test", to: "web.test", net), "nothing names the Secret yet")
+            net.serve("web.test", tls: "cert", [pod.endpoint])
+            try await net.until { await isShown("web.test", to: "web.test", net) }
+            #expect(try await net.ask("web.test", through: net.client("web.test")).body == "ok")
+            #expect(await isShown(TestNet.fallbackName, to: "web.test", net))
+            await #expect(throws: TLSError.self) { try await net.ask("web.test", through: net.client("other.test")) }
+        }
+    }
+
+    @Test("a new certificate is shown to new connections, and open ones go on")
+    func replaced() async throws {
+        try await TestNet.run { net in
+            let pod = try await net.backend { _ in text("ok") }
+            net.api.put(.secret, Objects.secret("cert", try TestNet.certificate(for: "web.test")))
+            net.serve("web.test", tls: "cert", [pod.endpoint])
+            try await net.until { await isShown("web.test", to: "web.test", net) }
+            let open = try await net.world.connect(to: net.edge.endpoints[0])
+            let before = try await net.tls.connect(open, serverName: "web.test")
+            // The new one is not for this host: that shows which one a client got.
+            net.api.put(.secret, Objects.secret("cert", try TestNet.certificate(for: "renamed.test")))
+            try await net.until { await !isShown("web.test", to: "web.test", net) }
+            try await before.write(Array("GET / HTTP/1.1\r\nHost: web.test\r\nConnection: close\r\n\r\n".utf8))
+            var bytes: [UInt8] = []
+            while let more = try? await before.read(atMost: 1024), !more.isEmpty { bytes += more }
+            #expect(String(decoding: bytes, as: UTF8.self).hasPrefix("HTTP/1.1 200"))
+        }
+    }
+
+    @Test("a Secret of rubbish harms no other host, and its own host keeps the certificate before")
+    func rubbish() async throws {
+        try await TestNet.run { net in
+            let pod = try await net.backend { _ in text("ok") }
+            for name in ["web", "late"] {
+                net.api.put(.secret, Objects.secret(name, try TestNet.certificate(for: "\(name).test")))
+            }
+            net.serve("web.test", tls: "web", [pod.endpoint])
+            try await net.until { await isShown("web.test", to: "web.test", net) }
+            let good = try TestNet.certificate(for: "web.test")
+            let other = try TestNet.certificate(for: "web.test")
+            let rubbish = [
+                KeyPair(certificatePEM: Array("no PEM".utf8), privateKeyPEM: [0, 255]),
+                KeyPair(certificatePEM: good.certificatePEM, privateKeyPEM: other.privateKeyPEM),
+                KeyPair(certificatePEM: Array(good.certificatePEM.prefix(200)), privateKeyPEM: good.privateKeyPEM),
+                KeyPair(certificatePEM: [], privateKeyPEM: []),
+            ]
+            for pair in rubbish {
+                net.api.put(.secret, Objects.secret("web", pair))
+                // That the other host comes and goes shows that the edge has taken the rubbish in.
+                net.serve("late.test", tls: "late", [pod.endpoint])
+                try await net.until { await isShown("late.test", to: "late.test", net) }
+                #expect(await isShown("web.test", to: "web.test", net))
+                net.api.remove(.ingress, namespace: "default", name: "late")
+                try await net.until { await !isShown("late.test", to: "late.test", net) }
+                #expect(await isShown("web.test", to: "web.test", net))
+            }
+        }
+    }
+}
