@@ -37,6 +37,8 @@ public actor NodeAgent {
     /// The runtime's containers by id, as last listed: for logs.
     var containers: [String: ContainerStatus] = [:]
     var runtimeVersion: RuntimeVersion?
+    /// Whether a condition of the runtime was not met when it was last asked.
+    var isWaiting = false
     var isSynced = false
     var isStopping = false
     var isRecording = false

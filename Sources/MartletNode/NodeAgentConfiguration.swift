@@ -55,6 +55,8 @@ enum Limits {
     static let probeOutput = 1024
     /// Between two listings of the runtime.
     static let relistPeriod: Duration = .seconds(1)
+    /// Between two looks at the runtime's conditions while one of them is not met.
+    static let waitingPeriod: Duration = .milliseconds(200)
     /// Between two renewals of the node's lease, and two looks at the node's own state.
     static let leasePeriod: Duration = .seconds(10)
     /// `spec.leaseDurationSeconds`

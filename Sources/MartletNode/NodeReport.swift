@@ -9,6 +9,7 @@ extension NodeAgent {
     func reportNodeForever() async {
         var isRegistered = false
         var written: (essence: JSON, at: WallTime)?
+        var renewed: MonotonicTime?
         while !Task.isCancelled {
             var period = Limits.leasePeriod
             do {
@@ -21,11 +22,17 @@ extension NodeAgent {
                     logger.info("node \(configuration.nodeName) is registered")
                 }
                 written = try await report(node, after: written)
-                try await renewLease()
+                if renewed.map({ world.now() - $0 >= Limits.leasePeriod }) ?? true {
+                    try await renewLease()
+                    renewed = world.now()
+                }
+                // A node that waits for its network is looked at more often: pods wait for it.
+                if isWaiting { period = Limits.waitingPeriod }
             } catch let error as APIError where error.isNotFound && isRegistered {
                 // Somebody deleted the node, or its lease's namespace is not there yet.
                 isRegistered = false
                 written = nil
+                renewed = nil
                 period = .seconds(1)
             } catch {
                 if Task.isCancelled { return }
@@ -53,6 +60,7 @@ extension NodeAgent {
         } catch {
             unmet = [RuntimeCondition(type: "RuntimeReady", reason: "RuntimeUnavailable", message: "\(error)")]
         }
+        isWaiting = !unmet.isEmpty
         let pressures = HostFacts.pressures(directory: configuration.rootDirectory)
         let version = runtimeVersion
         // What is written does not hang on what others wrote, so that it can be compared with our last.

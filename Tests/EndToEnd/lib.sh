@@ -8,7 +8,7 @@ picture() {
     nft list tables 2>/dev/null | sed 's/^/nft /'
     awk '{print "mount", $5}' /proc/self/mountinfo | sort
     find /sys/fs/cgroup -type d \( -path '*martlet*' -o -name 'cri-*' \) 2>/dev/null | sed 's/^/cgroup /' | sort
-    ps -eo args | grep -E 'martletd|martlet-gateway|containerd|/pause' | grep -v grep | sed 's/^/process /' | sort
+    ps -eo args | grep -E 'martletd|martlet-gateway|containerd|/pause' | grep -v -e grep -e '<defunct>' | sed 's/^/process /' | sort
     ls -d /run/martlet /tmp/martlet-demo.* 2>/dev/null | sed 's/^/path /' || true
 }
 
@@ -27,6 +27,7 @@ wait_for() {
 }
 
 state=$(mktemp -d /tmp/martlet-e2e.XXXXXX)
+chmod 711 "$state"
 daemon=
 cleanup() {
     status=$?
