@@ -69,14 +69,15 @@ private func fields(_ pairs: KeyValuePairs<String, String>) -> HTTPFields {
             net.serve("web.test", [pod.endpoint])
             try await net.eventually("web.test") { $0.code == 200 }
             let sent = fields([
-                "Connection": "X-Mine, keep-alive", "X-Mine": "1", "Connection": "x-also", "X-Also": "1",
+                "Connection": "X-Mine, keep-alive", "X-Mine": "1", "Connection": "x-also, Upgrade", "X-Also": "1",
                 "TE": "trailers", "Proxy-Authorization": "secret", "Proxy-Connection": "close", "Proxy": "http://evil",
-                "Trailer": "x", "Upgrade": "h2c", "Authorization": "kept", "Cookie": "c=3",
+                "Trailer": "x", "Expect": "200-maybe", "Upgrade": "h2c", "Authorization": "kept", "Cookie": "c=3",
             ])
             let answer = try await net.ask("web.test", "/", .get, sent)
             let names = Set(answer.body.split(separator: "\n").map { $0.prefix { $0 != ":" } })
             let gone: Set<Substring> = [
                 "connection", "te", "proxy-authorization", "proxy-connection", "proxy", "trailer", "upgrade",
+                "x-mine", "x-also", "expect",
             ]
             #expect(names.isDisjoint(with: gone))
             #expect(names.isSuperset(of: ["authorization", "cookie"]))

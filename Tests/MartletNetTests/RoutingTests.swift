@@ -69,7 +69,7 @@ import Testing
     @Test("a POST that a pod took and broke on is not sent to another pod; a GET is")
     func notRepeated() async throws {
         try await TestNet.run { net in
-            let broken = try await net.world.listen(on: TestNet.loopback)
+            let broken = try await net.world.listen(on: .ip(net.address, port: 0))
             let taken = Mutex(0)
             net.world.spawn {
                 while let stream = try? await broken.accept() {
@@ -168,7 +168,7 @@ import Testing
             try await net.eventually("web.test") { $0.code == 404 }
             net.api.remove(.node, name: "n1")
             try await net.eventually("web.test") { $0.code == 503 }
-            net.api.put(.node, Objects.node)
+            net.api.put(.node, Objects.node(net.address))
             try await net.eventually("web.test") { $0.code == 404 }
         }
     }

@@ -56,8 +56,10 @@ final class TestNet: Sendable {
         try Authority.make(commonName: "test", lifetime: .seconds(3600), now: Reactor().wallTime())
     }
     static let fallbackName = "fallback.test"
-    static let loopback = Endpoint.ip("127.0.0.1", port: 0)
+    private static let count = Atomic<Int>(0)
 
+    /// Each test has a loopback address of its own: a port that it has given up is nobody else's meanwhile.
+    let address: String
     let world: Reactor
     let api = TestAPI()
     let edge: Edge
@@ -83,23 +85,26 @@ final class TestNet: Sendable {
 
     private init(_ world: Reactor, trustsEdge: Bool, _ prepare: (TestAPI) throws -> Void) async throws {
         self.world = world
+        let number = Self.count.add(1, ordering: .relaxed).newValue
+        address = "127.1.\(number / 250).\(number % 250 + 1)"
         tls = try TLSClient(authoritiesPEM: try Self.authority.get().keyPair.certificatePEM)
         let api = self.api
-        api.put(.node, Objects.node)
+        api.put(.node, Objects.node(address))
         api.put(.ingressClass, Objects.ingressClass)
         try prepare(api)
         let client = Client(transport: InProcessTransport(in: world) { await api.handle($0) }, in: world)
         var logger = Logger(label: "test")
         logger.logLevel = .error
         ingress = try await Ingress.start(
-            on: Self.loopback, nodeName: "n1", edgeAddresses: trustsEdge ? ["127.0.0.1"] : [], client: client,
+            on: .ip(address, port: 0), nodeName: "n1", edgeAddresses: trustsEdge ? ["127.0.0.1"] : [], client: client,
             in: world, logger: logger)
         let pair = try Self.certificate(for: Self.fallbackName)
         let fallback = try TLSIdentity(
             certificateChainPEM: pair.certificatePEM, privateKeyPEM: pair.privateKeyPEM)
         edge = try await Edge.start(
             EdgeConfiguration(
-                secure: Self.loopback, plain: Self.loopback, fallback: fallback, publishedAddress: "192.0.2.1"),
+                secure: .ip(address, port: 0), plain: .ip(address, port: 0), fallback: fallback,
+                publishedAddress: "192.0.2.1"),
             client: client, in: world, logger: logger)
     }
 
@@ -121,12 +126,13 @@ final class TestNet: Sendable {
     /// Starts a pod that answers as `answer` says.
     @discardableResult
     func backend(
-        on endpoint: Endpoint = loopback, _ answer: @escaping @Sendable (Request) async -> Response
+        _ answer: @escaping @Sendable (Request) async -> Response
     ) async throws -> HTTPServer {
         var limits = HTTPServerLimits()
         limits.body = 1 << 30
         let server = try await HTTPServer.start(
-            on: endpoint, in: world, limits: limits, logger: Logger(label: "backend"), handler: Handler(answer))
+            on: .ip(address, port: 0), in: world, limits: limits, logger: Logger(label: "backend"),
+            handler: Handler(answer))
         backends.withLock { $0.append(server) }
         return server
     }
@@ -210,13 +216,15 @@ final class TestNet: Sendable {
 
 /// What stands in the API.
 enum Objects {
-    static let node: JSON = [
-        "metadata": ["name": "n1"],
-        "status": [
-            "conditions": [["type": "Ready", "status": "True"]],
-            "addresses": [["type": "InternalIP", "address": "127.0.0.1"]],
-        ],
-    ]
+    static func node(_ address: String) -> JSON {
+        [
+            "metadata": ["name": "n1"],
+            "status": [
+                "conditions": [["type": "Ready", "status": "True"]],
+                "addresses": [["type": "InternalIP", "address": .string(address)]],
+            ],
+        ]
+    }
     static let ingressClass: JSON = [
         "metadata": ["name": "martlet"], "spec": ["controller": "martlet.io/ingress"],
     ]

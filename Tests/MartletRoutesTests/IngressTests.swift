@@ -64,6 +64,17 @@ private func ingress(_ name: String, host: String?, _ paths: [(String, String, S
     }
 
     @Test(arguments: [
+        ("a.test", "a.test", nil), ("A.Test.:80", "a.test", 80), ("[::1]", "[::1]", nil),
+        ("[2001:DB8::1]:8443", "[2001:db8::1]", 8443), ("a.test:", "a.test", nil), ("a.test:99999", "a.test", nil),
+        ("", "", nil), (":80", "", 80), ("[::1", "[:", 1), (".", "", nil),
+    ])
+    func aHostFieldIsANameAndMaybeAPort(field: String, name: String, port: Int?) {
+        let host = RequestHost(field)
+        #expect(host.name == name)
+        #expect(host.port.map(Int.init) == port)
+    }
+
+    @Test(arguments: [
         ("/foo", "exact"), ("/foo/", "prefix"), ("/foo/bar", "prefix"), ("/foobar", "root"), ("/", "root"),
         ("/foo/bar/baz?x", "long"), ("/foo/bar/bazaar", "prefix"), ("/foo?q=/foo/bar/baz", "exact"),
     ])
