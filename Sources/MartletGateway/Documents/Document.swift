@@ -10,10 +10,11 @@ extension Gateway {
         guard call.verb == "get" else { throw .methodNotAllowed }
         switch call.route {
         case .discovery(let document): return try discovery(document, call)
-        case .openAPIv2: return try openAPI(openAPI.v2(), call)
+        case .openAPIv2: return try openAPIv2(call)
         case .openAPIv3(let path):
             guard let bytes = openAPI.v3(path: path) else { throw .noSuchResource }
             return try openAPI(bytes, call)
+        case .customResourceDefinitions: return try await customResourceDefinitions(call)
         case .version: return Self.json(PrettyPrinter.indented(version.encoded()))
         case .health(let check): return try await health(check, call)
         case .metrics:
@@ -50,6 +51,29 @@ extension Gateway {
     private func openAPI(_ bytes: [UInt8], _ call: Call) throws(APIError) -> Response {
         guard Representation.negotiate(call.request.head.headerFields[.accept]) != nil else { throw .notAcceptable }
         return Self.json(bytes)
+    }
+
+    /// In the form that the header names first: JSON or a protocol buffer.
+    private func openAPIv2(_ call: Call) throws(APIError) -> Response {
+        let accept = call.request.head.headerFields[.accept] ?? ""
+        for range in accept.split(separator: ",").prefix(32).compactMap({ MediaRange(String($0)) }) {
+            if range.quality > 0, OpenAPIProtobuf.mediaTypes.contains(range.type) {
+                return Self.json(openAPI.v2Protobuf(), contentType: OpenAPIProtobuf.contentType)
+            }
+            if range.quality > 0, Representation.negotiate(range.type) != nil { break }
+        }
+        return try openAPI(openAPI.v2(), call)
+    }
+
+    /// There are no custom resources, and kubectl asks for their list before it says that a kind is unknown.
+    private func customResourceDefinitions(_ call: Call) async throws(APIError) -> Response {
+        if call.query.flag("watch") == true { throw .methodNotAllowed }
+        let revision = await registry.storage.revision()
+        let list: JSON = [
+            "kind": "CustomResourceDefinitionList", "apiVersion": "apiextensions.k8s.io/v1",
+            "metadata": ["resourceVersion": .string(String(revision))], "items": [],
+        ]
+        return Self.json(list.encoded())
     }
 
     private var version: JSON {

@@ -4,19 +4,22 @@ internal import Synchronization
 /// The OpenAPI documents' bytes, made once and kept.
 final class OpenAPIDocuments: Sendable {
     private let kinds: [ResourceKind]
-    /// At most one entry for each served group and version, one for v2 and one for the index.
+    /// At most one entry for each served group and version, one for each form of v2 and one for the index.
     private let made = Mutex<[String: [UInt8]]>([:])
 
     init(kinds: [ResourceKind]) { self.kinds = kinds }
 
     /// `/openapi/v2`
-    func v2() -> [UInt8] { cached("v2") { OpenAPI.v2() } ?? [] }
+    func v2() -> [UInt8] { cached("v2") { OpenAPI.v2().encoded() } ?? [] }
+
+    /// `/openapi/v2` as a protocol buffer.
+    func v2Protobuf() -> [UInt8] { cached("v2+protobuf") { OpenAPIProtobuf.encode(OpenAPI.v2()) } ?? [] }
 
     /// `/openapi/v3`, or below it `api/v1` or `apis/GROUP/VERSION`; nil when that is not served.
     func v3(path: String) -> [UInt8]? {
-        if path.isEmpty { return cached("") { index() } }
+        if path.isEmpty { return cached("") { index().encoded() } }
         guard let (group, version) = groupVersions()[path] else { return nil }
-        return cached(path) { OpenAPI.v3(group: group, version: version) }
+        return cached(path) { OpenAPI.v3(group: group, version: version)?.encoded() }
     }
 
     private func groupVersions() -> [String: (group: String, version: String)] {
@@ -37,9 +40,9 @@ final class OpenAPIDocuments: Sendable {
         return ["paths": paths]
     }
 
-    private func cached(_ key: String, make: () -> JSON?) -> [UInt8]? {
+    private func cached(_ key: String, make: () -> [UInt8]?) -> [UInt8]? {
         if let bytes = made.withLock({ $0[key] }) { return bytes }
-        guard let bytes = make()?.encoded() else { return nil }
+        guard let bytes = make() else { return nil }
         made.withLock { $0[key] = bytes }
         return bytes
     }

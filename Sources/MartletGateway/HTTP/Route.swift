@@ -9,6 +9,8 @@ enum Route: Sendable, Hashable {
     /// `/openapi/v2`, or under `/openapi/v3`: the rest of the path.
     case openAPIv2
     case openAPIv3(path: String)
+    /// `/apis/apiextensions.k8s.io/v1/customresourcedefinitions`: a list that is always empty. Not in discovery.
+    case customResourceDefinitions
     /// `/version`
     case version
     /// `/healthz`, `/livez`, `/readyz`, and one check below them.
@@ -96,6 +98,7 @@ extension Route {
 
     private static func groups(_ rest: [String], _ kinds: [ResourceKind]) -> Route {
         guard let group = rest.first else { return .discovery(.groups) }
+        if rest == ["apiextensions.k8s.io", "v1", "customresourcedefinitions"] { return .customResourceDefinitions }
         guard !group.isEmpty, kinds.contains(where: { $0.group == group }) else { return .nothing }
         guard rest.count > 1 else { return .discovery(.group(group)) }
         return resource(group: group, version: rest[1], Array(rest.dropFirst(2)), kinds)
