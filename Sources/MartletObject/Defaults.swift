@@ -1,3 +1,4 @@
+internal import MartletBase
 internal import OrderedCollections
 
 /// Kubernetes' defaults.
@@ -166,7 +167,7 @@ private enum ConditionalDefaults {
     @Sendable private static func foldText(_ secret: inout JSON) {
         guard let texts = secret["stringData"]?.object else { return }
         var data = secret["data"]?.object ?? [:]
-        for (name, text) in texts { data[name] = .string(Base64.encode(Array((text.string ?? "").utf8))) }
+        for (name, text) in texts { data[name] = .string(Base64.encode((text.string ?? "").utf8)) }
         data.sort { $0.key < $1.key }
         secret["stringData"] = nil
         if !data.isEmpty { secret["data"] = .object(data) }

@@ -45,7 +45,7 @@ struct Faults {
 
     mutating func immutable(_ path: String, _ value: JSON?, _ old: JSON?) {
         let (value, old) = (value ?? .null, old ?? .null)
-        if !value.isEquivalent(to: old) { invalid(path, value, "field is immutable") }
+        if value != old { invalid(path, value, "field is immutable") }
     }
 
     mutating func portNumber(_ path: String, _ value: Int) {

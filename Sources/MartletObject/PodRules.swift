@@ -115,7 +115,7 @@ enum PodRules {
             spec["terminationGracePeriodSeconds"] = oldSpec["terminationGracePeriodSeconds"]
         }
         spec["activeDeadlineSeconds"] = oldSpec["activeDeadlineSeconds"]
-        if !spec.isEquivalent(to: oldSpec) {
+        if spec != oldSpec {
             faults.forbidden(
                 "spec",
                 "pod updates may not change fields other than `spec.containers[*].image`,"

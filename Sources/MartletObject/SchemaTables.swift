@@ -31,6 +31,11 @@ struct SchemaField: Sendable {
 
     var name: String
     var type: FieldType
+    /// Where Kubernetes' protobuf form has the field: its number, after the numbers of the messages around it that
+    /// JSON does not have (`name` of a ConfigMapKeySelector is field 1 of field 1). Empty: it has it nowhere.
+    var numbers: [Int] = []
+    /// Whether the zero value (`""`, 0, false) says something else than absence.
+    var isPointer = false
     var isRequired = false
     var listKind = ListKind.atomic
     /// Whether the map is replaced as a whole by appliers.
@@ -40,6 +45,36 @@ struct SchemaField: Sendable {
     var mergeKey: String?
     var retainsKeys = false
     var defaultValue: Default?
+}
+
+/// The fields of a protobuf message by number.
+struct WireFields: Sendable {
+    indirect enum Entry: Sendable {
+        /// A field of the type, by its place.
+        case field(Int)
+        /// A message whose fields JSON has one level up.
+        case inlined(WireFields)
+    }
+    private(set) var entries: [Int: Entry] = [:]
+
+    /// Adds the field at `place`, under its numbers from the outermost in. False when they are taken.
+    mutating func add(_ place: Int, at numbers: some Collection<Int>) -> Bool {
+        guard let number = numbers.first else { return false }
+        let rest = numbers.dropFirst()
+        switch (entries[number], rest.isEmpty) {
+        case (nil, true):
+            entries[number] = .field(place)
+            return true
+        case (nil, false):
+            var inner = WireFields()
+            defer { entries[number] = .inlined(inner) }
+            return inner.add(place, at: rest)
+        case (.inlined(var inner), false):
+            defer { entries[number] = .inlined(inner) }
+            return inner.add(place, at: rest)
+        default: return false
+        }
+    }
 }
 
 /// One type of the API: a structure, or a name for a simpler type.
@@ -60,6 +95,8 @@ struct SchemaType: Sendable {
     var form: Form
     /// Places of the fields by name.
     var places: [String: Int] = [:]
+    /// Places of the fields by their numbers in Kubernetes' protobuf form.
+    var wire = WireFields()
 
     var fields: [SchemaField] { if case .structure(let fields) = form { fields } else { [] } }
 
@@ -72,7 +109,9 @@ struct SchemaType: Sendable {
 ///     DeploymentStrategyType: enum A B       a name for text with closed values
 ///     ResourceList: {}quantity               a name for another type
 ///     Deployment kind                        a structure; `kind` adds apiVersion and kind
-///       conditions []T map=type merge=type   a field: name, type, marks
+///       conditions 6 []T map=type merge=type a field: name, protobuf number, type, marks
+///       replicas 1 *int32                    one whose zero value means something: a pointer in Go
+///       name 1.1 string                      one that protobuf has in a message of its own: field 1 of field 1
 ///
 /// Types: `string bool int32 int64 float64 bytes quantity intOrString time microTime any`, `[]T` a list, `{}T` a map,
 /// or a name from the same package, else from any other. Marks: `!` required; `set`, `map=KEYS` list kinds (else
@@ -104,7 +143,15 @@ struct SchemaTables: Sendable {
             }
         }
         for index in types.indices {
-            for (place, field) in types[index].fields.enumerated() { types[index].places[field.name] = place }
+            for (place, field) in types[index].fields.enumerated() { enter(field, at: place, of: index) }
+        }
+    }
+
+    private mutating func enter(_ field: SchemaField, at place: Int, of index: Int) {
+        types[index].places[field.name] = place
+        if field.numbers.isEmpty { return }  // apiVersion and kind are written around the message
+        if !types[index].wire.add(place, at: field.numbers) {
+            faults.append("\(types[index].name).\(field.name): its number is taken")
         }
     }
 
@@ -139,13 +186,18 @@ struct SchemaTables: Sendable {
     }
 
     private mutating func add(field words: [String], to index: Int) {
-        guard words.count >= 2, index >= 0, case .structure(var fields) = types[index].form else {
-            faults.append("a field without type: \(words)")
+        guard words.count >= 3, index >= 0, case .structure(var fields) = types[index].form else {
+            faults.append("a field without number or type: \(words)")
             return
         }
         types[index].form = .structure([])  // so that the array is changed in place
-        var field = SchemaField(name: words[0], type: type(words[1], in: types[index].package))
-        for mark in words.dropFirst(2) { add(mark: mark, to: &field) }
+        let isPointer = words[2].hasPrefix("*")
+        var field = SchemaField(
+            name: words[0], type: type(String(words[2].dropFirst(isPointer ? 1 : 0)), in: types[index].package))
+        field.isPointer = isPointer
+        field.numbers = words[1].split(separator: ".").compactMap { Int($0) }
+        if field.numbers.isEmpty { faults.append("\(words[0]): \(words[1]) is no protobuf number") }
+        for mark in words.dropFirst(3) { add(mark: mark, to: &field) }
         fields.append(field)
         types[index].form = .structure(fields)
     }

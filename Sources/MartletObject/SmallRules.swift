@@ -59,7 +59,7 @@ enum DataRules {
         guard old["immutable"]?.bool == true else { return }
         let sentence = "field is immutable when `immutable` is set"
         if object["immutable"]?.bool != true { faults.forbidden("immutable", sentence) }
-        for field in fields where !(object[field] ?? [:]).isEquivalent(to: old[field] ?? [:]) {
+        for field in fields where (object[field] ?? [:]) != (old[field] ?? [:]) {
             faults.forbidden(field, sentence)
         }
     }

@@ -59,7 +59,7 @@ public struct PodSurroundings: Sendable {
         var contents: [String: [UInt8]] = [:]
         let encoded = reference.kind == .secret ? "data" : "binaryData"
         for (key, value) in object[encoded]?.stringMap ?? [:] {
-            guard let bytes = MartletBase.Base64.decode(value) else {
+            guard let bytes = Base64.decode(value) else {
                 throw ConfigurationError("\(reference.kind.rawValue) \"\(reference.name)\": key \(key) is not base64")
             }
             contents[key] = bytes

@@ -183,7 +183,7 @@ extension NetworkConfig {
     /// Whether a result that libcni keeps (JSON with the configuration in base 64) belongs to a data folder.
     static func cachedResult(_ text: [UInt8], isOf dataDirectory: String) -> Bool {
         guard let json = try? JSON(parsing: text), json["networkName"]?.string == defaultName,
-            let config = json["config"]?.string, let decoded: [UInt8] = Base64.decode(Array(config.utf8)),
+            let config = json["config"]?.string, let decoded = Base64.decode(config),
             let plugin = try? JSON(parsing: decoded)
         else { return false }
         return plugin["dataDir"]?.string == dataDirectory || plugin["plugins"]?[0]?["dataDir"]?.string == dataDirectory

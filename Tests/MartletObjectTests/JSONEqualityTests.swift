@@ -10,6 +10,12 @@ import Testing
         #expect(a.encoded() != b.encoded())
     }
 
+    @Test func aWholeNumberMayBeWrittenWithAPoint() {
+        #expect(JSON.int(1) == JSON.double(1) && JSON.int(1).hashValue == JSON.double(1).hashValue)
+        #expect(JSON.int(1) != JSON.double(1.5))
+        #expect(JSON.int((1 << 53) + 1) != JSON.double(9_007_199_254_740_992))
+    }
+
     @Test func everythingElseDoes() {
         #expect(["x": 1] as JSON != ["x": 1, "y": nil] as JSON)
         #expect(["x": 1] as JSON != ["y": 1] as JSON)

@@ -107,11 +107,6 @@ import Testing
         #expect { try Schema.conform(["data": ["a": "aGk"]], to: .secret) } throws: {
             "\($0)" == "illegal base64 data at input byte 3"
         }
-        #expect(Base64.decode("aGk=") == Array("hi".utf8))
-        for count in 0..<20 {
-            let bytes = (0..<count).map { UInt8($0 * 37 & 0xFF) }
-            #expect(Base64.decode(Base64.encode(bytes)) == bytes)
-        }
     }
 
     @Test func optionsOfVerbsHaveTablesToo() throws {
@@ -146,7 +141,7 @@ import Testing
     ])
     func jsonPatchesApply(object: String, patch: String, result: String) throws {
         #expect(
-            try Patch.apply(json(patch), type: .json, to: json(object), kind: .pod).isEquivalent(to: json(result)))
+            try Patch.apply(json(patch), type: .json, to: json(object), kind: .pod) == json(result))
     }
 
     @Test(arguments: [
@@ -230,7 +225,7 @@ import Testing
     func strategicPatchesMergeByTheTables(spec: String, patch: String, result: String) throws {
         let object: JSON = ["spec": try json(spec)]
         let patched = try Patch.apply(["spec": try json(patch)], type: .strategic, to: object, kind: .pod)
-        #expect(patched["spec"]?.isEquivalent(to: try json(result)) == true, "\(patched)")
+        #expect(try patched["spec"] == json(result), "\(patched)")
     }
 
     @Test func listsOfScalarsMergeAndLoseElements() throws {

@@ -78,15 +78,16 @@ struct Call: Sendable {
         return label
     }
 
-    /// The body, which must be JSON.
+    /// The body, which must hold an object in a form that is read; JSON when the request does not say.
     /// - Throws: 413, 415 or 400.
-    func jsonBody() async throws(APIError) -> [UInt8] {
+    func objectBody() async throws(APIError) -> ObjectBody {
         let media = request.head.headerFields[.contentType].flatMap { MediaRange($0) }
         let bytes = try await body()
-        if let media, media.type != "application/json", !bytes.isEmpty {
-            throw .unsupportedMediaType(["application/json"])
+        guard let media, !bytes.isEmpty else { return ObjectBody(bytes: bytes) }
+        guard let form = ObjectBody.Form(rawValue: media.type) else {
+            throw .unsupportedMediaType(ObjectBody.Form.allCases.map(\.rawValue))
         }
-        return bytes
+        return ObjectBody(bytes: bytes, form: form)
     }
 
     /// - Throws: 413 or 400.

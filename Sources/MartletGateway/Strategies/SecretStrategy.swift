@@ -1,3 +1,4 @@
+internal import MartletBase
 internal import MartletObject
 
 extension Strategy {
@@ -8,7 +9,7 @@ extension Strategy {
 
     private static func fold(_ secret: inout JSON) {
         for (name, text) in secret["stringData"]?.stringMap ?? [:] {
-            secret["data", name] = .string(Base64.encode(Array(text.utf8)))
+            secret["data", name] = .string(Base64.encode(text.utf8))
         }
         secret["stringData"] = nil
     }

@@ -66,10 +66,10 @@ extension Strategy {
         let changed =
             switch generations {
             case .none: false
-            case .spec: !Self.spec(object).means(Self.spec(old))
+            case .spec: Self.spec(object) != Self.spec(old)
             case .specAndAnnotations:
-                !Self.spec(object).means(Self.spec(old)) || object.annotations != old.annotations
-            case .content: !Self.content(object).means(Self.content(old))
+                Self.spec(object) != Self.spec(old) || object.annotations != old.annotations
+            case .content: Self.content(object) != Self.content(old)
             }
         return old.generation + (changed ? 1 : 0)
     }

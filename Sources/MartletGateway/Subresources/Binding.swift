@@ -4,7 +4,7 @@ internal import MartletObject
 /// The subresources by which others act on a pod or namespace: `binding`, `eviction`, `finalize`.
 extension Registry {
     /// POST pods/NAME/binding: puts a pod on a node, once.
-    func bind(_ target: Target, body: [UInt8], options: WriteOptions) async throws(APIError) -> Answer {
+    func bind(_ target: Target, body: ObjectBody, options: WriteOptions) async throws(APIError) -> Answer {
         let binding = try SmallBody.parse(body, as: "Binding")
         guard let node = binding["target", "name"]?.string, Route.isSafe(node) else {
             throw Self.invalidBinding(target, .required, "target.name", "Required value")
@@ -58,7 +58,7 @@ extension Registry {
     }
 
     /// POST pods/NAME/eviction: a deletion that, once there are disruption budgets, may be refused.
-    func evict(_ target: Target, body: [UInt8], query: Query) async throws(APIError) -> Answer {
+    func evict(_ target: Target, body: ObjectBody, query: Query) async throws(APIError) -> Answer {
         let eviction = try SmallBody.parse(body, as: "Eviction")
         if !eviction.name.isEmpty && eviction.name != target.name {
             throw .badRequest("name in URL does not match name in Eviction object")
@@ -68,7 +68,7 @@ extension Registry {
     }
 
     /// PUT namespaces/NAME/finalize: sets `spec.finalizers`, and nothing else.
-    func finalize(_ target: Target, body: [UInt8], options: WriteOptions) async throws(APIError) -> Written {
+    func finalize(_ target: Target, body: ObjectBody, options: WriteOptions) async throws(APIError) -> Written {
         var decoder = BodyDecoder(kind: target.kind, validation: options.validation)
         let namespace = try decoder.object(body)
         let warnings = decoder.warnings

@@ -20,7 +20,7 @@ extension Registry {
     }
 
     /// PUT of a Scale.
-    func updateScale(_ target: Target, body: [UInt8], options: WriteOptions) async throws(APIError) -> JSON {
+    func updateScale(_ target: Target, body: ObjectBody, options: WriteOptions) async throws(APIError) -> JSON {
         let scale = try SmallBody.parse(body, as: "Scale")
         return try await modifyScale(target, options) { _ throws(APIError) in scale }
     }

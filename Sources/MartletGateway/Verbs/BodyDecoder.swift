@@ -1,5 +1,27 @@
 internal import MartletObject
 
+/// A request's body that holds an object.
+struct ObjectBody: Sendable {
+    /// The forms that are read.
+    enum Form: String, Sendable, CaseIterable {
+        case json = "application/json"
+        case protobuf = "application/vnd.kubernetes.protobuf"
+    }
+
+    var bytes: [UInt8]
+    var form = Form.json
+
+    /// The object of a body in protobuf's form.
+    /// - Throws: 400.
+    func protobuf() throws(APIError) -> JSON {
+        do {
+            return try ProtobufBody.decode(bytes)
+        } catch {
+            throw .badRequest("the object provided is unrecognized: \(error)")
+        }
+    }
+}
+
 /// Reads an object of one kind from a request's body.
 struct BodyDecoder: Sendable {
     let kind: ResourceKind
@@ -14,9 +36,13 @@ struct BodyDecoder: Sendable {
 
     /// Reads, checks the kind, and drops or refuses what the tables do not know.
     /// - Throws: 400.
-    mutating func object(_ bytes: [UInt8]) throws(APIError) -> JSON {
+    mutating func object(_ body: ObjectBody) throws(APIError) -> JSON {
         var faults: [String] = []
-        let object = try parse(bytes, &faults)
+        let object =
+            switch body.form {
+            case .json: try parse(body.bytes, &faults)
+            case .protobuf: try body.protobuf()
+            }
         return try conform(object, &faults)
     }
 
@@ -84,12 +110,16 @@ struct BodyDecoder: Sendable {
 
 /// Reads a body that is no object of the tables: DeleteOptions, Binding, Scale, Eviction.
 enum SmallBody {
-    static func parse(_ bytes: [UInt8], as kind: String) throws(APIError) -> JSON {
+    static func parse(_ body: ObjectBody, as kind: String) throws(APIError) -> JSON {
         let object: JSON
-        do {
-            object = try JSON(parsing: bytes)
-        } catch {
-            throw .badRequest("couldn't get version/kind; json parse error: \(error)")
+        switch body.form {
+        case .protobuf: object = try body.protobuf()
+        case .json:
+            do {
+                object = try JSON(parsing: body.bytes)
+            } catch {
+                throw .badRequest("couldn't get version/kind; json parse error: \(error)")
+            }
         }
         guard case .object = object, object.kind.isEmpty || object.kind == kind else {
             throw .badRequest("the object provided is unrecognized (must be of type \(kind))")

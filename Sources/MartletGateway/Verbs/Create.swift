@@ -4,7 +4,7 @@ internal import MartletStore
 
 extension Registry {
     /// Creates the object in `body`.
-    func create(_ target: Target, body: [UInt8], options: WriteOptions) async throws(APIError) -> Written {
+    func create(_ target: Target, body: ObjectBody, options: WriteOptions) async throws(APIError) -> Written {
         var decoder = BodyDecoder(kind: target.kind, validation: options.validation)
         let object = try decoder.object(body)
         return try await create(target, object: object, options: options, warnings: decoder.warnings)

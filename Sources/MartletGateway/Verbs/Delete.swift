@@ -19,9 +19,9 @@ struct DeleteOptions: Sendable, Hashable {
 
     init() {}
 
-    init(body: [UInt8], query: Query) throws(APIError) {
+    init(body: ObjectBody, query: Query) throws(APIError) {
         var object: JSON = [:]
-        if !body.isEmpty { object = try SmallBody.parse(body, as: "DeleteOptions") }
+        if !body.bytes.isEmpty { object = try SmallBody.parse(body, as: "DeleteOptions") }
         try self.init(object, query: query)
     }
 

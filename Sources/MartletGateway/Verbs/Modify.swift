@@ -40,7 +40,7 @@ extension Registry {
             }
             let stored = StoredObject(object)
             // A change that changes nothing is not written: no event wakes anybody.
-            if object.means(old) || options.isDryRun {
+            if object == old || options.isDryRun {
                 return Written(stored, revision: pair.modRevision, warnings: warnings)
             }
             var transaction = Transaction(

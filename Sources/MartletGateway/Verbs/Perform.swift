@@ -18,11 +18,11 @@ extension Gateway {
         case "watch": return try await watch(call, target, renderer)
         case "create" where target.name.isEmpty:
             let written = try await registry.create(
-                target, body: try await call.jsonBody(), options: try WriteOptions(call.query))
+                target, body: try await call.objectBody(), options: try WriteOptions(call.query))
             return try response(written, target.kind, code: 201, renderer)
         case "update" where !target.name.isEmpty:
             let written = try await registry.update(
-                target, body: try await call.jsonBody(), options: try WriteOptions(call.query))
+                target, body: try await call.objectBody(), options: try WriteOptions(call.query))
             return try response(written, target.kind, code: 200, renderer)
         case "patch" where !target.name.isEmpty:
             let (patch, type) = try Registry.patch(
@@ -31,10 +31,10 @@ extension Gateway {
                 target, patch: patch, type: type, options: try WriteOptions(call.query))
             return try response(written, target.kind, code: 200, renderer)
         case "delete" where target.subresource.isEmpty:
-            let options = try DeleteOptions(body: try await call.jsonBody(), query: call.query)
+            let options = try DeleteOptions(body: try await call.objectBody(), query: call.query)
             answer = try await registry.delete(target, options: options)
         case "deletecollection":
-            let options = try DeleteOptions(body: try await call.jsonBody(), query: call.query)
+            let options = try DeleteOptions(body: try await call.objectBody(), query: call.query)
             answer = try await registry.deleteCollection(target, query: call.query, options: options)
         default: throw .methodNotAllowed
         }
@@ -48,7 +48,7 @@ extension Gateway {
         switch (target.subresource, call.verb) {
         case ("scale", "get"): return try renderer.response(.document(try await registry.getScale(target), code: 200))
         case ("scale", "update"):
-            let scale = try await registry.updateScale(target, body: try await call.jsonBody(), options: options)
+            let scale = try await registry.updateScale(target, body: try await call.objectBody(), options: options)
             return try renderer.response(.document(scale, code: 200))
         case ("scale", "patch"):
             let (patch, type) = try Registry.patch(
@@ -56,13 +56,13 @@ extension Gateway {
             let scale = try await registry.patchScale(target, patch: patch, type: type, options: options)
             return try renderer.response(.document(scale, code: 200))
         case ("binding", "create"):
-            let body = try await call.jsonBody()
+            let body = try await call.objectBody()
             return try renderer.response(try await registry.bind(target, body: body, options: options))
         case ("eviction", "create"):
-            let body = try await call.jsonBody()
+            let body = try await call.objectBody()
             return try renderer.response(try await registry.evict(target, body: body, query: call.query))
         case ("finalize", "update"):
-            let written = try await registry.finalize(target, body: try await call.jsonBody(), options: options)
+            let written = try await registry.finalize(target, body: try await call.objectBody(), options: options)
             return try response(written, target.kind, code: 200, renderer)
         case ("log", "get"):
             let log = PodLog(registry: registry, nodeClient: configuration.nodeClient)

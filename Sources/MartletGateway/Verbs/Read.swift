@@ -1,3 +1,4 @@
+internal import MartletBase
 internal import MartletObject
 internal import MartletStore
 
@@ -149,5 +150,5 @@ struct ContinueToken: Sendable, Hashable {
         from = Array(bytes[(split + 1)...])
     }
 
-    var text: String { Base64.encode(Array("\(revision) ".utf8) + from, forURL: true) }
+    var text: String { Base64.encodeForURL(Array("\(revision) ".utf8) + from) }
 }

@@ -2,7 +2,7 @@ internal import MartletObject
 
 extension Registry {
     /// PUT of the object or its status.
-    func update(_ target: Target, body: [UInt8], options: WriteOptions) async throws(APIError) -> Written {
+    func update(_ target: Target, body: ObjectBody, options: WriteOptions) async throws(APIError) -> Written {
         var decoder = BodyDecoder(kind: target.kind, validation: options.validation)
         let object = try decoder.object(body)
         let warnings = decoder.warnings

@@ -3,13 +3,13 @@ extension SchemaTables {
     static let autoscaling = """
         package io.k8s.api.autoscaling.v1 autoscaling/v1
         Scale kind
-          metadata ObjectMeta
-          spec ScaleSpec
-          status ScaleStatus
+          metadata 1 ObjectMeta
+          spec 2 ScaleSpec
+          status 3 ScaleStatus
         ScaleSpec
-          replicas int32
+          replicas 1 int32
         ScaleStatus
-          replicas int32 !
-          selector string
+          replicas 1 int32 !
+          selector 2 string
         """
 }

@@ -3,38 +3,38 @@ extension SchemaTables {
     static let discovery = """
         package io.k8s.api.discovery.v1 discovery.k8s.io/v1
         EndpointSlice kind
-          metadata ObjectMeta
-          addressType AddressType !
-          endpoints []Endpoint
-          ports []EndpointPort
+          metadata 1 ObjectMeta
+          addressType 4 AddressType !
+          endpoints 2 []Endpoint
+          ports 3 []EndpointPort
         Endpoint
-          addresses []string ! set
-          conditions EndpointConditions
-          hostname string
-          targetRef ObjectReference
-          deprecatedTopology {}string
-          nodeName string
-          zone string
-          hints EndpointHints
+          addresses 1 []string ! set
+          conditions 2 EndpointConditions
+          hostname 3 *string
+          targetRef 4 ObjectReference
+          deprecatedTopology 5 {}string
+          nodeName 6 *string
+          zone 7 *string
+          hints 8 EndpointHints
         EndpointConditions
-          ready bool
-          serving bool
-          terminating bool
+          ready 1 *bool
+          serving 2 *bool
+          terminating 3 *bool
         EndpointHints
-          forZones []ForZone
-          forNodes []ForNode
+          forZones 1 []ForZone
+          forNodes 2 []ForNode
         ForZone
-          name string !
+          name 1 string !
         ForNode
-          name string !
+          name 1 string !
         EndpointPort
-          name string =""
-          protocol Protocol ="TCP"
-          port int32
-          appProtocol string
+          name 1 *string =""
+          protocol 2 *Protocol ="TCP"
+          port 3 *int32
+          appProtocol 4 *string
         EndpointSliceList kind
-          metadata ListMeta
-          items []EndpointSlice !
+          metadata 1 ListMeta
+          items 2 []EndpointSlice !
         AddressType: enum FQDN IPv4 IPv6
         """
 }

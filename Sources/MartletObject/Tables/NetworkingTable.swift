@@ -3,65 +3,65 @@ extension SchemaTables {
     static let networking = """
         package io.k8s.api.networking.v1 networking.k8s.io/v1
         Ingress kind
-          metadata ObjectMeta
-          spec IngressSpec
-          status IngressStatus
+          metadata 1 ObjectMeta
+          spec 2 IngressSpec
+          status 3 IngressStatus
         IngressList kind
-          metadata ListMeta
-          items []Ingress !
+          metadata 1 ListMeta
+          items 2 []Ingress !
         IngressSpec
-          ingressClassName string
-          defaultBackend IngressBackend
-          tls []IngressTLS
-          rules []IngressRule
+          ingressClassName 4 *string
+          defaultBackend 1 IngressBackend
+          tls 2 []IngressTLS
+          rules 3 []IngressRule
         IngressTLS
-          hosts []string
-          secretName string
+          hosts 1 []string
+          secretName 2 string
         IngressStatus
-          loadBalancer IngressLoadBalancerStatus
+          loadBalancer 1 IngressLoadBalancerStatus
         IngressLoadBalancerStatus
-          ingress []IngressLoadBalancerIngress
+          ingress 1 []IngressLoadBalancerIngress
         IngressLoadBalancerIngress
-          ip string
-          hostname string
-          ports []IngressPortStatus
+          ip 1 string
+          hostname 2 string
+          ports 4 []IngressPortStatus
         IngressPortStatus
-          port int32 !
-          protocol Protocol !
-          error string
+          port 1 int32 !
+          protocol 2 Protocol !
+          error 3 *string
         IngressRule
-          host string
-          http HTTPIngressRuleValue
+          host 1 string
+          http 2.1 HTTPIngressRuleValue
         HTTPIngressRuleValue
-          paths []HTTPIngressPath !
+          paths 1 []HTTPIngressPath !
         HTTPIngressPath
-          path string
-          pathType PathType !
-          backend IngressBackend !
+          path 1 string
+          pathType 3 *PathType !
+          backend 2 IngressBackend !
         IngressBackend
-          service IngressServiceBackend
-          resource TypedLocalObjectReference
+          service 4 IngressServiceBackend
+          resource 3 TypedLocalObjectReference
         IngressServiceBackend
-          name string !
-          port ServiceBackendPort
+          name 1 string !
+          port 2 ServiceBackendPort
         ServiceBackendPort
-          name string
-          number int32
+          name 1 string
+          number 2 int32
         IngressClass kind
-          metadata ObjectMeta
-          spec IngressClassSpec
+          metadata 1 ObjectMeta
+          spec 2 IngressClassSpec
         IngressClassSpec
-          controller string
-          parameters IngressClassParametersReference
+          controller 1 string
+          parameters 2 IngressClassParametersReference
         IngressClassParametersReference
-          apiGroup string
-          kind string !
-          name string !
-          scope string ="Cluster"
-          namespace string
+          apiGroup 1 *string
+          kind 2 string !
+          name 3 string !
+          scope 4 *string ="Cluster"
+          namespace 5 *string
         IngressClassList kind
-          metadata ListMeta
-          items []IngressClass !
+          metadata 1 ListMeta
+          items 2 []IngressClass !
         PathType: enum Exact ImplementationSpecific Prefix
         """
 }

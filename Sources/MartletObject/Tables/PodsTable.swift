@@ -3,463 +3,463 @@ extension SchemaTables {
     static let pods = """
         package io.k8s.api.core.v1 v1
         ContainerPort
-          name string
-          hostPort int32
-          containerPort int32 !
-          protocol Protocol ~"TCP"
-          hostIP string
+          name 1 string
+          hostPort 2 int32
+          containerPort 3 int32 !
+          protocol 4 Protocol ~"TCP"
+          hostIP 5 string
         VolumeMount
-          name string !
-          readOnly bool
-          recursiveReadOnly RecursiveReadOnlyMode
-          mountPath string !
-          subPath string
-          mountPropagation MountPropagationMode
-          subPathExpr string
+          name 1 string !
+          readOnly 2 bool
+          recursiveReadOnly 7 *RecursiveReadOnlyMode
+          mountPath 3 string !
+          subPath 4 string
+          mountPropagation 5 *MountPropagationMode
+          subPathExpr 6 string
         VolumeDevice
-          name string !
-          devicePath string !
+          name 1 string !
+          devicePath 2 string !
         EnvVar
-          name string !
-          value string
-          valueFrom EnvVarSource
+          name 1 string !
+          value 2 string
+          valueFrom 3 EnvVarSource
         EnvVarSource
-          fieldRef ObjectFieldSelector
-          resourceFieldRef ResourceFieldSelector
-          configMapKeyRef ConfigMapKeySelector
-          secretKeyRef SecretKeySelector
-          fileKeyRef FileKeySelector
+          fieldRef 1 ObjectFieldSelector
+          resourceFieldRef 2 ResourceFieldSelector
+          configMapKeyRef 3 ConfigMapKeySelector
+          secretKeyRef 4 SecretKeySelector
+          fileKeyRef 5 FileKeySelector
         FileKeySelector
-          volumeName string !
-          path string !
-          key string !
-          optional bool =false
+          volumeName 1 string !
+          path 2 string !
+          key 3 string !
+          optional 4 *bool =false
         ObjectFieldSelector
-          apiVersion string ~"v1"
-          fieldPath string !
+          apiVersion 1 string ~"v1"
+          fieldPath 2 string !
         ResourceFieldSelector
-          containerName string
-          resource string !
-          divisor quantity
+          containerName 1 string
+          resource 2 string !
+          divisor 3 quantity
         ConfigMapKeySelector
-          name string
-          key string !
-          optional bool
+          name 1.1 string
+          key 2 string !
+          optional 3 *bool
         SecretKeySelector
-          name string
-          key string !
-          optional bool
+          name 1.1 string
+          key 2 string !
+          optional 3 *bool
         EnvFromSource
-          prefix string
-          configMapRef ConfigMapEnvSource
-          secretRef SecretEnvSource
+          prefix 1 string
+          configMapRef 2 ConfigMapEnvSource
+          secretRef 3 SecretEnvSource
         ConfigMapEnvSource
-          name string
-          optional bool
+          name 1.1 string
+          optional 2 *bool
         SecretEnvSource
-          name string
-          optional bool
+          name 1.1 string
+          optional 2 *bool
         HTTPHeader
-          name string !
-          value string !
+          name 1 string !
+          value 2 string !
         HTTPGetAction
-          path string ~"/"
-          port intOrString !
-          host string
-          scheme URIScheme ~"HTTP"
-          httpHeaders []HTTPHeader
+          path 1 string ~"/"
+          port 2 intOrString !
+          host 3 string
+          scheme 4 URIScheme ~"HTTP"
+          httpHeaders 5 []HTTPHeader
         TCPSocketAction
-          port intOrString !
-          host string
+          port 1 intOrString !
+          host 2 string
         GRPCAction
-          port int32 !
-          service string =""
+          port 1 int32 !
+          service 2 *string =""
         ExecAction
-          command []string
+          command 1 []string
         SleepAction
-          seconds int64 !
+          seconds 1 int64 !
         Probe
-          exec ExecAction
-          httpGet HTTPGetAction
-          tcpSocket TCPSocketAction
-          grpc GRPCAction
-          initialDelaySeconds int32
-          timeoutSeconds int32 ~1
-          periodSeconds int32 ~10
-          successThreshold int32 ~1
-          failureThreshold int32 ~3
-          terminationGracePeriodSeconds int64
+          exec 1.1 ExecAction
+          httpGet 1.2 HTTPGetAction
+          tcpSocket 1.3 TCPSocketAction
+          grpc 1.4 GRPCAction
+          initialDelaySeconds 2 int32
+          timeoutSeconds 3 int32 ~1
+          periodSeconds 4 int32 ~10
+          successThreshold 5 int32 ~1
+          failureThreshold 6 int32 ~3
+          terminationGracePeriodSeconds 7 *int64
         ContainerResizePolicy
-          resourceName ResourceName !
-          restartPolicy ResourceResizeRestartPolicy !
+          resourceName 1 ResourceName !
+          restartPolicy 2 ResourceResizeRestartPolicy !
         Capabilities
-          add []Capability
-          drop []Capability
+          add 1 []Capability
+          drop 2 []Capability
         ResourceRequirements
-          limits ResourceList
-          requests ResourceList
-          claims []ResourceClaim map=name
+          limits 1 ResourceList
+          requests 2 ResourceList
+          claims 3 []ResourceClaim map=name
         ResourceClaim
-          name string !
-          request string
+          name 1 string !
+          request 2 string
         Container
-          name string !
-          image string
-          command []string
-          args []string
-          workingDir string
-          ports []ContainerPort map=containerPort,protocol merge=containerPort
-          envFrom []EnvFromSource
-          env []EnvVar map=name merge=name
-          resources ResourceRequirements ={}
-          resizePolicy []ContainerResizePolicy
-          restartPolicy ContainerRestartPolicy
-          restartPolicyRules []ContainerRestartRule
-          volumeMounts []VolumeMount map=mountPath merge=mountPath
-          volumeDevices []VolumeDevice map=devicePath merge=devicePath
-          livenessProbe Probe
-          readinessProbe Probe
-          startupProbe Probe
-          lifecycle Lifecycle
-          terminationMessagePath string ~"/dev/termination-log"
-          terminationMessagePolicy TerminationMessagePolicy ~"File"
-          imagePullPolicy PullPolicy
-          securityContext SecurityContext
-          stdin bool
-          stdinOnce bool
-          tty bool
+          name 1 string !
+          image 2 string
+          command 3 []string
+          args 4 []string
+          workingDir 5 string
+          ports 6 []ContainerPort map=containerPort,protocol merge=containerPort
+          envFrom 19 []EnvFromSource
+          env 7 []EnvVar map=name merge=name
+          resources 8 ResourceRequirements ={}
+          resizePolicy 23 []ContainerResizePolicy
+          restartPolicy 24 *ContainerRestartPolicy
+          restartPolicyRules 25 []ContainerRestartRule
+          volumeMounts 9 []VolumeMount map=mountPath merge=mountPath
+          volumeDevices 21 []VolumeDevice map=devicePath merge=devicePath
+          livenessProbe 10 Probe
+          readinessProbe 11 Probe
+          startupProbe 22 Probe
+          lifecycle 12 Lifecycle
+          terminationMessagePath 13 string ~"/dev/termination-log"
+          terminationMessagePolicy 20 TerminationMessagePolicy ~"File"
+          imagePullPolicy 14 PullPolicy
+          securityContext 15 SecurityContext
+          stdin 16 bool
+          stdinOnce 17 bool
+          tty 18 bool
         LifecycleHandler
-          exec ExecAction
-          httpGet HTTPGetAction
-          tcpSocket TCPSocketAction
-          sleep SleepAction
+          exec 1 ExecAction
+          httpGet 2 HTTPGetAction
+          tcpSocket 3 TCPSocketAction
+          sleep 4 SleepAction
         Lifecycle
-          postStart LifecycleHandler
-          preStop LifecycleHandler
-          stopSignal Signal
+          postStart 1 LifecycleHandler
+          preStop 2 LifecycleHandler
+          stopSignal 3 *Signal
         ContainerStateWaiting
-          reason string
-          message string
+          reason 1 string
+          message 2 string
         ContainerStateRunning
-          startedAt time
+          startedAt 1 time
         ContainerStateTerminated
-          exitCode int32 !
-          signal int32
-          reason string
-          message string
-          startedAt time
-          finishedAt time
-          containerID string
+          exitCode 1 int32 !
+          signal 2 int32
+          reason 3 string
+          message 4 string
+          startedAt 5 time
+          finishedAt 6 time
+          containerID 7 string
         ContainerState
-          waiting ContainerStateWaiting
-          running ContainerStateRunning
-          terminated ContainerStateTerminated
+          waiting 1 ContainerStateWaiting
+          running 2 ContainerStateRunning
+          terminated 3 ContainerStateTerminated
         ContainerStatus
-          name string !
-          state ContainerState
-          lastState ContainerState
-          ready bool !
-          restartCount int32 !
-          image string !
-          imageID string !
-          containerID string
-          started bool
-          allocatedResources ResourceList
-          resources ResourceRequirements
-          volumeMounts []VolumeMountStatus map=mountPath merge=mountPath
-          user ContainerUser
-          allocatedResourcesStatus []ResourceStatus map=name merge=name
-          stopSignal Signal
+          name 1 string !
+          state 2 ContainerState
+          lastState 3 ContainerState
+          ready 4 bool !
+          restartCount 5 int32 !
+          image 6 string !
+          imageID 7 string !
+          containerID 8 string
+          started 9 *bool
+          allocatedResources 10 ResourceList
+          resources 11 ResourceRequirements
+          volumeMounts 12 []VolumeMountStatus map=mountPath merge=mountPath
+          user 13 ContainerUser
+          allocatedResourcesStatus 14 []ResourceStatus map=name merge=name
+          stopSignal 15 *Signal
         ResourceStatus
-          name ResourceName !
-          resources []ResourceHealth map=resourceID
+          name 1 ResourceName !
+          resources 2 []ResourceHealth map=resourceID
         ResourceHealth
-          resourceID ResourceID !
-          health ResourceHealthStatus
-          message string
+          resourceID 1 ResourceID !
+          health 2 ResourceHealthStatus
+          message 6 *string
         ContainerUser
-          linux LinuxContainerUser
+          linux 1 LinuxContainerUser
         LinuxContainerUser
-          uid int64 !
-          gid int64 !
-          supplementalGroups []int64
+          uid 1 int64 !
+          gid 2 int64 !
+          supplementalGroups 3 []int64
         PodCondition
-          type PodConditionType !
-          observedGeneration int64
-          status ConditionStatus !
-          lastProbeTime time
-          lastTransitionTime time
-          reason string
-          message string
+          type 1 PodConditionType !
+          observedGeneration 7 int64
+          status 2 ConditionStatus !
+          lastProbeTime 3 time
+          lastTransitionTime 4 time
+          reason 5 string
+          message 6 string
         VolumeMountStatus
-          name string !
-          mountPath string !
-          readOnly bool
-          recursiveReadOnly RecursiveReadOnlyMode
-          volumeStatus VolumeStatus
+          name 1 string !
+          mountPath 2 string !
+          readOnly 3 bool
+          recursiveReadOnly 4 *RecursiveReadOnlyMode
+          volumeStatus 5 VolumeStatus
         VolumeStatus
-          image ImageVolumeStatus
+          image 1 ImageVolumeStatus
         ImageVolumeStatus
-          imageRef string !
+          imageRef 1 string !
         ContainerRestartRule
-          action ContainerRestartRuleAction !
-          exitCodes ContainerRestartRuleOnExitCodes
+          action 1 ContainerRestartRuleAction !
+          exitCodes 2 ContainerRestartRuleOnExitCodes
         ContainerRestartRuleOnExitCodes
-          operator ContainerRestartRuleOnExitCodesOperator !
-          values []int32 set
+          operator 1 ContainerRestartRuleOnExitCodesOperator !
+          values 2 []int32 set
         NodeSelector
-          nodeSelectorTerms []NodeSelectorTerm !
+          nodeSelectorTerms 1 []NodeSelectorTerm !
         NodeSelectorTerm
-          matchExpressions []NodeSelectorRequirement
-          matchFields []NodeSelectorRequirement
+          matchExpressions 1 []NodeSelectorRequirement
+          matchFields 2 []NodeSelectorRequirement
         NodeSelectorRequirement
-          key string !
-          operator NodeSelectorOperator !
-          values []string
+          key 1 string !
+          operator 2 NodeSelectorOperator !
+          values 3 []string
         Affinity
-          nodeAffinity NodeAffinity
-          podAffinity PodAffinity
-          podAntiAffinity PodAntiAffinity
+          nodeAffinity 1 NodeAffinity
+          podAffinity 2 PodAffinity
+          podAntiAffinity 3 PodAntiAffinity
         PodAffinity
-          requiredDuringSchedulingIgnoredDuringExecution []PodAffinityTerm
-          preferredDuringSchedulingIgnoredDuringExecution []WeightedPodAffinityTerm
+          requiredDuringSchedulingIgnoredDuringExecution 1 []PodAffinityTerm
+          preferredDuringSchedulingIgnoredDuringExecution 2 []WeightedPodAffinityTerm
         PodAntiAffinity
-          requiredDuringSchedulingIgnoredDuringExecution []PodAffinityTerm
-          preferredDuringSchedulingIgnoredDuringExecution []WeightedPodAffinityTerm
+          requiredDuringSchedulingIgnoredDuringExecution 1 []PodAffinityTerm
+          preferredDuringSchedulingIgnoredDuringExecution 2 []WeightedPodAffinityTerm
         WeightedPodAffinityTerm
-          weight int32 !
-          podAffinityTerm PodAffinityTerm !
+          weight 1 int32 !
+          podAffinityTerm 2 PodAffinityTerm !
         PodAffinityTerm
-          labelSelector LabelSelector
-          namespaces []string
-          topologyKey string !
-          namespaceSelector LabelSelector
-          matchLabelKeys []string
-          mismatchLabelKeys []string
+          labelSelector 1 LabelSelector
+          namespaces 2 []string
+          topologyKey 3 string !
+          namespaceSelector 4 LabelSelector
+          matchLabelKeys 5 []string
+          mismatchLabelKeys 6 []string
         NodeAffinity
-          requiredDuringSchedulingIgnoredDuringExecution NodeSelector
-          preferredDuringSchedulingIgnoredDuringExecution []PreferredSchedulingTerm
+          requiredDuringSchedulingIgnoredDuringExecution 1 NodeSelector
+          preferredDuringSchedulingIgnoredDuringExecution 2 []PreferredSchedulingTerm
         PreferredSchedulingTerm
-          weight int32 !
-          preference NodeSelectorTerm !
+          weight 1 int32 !
+          preference 2 NodeSelectorTerm !
         Toleration
-          key string
-          operator TolerationOperator
-          value string
-          effect TaintEffect
-          tolerationSeconds int64
+          key 1 string
+          operator 2 TolerationOperator
+          value 3 string
+          effect 4 TaintEffect
+          tolerationSeconds 5 *int64
         PodReadinessGate
-          conditionType PodConditionType !
+          conditionType 1 PodConditionType !
         PodSpec
-          volumes []Volume map=name merge=name retainKeys
-          initContainers []Container map=name merge=name
-          containers []Container ! map=name merge=name
-          ephemeralContainers []EphemeralContainer map=name merge=name
-          restartPolicy RestartPolicy ~"Always"
-          terminationGracePeriodSeconds int64 =30
-          activeDeadlineSeconds int64
-          dnsPolicy DNSPolicy ~"ClusterFirst"
-          nodeSelector {}string atomic
-          serviceAccountName string
-          serviceAccount string
-          automountServiceAccountToken bool
-          nodeName string
-          hostNetwork bool
-          hostPID bool
-          hostIPC bool
-          shareProcessNamespace bool
-          securityContext PodSecurityContext ={}
-          imagePullSecrets []LocalObjectReference map=name merge=name
-          hostname string
-          subdomain string
-          affinity Affinity
-          schedulerName string ~"default-scheduler"
-          tolerations []Toleration
-          hostAliases []HostAlias map=ip merge=ip
-          priorityClassName string
-          priority int32
-          dnsConfig PodDNSConfig
-          readinessGates []PodReadinessGate
-          runtimeClassName string
-          enableServiceLinks bool
-          preemptionPolicy PreemptionPolicy
-          overhead ResourceList
-          topologySpreadConstraints []TopologySpreadConstraint map=topologyKey,whenUnsatisfiable merge=topologyKey
-          setHostnameAsFQDN bool
-          os PodOS
-          hostUsers bool
-          schedulingGates []PodSchedulingGate map=name merge=name
-          resourceClaims []PodResourceClaim map=name merge=name retainKeys
-          resources ResourceRequirements
-          hostnameOverride string
-          schedulingGroup PodSchedulingGroup
+          volumes 1 []Volume map=name merge=name retainKeys
+          initContainers 20 []Container map=name merge=name
+          containers 2 []Container ! map=name merge=name
+          ephemeralContainers 34 []EphemeralContainer map=name merge=name
+          restartPolicy 3 RestartPolicy ~"Always"
+          terminationGracePeriodSeconds 4 *int64 =30
+          activeDeadlineSeconds 5 *int64
+          dnsPolicy 6 DNSPolicy ~"ClusterFirst"
+          nodeSelector 7 {}string atomic
+          serviceAccountName 8 string
+          serviceAccount 9 string
+          automountServiceAccountToken 21 *bool
+          nodeName 10 string
+          hostNetwork 11 bool
+          hostPID 12 bool
+          hostIPC 13 bool
+          shareProcessNamespace 27 *bool
+          securityContext 14 PodSecurityContext ={}
+          imagePullSecrets 15 []LocalObjectReference map=name merge=name
+          hostname 16 string
+          subdomain 17 string
+          affinity 18 Affinity
+          schedulerName 19 string ~"default-scheduler"
+          tolerations 22 []Toleration
+          hostAliases 23 []HostAlias map=ip merge=ip
+          priorityClassName 24 string
+          priority 25 *int32
+          dnsConfig 26 PodDNSConfig
+          readinessGates 28 []PodReadinessGate
+          runtimeClassName 29 *string
+          enableServiceLinks 30 *bool
+          preemptionPolicy 31 *PreemptionPolicy
+          overhead 32 ResourceList
+          topologySpreadConstraints 33 []TopologySpreadConstraint map=topologyKey,whenUnsatisfiable merge=topologyKey
+          setHostnameAsFQDN 35 *bool
+          os 36 PodOS
+          hostUsers 37 *bool
+          schedulingGates 38 []PodSchedulingGate map=name merge=name
+          resourceClaims 39 []PodResourceClaim map=name merge=name retainKeys
+          resources 40 ResourceRequirements
+          hostnameOverride 41 *string
+          schedulingGroup 43 PodSchedulingGroup
         PodResourceClaim
-          name string !
-          resourceClaimName string
-          resourceClaimTemplateName string
+          name 1 string !
+          resourceClaimName 3 *string
+          resourceClaimTemplateName 4 *string
         PodResourceClaimStatus
-          name string !
-          resourceClaimName string
+          name 1 string !
+          resourceClaimName 2 *string
         PodExtendedResourceClaimStatus
-          requestMappings []ContainerExtendedResourceRequest !
-          resourceClaimName string !
+          requestMappings 1 []ContainerExtendedResourceRequest !
+          resourceClaimName 2 string !
         ContainerExtendedResourceRequest
-          containerName string !
-          resourceName string !
-          requestName string !
+          containerName 1 string !
+          resourceName 2 string !
+          requestName 3 string !
         PodOS
-          name OSName !
+          name 1 OSName !
         PodSchedulingGate
-          name string !
+          name 1 string !
         PodSchedulingGroup
-          podGroupName string
+          podGroupName 1 *string
         TopologySpreadConstraint
-          maxSkew int32 !
-          topologyKey string !
-          whenUnsatisfiable UnsatisfiableConstraintAction !
-          labelSelector LabelSelector
-          minDomains int32
-          nodeAffinityPolicy NodeInclusionPolicy
-          nodeTaintsPolicy NodeInclusionPolicy
-          matchLabelKeys []string
+          maxSkew 1 int32 !
+          topologyKey 2 string !
+          whenUnsatisfiable 3 UnsatisfiableConstraintAction !
+          labelSelector 4 LabelSelector
+          minDomains 5 *int32
+          nodeAffinityPolicy 6 *NodeInclusionPolicy
+          nodeTaintsPolicy 7 *NodeInclusionPolicy
+          matchLabelKeys 8 []string
         HostAlias
-          ip string !
-          hostnames []string
+          ip 1 string !
+          hostnames 2 []string
         PodSecurityContext
-          seLinuxOptions SELinuxOptions
-          windowsOptions WindowsSecurityContextOptions
-          runAsUser int64
-          runAsGroup int64
-          runAsNonRoot bool
-          supplementalGroups []int64
-          supplementalGroupsPolicy SupplementalGroupsPolicy
-          fsGroup int64
-          sysctls []Sysctl
-          fsGroupChangePolicy PodFSGroupChangePolicy
-          seccompProfile SeccompProfile
-          appArmorProfile AppArmorProfile
-          seLinuxChangePolicy PodSELinuxChangePolicy
+          seLinuxOptions 1 SELinuxOptions
+          windowsOptions 8 WindowsSecurityContextOptions
+          runAsUser 2 *int64
+          runAsGroup 6 *int64
+          runAsNonRoot 3 *bool
+          supplementalGroups 4 []int64
+          supplementalGroupsPolicy 12 *SupplementalGroupsPolicy
+          fsGroup 5 *int64
+          sysctls 7 []Sysctl
+          fsGroupChangePolicy 9 *PodFSGroupChangePolicy
+          seccompProfile 10 SeccompProfile
+          appArmorProfile 11 AppArmorProfile
+          seLinuxChangePolicy 13 *PodSELinuxChangePolicy
         SeccompProfile
-          type SeccompProfileType !
-          localhostProfile string
+          type 1 SeccompProfileType !
+          localhostProfile 2 *string
         AppArmorProfile
-          type AppArmorProfileType !
-          localhostProfile string
+          type 1 AppArmorProfileType !
+          localhostProfile 2 *string
         PodDNSConfig
-          nameservers []string
-          searches []string
-          options []PodDNSConfigOption
+          nameservers 1 []string
+          searches 2 []string
+          options 3 []PodDNSConfigOption
         PodDNSConfigOption
-          name string
-          value string
+          name 1 string
+          value 2 *string
         PodIP
-          ip string !
+          ip 1 string !
         HostIP
-          ip string !
+          ip 1 string !
         EphemeralContainer
-          name string !
-          image string
-          command []string
-          args []string
-          workingDir string
-          ports []ContainerPort map=containerPort,protocol merge=containerPort
-          envFrom []EnvFromSource
-          env []EnvVar map=name merge=name
-          resources ResourceRequirements ={}
-          resizePolicy []ContainerResizePolicy
-          restartPolicy ContainerRestartPolicy
-          restartPolicyRules []ContainerRestartRule
-          volumeMounts []VolumeMount map=mountPath merge=mountPath
-          volumeDevices []VolumeDevice map=devicePath merge=devicePath
-          livenessProbe Probe
-          readinessProbe Probe
-          startupProbe Probe
-          lifecycle Lifecycle
-          terminationMessagePath string ~"/dev/termination-log"
-          terminationMessagePolicy TerminationMessagePolicy ~"File"
-          imagePullPolicy PullPolicy
-          securityContext SecurityContext
-          stdin bool
-          stdinOnce bool
-          tty bool
-          targetContainerName string
+          name 1.1 string !
+          image 1.2 string
+          command 1.3 []string
+          args 1.4 []string
+          workingDir 1.5 string
+          ports 1.6 []ContainerPort map=containerPort,protocol merge=containerPort
+          envFrom 1.19 []EnvFromSource
+          env 1.7 []EnvVar map=name merge=name
+          resources 1.8 ResourceRequirements ={}
+          resizePolicy 1.23 []ContainerResizePolicy
+          restartPolicy 1.24 *ContainerRestartPolicy
+          restartPolicyRules 1.25 []ContainerRestartRule
+          volumeMounts 1.9 []VolumeMount map=mountPath merge=mountPath
+          volumeDevices 1.21 []VolumeDevice map=devicePath merge=devicePath
+          livenessProbe 1.10 Probe
+          readinessProbe 1.11 Probe
+          startupProbe 1.22 Probe
+          lifecycle 1.12 Lifecycle
+          terminationMessagePath 1.13 string ~"/dev/termination-log"
+          terminationMessagePolicy 1.20 TerminationMessagePolicy ~"File"
+          imagePullPolicy 1.14 PullPolicy
+          securityContext 1.15 SecurityContext
+          stdin 1.16 bool
+          stdinOnce 1.17 bool
+          tty 1.18 bool
+          targetContainerName 2 string
         PodStatus
-          observedGeneration int64
-          phase PodPhase
-          conditions []PodCondition map=type merge=type
-          message string
-          reason string
-          nominatedNodeName string
-          hostIP string
-          hostIPs []HostIP merge=ip
-          podIP string
-          podIPs []PodIP map=ip merge=ip
-          startTime time
-          initContainerStatuses []ContainerStatus
-          containerStatuses []ContainerStatus
-          qosClass PodQOSClass
-          ephemeralContainerStatuses []ContainerStatus
-          resize PodResizeStatus
-          resourceClaimStatuses []PodResourceClaimStatus map=name merge=name retainKeys
-          extendedResourceClaimStatus PodExtendedResourceClaimStatus
-          allocatedResources ResourceList
-          resources ResourceRequirements
-          nodeAllocatableResourceClaimStatuses []NodeAllocatableResourceClaimStatus
+          observedGeneration 17 int64
+          phase 1 PodPhase
+          conditions 2 []PodCondition map=type merge=type
+          message 3 string
+          reason 4 string
+          nominatedNodeName 11 string
+          hostIP 5 string
+          hostIPs 16 []HostIP merge=ip
+          podIP 6 string
+          podIPs 12 []PodIP map=ip merge=ip
+          startTime 7 time
+          initContainerStatuses 10 []ContainerStatus
+          containerStatuses 8 []ContainerStatus
+          qosClass 9 PodQOSClass
+          ephemeralContainerStatuses 13 []ContainerStatus
+          resize 14 PodResizeStatus
+          resourceClaimStatuses 15 []PodResourceClaimStatus map=name merge=name retainKeys
+          extendedResourceClaimStatus 18 PodExtendedResourceClaimStatus
+          allocatedResources 19 ResourceList
+          resources 20 ResourceRequirements
+          nodeAllocatableResourceClaimStatuses 21 []NodeAllocatableResourceClaimStatus
         Pod kind
-          metadata ObjectMeta
-          spec PodSpec
-          status PodStatus
+          metadata 1 ObjectMeta
+          spec 2 PodSpec
+          status 3 PodStatus
         PodList kind
-          metadata ListMeta
-          items []Pod !
+          metadata 1 ListMeta
+          items 2 []Pod !
         PodTemplateSpec
-          metadata ObjectMeta
-          spec PodSpec
+          metadata 1 ObjectMeta
+          spec 2 PodSpec
         NamespaceSpec
-          finalizers []FinalizerName
+          finalizers 1 []FinalizerName
         NamespaceStatus
-          phase NamespacePhase
-          conditions []NamespaceCondition map=type merge=type
+          phase 1 NamespacePhase
+          conditions 2 []NamespaceCondition map=type merge=type
         NamespaceCondition
-          type NamespaceConditionType !
-          status ConditionStatus !
-          lastTransitionTime time
-          reason string
-          message string
+          type 1 NamespaceConditionType !
+          status 2 ConditionStatus !
+          lastTransitionTime 4 time
+          reason 5 string
+          message 6 string
         Namespace kind
-          metadata ObjectMeta
-          spec NamespaceSpec
-          status NamespaceStatus
+          metadata 1 ObjectMeta
+          spec 2 NamespaceSpec
+          status 3 NamespaceStatus
         SecurityContext
-          capabilities Capabilities
-          privileged bool
-          seLinuxOptions SELinuxOptions
-          windowsOptions WindowsSecurityContextOptions
-          runAsUser int64
-          runAsGroup int64
-          runAsNonRoot bool
-          readOnlyRootFilesystem bool
-          allowPrivilegeEscalation bool
-          procMount ProcMountType
-          seccompProfile SeccompProfile
-          appArmorProfile AppArmorProfile
+          capabilities 1 Capabilities
+          privileged 2 *bool
+          seLinuxOptions 3 SELinuxOptions
+          windowsOptions 10 WindowsSecurityContextOptions
+          runAsUser 4 *int64
+          runAsGroup 8 *int64
+          runAsNonRoot 5 *bool
+          readOnlyRootFilesystem 6 *bool
+          allowPrivilegeEscalation 7 *bool
+          procMount 9 *ProcMountType
+          seccompProfile 11 SeccompProfile
+          appArmorProfile 12 AppArmorProfile
         SELinuxOptions
-          user string
-          role string
-          type string
-          level string
+          user 1 string
+          role 2 string
+          type 3 string
+          level 4 string
         WindowsSecurityContextOptions
-          gmsaCredentialSpecName string
-          gmsaCredentialSpec string
-          runAsUserName string
-          hostProcess bool
+          gmsaCredentialSpecName 1 *string
+          gmsaCredentialSpec 2 *string
+          runAsUserName 3 *string
+          hostProcess 4 *bool
         Sysctl
-          name string !
-          value string !
+          name 1 string !
+          value 2 string !
         NodeAllocatableResourceClaimStatus
-          resourceClaimName string !
-          containers []string set
-          resources {}quantity !
+          resourceClaimName 1 string !
+          containers 2 []string set
+          resources 3 {}quantity !
         AppArmorProfileType: enum Localhost RuntimeDefault Unconfined
         Capability: string
         ConditionStatus: enum False True Unknown

@@ -3,7 +3,7 @@ extension SchemaTables {
     static let policy = """
         package io.k8s.api.policy.v1 policy/v1
         Eviction kind
-          metadata ObjectMeta
-          deleteOptions DeleteOptions
+          metadata 1 ObjectMeta
+          deleteOptions 2 DeleteOptions
         """
 }
