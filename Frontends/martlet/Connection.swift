@@ -56,7 +56,7 @@ struct Kubeconfig {
             throw refuse("its cluster has no server")
         }
         func material(_ json: JSON, _ key: String) throws -> [UInt8] {
-            if let text = json[key + "-data"]?.string, let data = MartletBase.Base64.decode(text) { return data }
+            if let text = json[key + "-data"]?.string, let data = Base64.decode(text) { return data }
             if let file = json[key]?.string, let data = FileManager.default.contents(atPath: file) {
                 return [UInt8](data)
             }

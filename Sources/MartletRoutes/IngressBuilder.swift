@@ -100,8 +100,8 @@ private struct IngressReader {
             complain("secret \"\(name)\" not found")
             return
         }
-        guard let certificate = secret["data", "tls.crt"]?.string.flatMap({ MartletBase.Base64.decode($0) }),
-            let privateKey = secret["data", "tls.key"]?.string.flatMap({ MartletBase.Base64.decode($0) })
+        guard let certificate = secret["data", "tls.crt"]?.string.flatMap({ Base64.decode($0) }),
+            let privateKey = secret["data", "tls.key"]?.string.flatMap({ Base64.decode($0) })
         else {
             complain("secret \"\(name)\" has no tls.crt and tls.key")
             return

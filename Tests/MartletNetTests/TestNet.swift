@@ -264,8 +264,8 @@ enum Objects {
         [
             "metadata": ["name": .string(name), "namespace": "default"], "type": "kubernetes.io/tls",
             "data": [
-                "tls.crt": .string(MartletBase.Base64.encode(pair.certificatePEM)),
-                "tls.key": .string(MartletBase.Base64.encode(pair.privateKeyPEM)),
+                "tls.crt": .string(Base64.encode(pair.certificatePEM)),
+                "tls.key": .string(Base64.encode(pair.privateKeyPEM)),
             ],
         ]
     }
