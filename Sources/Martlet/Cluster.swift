@@ -27,6 +27,7 @@ public actor Cluster {
 
     private let reactor: Reactor
     private let parts: Parts
+    private let pki: ClusterPKI
     private var isStopped = false
 
     /// Starts what `configuration` names; returns when every role has begun its work (a node becomes Ready a little
@@ -44,9 +45,10 @@ public actor Cluster {
         }
     }
 
-    private init(_ reactor: Reactor, _ parts: Parts, _ client: Client, kubeconfig: String) {
+    private init(_ reactor: Reactor, _ parts: Parts, _ pki: ClusterPKI, _ client: Client, kubeconfig: String) {
         self.reactor = reactor
         self.parts = parts
+        self.pki = pki
         self.client = client
         world = reactor
         apiEndpoint = parts.master.server.endpoint
@@ -64,6 +66,24 @@ public actor Cluster {
         let (parts, reactor) = (self.parts, self.reactor)
         await withTaskExecutorPreference(reactor.executor) { await parts.stop(removesPods: removesPods) }
         reactor.shutdown()
+    }
+
+    /// A client that goes the way of every other program: over HTTPS, with a client certificate of its own.
+    /// - Parameters:
+    ///   - user: the certificate's CN.
+    ///   - groups: its O's; the group `system:masters` may do everything.
+    /// - Throws: `PKIError` or `TLSError`.
+    public func httpsClient(user: String = "kubernetes-admin", groups: [String] = ["system:masters"]) throws -> Client {
+        var request = CertificateRequest(commonName: user)
+        request.organizations = groups
+        request.isClient = true
+        let authority = try pki.authority("ca")
+        let identity = try TLSIdentity(authority.issue(request, now: reactor.wallTime()))
+        let tls = try TLSClient(authoritiesPEM: authority.keyPair.certificatePEM, identity: identity)
+        let endpoint = Self.reachable(apiEndpoint)
+        let address = if case .ip(let address, _) = endpoint { address } else { "localhost" }
+        let http = HTTPClient(endpoint: endpoint, serverName: address, in: reactor, tls: tls)
+        return Client(transport: HTTPSTransport(http), in: reactor)
     }
 
     /// What of a cluster runs in this process.
@@ -112,7 +132,7 @@ public actor Cluster {
             if configuration.roles.contains(.edge) {
                 parts.edge = try await startEdge(configuration, pki, parts.master, reactor)
             }
-            return Cluster(reactor, parts, client, kubeconfig: data.adminKubeconfig)
+            return Cluster(reactor, parts, pki, client, kubeconfig: data.adminKubeconfig)
         } catch {
             await parts.stop(removesPods: true)
             throw error

@@ -95,6 +95,7 @@ final class ChildWatch: RingOperation, @unchecked Sendable {
     }
 }
 
+/// Touched on the reactor's thread only, as every timer.
 private final class OutputDeadline: Timer, @unchecked Sendable {
     private weak var watch: ChildWatch?
 

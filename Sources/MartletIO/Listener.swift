@@ -138,6 +138,7 @@ final class AcceptWaiter: @unchecked Sendable {
     }
 }
 
+/// Touched on the reactor's thread only, as every timer.
 private final class PauseTimer: Timer, @unchecked Sendable {
     private weak var listener: ListenerState?
 

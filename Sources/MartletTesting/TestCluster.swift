@@ -12,18 +12,22 @@ internal import MartletIO
 public enum TestCluster {
     /// Starts a cluster, runs `body`, and removes the cluster.
     /// - Parameters:
-    ///   - images: the images that the simulated registry has; a pod of another image gets ErrImagePull.
+    ///   - missingImages: images that the simulated registry does not have: pods of them get ErrImagePull.
     ///   - configure: changes the configuration before the start.
     /// - Throws: what the start or `body` throws.
     public static func run<Result: Sendable>(
-        images: [String] = ["app:1"], configure: (inout ClusterConfiguration) -> Void = { _ in },
+        missingImages: [String] = [], configure: (inout ClusterConfiguration) -> Void = { _ in },
         _ body: (Cluster) async throws -> Result
     ) async throws -> Result {
         let directory = try TemporaryFolder()
         var configuration = ClusterConfiguration.local(dataDirectory: directory.path + "/data")
         configuration.runtime = .custom { world in
             let runtime = SimulatedRuntime(in: world)
-            world.spawn { await runtime.addImages(images) }
+            world.spawn {
+                for image in missingImages {
+                    await runtime.failPull(of: image, with: .refused("\(image): not found"), times: .max)
+                }
+            }
             return runtime
         }
         configure(&configuration)
@@ -44,7 +48,7 @@ extension Cluster {
     /// - Returns: the object in that state.
     /// - Throws: ``WaitError`` after `limit`.
     public nonisolated func wait(
-        for kind: ResourceKind, namespace: String? = nil, name: String, limit: Duration = .seconds(30),
+        for kind: ResourceKind, namespace: String? = nil, name: String, limit: Duration = .seconds(120),
         until condition: @escaping @Sendable (JSON) -> Bool
     ) async throws -> JSON {
         let (client, world) = (self.client, self.world)

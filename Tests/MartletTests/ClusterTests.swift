@@ -23,7 +23,7 @@ private func isRolledOut(_ deployment: JSON, _ replicas: Int) -> Bool {
 
 @Suite(.serialized) struct ClusterTests {
     @Test func aDeploymentRunsRollsAndGoes() async throws {
-        try await TestCluster.run(images: ["app:1", "app:2"]) { cluster in
+        try await TestCluster.run { cluster in
             _ = try await cluster.client.create(.deployment, web(3))
             _ = try await cluster.wait(for: .deployment, namespace: "default", name: "web") { isRolledOut($0, 3) }
             let pods = try await cluster.client.list(.pod, namespace: "default").items
@@ -76,8 +76,25 @@ private func isRolledOut(_ deployment: JSON, _ replicas: Int) -> Bool {
         }
     }
 
-    @Test func aWrongImageIsSaidInTheStatusAndAnEvent() async throws {
+    @Test func theSameClusterIsMetOverHTTPSAndStrangersAreTurnedAway() async throws {
         try await TestCluster.run { cluster in
+            let admin = try await cluster.httpsClient()
+            _ = try await admin.create(
+                .configMap, ["metadata": ["name": "a", "namespace": "default"], "data": ["k": "v"]])
+            #expect(try await cluster.client.get(.configMap, namespace: "default", name: "a")["data", "k"] == "v")
+            let stranger = try await cluster.httpsClient(user: "jane", groups: ["students"])
+            do {
+                _ = try await stranger.list(.pod, namespace: "default")
+                Issue.record("a stranger may list pods")
+            } catch let error as APIError {
+                #expect(error.code == 403)
+                #expect(error.message.contains("pods is forbidden: User \"jane\" cannot list resource \"pods\""))
+            }
+        }
+    }
+
+    @Test func aWrongImageIsSaidInTheStatusAndAnEvent() async throws {
+        try await TestCluster.run(missingImages: ["nowhere:1"]) { cluster in
             _ = try await cluster.client.create(
                 .pod,
                 [
