@@ -7,6 +7,9 @@ final class EndpointPool: Sendable {
     /// An endpoint that took no connection is tried after all others for so long.
     static let restTime = Duration.seconds(2)
 
+    /// Idle connections kept to one endpoint: about as many requests may run at once without new connections.
+    static let idleConnections = 64
+
     private struct State {
         var clients: [Endpoint: HTTPClient] = [:]
         /// By name, how many requests there were.
@@ -41,8 +44,9 @@ final class EndpointPool: Sendable {
             let start = turn % candidates.count
             var order = Array(candidates[start...] + candidates[..<start])
             if !state.restUntil.isEmpty {
-                let resting = Set(order.filter { state.restUntil[$0].map { now < $0 } ?? false })
-                order = order.filter { !resting.contains($0) } + order.filter { resting.contains($0) }
+                state.restUntil = state.restUntil.filter { now < $0.value }
+                let resting = state.restUntil
+                order = order.filter { resting[$0] == nil } + order.filter { resting[$0] != nil }
             }
             return order.prefix(limit).map { ($0, client(for: $0, &state)) }
         }
@@ -50,7 +54,7 @@ final class EndpointPool: Sendable {
 
     private func client(for endpoint: Endpoint, _ state: inout State) -> HTTPClient {
         if let client = state.clients[endpoint] { return client }
-        let client = HTTPClient(endpoint: endpoint, serverName: "", in: world)
+        let client = HTTPClient(endpoint: endpoint, serverName: "", in: world, maxIdle: Self.idleConnections)
         state.clients[endpoint] = client
         return client
     }

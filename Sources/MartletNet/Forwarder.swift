@@ -16,9 +16,9 @@ final class Forwarder: Sendable {
     private let patience: Patience
     private let logger: Logger
 
-    init(world: any World, logger: Logger) {
+    init(world: any World, logger: Logger, answerLimit: Duration = answerLimit) {
         endpoints = EndpointPool(ConnectLimit(world: world, limit: Self.connectLimit))
-        patience = Patience(Self.answerLimit, in: world)
+        patience = Patience(answerLimit, in: world)
         self.logger = logger
     }
 
@@ -38,6 +38,8 @@ final class Forwarder: Sendable {
                 failure = "\(endpoint): \(error)"
                 logger.debug("proxied request failed", metadata: ["endpoint": "\(endpoint)", "error": "\(error)"])
                 if Task.isCancelled { break }
+                // Who waited so long is not made to wait again.
+                if case NetworkError.timedOut = error { return .plain(.gatewayTimeout, "no answer in time") }
                 if error is NotConnected {
                     endpoints.rest(endpoint)
                 } else if !Self.mayRepeat(head, request.body) {
