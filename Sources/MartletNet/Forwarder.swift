@@ -16,9 +16,9 @@ final class Forwarder: Sendable {
     private let patience: Patience
     private let logger: Logger
 
-    init(world: any World, logger: Logger, answerLimit: Duration = answerLimit) {
+    init(world: any World, logger: Logger) {
         endpoints = EndpointPool(ConnectLimit(world: world, limit: Self.connectLimit))
-        patience = Patience(answerLimit, in: world)
+        patience = Patience(Self.answerLimit, in: world)
         self.logger = logger
     }
 

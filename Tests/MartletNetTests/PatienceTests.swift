@@ -8,17 +8,44 @@ import Testing
 
 @testable import MartletNet
 
+/// A world whose clock goes on by hand only, so that a busy machine is no slow peer.
+private final class HandClock: World {
+    let world: Reactor
+    private let time = Mutex(MonotonicTime(nanoseconds: 1))
+
+    init(_ world: Reactor) { self.world = world }
+
+    func advance(_ step: Duration) { time.withLock { $0 = $0 + step } }
+
+    var executor: any TaskExecutor { world.executor }
+    func now() -> MonotonicTime { time.withLock { $0 } }
+    func wallTime() -> WallTime { world.wallTime() }
+    func sleep(until deadline: MonotonicTime) async throws {
+        while now() < deadline { try await world.sleep(for: .milliseconds(1)) }
+    }
+    func random() -> UInt64 { world.random() }
+    func connect(to endpoint: Endpoint) async throws -> any ByteStream { try await world.connect(to: endpoint) }
+    func listen(on endpoint: Endpoint) async throws -> any StreamListener { try await world.listen(on: endpoint) }
+}
+
 @Suite("Patience with exchanges") struct PatienceTests {
     @Test("an exchange that stands still is given up; one that moves may take as long as it likes")
     func stillAndMoving() async throws {
         let world = try Reactor()
-        let patience = Patience(.milliseconds(100), in: world)
+        let clock = HandClock(world)
+        let patience = Patience(.seconds(10), in: clock)
         await #expect(throws: NetworkError.timedOut("the answer")) {
-            try await patience.wait("the answer") { _ in try await world.sleep(for: .seconds(60)) }
+            try await patience.wait("the answer") { _ in
+                while true {
+                    clock.advance(.seconds(1))
+                    try await world.sleep(for: .milliseconds(1))
+                }
+            }
         }
         let answer = try await patience.wait("the answer") { exchange in
             for _ in 0..<20 {
-                try await world.sleep(for: .milliseconds(20))
+                clock.advance(.seconds(6))
+                try await world.sleep(for: .milliseconds(5))
                 exchange.moved()
             }
             return 42
@@ -54,11 +81,14 @@ import Testing
     @Test("a pod that does not answer costs its client 504; an upload that goes on slowly is not cut")
     func forwarderIsPatient() async throws {
         try await TestNet.run { net in
-            let forwarder = Forwarder(
-                world: net.world, logger: Logger(label: "test"), answerLimit: .milliseconds(200))
+            let clock = HandClock(net.world)
+            let forwarder = Forwarder(world: clock, logger: Logger(label: "test"))
             let goOn = Signal()
             let pod = try await net.backend { request in
-                if request.head.method == .get { await goOn.wait() }
+                if request.head.method == .get {
+                    clock.advance(Forwarder.answerLimit * 2)
+                    await goOn.wait()
+                }
                 let body = (try? await request.body.collect(limit: 1000)) ?? []
                 return text("\(body.count)")
             }
@@ -70,7 +100,8 @@ import Testing
             goOn.set()
             let left = Counter()
             let slow = RequestBody.stream {
-                try await net.world.sleep(for: .milliseconds(50))
+                clock.advance(Forwarder.answerLimit / 2)
+                try await net.world.sleep(for: .milliseconds(5))
                 left.add(1)
                 return left.value <= 10 ? [1] : nil
             }
