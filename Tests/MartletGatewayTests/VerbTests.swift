@@ -207,4 +207,20 @@ import Testing
             #expect(await api.get(Paths.configMaps).names == ["c"])
         }
     }
+
+    @Test func emptyLabelsAndAnnotationsAreNoneAtAll() async throws {
+        try await TestAPI.run { api in
+            var object = Samples.configMap("a")
+            object["metadata", "annotations"] = [:]
+            object["metadata", "finalizers"] = []
+            let made = await api.post(Paths.configMaps, object).json
+            let names = ["labels", "annotations", "finalizers"]
+            for name in names { #expect(made["metadata", name] == nil, "\(name)") }
+            // As kubectl diff asks: nothing changes, so nothing may seem to.
+            let patch: JSON = ["metadata": ["annotations": [:], "labels": [:]]]
+            let same = await api.patch("\(Paths.configMaps)/a?dryRun=All", patch).json
+            #expect(same == made)
+            #expect(await api.patch("\(Paths.configMaps)/a", patch).json == made)
+        }
+    }
 }

@@ -72,6 +72,7 @@ extension Registry {
         for field in ["selfLink", "managedFields", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"] {
             object["metadata", field] = nil
         }
+        object.dropEmptyMetadata()
         object["metadata", "uid"] = .string(uuid())
         object["metadata", "creationTimestamp"] = .string(world.wallTime().rfc3339)
         if strategy.generations != .none { object["metadata", "generation"] = 1 }

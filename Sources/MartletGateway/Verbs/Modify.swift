@@ -107,6 +107,7 @@ extension Registry {
             "managedFields", "generateName",
         ]
         for field in kept { object["metadata", field] = old["metadata", field] }
+        object.dropEmptyMetadata()
         object["metadata", "resourceVersion"] = .string(old.resourceVersion)
     }
 
