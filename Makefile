@@ -42,6 +42,8 @@ up: release  ## start the same cluster and stay up
 	@BIN=$(RELEASE_BIN) docs/examples/demo.sh up
 
 test: build  ## all tests
+	@echo "== Checking the format"
+	@swift format lint --strict -r Sources Frontends Tests docs Package.swift
 	@echo "== Testing"
 	@swift test --skip-build $(FLAGS)
 	@if [ "$$(id -u)" = 0 ]; then \
