@@ -109,7 +109,8 @@ let assembly: [Target] = [
         [
             "MartletBase", "MartletObject", "MartletRaft", "MartletStore", "MartletScheduler", "MartletControllers",
             "MartletPods", "MartletRoutes", "MartletIO", "MartletHTTP", "MartletCNI", "MartletRuntime",
-            "MartletReplica", "MartletGateway", "MartletClient", "MartletNode", "MartletNet", "MartletPKI", httpTypes, log,
+            "MartletReplica", "MartletGateway", "MartletClient", "MartletNode", "MartletNet", "MartletPKI", httpTypes,
+            log,
         ]),
     room("MartletTesting", ["Martlet", "MartletIO"]),
 ]
