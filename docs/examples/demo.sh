@@ -5,7 +5,9 @@
 #   demo.sh story   tells the story; on a terminal it stays up afterwards, else it ends
 #   demo.sh up      starts the same cluster and stays up
 #
-# BIN names the folder of the programs. State lives in a temporary folder and is gone at the end.
+# BIN names the folder of the programs. State lives in a temporary folder and is gone at the end. The variables
+# MARTLET_DEMO_API, MARTLET_DEMO_HTTPS_PORT and MARTLET_DEMO_HTTP_PORT move it away from ports that are taken, and
+# MARTLET_DEMO_FLAGS adds flags of martletd.
 set -euo pipefail
 
 mode=${1:-story}
@@ -80,7 +82,7 @@ start() {
     "$bin/martlet" image busybox --tag ocf.test/ocfweb:1 --output "$state/images/ocfweb.tar" -- sh
     say "Starting one node with every role (log: $state/martletd.log)"
     "$bin/martletd" --ephemeral --data-dir "$state/data" --images "$state/images" --api-address "$api" \
-        --edge-address "127.0.0.1:$https_port" --edge-http-address "127.0.0.1:$http_port" \
+        --edge-address "127.0.0.1:$https_port" --edge-http-address "127.0.0.1:$http_port" ${MARTLET_DEMO_FLAGS:-} \
         >"$state/martletd.log" 2>&1 &
     daemon=$!
     await 60 "the API" api_ready
