@@ -1,4 +1,4 @@
-internal import MartletBase
+public import MartletBase
 internal import OrderedCollections
 
 /// Objects in Kubernetes' protobuf form, which newer clients send for kinds that they were built with: four bytes
@@ -12,10 +12,10 @@ public enum ProtobufBody {
     /// Reads an object: `apiVersion`, `kind` and the fields by their JSON names. Fields that the tables do not know are
     /// skipped. Go writes a plain field even when it is zero; such a zero is left out here, as it is in JSON. The
     /// result's size is bounded by the input's: each value took at least one byte.
-    /// - Throws: ``ProtobufError`` when the bytes are malformed, compressed, or of a kind that the tables do not have.
-    public static func decode(_ bytes: [UInt8]) throws(ProtobufError) -> JSON {
+    /// - Throws: ``ByteCodecError`` when the bytes are malformed, compressed, or of a kind that the tables do not have.
+    public static func decode(_ bytes: [UInt8]) throws(ByteCodecError) -> JSON {
         guard bytes.starts(with: magic) else {
-            throw ProtobufError("protobuf: the object does not begin with k8s\\0", offset: 0)
+            throw ByteCodecError(offset: 0, what: "protobuf: the object does not begin with k8s\\0")
         }
         let decoder = ProtobufDecoder(tables: SchemaTables.all, bytes: bytes)
         return try decoder.unknown(magic.count..<bytes.count)
@@ -37,7 +37,7 @@ private struct ProtobufDecoder {
     // MARK: Messages
 
     /// runtime.Unknown: 1 TypeMeta, 2 the object's message, 3 the encoding of that, 4 its media type.
-    func unknown(_ range: Range<Int>) throws(ProtobufError) -> JSON {
+    func unknown(_ range: Range<Int>) throws(ByteCodecError) -> JSON {
         var reader = WireReader(bytes, in: range)
         var (apiVersion, kind) = ("", "")
         var raw = range.upperBound..<range.upperBound
@@ -47,14 +47,16 @@ private struct ProtobufDecoder {
             case 1: (apiVersion, kind) = try typeMeta(part)
             case 2: raw = part
             case 3 where !part.isEmpty:
-                throw ProtobufError("protobuf: the encoding \(try text(part)) is not read", offset: part.lowerBound)
+                throw ByteCodecError(
+                    offset: part.lowerBound, what: "protobuf: the encoding \(try text(part)) is not read")
             default: break
             }
         }
         // DeleteOptions come under the group and version of what is to be deleted.
         guard let place = tables.place(of: kind, in: apiVersion) ?? tables.place(of: kind, in: "meta/v1") else {
-            throw ProtobufError(
-                "protobuf: no kind \"\(kind)\" is registered for version \"\(apiVersion)\"", offset: range.lowerBound)
+            throw ByteCodecError(
+                offset: range.lowerBound,
+                what: "protobuf: no kind \"\(kind)\" is registered for version \"\(apiVersion)\"")
         }
         var object = try message(raw, as: tables.types[place], depth: 1)
         object["apiVersion"] = .string(apiVersion)
@@ -62,7 +64,7 @@ private struct ProtobufDecoder {
         return object
     }
 
-    private func typeMeta(_ range: Range<Int>) throws(ProtobufError) -> (apiVersion: String, kind: String) {
+    private func typeMeta(_ range: Range<Int>) throws(ByteCodecError) -> (apiVersion: String, kind: String) {
         var reader = WireReader(bytes, in: range)
         var (apiVersion, kind) = ("", "")
         while let (number, value) = try reader.field() {
@@ -73,7 +75,7 @@ private struct ProtobufDecoder {
         return (apiVersion, kind)
     }
 
-    private func message(_ range: Range<Int>, as type: SchemaType, depth: Int) throws(ProtobufError) -> JSON {
+    private func message(_ range: Range<Int>, as type: SchemaType, depth: Int) throws(ByteCodecError) -> JSON {
         var draft = Draft()
         try read(range, type.wire, of: type, into: &draft, depth: depth)
         var members: OrderedDictionary<String, JSON> = [:]
@@ -101,9 +103,9 @@ private struct ProtobufDecoder {
 
     private func read(
         _ range: Range<Int>, _ fields: WireFields, of type: SchemaType, into draft: inout Draft, depth: Int
-    ) throws(ProtobufError) {
+    ) throws(ByteCodecError) {
         if depth > ProtobufBody.maximumDepth {
-            throw ProtobufError("protobuf: exceeded max depth", offset: range.lowerBound)
+            throw ByteCodecError(offset: range.lowerBound, what: "protobuf: exceeded max depth")
         }
         var reader = WireReader(bytes, in: range)
         while let (number, value) = try reader.field() {
@@ -130,7 +132,7 @@ private struct ProtobufDecoder {
     /// Adds one element, or several numbers that were packed into one field.
     private func add(
         _ value: WireReader.Value, to list: inout [JSON], of element: FieldType, _ reader: WireReader, depth: Int
-    ) throws(ProtobufError) {
+    ) throws(ByteCodecError) {
         let element = tables.resolved(element)
         guard case .counted(let part) = value, [.bool, .int32, .int64, .double].contains(element) else {
             list.append(try self.value(value, as: element, reader, depth: depth))
@@ -145,7 +147,8 @@ private struct ProtobufDecoder {
     }
 
     /// One member of a map: 1 its key, 2 its value.
-    private func entry(_ range: Range<Int>, of element: FieldType, depth: Int) throws(ProtobufError) -> (String, JSON) {
+    private func entry(_ range: Range<Int>, of element: FieldType, depth: Int) throws(ByteCodecError) -> (String, JSON)
+    {
         var reader = WireReader(bytes, in: range)
         var key = ""
         var value = WireReader.Value.counted(range.upperBound..<range.upperBound)
@@ -161,7 +164,7 @@ private struct ProtobufDecoder {
     /// A value of a type that is no list, no map and no other name.
     private func value(
         _ value: WireReader.Value, as type: FieldType, _ reader: WireReader, depth: Int
-    ) throws(ProtobufError) -> JSON {
+    ) throws(ByteCodecError) -> JSON {
         switch (type, value) {
         case (.bool, .varint(let number)): return .bool(number != 0)
         case (.int32, .varint(let number)): return .int(Int64(Int32(truncatingIfNeeded: number)))
@@ -179,19 +182,19 @@ private struct ProtobufDecoder {
         }
     }
 
-    private func mismatch(_ wanted: String, _ reader: WireReader) -> ProtobufError {
-        ProtobufError("protobuf: wrong wire type for \(wanted)", offset: reader.position)
+    private func mismatch(_ wanted: String, _ reader: WireReader) -> ByteCodecError {
+        ByteCodecError(offset: reader.position, what: "protobuf: wrong wire type for \(wanted)")
     }
 
-    private func text(_ range: Range<Int>) throws(ProtobufError) -> String {
+    private func text(_ range: Range<Int>) throws(ByteCodecError) -> String {
         guard let text = String(validating: bytes[range], as: UTF8.self) else {
-            throw ProtobufError("protobuf: text is not UTF-8", offset: range.lowerBound)
+            throw ByteCodecError(offset: range.lowerBound, what: "protobuf: text is not UTF-8")
         }
         return text
     }
 
     /// resource.Quantity: 1 its text.
-    private func quantity(_ range: Range<Int>) throws(ProtobufError) -> String {
+    private func quantity(_ range: Range<Int>) throws(ByteCodecError) -> String {
         var reader = WireReader(bytes, in: range)
         var quantity = ""
         while let (number, value) = try reader.field() {
@@ -201,7 +204,7 @@ private struct ProtobufDecoder {
     }
 
     /// intstr.IntOrString: 1 whether it is text, 2 the number, 3 the text.
-    private func intOrString(_ range: Range<Int>) throws(ProtobufError) -> JSON {
+    private func intOrString(_ range: Range<Int>) throws(ByteCodecError) -> JSON {
         var reader = WireReader(bytes, in: range)
         var isText = false
         var whole: Int64 = 0
@@ -218,7 +221,7 @@ private struct ProtobufDecoder {
     }
 
     /// metav1.Time and MicroTime: 1 seconds since 1970, 2 nanoseconds. Nil for no time, which is an empty message.
-    private func time(_ range: Range<Int>) throws(ProtobufError) -> WallTime? {
+    private func time(_ range: Range<Int>) throws(ByteCodecError) -> WallTime? {
         if range.isEmpty { return nil }
         var reader = WireReader(bytes, in: range)
         var (seconds, nanoseconds) = (Int64(0), Int64(0))
@@ -230,19 +233,21 @@ private struct ProtobufDecoder {
         // What nanoseconds in 64 bits hold: 1678 to 2261.
         let (scaled, isTooFar) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
         let (total, isPast) = scaled.addingReportingOverflow(nanoseconds)
-        if isTooFar || isPast { throw ProtobufError("protobuf: the time is out of range", offset: range.lowerBound) }
+        if isTooFar || isPast {
+            throw ByteCodecError(offset: range.lowerBound, what: "protobuf: the time is out of range")
+        }
         return WallTime(nanoseconds: total)
     }
 
     /// runtime.RawExtension and metav1.FieldsV1: 1 JSON text.
-    private func any(_ range: Range<Int>) throws(ProtobufError) -> JSON {
+    private func any(_ range: Range<Int>) throws(ByteCodecError) -> JSON {
         var reader = WireReader(bytes, in: range)
         while let (number, value) = try reader.field() {
             guard number == 1, case .counted(let part) = value, !part.isEmpty else { continue }
             do {
                 return try JSON(parsing: bytes[part])
             } catch {
-                throw ProtobufError("protobuf: \(error.message)", offset: part.lowerBound + error.offset)
+                throw ByteCodecError(offset: part.lowerBound + error.offset, what: "protobuf: \(error.message)")
             }
         }
         return .null

@@ -1,19 +1,4 @@
-/// Why bytes are not an object in Kubernetes' protobuf form.
-public struct ProtobufError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// What is wrong.
-    public var message: String
-    /// The byte at which it was seen.
-    public var offset: Int
-
-    /// An error at `offset`.
-    public init(_ message: String, offset: Int) {
-        self.message = message
-        self.offset = offset
-    }
-
-    /// One line for people.
-    public var description: String { "\(message) at byte \(offset)" }
-}
+internal import MartletBase
 
 /// Reads the fields of one protobuf message, in the order they were written.
 /// (https://protobuf.dev/programming-guides/encoding)
@@ -39,24 +24,24 @@ struct WireReader {
     }
 
     /// The next field; nil at the end of the message.
-    mutating func field() throws(ProtobufError) -> (number: Int, value: Value)? {
+    mutating func field() throws(ByteCodecError) -> (number: Int, value: Value)? {
         if position == end { return nil }
         let start = position
         let key = try varint()
         guard let number = Int(exactly: key >> 3), number > 0, number < 1 << 29 else {
-            throw ProtobufError("protobuf: field number \(key >> 3) is out of range", offset: start)
+            throw ByteCodecError(offset: start, what: "protobuf: field number \(key >> 3) is out of range")
         }
         switch key & 7 {
         case 0: return (number, .varint(try varint()))
         case 1: return (number, .fixed64(try fixed(8)))
         case 2: return (number, .counted(try counted()))
         case 5: return (number, .fixed32(UInt32(truncatingIfNeeded: try fixed(4))))
-        default: throw ProtobufError("protobuf: wire type \(key & 7) is not read", offset: start)
+        default: throw ByteCodecError(offset: start, what: "protobuf: wire type \(key & 7) is not read")
         }
     }
 
     /// A number in groups of seven bits, the lowest first; ten bytes at most.
-    mutating func varint() throws(ProtobufError) -> UInt64 {
+    mutating func varint() throws(ByteCodecError) -> UInt64 {
         var value: UInt64 = 0
         for shift in stride(from: UInt64(0), to: 70, by: 7) {
             guard position < end else { throw truncated }
@@ -65,22 +50,22 @@ struct WireReader {
             value |= UInt64(byte & 0x7F) << shift
             if byte < 0x80 { return value }
         }
-        throw ProtobufError("protobuf: a number has more than ten bytes", offset: position)
+        throw ByteCodecError(offset: position, what: "protobuf: a number has more than ten bytes")
     }
 
     /// A little-endian number of so many bytes.
-    mutating func fixed(_ width: Int) throws(ProtobufError) -> UInt64 {
+    mutating func fixed(_ width: Int) throws(ByteCodecError) -> UInt64 {
         guard width <= end - position else { throw truncated }
         let value = bytes[position..<position + width].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         position += width
         return value
     }
 
-    private mutating func counted() throws(ProtobufError) -> Range<Int> {
+    private mutating func counted() throws(ByteCodecError) -> Range<Int> {
         guard let count = Int(exactly: try varint()), count <= end - position else { throw truncated }
         defer { position += count }
         return position..<position + count
     }
 
-    private var truncated: ProtobufError { ProtobufError("protobuf: unexpected end", offset: position) }
+    private var truncated: ByteCodecError { ByteCodecError(offset: position, what: "protobuf: unexpected end") }
 }

@@ -159,7 +159,7 @@ import Testing
             _ = try ProtobufBody.decode(bytes)
             return "read"
         } catch {
-            return error.message
+            return error.what
         }
     }
 
