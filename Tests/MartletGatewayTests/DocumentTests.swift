@@ -76,6 +76,20 @@ import Testing
         }
     }
 
+    @Test func headIsAnsweredAsGetIs() async throws {
+        try await TestAPI.run { api in
+            _ = await api.post(Paths.configMaps, Samples.configMap("a"))
+            for path in ["/readyz", "/api", "\(Paths.configMaps)/a", Paths.configMaps] {
+                let head = await api.send(.head, path)
+                let get = await api.get(path)
+                #expect(head.code == 200 && head.bytes == get.bytes)
+            }
+            #expect(await api.send(.head, "\(Paths.configMaps)/b").code == 404)
+            #expect(await api.send(.head, "\(Paths.configMaps)?watch=true").json.kind == "ConfigMapList")
+            #expect(await api.send(.options, Paths.configMaps).code == 405)
+        }
+    }
+
     @Test func pathsThatLeadNowhereAreNotFound() async throws {
         try await TestAPI.run { api in
             let paths = [

@@ -54,6 +54,9 @@ import Testing
             #expect(rest.names == ["c6"])
             #expect(rest.json["metadata", "continue"] == nil)
             #expect(await api.get("\(Paths.configMaps)?fieldSelector=metadata.name%3Dc4").names == ["c4"])
+            let both = "labelSelector=pick%3Dme&fieldSelector=metadata.name!%3Dc3"
+            #expect(await api.get("\(Paths.configMaps)?\(both)").names == ["c0", "c6"])
+            #expect(await api.get("\(Paths.configMaps)?labelSelector=!pick").names.count == 6)
             #expect(await api.get("\(Paths.configMaps)?labelSelector=%3D%3D%3D").code == 400)
             #expect(await api.get("\(Paths.configMaps)?fieldSelector=spec.moon%3Dfull").code == 400)
         }

@@ -34,7 +34,8 @@ struct Call: Sendable {
         }
         switch method {
         case .get where isObject && query.flag("watch") == true: return "watch"
-        case .get: return isCollection ? "list" : "get"
+        // HEAD is GET whose answer stays without its body; a watch would have none at all.
+        case .get, .head: return isCollection ? "list" : "get"
         case .post: return "create"
         case .put: return "update"
         case .patch: return "patch"

@@ -54,7 +54,7 @@ struct Strategy: Sendable {
         .deployment: Strategy(generations: .specAndAnnotations),
         .replicaSet: Strategy(generations: .spec),
         .endpointSlice: Strategy(generations: .content),
-        .ingress: Strategy(generations: .spec),
+        .ingress: Strategy(generations: .spec, prepareForCreate: { $0["status"] = ["loadBalancer": [:]] }),
         .ingressClass: Strategy(generations: .spec),
         .lease: Strategy(needsRevisionOnUpdate: true),
     ]

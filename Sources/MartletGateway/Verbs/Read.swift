@@ -34,9 +34,12 @@ struct Selection: Sendable {
     /// Whether all in the range is selected.
     var isEverything: Bool { labels == nil && fields == nil }
 
-    /// Whether a stored object is selected; it is read only when somebody asks what is in it.
+    /// Whether a stored object is selected. Labels are read out of its bytes; the whole object is read only when
+    /// somebody asks for more of it.
     func admits(_ pair: KeyValue) throws(APIError) -> Bool {
-        isEverything ? true : matches(try pair.object())
+        if let labels, !labels.matches(StoredObject(stored: pair.value).labels) { return false }
+        guard let fields else { return true }
+        return fields.matches(try pair.object())
     }
 
     func matches(_ object: JSON) -> Bool {
