@@ -31,7 +31,8 @@ public actor Cluster {
     private var isStopped = false
 
     /// Starts what `configuration` names; returns when every role has begun its work (a node becomes Ready a little
-    /// later). When a part cannot start, those that have are stopped again and nothing is left running.
+    /// later). When a part cannot start, those that have are stopped again: pods of an earlier start run on, of this
+    /// start nothing is left.
     /// - Throws: ``ClusterError``, or the error of the part that could not start. Each says what to do.
     public static func start(_ configuration: ClusterConfiguration) async throws -> Cluster {
         let reactor = try Reactor(name: "martlet")
@@ -134,7 +135,7 @@ public actor Cluster {
             }
             return Cluster(reactor, parts, pki, client, kubeconfig: data.adminKubeconfig)
         } catch {
-            await parts.stop(removesPods: true)
+            await parts.stop(removesPods: data.isNew)
             throw error
         }
     }

@@ -25,7 +25,10 @@ actor ControllerHost {
     private var queued: [Set<ObjectKey>]
     private var waiters: [CheckedContinuation<Void, Never>?]
     private var failures: [Work: Int] = [:]
-    private var alarms: [Work: MonotonicTime] = [:]
+    private var alarms: [Work: (due: MonotonicTime, task: Task<Void, Never>)] = [:]
+    /// Uids of objects that have gone: an answer to one of our writes may come after the news of the deletion, and
+    /// must not bring the object back.
+    private var gone = RecentSet<String>(limit: 4096)
     private var tasks: [Task<Void, Never>] = []
     private var isStopped = false
 
@@ -57,6 +60,8 @@ actor ControllerHost {
     func stop() {
         isStopped = true
         for task in tasks { task.cancel() }
+        for alarm in alarms.values { alarm.task.cancel() }
+        alarms = [:]
         for index in waiters.indices { wake(index) }
     }
 
@@ -75,6 +80,7 @@ actor ControllerHost {
     /// Takes in an object unless a newer state of it is known: answers to our own writes are taken in at once, and
     /// the watch tells of them again later.
     private func see(_ object: JSON, _ kind: ResourceKind) {
+        if gone.contains(object.uid) { return }
         let key = ObjectKey(kind, namespace: object.namespace, name: object.name)
         if let known = snapshot.get(key), let old = Int64(known.resourceVersion),
             let new = Int64(object.resourceVersion), old >= new
@@ -86,6 +92,7 @@ actor ControllerHost {
     }
 
     private func lose(_ object: JSON, _ kind: ResourceKind) {
+        gone.insert(object.uid)
         let key = ObjectKey(kind, namespace: object.namespace, name: object.name)
         guard snapshot.get(key)?.uid == object.uid else { return }
         snapshot.remove(key)
@@ -150,64 +157,67 @@ actor ControllerHost {
 
     /// Looks at an object again later; of several wishes the earliest counts.
     private func alarm(_ work: Work, after wait: Duration) {
+        if isStopped { return }
         let due = world.now() + wait
-        if let set = alarms[work], set <= due { return }
-        alarms[work] = due
+        if let set = alarms[work] {
+            if set.due <= due { return }
+            set.task.cancel()
+        }
         let world = self.world
-        world.spawn { [weak self] in
-            try? await world.sleep(until: due)
+        let task = world.spawn { [weak self] in
+            guard (try? await world.sleep(until: due)) != nil else { return }
             await self?.ring(work, due)
         }
+        alarms[work] = (due, task)
     }
 
     private func ring(_ work: Work, _ due: MonotonicTime) {
-        guard alarms[work] == due, !isStopped else { return }
+        guard alarms[work]?.due == due, !isStopped else { return }
         alarms[work] = nil
         enqueue(work.controller, work.key)
     }
 
+    /// Carries out one wish, and takes the answer in at once, so that the next look does not wish it again.
     private func carryOut(_ intent: Intent, _ work: Work) async throws {
+        let component = controllers[work.controller].name
         switch intent {
-        case .create(let kind, let object):
-            do { see(try await client.create(kind, object), kind) } catch let error as APIError
-                where error.isAlreadyExists
-            {
-                // Wished twice; what is there is seen through the watch.
-            }
-        case .update(let kind, let object): see(try await client.update(kind, object), kind)
-        case .updateStatus(let kind, let object): see(try await client.updateStatus(kind, object), kind)
-        case .delete(let key, let uid): try await delete(key, uid: uid)
-        case .collect(let key, let uid, let owners):
-            if try await areGone(owners) { try await delete(key, uid: uid) }
         case .requeue(let key, let milliseconds):
             alarm(Work(controller: work.controller, key: key), after: .milliseconds(milliseconds))
         case .event:
             // An event that cannot be written must not hold up the work it tells of.
-            do { try await client.perform(intent, as: controllers[work.controller].name) } catch {
+            do { try await client.perform(intent, as: component) } catch {
                 logger.debug("an event was not written", metadata: ["error": "\(error)"])
             }
-        case .bind, .finalizeNamespace: try await client.perform(intent, as: controllers[work.controller].name)
+        case .create(let kind, _), .update(let kind, _), .updateStatus(let kind, _):
+            if let answer = try await client.perform(intent, as: component) { see(answer, kind) }
+        case .delete(let key, let uid), .collect(let key, let uid, _):
+            let answer = try await client.perform(intent, as: component)
+            if let answer, answer.uid == uid { see(answer, key.kind) }
+        case .bind, .finalizeNamespace:
+            try await client.perform(intent, as: component)
         }
     }
+}
 
-    private func delete(_ key: ObjectKey, uid: String) async throws {
-        do {
-            let answer = try await client.delete(key.kind, namespace: key.namespace, name: key.name, uid: uid)
-            if answer.kind == key.kind.kind && answer.isTerminating && answer.uid == uid { see(answer, key.kind) }
-        } catch let error as APIError where error.isNotFound {
-            if let known = snapshot.get(key), known.uid == uid { lose(known, key.kind) }
-        }
-    }
+/// The last few members of a set: the oldest goes when it is full.
+struct RecentSet<Element: Hashable & Sendable>: Sendable {
+    private var members: Set<Element> = []
+    private var order: [Element] = []
+    private var oldest = 0
+    private let limit: Int
 
-    private func areGone(_ owners: [ObjectKey: String]) async throws -> Bool {
-        for (key, uid) in owners {
-            do {
-                let owner = try await client.get(key.kind, namespace: key.namespace, name: key.name)
-                if owner.uid == uid { return false }
-            } catch let error as APIError where error.isNotFound {
-                continue
-            }
+    init(limit: Int) { self.limit = limit }
+
+    func contains(_ element: Element) -> Bool { members.contains(element) }
+
+    mutating func insert(_ element: Element) {
+        guard members.insert(element).inserted else { return }
+        if order.count < limit {
+            order.append(element)
+            return
         }
-        return true
+        members.remove(order[oldest])
+        order[oldest] = element
+        oldest = (oldest + 1) % limit
     }
 }

@@ -7,6 +7,8 @@ struct DataDirectory {
     static let format = 1
 
     let path: String
+    /// Whether there was nothing before: a start that fails may then remove all that it has made.
+    let isNew: Bool
     var pki: String { path + "/pki" }
     var store: String { path + "/store" }
     var node: String { path + "/node" }
@@ -18,9 +20,10 @@ struct DataDirectory {
     init(preparing path: String) throws {
         self.path = path
         let marker = path + "/FORMAT"
+        isNew = !Files.exists(marker)
         do {
             try Files.makeDirectory(path, mode: 0o711)
-            if Files.exists(marker) {
+            if !isNew {
                 let text = String(decoding: try Files.read(marker), as: UTF8.self)
                 let version = text.split(separator: "\n").first.flatMap { Int($0) }
                 guard let version else {

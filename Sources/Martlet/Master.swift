@@ -78,7 +78,7 @@ extension TLSIdentity {
 
 /// The gateway's clients of node agents, one a node, kept for their connections.
 final class NodeClients: Sendable {
-    /// More nodes than this and the oldest connections are made anew when needed.
+    /// With more nodes than this all connections are dropped, and made anew as they are needed.
     static let limit = 1024
 
     private let clients = Mutex<[Endpoint: HTTPClient]>([:])

@@ -90,9 +90,7 @@ actor SchedulerHost {
             logger.debug("the scheduler was refused", metadata: ["error": "\(error)"])
             guard case .bind(_, let uid, _) = intent else { return }
             scheduler.step(.bindingFailed(uid: uid))
-            // Gone or bound already: the watch tells. Anything else: the pod waits again, a little later.
-            let code = (error as? APIError)?.code
-            if code == 404 || code == 409 { return }
+            // The pod waits again, a little later; unless by then the watch has told that it is gone or bound.
             let world = self.world
             world.spawn { [weak self] in
                 try? await world.sleep(for: Self.retryAfter)

@@ -52,11 +52,11 @@ final class Worker: Sendable {
                 let network = containers.makeNetwork(configuration, client, in: world)
                 return Worker(containers, agent, ingress, network)
             } catch {
-                await agent.stop(teardown: true)
+                await agent.stop(teardown: data.isNew)
                 throw error
             }
         } catch {
-            await containers.stop(teardown: true)
+            await containers.stop(teardown: data.isNew)
             throw error
         }
     }
@@ -110,7 +110,7 @@ private enum Containers {
             settings.bridge = configuration.bridge
             let containerd = Containerd(settings, in: world)
             do { try await containerd.start() } catch {
-                await containerd.stop(teardown: true)
+                await containerd.stop(teardown: data.isNew)
                 throw error
             }
             return .own(containerd)

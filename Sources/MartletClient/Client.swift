@@ -135,13 +135,18 @@ public struct Client: Sendable {
     }
 
     /// Carries out what a decision wants, ``Intent/requeue(_:afterMilliseconds:)`` excepted.
-    public func perform(_ intent: Intent, as component: String) async throws {
+    /// - Returns: the object as the API has it now; nil when the wish was fulfilled before it came (the object to make
+    ///   is there, the one to delete is gone), or when there is nothing to tell.
+    @discardableResult
+    public func perform(_ intent: Intent, as component: String) async throws -> JSON? {
         switch intent {
-        case .create(let kind, let object): _ = try await create(kind, object)
-        case .update(let kind, let object): _ = try await update(kind, object)
-        case .updateStatus(let kind, let object): _ = try await updateStatus(kind, object)
-        case .delete(let key, let uid):
-            try await delete(key.kind, namespace: key.namespace, name: key.name, uid: uid.isEmpty ? nil : uid)
+        case .create(let kind, let object):
+            do { return try await create(kind, object) } catch let error as APIError where error.isAlreadyExists {
+                return nil
+            }
+        case .update(let kind, let object): return try await update(kind, object)
+        case .updateStatus(let kind, let object): return try await updateStatus(kind, object)
+        case .delete(let key, let uid): return try await remove(key, uid: uid)
         case .bind(let pod, let uid, let node):
             _ = try await createSubresource(
                 pod.kind, namespace: pod.namespace, name: pod.name, subresource: "binding",
@@ -152,12 +157,24 @@ public struct Client: Sendable {
                 at: world.wallTime(), random: world.random())
             _ = try await create(.event, event)
         case .collect(let key, let uid, let owners):
-            for (owner, ownerUID) in owners where try await exists(owner, uid: ownerUID) { return }
-            try await delete(key.kind, namespace: key.namespace, name: key.name, uid: uid)
+            for (owner, ownerUID) in owners where try await exists(owner, uid: ownerUID) { return nil }
+            return try await remove(key, uid: uid)
         case .finalizeNamespace(let namespace):
             _ = try await call(
                 .put, Self.path(.namespace, "", namespace.name, "finalize"), Self.typed(namespace, .namespace))
-        case .requeue: return
+        case .requeue: break
+        }
+        return nil
+    }
+
+    /// Deletes an object; what stays of it (finalizers, a pod that ends) or nil when it is gone.
+    private func remove(_ key: ObjectKey, uid: String) async throws -> JSON? {
+        do {
+            let answer = try await delete(
+                key.kind, namespace: key.namespace, name: key.name, uid: uid.isEmpty ? nil : uid)
+            return answer.kind == key.kind.kind && answer.isTerminating ? answer : nil
+        } catch let error as APIError where error.isNotFound {
+            return nil
         }
     }
 

@@ -29,6 +29,16 @@ kill -9 "$daemon"; wait "$daemon" 2>/dev/null || true
 wait "${writers[@]}"
 acked=$(cat "$state"/acked.* | sort)
 [ "$(wc -l <<<"$acked")" -lt 1000 ] || fail "the kill came too late to show anything"
+
+# A start that fails must not take the pods with it: the edge's port is taken.
+"$BIN/martlet-gateway" --data-dir "$state/other" --api-address 127.0.0.1:18443 >"$state/other.log" 2>&1 &
+other=$!
+wait_for 20 "the port is taken" grep -q '^ready:' "$state/other.log"
+refusal=$(timeout 60 "$BIN/martletd" --data-dir "$state/data" --api-address 127.0.0.1:16443 \
+    --edge-address 127.0.0.1:18443 --edge-http-address none 2>&1) && fail "two listen on one port"
+kill -TERM "$other"; wait "$other" || true
+expect "the edge's taken port" "$refusal" "the edge cannot listen on 127.0.0.1:18443.*--edge-address"
+
 node --ephemeral
 there=$(api https://127.0.0.1:16443/api/v1/namespaces/default/configmaps | jq -r '.items[].metadata.name' | sort)
 lost=$(comm -23 <(echo "$acked") <(echo "$there") | wc -l)
