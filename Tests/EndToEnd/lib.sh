@@ -42,6 +42,9 @@ trap cleanup EXIT
 # start PROGRAM FLAGS...: starts a daemon on this part's own folder and ports and waits until it is ready.
 start() {
     local program=$1; shift
+    # MARTLET_FLAGS moves a node aside where another runs already.
+    # shellcheck disable=SC2086
+    [ "$program" = martletd ] && set -- "$@" ${MARTLET_FLAGS:-}
     : >"$state/daemon.log"
     "$BIN/$program" --data-dir "$state/data" --api-address "127.0.0.1:${API_PORT:-16443}" "$@" >>"$state/daemon.log" 2>&1 &
     daemon=$!
