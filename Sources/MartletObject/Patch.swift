@@ -14,6 +14,8 @@ public enum PatchType: String, Sendable {
 public enum Patch {
     /// How many operations a JSON patch may have, as upstream.
     public static let maximumOperations = 10_000
+    /// How many bytes the `copy` operations of one JSON patch may add together: as much as a request may carry.
+    public static let maximumCopiedBytes = 3 << 20
 
     /// The object after `patch`. `kind` tells merge keys for a strategic merge patch.
     /// - Throws: ``PatchError``.
@@ -59,6 +61,17 @@ public struct PatchError: Error, Sendable, Hashable, CustomStringConvertible {
     public init(_ description: String) { self.description = description }
 }
 
+extension JSON {
+    /// Whether nothing in it is nested `limit` deep or deeper; a number or a text is 0 deep.
+    fileprivate func isShallower(than limit: Int) -> Bool {
+        switch self {
+        case .array(let elements): limit > 1 && elements.allSatisfy { $0.isShallower(than: limit - 1) }
+        case .object(let members): limit > 1 && members.values.allSatisfy { $0.isShallower(than: limit - 1) }
+        default: limit > 0
+        }
+    }
+}
+
 /// RFC 6902.
 private enum JSONPatch {
     static func apply(_ patch: JSON, to object: JSON) throws(PatchError) -> JSON {
@@ -71,11 +84,16 @@ private enum JSONPatch {
                     + "got \(operations.count)")
         }
         var document = object
-        for operation in operations { try apply(operation, to: &document) }
+        var copied = 0
+        for operation in operations { try apply(operation, to: &document, copied: &copied) }
         return document
     }
 
-    private static func apply(_ operation: JSON, to document: inout JSON) throws(PatchError) {
+    /// - Parameter copied: how many bytes `copy` has added so far: a few operations that copy what was copied before
+    ///   would else make a document of any size.
+    private static func apply(
+        _ operation: JSON, to document: inout JSON, copied: inout Int
+    ) throws(PatchError) {
         let name = operation["op"]?.string ?? ""
         guard let path = operation["path"]?.string else { throw PatchError("missing path in operation \"\(name)\"") }
         let steps = try pointer(path)
@@ -99,6 +117,12 @@ private enum JSONPatch {
                 value = try remove(at: source, path: from, operation: name, from: &document)
             } else {
                 guard let found = look(up: source, in: document) else { throw missing(from, in: name) }
+                copied += found.encoded().count
+                if copied > Patch.maximumCopiedBytes {
+                    throw PatchError(
+                        "Unable to complete the copy, the accumulated size increase of copy is \(copied), exceeding "
+                            + "the limit \(Patch.maximumCopiedBytes)")
+                }
                 value = found
             }
             try add(value, at: steps, path: path, to: &document)
@@ -161,12 +185,15 @@ private enum JSONPatch {
         let rest = steps.dropFirst()
         switch document {
         case .object(var members):
+            document = .null  // so that `members` is uniquely referenced and changed in place; likewise below
             guard var child = members[first] else { throw missing(path, in: operation) }
+            members[first] = .null
             let result = try withParent(of: rest, path: path, operation: operation, in: &child, change)
             members[first] = child
             document = .object(members)
             return result
         case .array(var elements):
+            document = .null
             guard let index = Int(first), elements.indices.contains(index) else { throw missing(path, in: operation) }
             let result = try withParent(of: rest, path: path, operation: operation, in: &elements[index], change)
             document = .array(elements)
@@ -178,6 +205,9 @@ private enum JSONPatch {
     private static func add(_ value: JSON, at steps: [String], path: String, to document: inout JSON)
         throws(PatchError)
     {
+        guard value.isShallower(than: JSON.maximumDepth - steps.count) else {
+            throw PatchError("add operation does not apply: \(path): the document is nested too deeply")
+        }
         if steps.isEmpty {
             document = value
             return
@@ -185,9 +215,11 @@ private enum JSONPatch {
         try withParent(of: steps, path: path, operation: "add", in: &document) { parent, key throws(PatchError) in
             switch parent {
             case .object(var members):
+                parent = .null
                 members[key] = value
                 parent = .object(members)
             case .array(var elements):
+                parent = .null
                 guard let index = key == "-" ? elements.count : Int(key), (0...elements.count).contains(index) else {
                     throw PatchError(
                         "add operation does not apply: doc is missing path: \"\(path)\": Unable to access invalid "
@@ -206,10 +238,12 @@ private enum JSONPatch {
         try withParent(of: steps, path: path, operation: operation, in: &document) { parent, key throws(PatchError) in
             switch parent {
             case .object(var members):
+                parent = .null
                 guard let value = members.removeValue(forKey: key) else { throw missing(path, in: operation) }
                 parent = .object(members)
                 return value
             case .array(var elements):
+                parent = .null
                 guard let index = Int(key), elements.indices.contains(index) else { throw missing(path, in: operation) }
                 let value = elements.remove(at: index)
                 parent = .array(elements)
