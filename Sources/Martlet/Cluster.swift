@@ -105,7 +105,7 @@ public actor Cluster {
     private static func assemble(_ configuration: ClusterConfiguration, _ reactor: Reactor) async throws -> Cluster {
         guard configuration.roles.contains(.gateway) else {
             throw ClusterError.unusable(
-                "a process without the gateway role has no cluster to join yet: add the role \"gateway\"")
+                "a process without the gateway role has no cluster to work for: add the role \"gateway\"")
         }
         let podCIDR = PodCIDR(configuration.podCIDR)
         guard let podCIDR else {

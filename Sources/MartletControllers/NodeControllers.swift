@@ -2,7 +2,7 @@ internal import MartletBase
 public import MartletObject
 
 /// Says of nodes that have gone silent that nobody knows how they are, and keeps pods off nodes that are not ready
-/// (kube-controller-manager's node lifecycle controller; eviction after a time is not part of it yet).
+/// (what kube-controller-manager's node lifecycle controller does, but for evicting pods after a time).
 public struct NodeLifecycleController: Controller {
     /// `node-controller`
     public let name = "node-controller"

@@ -30,7 +30,7 @@ public protocol Authorizer: Sendable {
     func allows(_ request: AccessRequest) async -> Bool
 }
 
-/// The authorisation that stands until RBAC does: `system:masters` may do everything, and so may the cluster's own
+/// Authorisation without roles: `system:masters` may do everything, and so may the cluster's own
 /// components, which are the users `system:...` and the group `system:nodes`. Other users may read discovery,
 /// health and version (as upstream's `system:discovery`), and nothing else.
 public struct SystemAuthorizer: Authorizer {
