@@ -129,27 +129,12 @@ enum DateLine {
     static func bytes(at second: Int64) -> [UInt8] {
         let day = Int(second >= 0 ? second / 86_400 : (second - 86_399) / 86_400)
         let inDay = Int(second) - day * 86_400
-        let (year, month, dayOfMonth) = civil(day)
+        let date = CivilDate(daysSinceEpoch: day)
         let clock = [inDay / 3600, inDay / 60 % 60, inDay % 60].map(twoDigits).joined(separator: ":")
         let weekday = days[((day % 7) + 7) % 7]
-        let text = "Date: \(weekday), \(twoDigits(dayOfMonth)) \(months[month - 1]) \(year) \(clock) GMT\r\n"
+        let text = "Date: \(weekday), \(twoDigits(date.day)) \(months[date.month - 1]) \(date.year) \(clock) GMT\r\n"
         return Array(text.utf8)
     }
 
     private static func twoDigits(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
-
-    /// Year, month (from 1) and day of a count of days since 1970-01-01, in the Gregorian calendar. Years are
-    /// counted from March, so that the leap day is the last of its year.
-    private static func civil(_ day: Int) -> (year: Int, month: Int, day: Int) {
-        let shifted = day + 719_468
-        let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
-        let ofEra = shifted - era * 146_097
-        let yearOfEra = (ofEra - ofEra / 1460 + ofEra / 36_524 - ofEra / 146_096) / 365
-        let ofYear = ofEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let marchMonth = (5 * ofYear + 2) / 153
-        let month = marchMonth < 10 ? marchMonth + 3 : marchMonth - 9
-        return (
-            yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, ofYear - (153 * marchMonth + 2) / 5 + 1
-        )
-    }
 }

@@ -64,22 +64,10 @@ public struct ContainerLogEncoder: Sendable {
         let fraction = time.nanoseconds &- seconds &* 1_000_000_000
         let day = seconds >= 0 ? seconds / 86_400 : (seconds - 86_399) / 86_400
         let clock = seconds - day * 86_400
-        let date = civil(day)
-        return pad(date.year, 4) + "-" + pad(date.month, 2) + "-" + pad(date.day, 2) + "T" + pad(clock / 3_600, 2) + ":"
+        let date = CivilDate(daysSinceEpoch: Int(day))
+        return pad(Int64(date.year), 4) + "-" + pad(Int64(date.month), 2) + "-" + pad(Int64(date.day), 2) + "T"
+            + pad(clock / 3_600, 2) + ":"
             + pad(clock / 60 % 60, 2) + ":" + pad(clock % 60, 2) + "." + pad(fraction, 9) + "Z"
-    }
-
-    /// The proleptic Gregorian date so many days after 1970-01-01. Years are counted from March, so that the leap day
-    /// is the last of its year, in eras of 400 years.
-    private static func civil(_ day: Int64) -> (year: Int64, month: Int64, day: Int64) {
-        let shifted = day + 719_468
-        let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
-        let dayOfEra = shifted - era * 146_097
-        let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let march = (5 * dayOfYear + 2) / 153
-        let month = march < 10 ? march + 3 : march - 9
-        return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, dayOfYear - (153 * march + 2) / 5 + 1)
     }
 
     private static func pad(_ number: Int64, _ width: Int) -> String {
