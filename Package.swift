@@ -95,7 +95,7 @@ let assembly: [Target] = [
         "MartletNode",
         [
             "MartletBase", "MartletObject", "MartletPods", "MartletIO", "MartletHTTP", "MartletRuntime",
-            "MartletClient", httpTypes, log,
+            "MartletClient", "CMartletLinux", httpTypes, log,
         ]),
     room(
         "MartletNet",

@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
+#include <limits.h>
 #include <net/if.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static pthread_mutex_t signal_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -35,6 +37,59 @@ int cml_signal_catch(int number) {
 }
 
 int cml_unmount(const char *path) { return umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 ? -errno : 0; }
+
+/* Opens a name in a folder, as nothing but a place; a folder is made where nothing is. */
+static int enter(int folder, const char *name, mode_t mode) {
+    int flags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
+    int fd = openat(folder, name, flags);
+    if (fd >= 0 || errno != ENOENT) return fd;
+    if (mkdirat(folder, name, 0700) < 0) return errno == EEXIST ? openat(folder, name, flags) : -1;
+    /* The mode goes to what is open: a name could be swapped for a link. */
+    int made = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (made >= 0 && fchmod(made, mode) < 0) {
+        int saved = errno;
+        close(made);
+        errno = saved;
+        return -1;
+    }
+    return made;
+}
+
+int cml_make_below(const char *root, const char *relative, size_t *reached) {
+    struct stat info;
+    *reached = 0;
+    int folder = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0) return -errno;
+    int status = fstat(folder, &info) < 0 ? -errno : 0;
+    mode_t mode = info.st_mode & 0777;
+    const char *at = relative;
+    while (status == 0 && *at) {
+        char name[NAME_MAX + 1];
+        size_t length = strcspn(at, "/");
+        *reached = (size_t)(at - relative) + length;
+        if (length > NAME_MAX) {
+            status = -ENAMETOOLONG;
+            break;
+        }
+        memcpy(name, at, length);
+        name[length] = 0;
+        at += length;
+        bool is_last = *at == 0;
+        if (!is_last) at++;
+        int next = enter(folder, name, mode);
+        if (next < 0 || fstat(next, &info) < 0) {
+            status = -errno;
+        } else if (S_ISLNK(info.st_mode)) {
+            status = -ELOOP;
+        } else if (!is_last && !S_ISDIR(info.st_mode)) {
+            status = -ENOTDIR;
+        }
+        close(folder);
+        folder = next;
+    }
+    if (folder >= 0) close(folder);
+    return status;
+}
 
 int cml_ipv4_addresses(cml_ipv4 *out, int capacity) {
     struct ifaddrs *list;

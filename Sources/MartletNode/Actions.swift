@@ -53,7 +53,7 @@ extension NodeAgent {
             switch action {
             case .mountVolumes: try await mountVolumes(of: spec)
             case .runSandbox(let attempt):
-                try files.makeLogDirectories(spec)
+                try await disk.run { [files] in try files.makeLogDirectories(spec) }
                 _ = try await runtime.runSandbox(sandboxConfig(of: spec, attempt: attempt))
             case .inspectImage(_, let image): return .image(try await runtime.imageID(image))
             case .pullImage(_, let image): return .image(try await runtime.pullImage(image))
@@ -116,9 +116,17 @@ extension NodeAgent {
     }
 
     private func mountVolumes(of spec: PodSpec) async throws {
-        do {
-            let surroundings = try await surroundings(of: spec, podIPs: [])
-            for volume in spec.volumes {
+        let surroundings = try await surroundings(of: spec, podIPs: [])
+        try await mount(spec.volumes, of: spec, in: surroundings)
+        pods[spec.uid]?.volumesMounted = true
+    }
+
+    /// Puts volumes in place, in one piece of disk work: what removes the folders of a pod that has gone comes before
+    /// or after it. A pod that has gone already gets none.
+    private func mount(_ volumes: [VolumeSpec], of spec: PodSpec, in surroundings: PodSurroundings) async throws {
+        guard pods[spec.uid] != nil else { throw ActionFailure(.other, "the pod has gone") }
+        try await disk.run { [files] in
+            for volume in volumes {
                 do {
                     try files.mount(volume, of: spec, in: surroundings)
                 } catch {
@@ -126,7 +134,6 @@ extension NodeAgent {
                 }
             }
         }
-        pods[spec.uid]?.volumesMounted = true
     }
 
     /// Keeps the files of ConfigMaps and Secrets in running pods current.
@@ -141,9 +148,7 @@ extension NodeAgent {
                 do {
                     let surroundings = try await surroundings(of: spec, podIPs: addresses)
                     guard pods[uid] != nil else { continue }
-                    for volume in spec.volumes where volume.isMadeOfFiles {
-                        try files.mount(volume, of: spec, in: surroundings)
-                    }
+                    try await mount(spec.volumes.filter(\.isMadeOfFiles), of: spec, in: surroundings)
                 } catch {
                     logger.warning("volumes of pod \(spec.displayName) cannot be refreshed: \(error)")
                 }
@@ -188,10 +193,13 @@ extension NodeAgent {
         config.arguments = spec.expand(container.arguments, with: environment)
         config.workingDirectory = container.workingDirectory
         config.environment = environment.map { .init($0.name, $0.value) }
-        config.mounts = try files.mounts(of: container, in: spec)
-        if !spec.hostNetwork, !container.mounts.contains(where: { $0.path == "/etc/hosts" }) {
-            let hosts = try files.writeHosts(of: spec, addresses: podIPs)
-            config.mounts.append(.init(containerPath: "/etc/hosts", hostPath: hosts))
+        config.mounts = try await disk.run { [files] in
+            var mounts = try files.mounts(of: container, in: spec)
+            if !spec.hostNetwork, !container.mounts.contains(where: { $0.path == "/etc/hosts" }) {
+                let hosts = try files.writeHosts(of: spec, addresses: podIPs)
+                mounts.append(.init(containerPath: "/etc/hosts", hostPath: hosts))
+            }
+            return mounts
         }
         config.labels = [
             RuntimeLabel.podName: spec.name, RuntimeLabel.podNamespace: spec.namespace, RuntimeLabel.podUID: spec.uid,

@@ -30,6 +30,7 @@ public actor NodeAgent {
     nonisolated let world: any World
     nonisolated let logger: Logger
     nonisolated let files: PodFiles
+    nonisolated let disk: Disk
     nonisolated let facts: HostFacts
 
     var pods: [String: Pod] = [:]
@@ -49,6 +50,8 @@ public actor NodeAgent {
     private var mustListAgain = false
     private var listFails = false
     private var orphans: Set<String> = []
+    /// Whether folders may be left of pods that have gone.
+    private var mustSweep = true
     private var tasks: [Int: Task<Void, Never>] = [:]
     private var taskCount = 0
     private var server: HTTPServer?
@@ -61,14 +64,15 @@ public actor NodeAgent {
         logger: Logger
     ) async throws -> NodeAgent {
         try await start(
-            configuration, api: ClientAPI(client: client), runtime: runtime, in: world, logger: logger, serves: true)
+            configuration, api: ClientAPI(client: client), runtime: runtime, in: world, logger: logger,
+            disk: try .thread(), serves: true)
     }
 
     static func start(
         _ configuration: NodeAgentConfiguration, api: any ClusterAPI, runtime: any ContainerRuntime,
-        in world: any World, logger: Logger, serves: Bool
+        in world: any World, logger: Logger, disk: Disk, serves: Bool
     ) async throws -> NodeAgent {
-        let agent = try NodeAgent(configuration, api: api, runtime: runtime, in: world, logger: logger)
+        let agent = try NodeAgent(configuration, api: api, runtime: runtime, in: world, logger: logger, disk: disk)
         if serves { try await agent.serve() }
         await agent.begin()
         return agent
@@ -76,13 +80,14 @@ public actor NodeAgent {
 
     private init(
         _ configuration: NodeAgentConfiguration, api: any ClusterAPI, runtime: any ContainerRuntime,
-        in world: any World, logger: Logger
+        in world: any World, logger: Logger, disk: Disk
     ) throws {
         self.configuration = configuration
         self.api = api
         self.runtime = runtime
         self.world = world
         self.logger = logger
+        self.disk = disk
         files = try PodFiles(root: configuration.rootDirectory)
         facts = HostFacts.read(directory: configuration.rootDirectory)
         events = EventQueue(node: configuration.nodeName)
@@ -116,6 +121,7 @@ public actor NodeAgent {
         server = nil
         for task in tasks.values { await task.value }
         if teardown { await tearDown() }
+        disk.stop()
         pods = [:]
     }
 
@@ -305,6 +311,32 @@ public actor NodeAgent {
             logger.info("pod \(sandbox.namespace)/\(sandbox.name) is not in the API: its sandbox is removed")
             spawn { await $0.removeOrphan(sandbox.id) }
         }
+        if mustSweep {
+            mustSweep = false
+            let owners = sandboxes.map { PodFolders(namespace: $0.namespace, name: $0.name, uid: $0.uid) }
+            spawn { await $0.sweep(besides: owners) }
+        }
+    }
+
+    /// Removes the folders of pods that neither the API nor the runtime knows.
+    private func sweep(besides owners: [PodFolders]) async {
+        do {
+            let listing = try await disk.run { [files] in try files.list() }
+            // No wait between this look at the pods and the removal's place in the queue: the folders of a pod that
+            // comes later are made after it.
+            let orphans = listing.orphans(besides: owners + pods.values.map { PodFolders($0.machine.spec) })
+            if !orphans.isEmpty { try await disk.run { [files] in try files.remove(orphans) } }
+        } catch {
+            await sweepLater(error)
+        }
+    }
+
+    /// Secrets may be in what is left.
+    private func sweepLater(_ error: any Error) async {
+        if isStopping { return }
+        logger.warning("folders of pods that have gone cannot be removed: \(error)")
+        try? await world.sleep(for: Limits.removalPeriod)
+        mustSweep = true
     }
 
     private func removeOrphan(_ id: String) async {
@@ -315,6 +347,7 @@ public actor NodeAgent {
             }
             try await runtime.stopSandbox(id)
             try await runtime.removeSandbox(id)
+            mustSweep = true
         } catch {
             logger.warning("sandbox \(id) of no pod cannot be removed: \(error)")
         }
@@ -381,7 +414,14 @@ public actor NodeAgent {
         }
         pods[uid]?.wake?.cancel()
         pods[uid] = nil
-        files.remove(pod.machine.spec)
+        let folders = PodFolders(pod.machine.spec)
+        do {
+            try await disk.run { [files] in
+                try files.remove(FolderListing(volumes: [folders.volumes], logs: [folders.logs]))
+            }
+        } catch {
+            spawn { await $0.sweepLater(error) }
+        }
     }
 
     // MARK: - The end
@@ -413,7 +453,11 @@ public actor NodeAgent {
                 }
             }
         }
-        files.removeAll()
+        do {
+            try await disk.run { [files] in try files.remove(try files.list()) }
+        } catch {
+            logger.warning("folders of pods are left: \(error)")
+        }
     }
 }
 

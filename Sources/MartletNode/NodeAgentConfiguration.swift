@@ -65,6 +65,8 @@ enum Limits {
     static let nodeStatusSeconds: Int64 = 300
     /// Between two looks at the ConfigMaps and Secrets in volumes.
     static let volumeRefreshPeriod: Duration = .seconds(60)
+    /// Between two attempts to remove a folder that could not be removed.
+    static let removalPeriod: Duration = .seconds(10)
     /// Between two looks at a log that is followed.
     static let logPollPeriod: Duration = .milliseconds(100)
     /// Bytes of a log that are read at once.

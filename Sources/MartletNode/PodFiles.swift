@@ -1,3 +1,4 @@
+internal import CMartletLinux
 internal import Glibc
 internal import MartletBase
 internal import MartletIO
@@ -15,33 +16,29 @@ struct PodFiles: Sendable {
         try Files.makeDirectory("\(root)/pods-logs")
     }
 
-    func directory(of spec: PodSpec) -> String { "\(root)/pods/\(Self.safe(spec.uid))" }
-    func logDirectory(of spec: PodSpec) -> String {
-        "\(root)/pods-logs/\(Self.safe(spec.namespace))_\(Self.safe(spec.name))_\(Self.safe(spec.uid))"
-    }
-
-    /// A name as one component of a path.
-    static func safe(_ name: String) -> String {
-        if name.isEmpty || name == "." || name == ".." { return "_" }
-        return String(name.map { $0 == "/" || $0 == "\0" ? "_" : $0 })
-    }
+    func directory(of spec: PodSpec) -> String { "\(root)/pods/\(PodFolders(spec).volumes)" }
+    func logDirectory(of spec: PodSpec) -> String { "\(root)/pods-logs/\(PodFolders(spec).logs)" }
 
     func makeLogDirectories(_ spec: PodSpec) throws(Errno) {
         for container in spec.initContainers + spec.containers {
-            try Files.makeDirectory("\(logDirectory(of: spec))/\(Self.safe(container.name))")
+            try Files.makeDirectory("\(logDirectory(of: spec))/\(PodFolders.component(container.name))")
         }
     }
 
-    /// Removes all of a pod that has gone.
-    func remove(_ spec: PodSpec) {
-        try? Files.remove(directory(of: spec))
-        try? Files.remove(logDirectory(of: spec))
+    /// The folders of all pods, those included that nobody knows any more.
+    func list() throws(Errno) -> FolderListing {
+        FolderListing(volumes: try Files.list("\(root)/pods"), logs: try Files.list("\(root)/pods-logs"))
     }
 
-    /// Removes what all pods had.
-    func removeAll() {
-        try? Files.remove("\(root)/pods")
-        try? Files.remove("\(root)/pods-logs")
+    /// Removes such folders with all in them. One that cannot be removed does not keep the others.
+    /// - Throws: ``LeftFolders``.
+    func remove(_ folders: FolderListing) throws(LeftFolders) {
+        var left: [String] = []
+        let paths = folders.volumes.map { "\(root)/pods/\($0)" } + folders.logs.map { "\(root)/pods-logs/\($0)" }
+        for path in paths {
+            do { try Files.remove(path) } catch { left.append("\(path): \(error)") }
+        }
+        if !left.isEmpty { throw LeftFolders(descriptions: left) }
     }
 
     // MARK: - Volumes
@@ -49,7 +46,7 @@ struct PodFiles: Sendable {
     /// Where a volume is on the host.
     func path(of volume: VolumeSpec, in spec: PodSpec) -> String {
         if case .hostPath(let path, _) = volume.source { return path }
-        return "\(directory(of: spec))/volumes/\(Self.safe(volume.name))"
+        return "\(directory(of: spec))/volumes/\(PodFolders.component(volume.name))"
     }
 
     /// Puts a volume in place, or brings its files up to date.
@@ -90,14 +87,7 @@ struct PodFiles: Sendable {
                     "container \(container.name) mounts volume \(mount.volume), which is not there")
             }
             var path = path(of: volume, in: spec)
-            if !mount.subPath.isEmpty {
-                guard let inside = RelativePath.checked(mount.subPath) else {
-                    throw ConfigurationError("subPath \(mount.subPath) would leave volume \(volume.name)")
-                }
-                path += "/\(inside)"
-                if !Files.exists(path) { try Files.makeDirectory(path) }
-                path = try resolved(path, inside: self.path(of: volume, in: spec), subPath: mount.subPath)
-            }
+            if !mount.subPath.isEmpty { path = try self.path(of: mount.subPath, in: volume, at: path) }
             mounts.append(
                 .init(
                     containerPath: mount.path, hostPath: path,
@@ -106,15 +96,38 @@ struct PodFiles: Sendable {
         return mounts
     }
 
-    /// A subPath with its links followed, which must not lead out of the volume.
-    private func resolved(_ path: String, inside volume: String, subPath: String) throws -> String {
+    /// Where a subPath of a volume is; its folders are made where they are absent. A container may have written into
+    /// the volume, so no link is followed: with one, folders could be made, and mounted, anywhere on the host.
+    private func path(of subPath: String, in volume: VolumeSpec, at root: String) throws -> String {
+        guard let inside = RelativePath.checked(subPath) else {
+            throw ConfigurationError("subPath \(subPath) would leave volume \(volume.name)")
+        }
+        // Links in a volume of files are our own: containers can only read it.
+        if volume.isMadeOfFiles, let file = Self.resolved("\(root)/\(inside)", inside: root) { return file }
+        var reached = 0
+        let status = unsafe cml_make_below(root, inside, &reached)
+        guard status < 0 else { return "\(root)/\(inside)" }
+        let place = String(decoding: inside.utf8.prefix(reached), as: UTF8.self)
+        switch -status {
+        case ELOOP:
+            throw ConfigurationError(
+                "subPath \(subPath): \(place) in volume \(volume.name) is a symbolic link, and none is followed")
+        case ENOTDIR:
+            throw ConfigurationError("subPath \(subPath): \(place) in volume \(volume.name) is not a folder")
+        default:
+            throw ConfigurationError(
+                "subPath \(subPath): \(place) in volume \(volume.name) cannot be made: \(Errno(-status))")
+        }
+    }
+
+    /// A path with its links followed, when that is something inside a folder.
+    private static func resolved(_ path: String, inside folder: String) -> String? {
         let real: (String) -> String? = { path in
             guard let text = unsafe realpath(path, nil) else { return nil }
             defer { unsafe free(text) }
             return unsafe String(cString: text)
         }
-        guard let target = real(path), let folder = real(volume), target == folder || target.hasPrefix(folder + "/")
-        else { throw ConfigurationError("subPath \(subPath) leads out of its volume") }
+        guard let target = real(path), let root = real(folder), target.hasPrefix(root + "/") else { return nil }
         return target
     }
 
@@ -130,9 +143,34 @@ struct PodFiles: Sendable {
         // Written in place when it exists: a container may have the very file mounted.
         if (try? Files.read(path)) != bytes {
             try Files.makeDirectory(directory(of: spec), mode: 0o750)
-            try Files.write(bytes, to: path)
+            try PlainFile.write(bytes, to: path)
         }
         return path
+    }
+}
+
+/// Folders that could not be removed.
+struct LeftFolders: Error, CustomStringConvertible {
+    /// Each with its path and the reason.
+    var descriptions: [String]
+    var description: String { descriptions.joined(separator: "; ") }
+}
+
+/// Files that the node can make again from the API: nothing waits for the disk to have them.
+enum PlainFile {
+    static func write(_ bytes: [UInt8], to path: String, mode: UInt32 = 0o644) throws(Errno) {
+        let fd = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode)
+        guard fd >= 0 else { throw Errno(errno) }
+        defer { close(fd) }
+        // The mode asked for is the mode given, whatever the umask.
+        guard fchmod(fd, mode) == 0 else { throw Errno(errno) }
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(fd, $0.baseAddress, $0.count) }
+            if count < 0 && errno == EINTR { continue }
+            guard count > 0 else { throw Errno(errno) }
+            rest = rest.dropFirst(count)
+        }
     }
 }
 
@@ -150,7 +188,7 @@ struct AtomicFolder {
         for file in files {
             let target = "\(path)/\(fresh)/\(file.path)"
             try Files.makeDirectory(String(target[..<(target.lastIndex(of: "/") ?? target.endIndex)]))
-            try Files.write(file.bytes, to: target, mode: file.mode)
+            try PlainFile.write(file.bytes, to: target, mode: file.mode)
         }
         if files.isEmpty { try Files.makeDirectory("\(path)/\(fresh)") }
         let temporary = "\(path)/..data_tmp"

@@ -166,11 +166,6 @@ struct PodFilesTests {
         #expect(!Files.exists("\(directory)/v/a"))
     }
 
-    @Test("Names that would leave their folder do not")
-    func names() {
-        #expect(PodFiles.safe("..") == "_" && PodFiles.safe("a/b") == "a_b" && PodFiles.safe("") == "_")
-    }
-
     @Test("resolv.conf is read, and a pod's own settings come first")
     func nameResolution() throws {
         let directory = try Files.makeTemporaryDirectory(prefix: "martlet-node")

@@ -71,7 +71,7 @@ struct LoopbackTests {
             configuration.endpoint = .ip("127.0.0.1", port: 0)
             let agent = try await NodeAgent.start(
                 configuration, api: FakeAPI(in: reactor), runtime: SimulatedRuntime(in: reactor), in: reactor,
-                logger: Self.quiet, serves: true)
+                logger: Self.quiet, disk: try .thread(), serves: true)
             let endpoint = try #require(await agent.endpoint)
             let client = HTTPClient(endpoint: endpoint, serverName: "", in: reactor)
             let head = HTTPRequest(method: .get, scheme: "http", authority: "n1", path: "/pods")

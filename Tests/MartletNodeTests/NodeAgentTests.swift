@@ -39,7 +39,7 @@ struct Stage: Sendable {
         return try await NodeAgent.start(
             configuration, api: api, runtime: runtime, in: world,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
-            serves: false)
+            disk: .inline, serves: false)
     }
 
     static func pod(_ name: String, container: JSON = [:], spec: JSON = [:]) -> JSON {

@@ -56,6 +56,14 @@ int cml_signal_catch(int number);
 /* Unmounts what is mounted at `path`, at once for new users, and does not follow a link. */
 int cml_unmount(const char *path);
 
+/*
+ * Makes the folders of `relative` that are absent below the folder `root`, with the permissions of `root`, and follows
+ * no link on the way: others may write there. The last name may be that of a file that is there. `relative` has names
+ * with one slash between them, and no "..". On failure (ELOOP: a link, ENOTDIR: a file on the way) `reached` is the
+ * length of `relative` up to the end of the name that failed.
+ */
+int cml_make_below(const char *root, const char *relative, size_t *reached);
+
 /* The address family, IPv4 address (host order) and name of one interface address. */
 typedef struct {
     char name[16];
