@@ -36,6 +36,8 @@ public actor CRIRuntime: ContainerRuntime {
     /// Addresses of sandboxes that were seen ready. Holds what the last list held.
     private var addresses: [String: [String]] = [:]
 
+    private var networkFault: String?
+
     /// A client of the runtime at a UNIX socket.
     /// - Parameters:
     ///   - socket: the path, without `unix://`.
@@ -63,9 +65,13 @@ public actor CRIRuntime: ContainerRuntime {
         let answer: Runtime_V1_StatusResponse = try await runtime(
             "Status", Runtime_V1_StatusRequest(), within: timeouts.query)
         return answer.status.conditions.filter { !$0.status }.map {
-            RuntimeCondition(type: $0.type, reason: $0.reason, message: $0.message)
+            let message = $0.type == "NetworkReady" ? networkFault ?? $0.message : $0.message
+            return RuntimeCondition(type: $0.type, reason: $0.reason, message: message)
         }
     }
+
+    /// Says why there is no network, which the runtime itself cannot know; nil when nothing hinders it.
+    func setNetworkFault(_ fault: String?) { networkFault = fault }
 
     // MARK: Sandboxes
 

@@ -80,6 +80,7 @@ public actor Containerd {
     private let logger = Logger(label: "martlet.containerd")
     private var child: ChildProcess?
     private var isStopping = false
+    private var supervising: Task<Void, Never>?
     private var starts = 0
     private var lastStatus: Int32?
     /// Tried once, as it depends on the data folder's file system.
@@ -101,19 +102,25 @@ public actor Containerd {
         try await prepare()
         let text = try await config().text
         try Files.write(Array(text.utf8), to: configuration.directory + "/config.toml", mode: 0o600)
-        if let size = try? Files.read(configuration.log).count, size > Self.logLimit {
-            try Files.remove(configuration.log)
-        }
+        if Self.size(of: configuration.log) > Self.logLimit { try Files.remove(configuration.log) }
+        guard supervising == nil else { throw ContainerdError("this containerd was started before: stop it first") }
         isStopping = false
-        world.spawn { await self.supervise(program) }
+        let startsBefore = starts
+        supervising = world.spawn { await self.supervise(program) }
         do {
-            try await waitUntilReady()
+            try await waitUntilReady(startsBefore: startsBefore)
             try await ensurePauseImage()
             if let folder = configuration.imageDirectory { try await importDirectory(folder) }
         } catch {
             await stop(teardown: false)
             throw error
         }
+    }
+
+    /// A file's size in bytes; 0 when there is none.
+    static func size(of path: String) -> Int {
+        var info = stat()
+        return stat(path, &info) == 0 ? Int(info.st_size) : 0
     }
 
     /// How often it was started; more than once when it died.
@@ -143,14 +150,24 @@ public actor Containerd {
         }
         try await PodNetwork.noteTables(dataDirectory: configuration.networkDataDirectory, in: world)
         try PodNetwork.linkPlugins(into: configuration.pluginDirectory, plugin: configuration.plugin)
-        if let network = configuration.network { try setNetwork(network) }
+        if let network = configuration.network { try await setNetwork(network) }
     }
 
     /// Gives or changes the pods' network: pods that are made from now on get it. Its bridge should be the
     /// configuration's, which is the one that a teardown removes.
-    /// - Throws: `Errno`.
-    public func setNetwork(_ network: NetworkConfig) throws(Errno) {
+    /// - Throws: ``ContainerdError`` when the host has another route into the range: until it is given another one,
+    ///   the runtime says that its network is not ready, and why. `Errno`.
+    public func setNetwork(_ network: NetworkConfig) async throws {
         var network = network
+        if let table = try? Files.read(HostRoute.table) {
+            let routes = HostRoute.parse(String(decoding: table, as: UTF8.self))
+            let fault = HostRoute.conflict(of: network.podCIDR, bridge: network.bridge, with: routes)
+            await runtime.setNetworkFault(fault)
+            if let fault {
+                try PodNetwork.remove(from: configuration.networkDirectory)
+                throw ContainerdError(fault)
+            }
+        }
         if network.masquerade && ChildProcess.find("iptables") == nil {
             logger.warning("iptables is missing: pods cannot reach addresses outside the cluster; install iptables")
             network.masquerade = false
@@ -193,11 +210,11 @@ public actor Containerd {
         }
     }
 
-    private func waitUntilReady() async throws {
+    private func waitUntilReady(startsBefore: Int) async throws {
         let deadline = world.now() + configuration.startTimeout
         while world.now() < deadline {
             if Files.exists(configuration.socket), (try? await runtime.version()) != nil { return }
-            if starts > 2 { break }
+            if starts - startsBefore > 2 { break }
             try await world.sleep(for: .milliseconds(20))
         }
         throw ContainerdError("containerd does not answer; its last words are in \(configuration.log)")
@@ -263,6 +280,8 @@ public actor Containerd {
     public func stop(teardown: Bool) async {
         if teardown { await removePods() }
         isStopping = true
+        // The supervisor may be in its pause between two starts: a later start must not find it there.
+        supervising?.cancel()
         if let child {
             child.signal(SIGTERM)
             let alarm = world.spawn { [world] in
@@ -273,6 +292,8 @@ public actor Containerd {
             alarm.cancel()
             self.child = nil
         }
+        await supervising?.value
+        supervising = nil
         if teardown { await Self.removeLeftovers(of: configuration, in: world) }
     }
 

@@ -20,7 +20,15 @@ public enum PodNetwork {
     /// - Throws: `Errno`.
     public static func write(_ config: NetworkConfig, to directory: String) throws(Errno) {
         try Files.makeDirectory(directory)
-        try Files.write(config.list.encodedPretty(), to: directory + "/10-martlet.conflist")
+        try Files.write(config.list.encodedPretty(), to: directory + "/" + configurationName)
+    }
+
+    /// The configuration's file.
+    private static let configurationName = "10-martlet.conflist"
+
+    /// Removes the configuration; containerd reads at once that there is none.
+    static func remove(from directory: String) throws(Errno) {
+        try Files.remove(directory + "/" + configurationName)
     }
 
     /// Fills a folder with links to the standard plugins and to ours.

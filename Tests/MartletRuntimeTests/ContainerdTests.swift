@@ -309,6 +309,48 @@ struct ContainerdTests {
         }
     }
 
+    @Test func `Stopped in the pause after a crash and started again, it runs once`() async throws {
+        try await containerd(bridge: "mtest5") { containerd, world in
+            kill(try #require(await containerd.processID), SIGKILL)
+            while await containerd.processID != nil { try await world.sleep(for: .milliseconds(1)) }
+            await containerd.stop(teardown: false)
+            let begun = await containerd.startCount
+            try await containerd.start()
+            // Longer than the pause that the first supervisor was in.
+            try await world.sleep(for: Containerd.pauses.first * 3)
+            #expect(await containerd.startCount == begun + 1)
+            let running = Leftovers.processes().filter {
+                $0.arguments.contains(containerd.configuration.directory + "/config.toml")
+            }
+            #expect(running.count == 1)
+        }
+    }
+
+    @Test func `A range that another interface has is refused, and the runtime says why it has no network`()
+        async throws
+    {
+        try await containerd(bridge: "mtest6", knowsNetwork: false) { containerd, world in
+            let ip = try #require(ChildProcess.find("ip"))
+            let other = "mtest7"
+            for words in [
+                ["link", "add", other, "type", "bridge"], ["addr", "add", "10.231.78.1/24", "dev", other],
+                ["link", "set", other, "up"],
+            ] { #expect(try await ChildProcess.run(ip, words, in: world).status == 0) }
+            var network = NetworkConfig(
+                podCIDR: "10.231.78.0/24", dataDirectory: containerd.configuration.networkDataDirectory)
+            network.bridge = "mtest6"
+            let config = network
+            await #expect(throws: ContainerdError.self) { try await containerd.setNetwork(config) }
+            let unmet = try await containerd.runtime.unmetConditions()
+            _ = try await ChildProcess.run(ip, ["link", "delete", other], in: world)
+            #expect(unmet.first { $0.type == "NetworkReady" }?.message.contains("mtest7 has a route") == true)
+            try await containerd.setNetwork(config)
+            while !(try await containerd.runtime.unmetConditions().isEmpty) {
+                try await world.sleep(for: .milliseconds(20))
+            }
+        }
+    }
+
     @Test func `A crash of ours is cleaned up by name: shims, mounts, cgroups, bridge, rules`() async throws {
         try await containerd(bridge: "mtest3") { containerd, world in
             let runtime = containerd.runtime
