@@ -30,24 +30,7 @@ struct URLQuery: Sendable, Hashable {
     /// `path?a=b&c=d`, with all but unreserved characters of the values percent-encoded (RFC 3986, 2.3).
     static func append(_ query: [URLQuery], to path: String) -> String {
         if query.isEmpty { return path }
-        return path + "?" + query.map { "\($0.name)=\(encoded($0.value))" }.joined(separator: "&")
-    }
-
-    /// `text` with all but unreserved characters percent-encoded.
-    static func encoded(_ text: String) -> String {
-        var out = ""
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
-                UInt8(ascii: "~"):
-                out.unicodeScalars.append(Unicode.Scalar(byte))
-            default:
-                let hex = String(byte, radix: 16, uppercase: true)
-                out += hex.utf8.count == 1 ? "%0\(hex)" : "%\(hex)"
-            }
-        }
-        return out
+        return path + "?" + query.map { "\($0.name)=\(PercentCoding.encode($0.value))" }.joined(separator: "&")
     }
 }
 
@@ -99,7 +82,8 @@ extension Client {
         _ kind: ResourceKind, _ namespace: String, _ name: String?, _ subresource: String? = nil
     ) -> String {
         kind.path(
-            namespace: namespace.isEmpty ? nil : URLQuery.encoded(namespace), name: name.map(URLQuery.encoded),
+            namespace: namespace.isEmpty ? nil : PercentCoding.encode(namespace),
+            name: name.map { PercentCoding.encode($0) },
             subresource: subresource)
     }
 

@@ -48,25 +48,6 @@ enum GRPCText {
         return "\(min(milliseconds / 1000, 99_999_999))S"
     }
 
-    /// `grpc-message`, which is percent-encoded UTF-8; what is wrongly encoded stays as it is.
-    static func decoded(_ message: String) -> String {
-        let bytes = Array(message.utf8)
-        var out: [UInt8] = []
-        var at = 0
-        while at < bytes.count {
-            if bytes[at] == UInt8(ascii: "%"), at + 2 < bytes.count, let high = Characters.hex(bytes[at + 1]),
-                let low = Characters.hex(bytes[at + 2])
-            {
-                out.append(UInt8(high << 4 | low))
-                at += 3
-            } else {
-                out.append(bytes[at])
-                at += 1
-            }
-        }
-        return String(decoding: out, as: UTF8.self)
-    }
-
     /// The outcome that an HTTP status stands for when no `grpc-status` came.
     static func code(httpStatus: Int) -> Int {
         switch httpStatus {

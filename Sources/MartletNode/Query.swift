@@ -17,21 +17,7 @@ struct Query: Sendable {
 
     /// Text with `%41` and `+` replaced (application/x-www-form-urlencoded); a stray `%` stays.
     static func decoded(_ text: Substring) -> String {
-        let bytes = Array(text.utf8)
-        var result: [UInt8] = []
-        var index = 0
-        while index < bytes.count {
-            if bytes[index] == UInt8(ascii: "%"), index + 2 < bytes.count,
-                let byte = UInt8(String(decoding: bytes[(index + 1)...(index + 2)], as: UTF8.self), radix: 16)
-            {
-                result.append(byte)
-                index += 3
-            } else {
-                result.append(bytes[index] == UInt8(ascii: "+") ? UInt8(ascii: " ") : bytes[index])
-                index += 1
-            }
-        }
-        return String(decoding: result, as: UTF8.self)
+        PercentCoding.decode(text, plusIsSpace: true)
     }
 
     /// The options of a log request (core/v1 PodLogOptions).

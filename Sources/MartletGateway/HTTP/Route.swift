@@ -1,3 +1,4 @@
+internal import MartletBase
 internal import MartletObject
 
 /// Where a path leads.
