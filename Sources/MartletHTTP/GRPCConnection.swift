@@ -30,7 +30,7 @@ actor GRPCConnection {
     private let world: any World
     private let name: String
     private let connect: @Sendable () async throws -> any ByteStream
-    private let session = HTTP2Session()
+    private let session: HTTP2Session?
     private var stream: (any ByteStream)?
     private var phase = Phase.new
     private var isWriting = false
@@ -38,7 +38,12 @@ actor GRPCConnection {
     private var byStream: [Int32: UInt64] = [:]
     private var nextID: UInt64 = 0
 
-    init(in world: any World, name: String, connect: @escaping @Sendable () async throws -> any ByteStream) {
+    /// - Parameter session: nil when there was no memory for one: then every call fails.
+    init(
+        in world: any World, name: String, session: sending HTTP2Session? = HTTP2Session(),
+        connect: @escaping @Sendable () async throws -> any ByteStream
+    ) {
+        self.session = session
         self.world = world
         self.name = name
         self.connect = connect
@@ -167,7 +172,11 @@ actor GRPCConnection {
         } catch {
             return fail("\(error)")
         }
-        guard phase == .connecting, session != nil else { return opened.close() }
+        guard phase == .connecting else { return opened.close() }
+        guard session != nil else {
+            opened.close()
+            return fail("there is no memory for a session")
+        }
         stream = opened
         phase = .open
         for id in calls.keys.sorted() where !submit(id) {
@@ -221,7 +230,7 @@ actor GRPCConnection {
             switch name {
             case ":status": calls[id]?.httpStatus = Int(value)
             case "grpc-status": calls[id]?.grpcStatus = Int(value) ?? 2
-            case "grpc-message": calls[id]?.grpcMessage = GRPCText.decoded(value)
+            case "grpc-message": calls[id]?.grpcMessage = PercentCoding.decode(value)
             default: break
             }
         case .data(let stream, let bytes): receive(stream, bytes)

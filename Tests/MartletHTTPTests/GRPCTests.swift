@@ -310,6 +310,14 @@ extension Array where Element == UInt8 {
 }
 
 @Suite struct GRPCTexts {
+    @Test(.timeLimit(.minutes(1))) func callsFailWhenThereIsNoSession() async throws {
+        let connection = GRPCConnection(in: PipeWorld(), name: "x", session: nil) { PipeStream.pair().0 }
+        let first = try #require(try await connection.begin([], []))
+        let failure = await #expect(throws: GRPCStatus.self) { try await connection.next(first) }
+        #expect(failure?.code == 14)
+        #expect(try await connection.begin([], []) == nil)
+    }
+
     @Test func timeoutsFitEightDigits() {
         #expect(GRPCText.timeout(.milliseconds(1500)) == "1500m")
         #expect(GRPCText.timeout(.zero) == "1m")
