@@ -164,7 +164,8 @@ final class AnswerReader: Sendable {
     }
 }
 
-/// The idle connections of one client, newest last.
+/// The idle connections of one client, those used longest ago first. One that its server ends is closed and forgotten
+/// at once; one that nobody needed for ``HTTPBounds/clientIdle`` at the next use of the pool.
 final class ConnectionPool: Sendable {
     private struct Idle: Sendable {
         var connection: ClientConnection
@@ -179,14 +180,15 @@ final class ConnectionPool: Sendable {
         self.world = world
     }
 
+    /// How many connections are kept.
+    var count: Int { idle.withLock { $0.count } }
+
     /// The connection that was used last, if it is still as it was left.
     func take() async -> ClientConnection? {
-        while let candidate = idle.withLock({ $0.popLast() }) {
-            let connection = candidate.connection
+        dropExpired()
+        while let connection = idle.withLock({ $0.popLast()?.connection }) {
             await connection.inbound.stopWatching()
-            if world.now() - candidate.since < HTTPBounds.clientIdle, await connection.inbound.isFresh {
-                return connection
-            }
+            if await connection.inbound.isFresh { return connection }
             connection.close()
         }
         return nil
@@ -194,14 +196,38 @@ final class ConnectionPool: Sendable {
 
     /// Keeps a connection whose exchange has ended, in place of the oldest when there are too many.
     func keep(_ connection: ClientConnection) async {
+        dropExpired()
         guard limit > 0, await connection.inbound.isFresh else { return connection.close() }
-        await connection.inbound.watchForEnd()
+        // Weakly, because the connection holds its reader and that one this.
+        await connection.inbound.watchWhileIdle { [weak self, weak connection] in
+            if let connection { self?.drop(connection) }
+        }
         let entry = Idle(connection: connection, since: world.now())
         let dropped = idle.withLock { idle in
             idle.append(entry)
             return idle.count > limit ? idle.removeFirst() : nil
         }
         dropped?.connection.close()
+        // Its end may have come before it stood among the others.
+        if await connection.inbound.isOver { drop(connection) }
+    }
+
+    /// Closes a connection if it is idle; one that somebody has taken is theirs.
+    private func drop(_ connection: ClientConnection) {
+        let dropped = idle.withLock { idle in
+            idle.firstIndex { $0.connection === connection }.map { idle.remove(at: $0) }
+        }
+        dropped?.connection.close()
+    }
+
+    private func dropExpired() {
+        let now = world.now()
+        let expired = idle.withLock { idle in
+            let expired = idle.prefix { now - $0.since >= HTTPBounds.clientIdle }
+            idle.removeFirst(expired.count)
+            return expired
+        }
+        for entry in expired { entry.connection.close() }
     }
 
     /// Closes all of them.

@@ -19,6 +19,8 @@ actor Inbound {
     /// Waits for the peer's end.
     private var endWaiter: CheckedContinuation<Void, Never>?
     private var watchesEnd = false
+    /// Told once of the end of an idle connection.
+    private var idleEnd: (@Sendable () -> Void)?
 
     init(_ stream: any ByteStream, in world: any World) {
         self.stream = stream
@@ -83,7 +85,10 @@ actor Inbound {
         }
         isReading = false
         wakeReader()
-        if isOver { wakeEndWaiter() }
+        if isOver {
+            wakeEndWaiter()
+            tellIdleEnd()
+        }
     }
 
     // MARK: The peer's end
@@ -94,9 +99,23 @@ actor Inbound {
         readInBackground()
     }
 
+    /// Watches an idle connection: `whenOver` is called once, when the peer ends its side or the connection fails
+    /// before ``stopWatching()``.
+    func watchWhileIdle(_ whenOver: @escaping @Sendable () -> Void) {
+        idleEnd = whenOver
+        if isOver { tellIdleEnd() } else { watchForEnd() }
+    }
+
+    private func tellIdleEnd() {
+        let tell = idleEnd
+        idleEnd = nil
+        tell?()
+    }
+
     /// Stops looking for the peer's end; a read that is pending stays so.
     func stopWatching() {
         watchesEnd = false
+        idleEnd = nil
         wakeEndWaiter()
     }
 
