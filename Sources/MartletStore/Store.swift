@@ -16,14 +16,25 @@ public struct Store: Sendable {
     public private(set) var oldestRevision: Int64
     /// How many revisions of history are kept for watches and reads of the past.
     public let historyLimit: Int
+    /// How many bytes of history are kept at most, by ``historyBytes``. The oldest revisions go first.
+    public let historyByteLimit: Int
+    /// The bytes of the history: all keys and values of its events, those before the change too, and
+    /// ``eventOverhead`` for each event. A bound from above, because neighbours share values.
+    public private(set) var historyBytes = 0
+
+    /// The bytes of history that a store keeps where nothing else is said.
+    public static let defaultHistoryBytes = 256 << 20
+    /// What an event counts in ``historyBytes`` beside its keys and values.
+    public static let eventOverhead = 256
 
     private var keys = OrderedKeys()
     /// One element for each revision in `oldestRevision + 1 ... revision`.
     private var history: Deque<[StoreEvent]> = []
 
     /// An empty store.
-    public init(historyLimit: Int) {
+    public init(historyLimit: Int, historyByteLimit: Int = Store.defaultHistoryBytes) {
         self.historyLimit = max(historyLimit, 0)
+        self.historyByteLimit = max(historyByteLimit, 0)
         revision = 1
         oldestRevision = 1
         appliedIndex = 0
@@ -88,7 +99,10 @@ public struct Store: Sendable {
         if !events.isEmpty {
             revision += 1
             history.append(events)
-            if history.count > historyLimit { compact(through: revision - Int64(historyLimit)) }
+            historyBytes += Self.bytes(of: events)
+            while history.count > historyLimit || historyBytes > historyByteLimit {
+                compact(through: oldestRevision + 1)
+            }
         }
         return (TransactionResult(succeeded: holds, revision: revision, results: results), events)
     }
@@ -114,8 +128,17 @@ public struct Store: Sendable {
     public mutating func compact(through target: Int64) {
         let drop = min(target, revision) - oldestRevision
         guard drop > 0 else { return }
+        historyBytes -= history.prefix(Int(drop)).reduce(0) { $0 + Self.bytes(of: $1) }
         history.removeFirst(Int(drop))
         oldestRevision += drop
+    }
+
+    /// What the events of one revision count in ``historyBytes``.
+    private static func bytes(of events: [StoreEvent]) -> Int {
+        events.reduce(0) { sum, event in
+            let before = event.previous.map { $0.key.count + $0.value.count } ?? 0
+            return sum + eventOverhead + event.pair.key.count + event.pair.value.count + before
+        }
     }
 
     // MARK: Reads

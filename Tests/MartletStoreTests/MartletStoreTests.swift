@@ -169,6 +169,32 @@ struct Draw {
         #expect(store.oldestRevision == 21)
     }
 
+    @Test func forgetsItsOldestHistoryWhenThatHasTooManyBytes() throws {
+        let size = 1000
+        // A change of one key holds its key and value, those before it, and what each event counts.
+        let change = Store.eventOverhead + 2 * (1 + size)
+        var store = Store(historyLimit: 10_000, historyByteLimit: 4 * change + change / 2)
+        for index in 1...UInt64(50) {
+            let put = Transaction(then: [.put(key: [1], value: [UInt8](repeating: UInt8(index), count: size))])
+            _ = try store.apply(index: index, payload: put.encoded())
+            #expect(store.historyBytes <= store.historyByteLimit)
+        }
+        let all = KeyRange(from: [], to: [0xFF])
+        #expect(store.revision == 51 && store.oldestRevision == 47)
+        #expect(store.historyBytes == 4 * change)
+        #expect(try store.range(all, at: 47).pairs.map(\.value[0]) == [46])
+        #expect(throws: StoreError.compacted(oldest: 47)) {
+            try store.events(in: all, after: 46, scanLimit: 9, eventLimit: 9)
+        }
+        store.compact(through: 51)
+        #expect(store.historyBytes == 0)
+        // One change that is larger than the whole budget leaves no history, and does not harm the state.
+        let large = Transaction(then: [.put(key: [2], value: [UInt8](repeating: 0, count: 20 * size))])
+        _ = try store.apply(index: 51, payload: large.encoded())
+        #expect(store.oldestRevision == 52 && store.historyBytes == 0)
+        #expect(store.get([2])?.value.count == 20 * size)
+    }
+
     @Test func reachesTheSameDigestByTheSameEntriesAndAnotherByOthers() throws {
         func digest(_ values: [UInt8]) throws -> StateHash {
             var store = Store(historyLimit: 5)
