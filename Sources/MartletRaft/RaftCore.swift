@@ -31,7 +31,7 @@ public struct RaftConfiguration: Sendable, Hashable {
 /// their write. A leader's own entries count toward a commit once they are durable here, so its disk works beside
 /// its followers' disks (Ongaro's thesis, section 10.2.1).
 ///
-/// Not here yet: pre-votes, leases, membership changes, snapshots to peers.
+/// It has no pre-votes, no leases, no changes of membership and no snapshots to peers.
 public struct RaftCore: Sendable {
     let configuration: RaftConfiguration
     var log: RaftLog

@@ -59,9 +59,11 @@ extension Replica {
             let file = folder.checkpoint
             try await folder.worker.run { try file.write(changes, state) }
             progress.index = state.appliedIndex
+            checkpointFailure = nil
             forgetLog()
         } catch {
             logger.error("the checkpoint failed, the log grows on: \(error)")
+            checkpointFailure = "\(error)"
             progress.dirty.formUnion(dirty)
         }
     }

@@ -48,6 +48,9 @@ public actor Replica {
     /// The position before which the device may forget, when that is still to be done.
     var truncation: UInt64?
     var progress = CheckpointProgress()
+    /// Why the last checkpoint was not written; nil when it was. While this stays, the log grows: a replica's health
+    /// should show it.
+    public internal(set) var checkpointFailure: String?
     /// The task that writes a checkpoint, while one is being written.
     var checkpointer: Task<Void, Never>?
 
@@ -75,7 +78,7 @@ public actor Replica {
         var continuation: CheckedContinuation<TransactionResult, any Error>
     }
 
-    /// Opens the files, replays what the log holds past the checkpoint, and joins the group (of one, so far).
+    /// Opens the files, replays what the log holds past the checkpoint, and leads its group of one.
     /// - Throws: ``LogError`` or ``ReplicaError``.
     public static func open(_ configuration: ReplicaConfiguration, in world: any World, logger: Logger) async throws
         -> Replica

@@ -205,6 +205,28 @@ func countUp(_ replica: Replica, from start: [Int: Int], _ ledger: Ledger) async
         }
     }
 
+    @Test func saysThatItsCheckpointFailsUntilOneIsWritten() async throws {
+        try await withFolder { path in
+            let world = TestWorld()
+            try await world.run {
+                let file = "\(path)/checkpoint.sqlite"
+                let replica = try await Replica.open(
+                    on: CrashableLog(), beside: try await DataFolder(checkpointAt: file), historyLimit: 50, in: world,
+                    logger: quiet)
+                #expect(await replica.checkpointFailure == nil)
+                try SQLiteDatabase(path: file).execute("ALTER TABLE pairs RENAME TO hidden")
+                _ = try await replica.propose(put("k"))
+                await replica.checkpoint()
+                #expect(await replica.checkpointFailure?.contains("pairs") == true)
+                try SQLiteDatabase(path: file).execute("ALTER TABLE hidden RENAME TO pairs")
+                await replica.checkpoint()
+                #expect(await replica.checkpointFailure == nil)
+                #expect(await replica.progress.dirty.isEmpty)
+                await replica.close()
+            }
+        }
+    }
+
     @Test func refusesALogThatDoesNotReachTheCheckpoint() async throws {
         try await withFolder { path in
             let world = TestWorld()
