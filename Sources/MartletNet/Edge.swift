@@ -45,6 +45,7 @@ public final class Edge: RequestHandler {
     private let forwarder: Forwarder
     private let following: Following
     private let status: IngressStatus?
+    private let problems: IngressProblems
     private let world: any World
     private let logger: Logger
 
@@ -85,12 +86,13 @@ public final class Edge: RequestHandler {
         forwarder = Forwarder(world: world, logger: logger)
         following = Following(
             [.node, .ingress, .ingressClass, .secret, .service], client: client, world: world, logger: logger)
+        problems = IngressProblems(client: client, in: world, logger: logger)
         status = configuration.publishedAddress.map {
             IngressStatus(address: $0, client: client, in: world, logger: logger)
         }
     }
 
-    /// Where it really listens: HTTPS first.
+    /// Where it really listens: HTTPS first. None once it has stopped.
     public var endpoints: [Endpoint] { parts.withLock { $0.servers.map(\.endpoint) } }
 
     private func run() async {
@@ -98,7 +100,9 @@ public final class Edge: RequestHandler {
             let table = EdgeTable(from: snapshot)
             forwarder.keep(only: Set(table.workers))
             parts.withLock { $0.workers = table.workers }
-            install(IngressBuilder.build(from: snapshot).certificates)
+            let result = IngressBuilder.build(from: snapshot)
+            install(result.certificates)
+            await problems.tell(result.problems)
         }
     }
 
@@ -142,6 +146,8 @@ public final class Edge: RequestHandler {
         await following.stop()
         await status?.stop()
         for server in parts.withLock({ $0.servers }) { await server.shutdown(grace: .seconds(5)) }
+        // The servers hold their handler, this edge: without this they would keep each other.
+        parts.withLock { $0.servers = [] }
         forwarder.keep(only: [])
     }
 }

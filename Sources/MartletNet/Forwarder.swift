@@ -12,13 +12,19 @@ final class Forwarder: Sendable {
     /// How long an endpoint may do nothing: neither take more of the request nor begin its answer.
     static let answerLimit = Duration.seconds(60)
 
+    /// How long nothing of an answer that has begun may come from its endpoint, nor be taken by its client. Long enough
+    /// for streams of events that are quiet at times.
+    static let bodyLimit = Duration.seconds(300)
+
     private let endpoints: EndpointPool
     private let patience: Patience
+    private let bodyPatience: Patience
     private let logger: Logger
 
     init(world: any World, logger: Logger) {
         endpoints = EndpointPool(ConnectLimit(world: world, limit: Self.connectLimit))
         patience = Patience(Self.answerLimit, in: world)
+        bodyPatience = Patience(Self.bodyLimit, in: world)
         self.logger = logger
     }
 
@@ -86,9 +92,18 @@ final class Forwarder: Sendable {
             return Response(head: head, body: .stream { _ in })
         case .bytes(let bytes): return Response(head: head, body: .bytes(bytes))
         case .stream(let next):
+            let patience = bodyPatience
             return Response(
                 head: head,
-                body: .stream { writer in while let piece = try await next() { try await writer.write(piece) } })
+                body: .stream { writer in
+                    try await patience.wait("the answer's body") { exchange in
+                        while let piece = try await next() {
+                            exchange.moved()
+                            try await writer.write(piece)
+                            exchange.moved()
+                        }
+                    }
+                })
         }
     }
 }

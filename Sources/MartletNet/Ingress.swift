@@ -48,7 +48,7 @@ public final class Ingress: RequestHandler {
             [.ingress, .ingressClass, .service, .endpointSlice], client: client, world: world, logger: logger)
     }
 
-    /// Where it really listens.
+    /// Where it really listens; nil once it has stopped.
     public var endpoint: Endpoint? { parts.withLock { $0.server?.endpoint } }
 
     private func run() async {
@@ -107,6 +107,8 @@ public final class Ingress: RequestHandler {
         announcer?.cancel()
         await following.stop()
         await server?.shutdown(grace: .seconds(5))
+        // The server holds its handler, this ingress: without this they would keep each other.
+        parts.withLock { $0 = (nil, nil) }
         forwarder.keep(only: [])
     }
 }

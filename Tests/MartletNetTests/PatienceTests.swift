@@ -115,4 +115,72 @@ private final class HandClock: World {
             forwarder.keep(only: [])
         }
     }
+
+    /// Asks a pod that answers with `pieces`, and gives the answer's body to `read`.
+    private func stream(
+        _ pieces: @escaping @Sendable (any BodyWriter) async throws -> Void,
+        to read:
+            @escaping @Sendable (
+                _ body: @Sendable (any BodyWriter) async throws -> Void, HandClock, TestNet
+            ) async throws -> Void
+    ) async throws {
+        try await TestNet.run { net in
+            let clock = HandClock(net.world)
+            let forwarder = Forwarder(world: clock, logger: Logger(label: "test"))
+            let pod = try await net.backend { _ in Response(head: HTTPResponse(status: .ok), body: .stream(pieces)) }
+            let head = net.request("web.test")
+            let answer = await forwarder.forward(
+                head, Request(head: head, body: .bytes([])), to: [pod.endpoint], of: "web")
+            guard case .stream(let body) = answer.body else {
+                Issue.record("the answer does not stream")
+                return
+            }
+            try await read(body, clock, net)
+            forwarder.keep(only: [])
+        }
+    }
+
+    /// A client that does something with each piece.
+    private struct Reader: BodyWriter {
+        var take: @Sendable () async throws -> Void
+        func write(_ bytes: [UInt8]) async throws { try await take() }
+    }
+
+    @Test("a pod that stands still in the middle of its answer is given up", .timeLimit(.minutes(1)))
+    func stalledAnswer() async throws {
+        let end = Signal()
+        try await stream { writer in
+            try await writer.write([1])
+            await end.wait()
+        } to: { body, clock, net in
+            let time = net.world.spawn {
+                while !Task.isCancelled {
+                    clock.advance(.seconds(30))
+                    try? await net.world.sleep(for: .milliseconds(1))
+                }
+            }
+            await #expect(throws: NetworkError.timedOut("the answer's body")) { try await body(Reader {}) }
+            time.cancel()
+            end.set()
+        }
+    }
+
+    @Test("an answer that goes on slowly is not cut")
+    func slowAnswer() async throws {
+        let taken = Counter()
+        try await stream { writer in
+            for number in 1...6 {
+                try await writer.write([1])
+                while taken.value < number { await Task.yield() }
+            }
+        } to: { body, clock, net in
+            try await body(
+                Reader {
+                    clock.advance(Forwarder.bodyLimit / 2)
+                    try await net.world.sleep(for: .milliseconds(5))
+                    taken.add(1)
+                })
+            #expect(taken.value == 6)
+        }
+    }
 }

@@ -18,6 +18,9 @@ final class TestAPI: Sendable {
         var events: [Event] = []
         var watchers: [Int: (collection: String, sink: AsyncStream<[UInt8]>.Continuation)] = [:]
         var isDown = false
+        var posted: [JSON] = []
+        var refusesPosts = false
+        var refused = 0
     }
     private let state = Mutex(State())
 
@@ -26,6 +29,15 @@ final class TestAPI: Sendable {
         get { state.withLock { $0.isDown } }
         set { state.withLock { $0.isDown = newValue } }
     }
+
+    /// Whether what is posted is refused, and how often it was.
+    var refusesPosts: Bool {
+        get { state.withLock { $0.refusesPosts } }
+        set { state.withLock { $0.refusesPosts = newValue } }
+    }
+    var refused: Int { state.withLock { $0.refused } }
+    /// What was posted, in order.
+    var posted: [JSON] { state.withLock { $0.posted } }
 
     func put(_ kind: ResourceKind, _ object: JSON) {
         let path = kind.path(namespace: kind.isNamespaced ? object.namespace : nil, name: object.name)
@@ -72,6 +84,9 @@ final class TestAPI: Sendable {
         if request.head.method == .patch {
             let body = (try? await request.body.collect(limit: 1 << 20)) ?? []
             return patch(path, body)
+        }
+        if request.head.method == .post {
+            return post((try? await request.body.collect(limit: 1 << 20)) ?? [])
         }
         guard target.contains("watch=true") else { return list(path) }
         let from = target.split(separator: "&").first { $0.contains("resourceVersion=") }
@@ -125,6 +140,15 @@ final class TestAPI: Sendable {
             return state.objects[path]
         }
         return patched.map(Self.json) ?? Self.status(404, "not found")
+    }
+
+    private func post(_ body: [UInt8]) -> Response {
+        guard let object = try? JSON(parsing: body) else { return Self.status(400, "no JSON") }
+        let isTaken = state.withLock { state in
+            if state.refusesPosts { state.refused += 1 } else { state.posted.append(object) }
+            return !state.refusesPosts
+        }
+        return isTaken ? Self.json(object) : Self.status(503, "refused")
     }
 
     private static func json(_ object: JSON) -> Response {
