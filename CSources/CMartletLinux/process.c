@@ -5,10 +5,12 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,6 +41,31 @@ static void reset_signals(void) {
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* The soft limit of descriptors before it was raised; 0 when it was not. */
+static _Atomic uint64_t unraised_descriptors;
+
+int64_t cml_raise_descriptors(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return -errno;
+    if (limit.rlim_cur < limit.rlim_max) {
+        uint64_t before = limit.rlim_cur;
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0) return -errno;
+        unraised_descriptors = before;
+    }
+    return (int64_t)limit.rlim_cur;
+}
+
+/* Programs may use select(2), or walk through all descriptors that they could have. */
+static int lower_descriptors(void) {
+    uint64_t before = unraised_descriptors;
+    struct rlimit limit;
+    if (before == 0) return 0;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return -1;
+    limit.rlim_cur = before;
+    return setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 /* Runs in the child, in the parent's memory: system calls only. Returns an errno, or does not return. */
 static int become(start *order) {
     const cml_child *child = order->child;
@@ -58,6 +85,8 @@ static int become(start *order) {
         if (dup2(streams[i], i) < 0) return errno;
     }
     if (syscall(SYS_close_range, 3u, ~0u, 0u) < 0) return errno;
+    /* Only now: the copies made above may have numbers over the limit. */
+    if (lower_descriptors() < 0) return errno;
     if (child->directory && chdir(child->directory) < 0) return errno;
     execve(child->program, child->arguments, child->environment ? child->environment : environ);
     return errno;

@@ -31,6 +31,10 @@ public enum Daemon {
     public static func run(_ configuration: ClusterConfiguration, removesPods: Bool) async throws {
         // From here on, so that a signal that comes during the start is not lost.
         async let signal = Signals.wait(for: [SIGINT, SIGTERM])
+        // Connections of thousands of watchers go past the usual 1024.
+        do { try System.raiseDescriptorLimit() } catch {
+            complain("cannot raise the limit of open files (\(error)); going on with the one there is")
+        }
         let cluster: Cluster
         do { cluster = try await Cluster.start(configuration) } catch {
             complain("\(error)")

@@ -14,7 +14,8 @@ public struct LogRecord: Sendable, Hashable {
 
 /// A durable, append-only list of records: the write-ahead log on a disk, or its simulated twin.
 ///
-/// A failed sync is fatal for the device: every later call throws, because what the disk holds is no longer known.
+/// A failed write or sync is fatal for the device: every later call throws, because what the disk holds is no longer
+/// known. Only ``LogError/refused(operation:file:_:)`` leaves it as it was.
 public protocol LogDevice: Sendable {
     /// The oldest index still held, and one past the newest. Equal when the log is empty.
     var bounds: Range<UInt64> { get async }
@@ -51,7 +52,10 @@ public enum LogError: Error, Sendable, Hashable, CustomStringConvertible {
     case newerFormat(file: String, version: UInt32)
     /// A system call failed.
     case system(operation: String, file: String, Errno)
-    /// A sync failed earlier; the device refuses all further work.
+    /// There are no descriptors, no memory or no room for a new segment. Nothing of the call was written, the log is as
+    /// before, and the same call may be made again.
+    case refused(operation: String, file: String, Errno)
+    /// A write or a sync failed earlier; the device refuses all further work.
     case failed(String)
     /// The record is larger than the device stores.
     case tooLarge(bytes: Int, limit: Int)
@@ -70,6 +74,8 @@ public enum LogError: Error, Sendable, Hashable, CustomStringConvertible {
         case .newerFormat(let file, let version):
             "\(file): format \(version) is newer than this program reads; run the newer release"
         case .system(let operation, let file, let errno): "\(file): \(operation): \(errno)"
+        case .refused(let operation, let file, let errno):
+            "\(file): \(operation): \(errno); nothing was written: free descriptors, memory or room and try again"
         case .failed(let why): "the log refuses work after a failed sync (\(why)); restart this member"
         case .tooLarge(let bytes, let limit): "a record of \(bytes) bytes is over the log's limit of \(limit)"
         case .outOfRange(let index, let held):

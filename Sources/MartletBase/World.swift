@@ -51,12 +51,15 @@ public struct MonotonicTime: Sendable, Hashable, Comparable {
     /// A point in time, `nanoseconds` after the arbitrary start.
     public init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }
 
-    /// The point `duration` later, never before the start.
+    /// The point `duration` later, never before the start and never past the largest.
     public static func + (time: MonotonicTime, duration: Duration) -> MonotonicTime {
         let delta = duration.nanoseconds
-        if delta >= 0 { return MonotonicTime(nanoseconds: time.nanoseconds &+ UInt64(delta)) }
-        let back = UInt64(-delta)
-        return MonotonicTime(nanoseconds: time.nanoseconds > back ? time.nanoseconds - back : 0)
+        let isLater = delta >= 0
+        let (sum, overflow) =
+            isLater
+            ? time.nanoseconds.addingReportingOverflow(delta.magnitude)
+            : time.nanoseconds.subtractingReportingOverflow(delta.magnitude)
+        return MonotonicTime(nanoseconds: overflow ? (isLater ? .max : 0) : sum)
     }
 
     /// How long after `start` this is.
@@ -73,8 +76,8 @@ extension Duration {
     public var nanoseconds: Int64 {
         let (seconds, attoseconds) = components
         let (scaled, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        if overflow { return seconds < 0 ? .min : .max }
-        return scaled &+ attoseconds / 1_000_000_000
+        let (sum, carry) = scaled.addingReportingOverflow(attoseconds / 1_000_000_000)
+        return overflow || carry ? (seconds < 0 ? .min : .max) : sum
     }
 }
 

@@ -17,6 +17,7 @@ final class ChildWatch: RingOperation, @unchecked Sendable {
     }
 
     private let pid: Int32
+    private let endsGroup: Bool
     private let shared: Mutex<Shared>
     private let pidfd: Int32
     private var status: Int32?
@@ -24,8 +25,11 @@ final class ChildWatch: RingOperation, @unchecked Sendable {
     private var errors: PipeReader?
     private var deadline: OutputDeadline?
 
-    init(core: ReactorCore, pid: Int32, pidfd: Int32, output: CollectedPipe?, errors: CollectedPipe?) {
+    init(
+        core: ReactorCore, pid: Int32, pidfd: Int32, endsGroup: Bool, output: CollectedPipe?, errors: CollectedPipe?
+    ) {
         self.pid = pid
+        self.endsGroup = endsGroup
         self.pidfd = pidfd
         shared = Mutex(Shared(pidfd: Descriptor(pidfd)))
         super.init(core: core)
@@ -42,6 +46,8 @@ final class ChildWatch: RingOperation, @unchecked Sendable {
     override func completed(_ completion: cm_completion) {
         var status: Int32 = 0
         let reaped = shared.withLock { shared in
+            // It has ended and is not reaped yet: the number is still its own, and that of its group.
+            if endsGroup && completion.result > 0 { _ = kill(-pid, SIGKILL) }
             let reaped = cml_reap(pidfd, &status)
             if reaped != 0 { shared.pidfd = nil }
             return reaped

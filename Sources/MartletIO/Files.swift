@@ -21,28 +21,47 @@ public enum Files {
         }
     }
 
+    /// The size of a file in bytes (of what a link leads to).
+    /// - Throws: `Errno`.
+    public static func size(_ path: String) throws(Errno) -> Int {
+        var info = stat()
+        try check(stat(path, &info))
+        return Int(info.st_size)
+    }
+
     /// Writes the whole file so that a crash leaves the old or the new one: temporary, fsync, rename, fsync of the
     /// folder.
     /// - Throws: `Errno`.
     public static func write(_ bytes: [UInt8], to path: String, mode: UInt32 = 0o644) throws(Errno) {
+        try place(bytes, at: path, mode: mode, synced: true)
+        try syncFolder(of: path)
+    }
+
+    /// Writes the whole file so that readers see the old or the new one; a power loss may leave it empty. For what is
+    /// made anew after a boot.
+    /// - Throws: `Errno`.
+    public static func replace(_ bytes: [UInt8], at path: String, mode: UInt32 = 0o644) throws(Errno) {
+        try place(bytes, at: path, mode: mode, synced: false)
+    }
+
+    private static func place(_ bytes: [UInt8], at path: String, mode: UInt32, synced: Bool) throws(Errno) {
         let temporary = "\(path).\(getpid()).\(UInt64.random(in: 0 ... .max)).new"
         do {
-            try writeNew(bytes, to: temporary, mode: mode)
+            try writeNew(bytes, to: temporary, mode: mode, synced: synced)
             try check(rename(temporary, path))
         } catch {
             unlink(temporary)
             throw error
         }
-        try syncFolder(of: path)
     }
 
-    private static func writeNew(_ bytes: [UInt8], to path: String, mode: UInt32) throws(Errno) {
+    private static func writeNew(_ bytes: [UInt8], to path: String, mode: UInt32, synced: Bool) throws(Errno) {
         let fd = try check(open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode))
         defer { close(fd) }
         // The mode asked for is the mode given, whatever the umask.
         try check(fchmod(fd, mode))
         try writeAll(bytes, to: fd)
-        try check(fsync(fd))
+        if synced { try check(fsync(fd)) }
     }
 
     static func writeAll(_ bytes: [UInt8], to fd: Int32) throws(Errno) {
@@ -98,12 +117,12 @@ public enum Files {
     public static func list(_ path: String) throws(Errno) -> [String] {
         guard let folder = opendir(path) else { throw Errno(errno) }
         defer { closedir(folder) }
-        return entries(folder).sorted()
+        return names(in: folder, limit: .max).sorted()
     }
 
-    private static func entries(_ folder: OpaquePointer) -> [String] {
+    static func names(in folder: OpaquePointer, limit: Int) -> [String] {
         var names: [String] = []
-        while let entry = readdir(folder) {
+        while names.count < limit, let entry = readdir(folder) {
             let name = withUnsafePointer(to: &entry.pointee.d_name) {
                 $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
             }
@@ -113,39 +132,10 @@ public enum Files {
     }
 
     /// Removes a file, or a folder with all in it; does not cross mounts and does not follow links. Absent is fine.
-    /// - Throws: `Errno`; `EBUSY` where something is mounted below.
+    /// - Throws: `Errno`; `EBUSY` where something is mounted at the path or below, with what was removed before gone.
     public static func remove(_ path: String) throws(Errno) {
-        var info = stat()
-        guard lstat(path, &info) == 0 else {
-            if errno == ENOENT || errno == ENOTDIR { return }
-            throw Errno(errno)
-        }
-        if info.st_mode & S_IFMT == S_IFDIR {
-            try removeTree(AT_FDCWD, path, device: info.st_dev)
-        } else if unlink(path) != 0 && errno != ENOENT {
-            throw Errno(errno)
-        }
-    }
-
-    /// Empties and removes a folder, named from an open one so that nobody can slip in a link on the way.
-    private static func removeTree(_ above: Int32, _ name: String, device: dev_t) throws(Errno) {
-        let fd = openat(above, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-        guard fd >= 0 else {
-            if errno == ENOENT { return }
-            throw Errno(errno)
-        }
-        var info = stat()
-        guard fstat(fd, &info) == 0, info.st_dev == device, let folder = fdopendir(fd) else {
-            close(fd)
-            throw Errno(EBUSY)
-        }
-        defer { closedir(folder) }
-        for entry in entries(folder) {
-            if unlinkat(fd, entry, 0) == 0 || errno == ENOENT { continue }
-            guard errno == EISDIR || errno == EPERM else { throw Errno(errno) }
-            try removeTree(fd, entry, device: device)
-        }
-        if unlinkat(above, name, AT_REMOVEDIR) != 0 && errno != ENOENT { throw Errno(errno) }
+        var removal = TreeRemoval()
+        try removal.run(path)
     }
 
     /// A new folder with a name nobody has, below `parent`, for its owner only.

@@ -46,12 +46,14 @@ public final class ChildProcess: Sendable {
     ///   - environment: all of it; nil for the parent's.
     ///   - input: bytes for its standard input; empty means `/dev/null`.
     ///   - endsWithParent: whether the kernel kills it when we die (PR_SET_PDEATHSIG).
+    ///   - endsGroup: whether its end kills all that is left in its process group. Only here is that safe: once the
+    ///     child is reaped, the group's number may belong to somebody else.
     ///   - world: a ``Reactor``; with any other world `ENOTSUP` is thrown.
     /// - Throws: `Errno` of the step that failed, `noEntry` when the program is not there.
     public init(
         _ program: String, _ arguments: [String], environment: [String: String]? = nil, directory: String? = nil,
         input: [UInt8] = [], output: Output = .discard, errors: Output = .discard, endsWithParent: Bool = true,
-        in world: any World
+        endsGroup: Bool = false, in world: any World
     ) throws(Errno) {
         guard let reactor = world as? Reactor else { throw Errno(ENOTSUP) }
         guard let path = program.utf8.contains(UInt8(ascii: "/")) ? program : Self.find(program) else { throw .noEntry }
@@ -81,7 +83,9 @@ public final class ChildProcess: Sendable {
         }
         guard started > 0 else { throw Errno(-started) }
         pid = started
-        watch = ChildWatch(core: reactor.core, pid: started, pidfd: pidfd, output: outputPipe, errors: errorsPipe)
+        watch = ChildWatch(
+            core: reactor.core, pid: started, pidfd: pidfd, endsGroup: endsGroup, output: outputPipe,
+            errors: errorsPipe)
         let watch = watch
         reactor.core.perform { watch.start() }
     }

@@ -58,6 +58,8 @@ final class ReactorCore: @unchecked Sendable {
     private var generations: [UInt32] = []
     private var freeSlots: [Int] = []
     private(set) var inFlight = 0
+    /// Cancels that the full ring did not take; sent in the next turn. An operation is in it twice at most.
+    private var unsentCancels: [UInt64] = []
     private(set) var handles: [ObjectIdentifier: any ReactorHandle] = [:]
     private var completions: [cm_completion]
     var timers = TimerHeap()
@@ -114,15 +116,15 @@ final class ReactorCore: @unchecked Sendable {
 
     @discardableResult
     private func post(_ change: (inout sending Inbox) -> Void) -> Bool {
-        let (mustWake, ended) = inbox.withLock { inbox in
+        // The wake-up comes under the lock: after it the thread may end at any time, and close the ring.
+        inbox.withLock { inbox in
             change(&inbox)
-            defer { inbox.sleeping = false }
-            return (inbox.sleeping, inbox.ended)
+            if inbox.ended { return true }
+            inboxFilled.store(true, ordering: .releasing)
+            if inbox.sleeping { cm_ring_wake(ring) }
+            inbox.sleeping = false
+            return false
         }
-        if ended { return true }
-        inboxFilled.store(true, ordering: .releasing)
-        if mustWake { cm_ring_wake(ring) }
-        return false
     }
 
     // MARK: The loop
@@ -174,11 +176,17 @@ final class ReactorCore: @unchecked Sendable {
     /// Hands over what was queued and delivers what was completed; waits when there is nothing else to do.
     private func turn() {
         var wait: Int64 = 0
-        if ready.isEmpty && inbox.withLock({ $0.sleepIfEmpty() }) {
+        if sendCancels() && ready.isEmpty && inbox.withLock({ $0.sleepIfEmpty() }) {
             wait = timers.next.map { max(0, ($0 - Clocks.monotonic()).nanoseconds) } ?? -1
         }
         harvest(wait)
         inbox.withLock { $0.sleeping = false }
+    }
+
+    /// Queues the cancels that are left over. False when the ring is full again.
+    private func sendCancels() -> Bool {
+        while let token = unsentCancels.last, cm_ring_cancel(ring, token) == 0 { unsentCancels.removeLast() }
+        return unsentCancels.isEmpty
     }
 
     private func harvest(_ wait: Int64) {
@@ -205,7 +213,7 @@ final class ReactorCore: @unchecked Sendable {
     private func end() {
         shutDown()
         for case let operation? in operations { operation.abandon() }
-        while inFlight > 0 { harvest(-1) }
+        while inFlight > 0 { harvest(sendCancels() ? -1 : 0) }
         while let timer = timers.popExpired(at: MonotonicTime(nanoseconds: .max)) { timer.cancel() }
         takeInbox()
         let late = inbox.withLock { inbox in
@@ -243,7 +251,7 @@ final class ReactorCore: @unchecked Sendable {
     /// Asks the kernel to end an operation; its completion still comes.
     func cancel(_ operation: RingOperation) {
         guard operation.token != 0 else { return }
-        _ = cm_ring_cancel(ring, operation.token)
+        if cm_ring_cancel(ring, operation.token) < 0 { unsentCancels.append(operation.token) }
     }
 
     /// Remembers an open handle, to be closed at the latest by ``shutDown()``.

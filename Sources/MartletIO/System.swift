@@ -1,6 +1,6 @@
 internal import CMartletLinux
 internal import Glibc
-internal import MartletBase
+public import MartletBase
 
 /// Facts about this machine and this process, each read anew.
 public enum System {
@@ -24,6 +24,18 @@ public enum System {
 
     /// Our process id.
     public static var processID: Int32 { getpid() }
+
+    /// Allows this process as many descriptors as it may have (RLIMIT_NOFILE's soft limit becomes the hard one); a
+    /// daemon calls it when it starts. Children get the soft limit that there was before, as programs that use
+    /// select(2) need.
+    /// - Returns: the limit.
+    /// - Throws: `Errno`.
+    @discardableResult
+    public static func raiseDescriptorLimit() throws(Errno) -> Int {
+        let limit = cml_raise_descriptors()
+        guard limit >= 0 else { throw Errno(Int32(truncatingIfNeeded: -limit)) }
+        return Int(limit)
+    }
 
     /// A new id at each boot.
     public static func bootID() -> String { line("/proc/sys/kernel/random/boot_id") ?? "" }

@@ -136,7 +136,8 @@ public actor ProcessRuntime: ContainerRuntime {
         do {
             let output = try ProcessOutput(folder: container.folder, log: container.status.logPath)
             let child = try spawn(
-                command, container, output: .file(output.stdoutPath), errors: .file(output.stderrPath))
+                command, container, output: .file(output.stdoutPath), errors: .file(output.stderrPath),
+                endsGroup: true)
             containers[id]?.child = child
             containers[id]?.output = output
             containers[id]?.status.state = .running
@@ -259,14 +260,17 @@ public actor ProcessRuntime: ContainerRuntime {
     }
 
     /// Starts a program as the leader of a process group, so that a signal to the group reaches all it starts.
+    /// With `endsGroup`, what it has started and left behind ends with it.
     private func spawn(
-        _ line: CommandLine, _ container: Container, output: ChildProcess.Output, errors: ChildProcess.Output
+        _ line: CommandLine, _ container: Container, output: ChildProcess.Output, errors: ChildProcess.Output,
+        endsGroup: Bool = false
     ) throws(Errno) -> ChildProcess {
         let wanted = container.config.workingDirectory
         return try ChildProcess(
             line.program, line.arguments, environment: container.environment,
             directory: !wanted.isEmpty && Files.exists(wanted) ? wanted : container.folder,
-            output: output, errors: errors, endsWithParent: true, in: world)
+            output: output, errors: errors, endsWithParent: true, endsGroup: endsGroup,
+            in: world)
     }
 
     private func environment(of config: ContainerConfig, hostname: String, folder: String) -> [String: String] {
@@ -289,8 +293,6 @@ public actor ProcessRuntime: ContainerRuntime {
 
     private func ended(_ id: String, _ result: ChildProcess.Result) {
         guard let container = containers[id], container.status.state == .running else { return }
-        // What it started and left behind.
-        if let child = container.child { kill(-child.pid, SIGKILL) }
         container.output?.finish(at: world.wallTime())
         containers[id]?.output = nil
         containers[id]?.child = nil

@@ -5,7 +5,11 @@ import Testing
     @Test func `durations and times clamp instead of trapping`() {
         #expect(Duration.seconds(Int64.max).nanoseconds == .max)
         #expect(Duration.milliseconds(1500).nanoseconds == 1_500_000_000)
+        #expect((Duration.seconds(9_223_372_036) + .milliseconds(999)).nanoseconds == .max)
+        #expect((Duration.seconds(-9_223_372_036) - .milliseconds(999)).nanoseconds == .min)
         #expect(MonotonicTime(nanoseconds: 5) + .seconds(-1) == MonotonicTime(nanoseconds: 0))
+        #expect(MonotonicTime(nanoseconds: 5) + .seconds(Int64.min) == MonotonicTime(nanoseconds: 0))
+        #expect(MonotonicTime(nanoseconds: .max - 1) + .seconds(1) == MonotonicTime(nanoseconds: .max))
         #expect(MonotonicTime(nanoseconds: 5) - MonotonicTime(nanoseconds: 9) == .nanoseconds(-4))
         #expect(WallTime(nanoseconds: -1).seconds == -1)
     }

@@ -1,3 +1,4 @@
+import Glibc
 import MartletBase
 import Testing
 
@@ -81,6 +82,36 @@ import Testing
             let result = try await ChildProcess.run("sh", ["-c", "sleep 5 & echo done"], in: reactor)
             #expect(result.output == Array("done\n".utf8))
             #expect(result.status == 0)
+        }
+    }
+
+    @Test func `the end of a child ends what is left of its group, where that was asked for`() async throws {
+        func runs(_ pid: String) -> Bool {
+            let stat = String(decoding: (try? Files.read("/proc/\(pid)/stat")) ?? [], as: UTF8.self)
+            return !stat.isEmpty && !stat.contains(") Z ")
+        }
+        try await onReactor { reactor in
+            let child = try ChildProcess(
+                "/bin/sh", ["-c", "sleep 1000 & echo $!"], output: .collect(limit: 100), endsGroup: true, in: reactor)
+            let left = String(decoding: await child.wait().output.dropLast(), as: UTF8.self)
+            #expect(Int32(left) != nil)
+            let patience = reactor.now() + .seconds(20)
+            while runs(left), reactor.now() < patience { try await reactor.sleep(for: .milliseconds(1)) }
+            #expect(!runs(left))
+        }
+    }
+
+    @Test func `a child has the limit of descriptors that we had, not the raised one`() async throws {
+        var limit = rlimit()
+        #expect(getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0)
+        let hard = limit.rlim_max
+        limit.rlim_cur = hard - 1
+        #expect(setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0)
+        #expect(try System.raiseDescriptorLimit() == Int(hard))
+        #expect(try System.raiseDescriptorLimit() == Int(hard))
+        try await onReactor { reactor in
+            let result = try await ChildProcess.run("sh", ["-c", "ulimit -Sn; ulimit -Hn"], in: reactor)
+            #expect(String(decoding: result.output, as: UTF8.self) == "\(hard - 1)\n\(hard)\n")
         }
     }
 

@@ -25,6 +25,67 @@ import Testing
         }
     }
 
+    @Test func `a file is replaced, and its size is told`() async throws {
+        try await withFolder { folder in
+            try Files.replace(Array("first".utf8), at: "\(folder)/file")
+            try Files.replace(Array("second".utf8), at: "\(folder)/file", mode: 0o600)
+            #expect(try Files.read("\(folder)/file") == Array("second".utf8))
+            #expect(try Files.size("\(folder)/file") == 6)
+            #expect(try Files.list(folder) == ["file"])
+            #expect(throws: Errno.noEntry) { try Files.size("\(folder)/none") }
+            #expect(throws: Errno.noEntry) { try Files.replace([], at: "\(folder)/none/file") }
+        }
+    }
+
+    @Test func `a folder in a folder in a folder, without end, is removed with few descriptors`() async throws {
+        try await withFolder { folder in
+            let levels = 5000
+            var above = open(folder, O_RDONLY | O_DIRECTORY)
+            for _ in 0..<levels {
+                #expect(mkdirat(above, "deeper", 0o700) == 0)
+                close(openat(above, "file", O_WRONLY | O_CREAT, 0o600))
+                #expect(symlinkat("/etc", above, "link") == 0)
+                let next = openat(above, "deeper", O_RDONLY | O_DIRECTORY)
+                close(above)
+                above = next
+            }
+            close(above)
+            try Files.remove("\(folder)/deeper")
+            #expect(try Files.list(folder) == ["file", "link"])
+            #expect(Files.exists("/etc/passwd"))
+        }
+    }
+
+    @Test func `a folder with more names than are held at once is removed`() async throws {
+        try await withFolder { folder in
+            try Files.makeDirectory("\(folder)/wide")
+            for number in 0..<1000 { try Files.makeDirectory("\(folder)/wide/\(number)/x") }
+            try Files.remove("\(folder)/wide")
+            #expect(try Files.list(folder) == [])
+            try Files.replace([], at: "\(folder)/file")
+            try Files.remove("\(folder)/file/below")
+            try Files.remove("\(folder)/file")
+            #expect(try Files.list(folder) == [])
+        }
+    }
+
+    // Mounts in a folder of its own; root only.
+    @Test(.enabled(if: System.isRoot, "needs root to mount")) func `what is bound from the same device is not emptied`()
+        async throws
+    {
+        try await withFolder { folder in
+            try Files.makeDirectory("\(folder)/kept/inner")
+            try Files.makeDirectory("\(folder)/tree/x/bound")
+            #expect(mount("\(folder)/kept", "\(folder)/tree/x/bound", nil, UInt(MS_BIND), nil) == 0)
+            #expect(throws: Errno(EBUSY)) { try Files.remove("\(folder)/tree") }
+            #expect(throws: Errno(EBUSY)) { try Files.remove("\(folder)/tree/x/bound") }
+            #expect(try Files.list("\(folder)/kept") == ["inner"])
+            try Mounts.unmountAll(under: "\(folder)/tree")
+            try Files.remove("\(folder)/tree")
+            #expect(try Files.list(folder) == ["kept"])
+        }
+    }
+
     @Test func `mounts are read with their blanks, and strange lines are left out`() {
         let text = """
             36 35 98:0 /mnt1 /mnt\\040two rw,noatime master:1 shared:7 - ext3 /dev/root rw,errors=continue

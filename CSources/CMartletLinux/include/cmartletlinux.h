@@ -27,6 +27,12 @@ typedef struct {
 int cml_spawn(const cml_child *child, int *pidfd);
 
 /*
+ * Raises the soft limit of descriptors to the hard one, and returns it. Children of cml_spawn get the old one. Call it
+ * before the first.
+ */
+int64_t cml_raise_descriptors(void);
+
+/*
  * Takes the end of the process behind a pidfd. Returns 1 and sets `status` (exit code, or 128 + signal), 0 when it
  * still runs.
  */
