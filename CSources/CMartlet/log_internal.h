@@ -69,6 +69,7 @@ struct cm_log {
     uint32_t chain;
     uint8_t *batch;
     uint64_t batch_bytes, batch_capacity;
+    bool batch_lent; /* the kernel may still read it */
     uint8_t *scratch;
     uint64_t scratch_capacity;
     cm_ring *ring;
@@ -80,6 +81,9 @@ static inline uint64_t round_up(uint64_t value, uint64_t unit) { return (value +
 /* Fill in an error and return its code. */
 int log_system(cm_log_error *error, const char *file, const char *operation, int number);
 int log_corrupt(cm_log_error *error, const char *file, uint64_t offset, const char *what);
+
+/* As log_system, for a step before anything was written: CM_LOG_REFUSED when what is missing may come back. */
+int log_refused(cm_log_error *error, const char *file, const char *operation, int number);
 
 /* The path of a segment. */
 void log_segment_path(const cm_log *log, uint64_t sequence, char out[512]);

@@ -236,6 +236,7 @@ int cm_log_open(cm_log **out, const char *directory, uint64_t segment_bytes, cm_
     if (!status && log->segment_count == 0) {
         uint64_t size = log->segment_bytes < FIRST_SEGMENT_BYTES ? log->segment_bytes : FIRST_SEGMENT_BYTES;
         status = log_roll(log, size, error);
+        if (status == CM_LOG_REFUSED) status = CM_LOG_SYSTEM;
     }
     int failure = status ? 0 : cm_ring_open(&log->ring, 8, 0, 0);
     if (failure < 0) status = log_system(error, log->directory, "io_uring_setup", -failure);

@@ -17,6 +17,12 @@ int log_system(cm_log_error *error, const char *file, const char *operation, int
     return CM_LOG_SYSTEM;
 }
 
+int log_refused(cm_log_error *error, const char *file, const char *operation, int number) {
+    int status = log_system(error, file, operation, number);
+    bool passes = number == EMFILE || number == ENFILE || number == ENOMEM || number == ENOSPC || number == EDQUOT;
+    return passes ? CM_LOG_REFUSED : status;
+}
+
 int log_corrupt(cm_log_error *error, const char *file, uint64_t offset, const char *what) {
     snprintf(error->file, sizeof error->file, "%s", file);
     snprintf(error->what, sizeof error->what, "%s", what);
@@ -81,6 +87,8 @@ static void *prepare(void *argument) {
         work->number = errno;
         return NULL;
     }
+    /* A full disk says so here, and not after all that was free is filled; where this is not known, it is left out. */
+    if (fallocate(work->fd, 0, 0, (off_t)work->size) < 0 && errno == ENOSPC) work->number = ENOSPC;
     for (uint64_t at = 0; at < work->size && !work->number;) {
         uint64_t length = work->size - at < sizeof zeros ? work->size - at : sizeof zeros;
         ssize_t written = pwrite(work->fd, zeros, length, (off_t)at);
@@ -113,7 +121,7 @@ static int take_prepared(cm_log *log, uint64_t size, cm_log_error *error) {
         prepare(work);
     }
     work->started = false;
-    if (work->fd < 0) return log_system(error, work->path, "prepare a segment", work->number);
+    if (work->fd < 0) return log_refused(error, work->path, "prepare a segment", work->number);
     return 0;
 }
 
@@ -132,18 +140,20 @@ int log_roll(cm_log *log, uint64_t size, cm_log_error *error) {
     int failure = log_reserve((void **)&log->segments, &log->segment_capacity, log->segment_count + 1,
                               sizeof *log->segments);
     if (failure) errno = -failure;
-    /* The name comes last: a segment that has one is whole. */
+    bool named = false;
+    /* The name comes last: a segment that has one is whole. Until then a failure costs a file that nobody reads. */
     if (failure || getrandom(&header.salt, sizeof header.salt, 0) != sizeof header.salt) {
-        status = log_system(error, file, "prepare a segment", errno);
+        status = log_refused(error, file, "prepare a segment", errno);
     } else {
         header.crc = cm_crc32c(0, &header, offsetof(segment_header, crc));
-        if (pwrite(fd, &header, sizeof header, 0) != sizeof header || fdatasync(fd) < 0 ||
-            rename(log->preparing.path, file) < 0 || fsync(log->directory_fd) < 0) {
-            status = log_system(error, file, "make a segment", errno);
-        }
+        named = pwrite(fd, &header, sizeof header, 0) == sizeof header && fdatasync(fd) == 0 &&
+                rename(log->preparing.path, file) == 0;
+        if (!named) status = log_refused(error, file, "make a segment", errno);
+        else if (fsync(log->directory_fd) < 0) status = log_system(error, file, "make a segment", errno);
     }
     if (status) {
         close(fd);
+        if (!named) unlink(log->preparing.path);
         return status;
     }
     log->segments[log->segment_count++] = (segment){
@@ -183,7 +193,8 @@ void cm_log_close(cm_log *log) {
     if (log->directory_fd >= 0) close(log->directory_fd);
     free(log->segments);
     free(log->places);
-    free(log->batch);
+    /* After a turn that failed, the kernel may write from it still, also when the ring is closed. */
+    if (!log->batch_lent) free(log->batch);
     free(log->scratch);
     free(log);
 }
@@ -196,9 +207,19 @@ uint64_t cm_log_limit(const cm_log *log) {
     return room < RECORD_LIMIT ? room : RECORD_LIMIT;
 }
 
+uint64_t cm_log_record_bytes(uint64_t length) { return RECORD_HEADER + round_up(length, 8); }
+
+int cm_log_together(cm_log *log, uint64_t bytes, cm_log_error *error) {
+    const segment *seg = &log->segments[log->segment_count - 1];
+    /* Batches begin at sectors, and of two in a row at least one is over half of BATCH_BYTES. */
+    uint64_t most = bytes + (2 * bytes / BATCH_BYTES + 4) * SECTOR;
+    if (seg->end + log->batch_bytes + most <= seg->size || SEGMENT_HEADER + most > log->segment_bytes) return 0;
+    return log->batch_bytes ? CM_LOG_FULL : log_roll(log, log->segment_bytes, error);
+}
+
 int cm_log_stage(cm_log *log, int kind, uint64_t index, const void *payload, uint64_t length, cm_log_error *error) {
     if (length > cm_log_limit(log)) return CM_LOG_TOO_LARGE;
-    uint64_t bytes = RECORD_HEADER + round_up(length, 8);
+    uint64_t bytes = cm_log_record_bytes(length);
     segment *seg = &log->segments[log->segment_count - 1];
     if (log->batch_bytes && log->batch_bytes + bytes > BATCH_BYTES) return CM_LOG_FULL;
     if (seg->end + log->batch_bytes + bytes > seg->size) {
@@ -208,7 +229,7 @@ int cm_log_stage(cm_log *log, int kind, uint64_t index, const void *payload, uin
         seg = &log->segments[log->segment_count - 1];
     }
     int failure = log_reserve((void **)&log->batch, &log->batch_capacity, log->batch_bytes + bytes, 1);
-    if (failure) return log_system(error, log->directory, "allocate", -failure);
+    if (failure) return log_refused(error, log->directory, "allocate", -failure);
     record_header header = {
         .length = (uint32_t)length, .index = index, .chain = log->chain, .batch = (uint32_t)seg->end,
         .kind = (uint32_t)kind, .salt = seg->salt};
@@ -221,7 +242,7 @@ int cm_log_stage(cm_log *log, int kind, uint64_t index, const void *payload, uin
     int status = 0;
     uint64_t place = seg->sequence << 32 | (seg->end + log->batch_bytes);
     if (!log_account(log, header.kind, index, place, &status)) {
-        return log_system(error, log->directory, "stage", status ? -status : EINVAL);
+        return log_refused(error, log->directory, "stage", status ? -status : EINVAL);
     }
     log->chain = header.crc;
     log->batch_bytes += bytes;
@@ -232,6 +253,7 @@ int cm_log_stage(cm_log *log, int kind, uint64_t index, const void *payload, uin
 static int64_t write_and_sync(cm_log *log, int fd, uint64_t done, uint64_t offset, const char **step) {
     enum { WRITE = 1, SYNC = 2 };
     *step = "write";
+    log->batch_lent = true;
     int status = cm_ring_write(log->ring, WRITE, fd, log->batch + done, log->batch_bytes - done,
                                (int64_t)(offset + done), true);
     if (status == 0) status = cm_ring_datasync(log->ring, SYNC, fd);
@@ -244,6 +266,7 @@ static int64_t write_and_sync(cm_log *log, int fd, uint64_t done, uint64_t offse
         for (int i = 0; i < count; i++) *(answers[i].token == WRITE ? &written : &synced) = answers[i].result;
         seen += count;
     }
+    log->batch_lent = false;
     if (written < 0) return written;
     /* After a write that was cut short the kernel leaves out the sync; the rest is written with one. */
     if ((uint64_t)written < log->batch_bytes - done) return written > 0 ? written : -EIO;

@@ -142,27 +142,44 @@ final class LogWriter: @unchecked Sendable {
             if let refusal { return continuation.resume(throwing: refusal) }
         }
         staged.append(continuation)
-        for record in records {
-            stage(CM_LOG_DATA, record.index, record.payload)
-            if failure != nil { return }
+        let bytes = records.reduce(0) { $0 + cm_log_record_bytes(UInt64($1.payload.count)) }
+        var refusal = records.count > 1 ? withRoom { cm_log_together(log, bytes, &$0) } : nil
+        for (at, record) in records.enumerated() where refusal == nil && failure == nil {
+            refusal = stage(CM_LOG_DATA, record.index, record.payload)
+            // The first records of a call that is larger than a segment cannot be taken back.
+            if let refusal, at > 0 { return fail(refusal) }
+        }
+        if let refusal, failure == nil { staged.removeLast().resume(throwing: refusal) }
+    }
+
+    /// Adds a record to the batch. Durable after `commit`; not in the batch when a refusal is returned.
+    private func stage(_ kind: Int, _ index: UInt64, _ payload: [UInt8]) -> LogError? {
+        withRoom { error in
+            payload.withUnsafeBytes {
+                cm_log_stage(log, Int32(kind), index, $0.baseAddress, UInt64($0.count), &error)
+            }
         }
     }
 
-    /// Adds a record to the batch, and commits the batch first when it is full. Durable after `commit`.
-    private func stage(_ kind: Int, _ index: UInt64, _ payload: [UInt8]) {
-        let stageOnce = { (error: inout cm_log_error) in
-            payload.withUnsafeBytes {
-                cm_log_stage(self.log, Int32(kind), index, $0.baseAddress, UInt64($0.count), &error)
+    /// Does a step that the batch or the segment may be too full for, and commits the batch first where it is. Returns
+    /// why no new segment could be made; the log is as before the step then.
+    private func withRoom(_ step: (inout cm_log_error) -> Int32) -> LogError? {
+        var isFull = false
+        var refusal: LogError?
+        func tryStep(_ error: inout cm_log_error) -> Int32 {
+            let status = step(&error)
+            switch Int(status) {
+            case CM_LOG_FULL where !isFull: isFull = true
+            case CM_LOG_REFUSED: refusal = LogError(status: status, error)
+            default: return status
             }
+            return 0
         }
-        var status: Int32 = 0
-        attempt { error in
-            status = stageOnce(&error)
-            return status == Int32(CM_LOG_FULL) ? 0 : status
-        }
-        guard status == Int32(CM_LOG_FULL) else { return }
+        attempt(tryStep)
+        guard isFull else { return refusal }
         attempt { cm_log_commit(log, &$0) }
-        attempt(stageOnce)
+        attempt(tryStep)
+        return refusal
     }
 
     private func commit() {
@@ -212,16 +229,18 @@ final class LogWriter: @unchecked Sendable {
     }
 
     private func control(_ kind: Int, _ index: UInt64) throws(LogError) {
-        stage(kind, index, [])
+        let refusal = stage(kind, index, [])
         commit()
         if let failure { throw .failed(failure) }
+        if let refusal { throw refusal }
     }
 
     /// Ends the log's service; the thread ends after it.
     private func close() {
         commit()
         if failure == nil {
-            stage(CM_LOG_CLOSED, cm_log_next(log), [])
+            // Without it, the log only looks as if it had been killed.
+            _ = stage(CM_LOG_CLOSED, cm_log_next(log), [])
             commit()
         }
         let late = shared.withLock { shared in
@@ -239,7 +258,10 @@ final class LogWriter: @unchecked Sendable {
         var error = cm_log_error()
         let status = step(&error)
         guard status != 0 else { return }
-        let cause = LogError(status: status, error)
+        fail(LogError(status: status, error))
+    }
+
+    private func fail(_ cause: LogError) {
         failure = cause.description
         for continuation in staged { continuation.resume(throwing: cause) }
         staged.removeAll()
@@ -265,6 +287,7 @@ extension LogError {
             case CM_LOG_CORRUPT: .corrupt(file: file, offset: error.offset, what: what)
             case CM_LOG_NEWER: .newerFormat(file: file, version: error.version)
             case CM_LOG_LOCKED: .locked(file)
+            case CM_LOG_REFUSED: .refused(operation: what, file: file, Errno(error.number))
             default: .system(operation: what, file: file, Errno(error.number))
             }
     }

@@ -86,19 +86,20 @@ import Testing
     }
 
     @Test func `the end of a child ends what is left of its group, where that was asked for`() async throws {
-        func runs(_ pid: String) -> Bool {
-            let stat = String(decoding: (try? Files.read("/proc/\(pid)/stat")) ?? [], as: UTF8.self)
-            return !stat.isEmpty && !stat.contains(") Z ")
-        }
         try await onReactor { reactor in
             let child = try ChildProcess(
                 "/bin/sh", ["-c", "sleep 1000 & echo $!"], output: .collect(limit: 100), endsGroup: true, in: reactor)
             let left = String(decoding: await child.wait().output.dropLast(), as: UTF8.self)
             #expect(Int32(left) != nil)
             let patience = reactor.now() + .seconds(20)
-            while runs(left), reactor.now() < patience { try await reactor.sleep(for: .milliseconds(1)) }
-            #expect(!runs(left))
+            while Self.runs(left), reactor.now() < patience { try await reactor.sleep(for: .milliseconds(1)) }
+            #expect(!Self.runs(left))
         }
+    }
+
+    private static func runs(_ pid: String) -> Bool {
+        let stat = String(decoding: (try? Files.read("/proc/\(pid)/stat")) ?? [], as: UTF8.self)
+        return !stat.isEmpty && !stat.contains(") Z ")
     }
 
     @Test func `a child has the limit of descriptors that we had, not the raised one`() async throws {

@@ -46,6 +46,7 @@
  *    that was not closed in good order is rot taken for a torn write.
  *  - A file of another log, a segment that is missing or in the wrong place: named as corruption.
  *  - A failed write or sync: fatal, never tried again, because the kernel may have dropped the pages.
+ *  - No descriptor, no memory or no room for a new segment: CM_LOG_REFUSED, and the log is as before the call.
  *  - A newer format: refused. Two processes: the second is refused.
  *
  * Functions return 0 or CM_LOG_* below and then fill in `error`. After cm_log_open the log belongs to the one thread
@@ -60,10 +61,11 @@ enum {
     CM_LOG_NEWER,     /* a newer format */
     CM_LOG_LOCKED,    /* another process has it open */
     CM_LOG_TOO_LARGE, /* the payload is over cm_log_limit */
+    CM_LOG_REFUSED,   /* what a new segment takes is missing; nothing has changed, and the call may be made again */
 };
 
 typedef struct {
-    int number;           /* errno, with CM_LOG_SYSTEM */
+    int number;           /* errno, with CM_LOG_SYSTEM and CM_LOG_REFUSED */
     uint32_t version;     /* with CM_LOG_NEWER */
     uint64_t offset;      /* with CM_LOG_CORRUPT */
     char file[512];
@@ -87,6 +89,15 @@ uint64_t cm_log_next(const cm_log *log);
 
 /* The largest payload in bytes. */
 uint64_t cm_log_limit(const cm_log *log);
+
+/* What a record with a payload of `length` takes in a segment. */
+uint64_t cm_log_record_bytes(uint64_t length);
+
+/*
+ * Begins a new segment when records of `bytes` in all fit into one, but not into the rest of this one: what is staged
+ * next, of that size, then needs no other segment and is not refused halfway. May return CM_LOG_FULL as cm_log_stage.
+ */
+int cm_log_together(cm_log *log, uint64_t bytes, cm_log_error *error);
 
 /*
  * Adds a record to the batch. A data record's index and that of CM_LOG_CLOSED must be cm_log_next; CM_LOG_CUT's must
