@@ -122,4 +122,15 @@ struct NodeObject: Sendable {
             })
         return status
     }
+
+    /// Whether a node has all conditions of another, with the same words; further ones, and times, do not count.
+    static func hasConditions(_ node: JSON, of other: JSON) -> Bool {
+        let present = node["status", "conditions"]?.array ?? []
+        return (other["status", "conditions"]?.array ?? []).allSatisfy { wanted in
+            guard let found = present.first(where: { $0["type"] == wanted["type"] }) else { return false }
+            return ["status", "reason", "message"].allSatisfy {
+                (found[$0]?.string ?? "") == (wanted[$0]?.string ?? "")
+            }
+        }
+    }
 }

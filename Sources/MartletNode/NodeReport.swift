@@ -5,13 +5,26 @@ internal import MartletObject
 internal import MartletRuntime
 
 extension NodeAgent {
+    /// What was last told of the node, and when.
+    private struct Told {
+        /// The status without its heartbeats, as it was last written.
+        var essence: JSON
+        var writtenAt: WallTime
+        /// When the API's node is to be compared with it: others write there, too.
+        var comparesAt: MonotonicTime
+    }
+
     /// Registers the node, then keeps its lease and its status current.
     func reportNodeForever() async {
         var isRegistered = false
-        var written: (essence: JSON, at: WallTime)?
+        var told: Told?
         var renewed: MonotonicTime?
+        var lastTurn = world.now()
         while !Task.isCancelled {
             var period = Limits.leasePeriod
+            // Who was stopped this long may have been judged dead: the lease goes first, so that it is not again.
+            let wasStopped = world.now() - lastTurn > Limits.leasePeriod * 2
+            lastTurn = world.now()
             do {
                 let node = nodeObject
                 if !isRegistered {
@@ -21,17 +34,28 @@ extension NodeAgent {
                     isRegistered = true
                     logger.info("node \(configuration.nodeName) is registered")
                 }
-                written = try await report(node, after: written)
+                if wasStopped {
+                    logger.warning("node \(configuration.nodeName) was not reported for a while: it is now")
+                    try await renewLease()
+                    renewed = world.now()
+                    told = nil
+                }
+                told = try await report(node, after: told)
                 if renewed.map({ world.now() - $0 >= Limits.leasePeriod }) ?? true {
                     try await renewLease()
                     renewed = world.now()
+                }
+                if wasStopped {
+                    // The verdict may have fallen while this was written: it is looked for soon.
+                    period = .seconds(1)
+                    told?.comparesAt = world.now()
                 }
                 // A node that waits for its network is looked at more often: pods wait for it.
                 if isWaiting { period = Limits.waitingPeriod }
             } catch let error as APIError where error.isNotFound && isRegistered {
                 // Somebody deleted the node, or its lease's namespace is not there yet.
                 isRegistered = false
-                written = nil
+                told = nil
                 renewed = nil
                 period = .seconds(1)
             } catch {
@@ -48,10 +72,9 @@ extension NodeAgent {
         return NodeObject(configuration: configuration, facts: facts, port: port)
     }
 
-    /// Writes the node's status when it differs from what was written, or that was long ago.
-    private func report(
-        _ node: NodeObject, after written: (essence: JSON, at: WallTime)?
-    ) async throws -> (essence: JSON, at: WallTime) {
+    /// Writes the node's status when it differs from what was written, or somebody else has changed it, or that was
+    /// long ago.
+    private func report(_ node: NodeObject, after told: Told?) async throws -> Told {
         let now = world.wallTime()
         var unmet: [RuntimeCondition] = []
         do {
@@ -64,15 +87,22 @@ extension NodeAgent {
         let pressures = HostFacts.pressures(directory: configuration.rootDirectory)
         let version = runtimeVersion
         // What is written does not hang on what others wrote, so that it can be compared with our last.
-        let essence = NodeObject.essence(
-            node.reported([:], runtime: version, unmet: unmet, pressures: pressures, now: WallTime(seconds: 0)))
-        if let written, written.essence == essence, now.seconds - written.at.seconds < Limits.nodeStatusSeconds {
-            return written
+        let plain = node.reported([:], runtime: version, unmet: unmet, pressures: pressures, now: WallTime(seconds: 0))
+        let essence = NodeObject.essence(plain)
+        let comparesAt = world.now() + Limits.leasePeriod
+        if var told, told.essence == essence, now.seconds - told.writtenAt.seconds < Limits.nodeStatusSeconds {
+            guard world.now() >= told.comparesAt else { return told }
+            let current = try await api.get(.node, namespace: "", name: configuration.nodeName)
+            if NodeObject.hasConditions(current, of: plain) {
+                told.comparesAt = comparesAt
+                return told
+            }
+            logger.warning("node \(configuration.nodeName): its conditions were changed by another: they are put right")
         }
         try await api.modify(.node, name: configuration.nodeName, status: true) {
             node.reported($0, runtime: version, unmet: unmet, pressures: pressures, now: now)
         }
-        return (essence, now)
+        return Told(essence: essence, writtenAt: now, comparesAt: comparesAt)
     }
 
     private func renewLease() async throws {

@@ -78,6 +78,22 @@ struct Stage: Sendable {
     func condition(_ type: String, of name: String) async -> String? {
         await api.pod(name)?["status", "conditions"]?.array?.first { $0["type"]?.string == type }?["status"]?.string
     }
+    /// The node as its controller leaves it after a silence: every condition Unknown.
+    func silenceNode() async throws {
+        var node = try #require(await api.find(.node, "", "n1"))
+        let conditions = (node["status", "conditions"]?.array ?? []).map { condition -> JSON in
+            var condition = condition
+            condition["status"] = "Unknown"
+            condition["reason"] = "NodeStatusUnknown"
+            return condition
+        }
+        node["status", "conditions"] = .array(conditions)
+        _ = try await api.updateStatus(.node, node)
+    }
+    func nodeCondition(_ type: String) async -> String? {
+        await api.find(.node, "", "n1")?["status", "conditions"]?.array?
+            .first { $0["type"]?.string == type }?["status"]?.string
+    }
     func web(_ name: String) async -> JSON { await api.pod(name)?["status", "containerStatuses"]?[0] ?? .null }
     func webID() async throws -> String {
         let running = try await running()
@@ -133,6 +149,46 @@ struct NodeAgentTests {
             #expect(await stage.api.find(.node, "", "n1")?.resourceVersion == version)
             await stage.runtime.setUnmetConditions([])
             try await stage.until("the node is ready") { await ready()?["status"]?.string == "True" }
+            await agent.stop(teardown: true)
+        }
+    }
+
+    @Test("A node that was judged silent says within one lease period that it is ready, and keeps saying so")
+    func judgedSilent() throws {
+        try Stage.play { stage in
+            let agent = try await stage.start()
+            try await stage.until("it is ready") { await stage.nodeCondition("Ready") == "True" }
+            for pause in [3, 37, 64] {
+                try await stage.world.sleep(for: .seconds(pause))
+                try await stage.silenceNode()
+                #expect(await stage.nodeCondition("Ready") == "Unknown")
+                try await stage.until("it is ready again", seconds: 11) {
+                    await stage.nodeCondition("Ready") == "True"
+                }
+                #expect(await stage.nodeCondition("MemoryPressure") == "False")
+            }
+            await agent.stop(teardown: true)
+        }
+    }
+
+    @Test("A node that was stopped for a minute says at once that it lives, and again when it is judged just then")
+    func stalled() throws {
+        try Stage.play { stage in
+            let agent = try await stage.start()
+            try await stage.until("the lease is there") { await stage.api.find(.lease, "kube-node-lease", "n1") != nil }
+            try await stage.world.sleep(for: .seconds(11))
+            let lease: () async -> String? = {
+                await stage.api.find(.lease, "kube-node-lease", "n1")?["spec", "renewTime"]?.string
+            }
+            let before = await lease()
+            let heartbeat = await stage.api.find(.node, "", "n1")?.resourceVersion
+            stage.world.stall(for: .seconds(60))
+            try await stage.until("the lease is renewed", seconds: 1) { await lease() != before }
+            try await stage.until("the status is written", seconds: 1) {
+                await stage.api.find(.node, "", "n1")?.resourceVersion != heartbeat
+            }
+            try await stage.silenceNode()
+            try await stage.until("it is ready again", seconds: 2) { await stage.nodeCondition("Ready") == "True" }
             await agent.stop(teardown: true)
         }
     }

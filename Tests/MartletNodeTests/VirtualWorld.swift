@@ -39,6 +39,10 @@ final class VirtualWorld: World {
     func wallTime() -> WallTime {
         WallTime(nanoseconds: 1_780_000_000_000_000_000 + Int64(state.withLock { $0.now }))
     }
+    /// Time passes while nothing runs, as for a process that is stopped.
+    func stall(for duration: Duration) {
+        state.withLock { $0.now = (MonotonicTime(nanoseconds: $0.now) + duration).nanoseconds }
+    }
     func random() -> UInt64 { state.withLock { $0.generator.next() } }
     func connect(to endpoint: Endpoint) async throws -> any ByteStream {
         throw NetworkError.system(operation: "connect", .connectionRefused)
