@@ -45,6 +45,25 @@ extension ContainerStatus {
     }
 }
 
+extension ContainerSpec {
+    /// Why a container that must not run as root may do so, as kubelet's verifyRunAsNonRoot words it; nil when it
+    /// cannot. An image whose user the runtime cannot tell counts as root's.
+    func rootFault(imageUser: ImageUser?, in spec: PodSpec) -> String? {
+        guard security.runAsNonRoot else { return nil }
+        let place = "(pod: \"\(spec.displayName)\", container: \(name))"
+        if let user = security.runAsUser {
+            return user == 0 ? "container's runAsUser breaks non-root policy \(place)" : nil
+        }
+        switch imageUser ?? .number(0) {
+        case .number(0): return "container has runAsNonRoot and image will run as root \(place)"
+        case .number: return nil
+        case .name(let user):
+            return "container has runAsNonRoot and image has non-numeric user (\(user)), "
+                + "cannot verify user is non-root \(place)"
+        }
+    }
+}
+
 extension NodeAgent {
     /// Carries out one action of a pod through the runtime.
     func carryOut(_ action: PodAction, of uid: String) async -> ActionResult {
@@ -77,6 +96,13 @@ extension NodeAgent {
     private func startContainer(_ name: String, attempt: UInt32, sandbox: String, of spec: PodSpec) async throws {
         guard let container = spec.container(named: name) else {
             throw ActionFailure(.create, "the pod has no container \(name)")
+        }
+        if container.security.runAsNonRoot {
+            var imageUser: ImageUser?
+            if container.security.runAsUser == nil { imageUser = try await runtime.imageUser(container.image) }
+            if let fault = container.rootFault(imageUser: imageUser, in: spec) {
+                throw ActionFailure(.configuration, fault)
+            }
         }
         let addresses = pods[spec.uid]?.machine.observation?.sandboxes.first { $0.id == sandbox }?.addresses ?? []
         let config = try await containerConfig(of: container, attempt: attempt, in: spec, podIPs: addresses)

@@ -106,13 +106,23 @@ extension NodeAgent {
             let why =
                 previous
                 ? "previous terminated container \"\(container)\" in pod \"\(name)\" not found"
-                : "container \"\(container)\" in pod \"\(name)\" is waiting to start: ContainerCreating"
+                : "container \"\(container)\" in pod \"\(name)\" is waiting to start: "
+                    + Self.waitingText(pod.machine.waitingReason(of: container))
             return .failure(LogRefusal(isAbsent: false, message: why))
         }
         let path =
             found.logPath.isEmpty
             ? "\(files.logDirectory(of: pod.machine.spec))/\(container)/\(found.attempt).log" : found.logPath
         return .success(LogSource(path: path, container: found.id))
+    }
+
+    /// Why there is no log yet, in kubelet's words.
+    private static func waitingText(_ reason: String?) -> String {
+        switch reason {
+        case "ErrImagePull": "image can't be pulled"
+        case "ImagePullBackOff": "trying and failing to pull image"
+        case let reason: reason ?? "ContainerCreating"
+        }
     }
 
     /// Whether more can come to a container's log.

@@ -27,6 +27,10 @@ extension ObservedContainer {
 }
 
 extension PodMachine {
+    /// What the status of a pod says whose `activeDeadlineSeconds` were over.
+    static let missedDeadlineReason = "DeadlineExceeded"
+    static let missedDeadlineMessage = "Pod was active on the node longer than the specified deadline"
+
     /// The status as it was last asked to be written (or read from the API).
     public var currentStatus: JSON { status }
 
@@ -47,6 +51,10 @@ extension PodMachine {
         var result = status.object == nil ? [:] : status
         if let generation = spec.generation { result["observedGeneration"] = .int(generation) }
         result["phase"] = .string(phase)
+        if missedDeadline {
+            result["reason"] = .string(Self.missedDeadlineReason)
+            result["message"] = .string(Self.missedDeadlineMessage)
+        }
         result["conditions"] = conditions(phase: phase)
         result["hostIP"] = hostIPs.first.map { .string($0) }
         result["hostIPs"] = hostIPs.isEmpty ? nil : .array(hostIPs.map { ["ip": .string($0)] })
@@ -68,6 +76,13 @@ extension PodMachine {
     private var podAddresses: [String] {
         if spec.hostNetwork { return sandbox == nil ? [] : hostIPs }
         return sandbox.map { $0.isReady ? $0.addresses : [] } ?? []
+    }
+
+    /// Why a container has not started, as its status says it; nil when it has, or is not there.
+    public func waitingReason(of container: String) -> String? {
+        let lists = [status["containerStatuses"], status["initContainerStatuses"]]
+        let entry = lists.lazy.compactMap { $0?.array?.first { $0["name"]?.string == container } }.first
+        return entry?["state", "waiting", "reason"]?.string
     }
 
     // MARK: - Phase
@@ -164,8 +179,8 @@ extension PodMachine {
         } else if let latest, latest.state == .exited {
             state = ["terminated": latest.terminated]
         } else {
-            let isLate = !isInit && !isInitialized
-            state = ["waiting": ["reason": .string(isLate ? "PodInitializing" : "ContainerCreating")]]
+            let reason = spec.initContainers.isEmpty ? "ContainerCreating" : "PodInitializing"
+            state = ["waiting": ["reason": .string(reason)]]
         }
         let started = isStarted(container)
         let isReady = isInit && !container.isSidecar ? isDone(container) : isReady(container)

@@ -16,6 +16,8 @@ public struct PodMachine: Sendable {
     public internal(set) var hasVanished = false
     /// Set once the pod has ended for good: `Succeeded` or `Failed`.
     public internal(set) var outcome: String?
+    /// Whether it ended because its `activeDeadlineSeconds` were over.
+    var missedDeadline = false
     var inFlight: Set<PodAction> = []
     var freshFrom = 0
     var memories: [String: ContainerMemory] = [:]
@@ -125,9 +127,24 @@ public struct PodMachine: Sendable {
             return
         }
         if outcome == nil { outcome = finalOutcome() }
+        if outcome == nil { checkDeadline() }
+        if outcome != nil {
+            settle()
+            return
+        }
         stopChangedContainers()
         guard isFresh, !isBusy else { return }
-        if outcome != nil { settle() } else { advance() }
+        advance()
+    }
+
+    /// Fails a pod that was active for longer than its deadline says.
+    private mutating func checkDeadline() {
+        guard let seconds = spec.activeDeadlineSeconds else { return }
+        let known = Timestamp.milliseconds(status["startTime"])
+        guard isDue((known > 0 ? known : now) + min(max(0, seconds), Int64(Int32.max)) * 1000) else { return }
+        outcome = "Failed"
+        missedDeadline = true
+        note(Self.missedDeadlineReason, Self.missedDeadlineMessage)
     }
 
     /// The next step of a pod that is to run.
@@ -211,8 +228,10 @@ public struct PodMachine: Sendable {
     /// The pod has ended: what still runs is stopped, then its sandbox; logs stay until the pod is deleted.
     private mutating func settle() {
         let running = runningContainers
-        for container in running { stop(container, grace: spec.graceSeconds) }
-        guard running.isEmpty, inFlight.isEmpty, isDue(stopRetry.at) else { return }
+        for container in running where stop(container, grace: spec.graceSeconds) {
+            note("Killing", "Stopping container \(container.name)", container.name)
+        }
+        guard isFresh, running.isEmpty, inFlight.isEmpty, isDue(stopRetry.at) else { return }
         if let sandbox = observation?.sandboxes.first(where: { needsStop($0) }) { act(.stopSandbox(id: sandbox.id)) }
     }
 

@@ -34,6 +34,8 @@ public struct PodSpec: Sendable, Hashable {
     /// Seconds that a container may take to end, now: `metadata.deletionGracePeriodSeconds` when the pod is being
     /// deleted, else `spec.terminationGracePeriodSeconds`.
     public var graceSeconds: Int
+    /// `spec.activeDeadlineSeconds`: seconds from `status.startTime` on that the pod may be active.
+    public var activeDeadlineSeconds: Int64?
     /// `spec.nodeName`
     public var nodeName: String
     /// `spec.serviceAccountName`
@@ -79,6 +81,7 @@ public struct PodSpec: Sendable, Hashable {
         let specGrace = spec["terminationGracePeriodSeconds"]?.int ?? 30
         let deletionGrace = pod["metadata", "deletionGracePeriodSeconds"]?.int
         graceSeconds = max(0, isTerminating ? deletionGrace ?? specGrace : specGrace)
+        activeDeadlineSeconds = spec["activeDeadlineSeconds"]?.int.map { Int64($0) }
         nodeName = spec["nodeName"]?.string ?? ""
         serviceAccountName = spec["serviceAccountName"]?.string ?? "default"
         restartPolicy = RestartPolicy(rawValue: spec["restartPolicy"]?.string ?? "") ?? .always
@@ -235,6 +238,8 @@ public struct SecuritySpec: Sendable, Hashable {
     public var isPrivileged: Bool
     /// `runAsUser`
     public var runAsUser: Int64?
+    /// `runAsNonRoot`
+    public var runAsNonRoot: Bool
     /// `runAsGroup`
     public var runAsGroup: Int64?
     /// `readOnlyRootFilesystem`
@@ -247,6 +252,7 @@ public struct SecuritySpec: Sendable, Hashable {
     init(_ json: JSON, pod: JSON) {
         isPrivileged = json["privileged"]?.bool ?? false
         runAsUser = (json["runAsUser"] ?? pod["runAsUser"])?.int.map { Int64($0) }
+        runAsNonRoot = (json["runAsNonRoot"] ?? pod["runAsNonRoot"])?.bool ?? false
         runAsGroup = (json["runAsGroup"] ?? pod["runAsGroup"])?.int.map { Int64($0) }
         readOnlyRoot = json["readOnlyRootFilesystem"]?.bool ?? false
         addedCapabilities = (json["capabilities", "add"]?.array ?? []).compactMap(\.string)

@@ -138,6 +138,17 @@ extension ContainerConfig {
     }
 }
 
+extension ImageUser {
+    /// What the runtime says of an image: a number, or a name, or neither, which is root.
+    init(_ image: Runtime_V1_Image) {
+        if image.hasUid {
+            self = .number(image.uid.value)
+        } else {
+            self = image.username.isEmpty ? .number(0) : .name(image.username)
+        }
+    }
+}
+
 extension ContainerStatus {
     /// What a list says; times, exit code and log path are not in it.
     init(_ message: Runtime_V1_Container) {

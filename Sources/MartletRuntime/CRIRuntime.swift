@@ -230,9 +230,18 @@ public actor CRIRuntime: ContainerRuntime {
     // MARK: Images
 
     public func imageID(_ reference: String) async throws -> String? {
+        try await imageStatus(reference)?.id
+    }
+
+    /// What ImageStatus says of the image's user.
+    public func imageUser(_ reference: String) async throws -> ImageUser? {
+        try await imageStatus(reference).map { ImageUser($0) }
+    }
+
+    private func imageStatus(_ reference: String) async throws -> Runtime_V1_Image? {
         let request = Runtime_V1_ImageStatusRequest.with { $0.image.image = reference }
         let answer: Runtime_V1_ImageStatusResponse = try await image("ImageStatus", request, within: timeouts.query)
-        return answer.hasImage && !answer.image.id.isEmpty ? answer.image.id : nil
+        return answer.hasImage && !answer.image.id.isEmpty ? answer.image : nil
     }
 
     public func pullImage(_ reference: String) async throws -> String {

@@ -33,6 +33,21 @@ public protocol ContainerRuntime: Sendable {
     func imageID(_ reference: String) async throws -> String?
     /// Pulls an image; returns its id.
     func pullImage(_ reference: String) async throws -> String
+    /// Whom an image that is present runs as; nil when the runtime cannot tell.
+    func imageUser(_ reference: String) async throws -> ImageUser?
+}
+
+extension ContainerRuntime {
+    /// A runtime whose images name no user cannot tell.
+    public func imageUser(_ reference: String) async throws -> ImageUser? { nil }
+}
+
+/// Whom an image runs as when nothing else is asked for (`USER`).
+public enum ImageUser: Sendable, Hashable {
+    /// A user id; 0, root, when the image names nobody.
+    case number(Int64)
+    /// A name, which only the image's own user table can make a number of.
+    case name(String)
 }
 
 /// A runtime's name and version.

@@ -63,6 +63,7 @@ public actor SimulatedRuntime: ContainerRuntime {
     private var sandboxes: [String: Sandbox] = [:]
     private var containers: [String: Container] = [:]
     private var images: [String: String] = [:]
+    private var imageUsers: [String: ImageUser] = [:]
     private var programs: [String: Program] = [:]
     private var delays: [Operation: Duration] = [:]
     private var failures: [Operation: Failure] = [:]
@@ -86,6 +87,8 @@ public actor SimulatedRuntime: ContainerRuntime {
     public func addImages(_ references: [String]) {
         for reference in references { images[reference] = Self.imageID(of: reference) }
     }
+    /// Says whom an image runs as; until then nobody can tell.
+    public func setUser(_ user: ImageUser?, ofImage reference: String) { imageUsers[reference] = user }
     /// Says how the containers of an image behave; those that run already keep their behaviour.
     public func setProgram(_ program: Program, forImage reference: String) { programs[reference] = program }
     /// Makes each such call take so long; nil for no time.
@@ -221,6 +224,9 @@ public actor SimulatedRuntime: ContainerRuntime {
     }
 
     public func imageID(_ reference: String) async throws -> String? { images[reference] }
+
+    /// What ``setUser(_:ofImage:)`` said.
+    public func imageUser(_ reference: String) async throws -> ImageUser? { imageUsers[reference] }
 
     public func pullImage(_ reference: String) async throws -> String {
         try await enter(.pullImage, reference)

@@ -348,6 +348,77 @@ struct NodeAgentTests {
         }
     }
 
+    @Test("Who asks for the log of a container that waits is told what it waits for")
+    func logsOfWaiting() throws {
+        try Stage.play { stage in
+            await stage.runtime.failPull(of: "web:9", with: .refused("manifest unknown"), times: 100)
+            let agent = try await stage.start()
+            let initContainer: JSON = ["name": "first", "image": "web:1", "imagePullPolicy": "IfNotPresent"]
+            _ = try await stage.api.create(.pod, Stage.pod("p", spec: ["initContainers": [initContainer]]))
+            _ = try await stage.api.create(.pod, Stage.pod("q", container: ["image": "web:9"]))
+            let answer: (String) async -> String? = { pod in
+                let found = await agent.findLog(namespace: "ns", pod: pod, container: "web", previous: false)
+                return if case .failure(let refusal) = found { refusal.message } else { nil }
+            }
+            try await stage.until("it waits for the init container") {
+                await answer("p") == "container \"web\" in pod \"p\" is waiting to start: PodInitializing"
+            }
+            try await stage.until("the pull has failed") {
+                await answer("q") == "container \"web\" in pod \"q\" is waiting to start: image can't be pulled"
+            }
+            let backOff = "container \"web\" in pod \"q\" is waiting to start: trying and failing to pull image"
+            try await stage.until("the pull waits") { await answer("q") == backOff }
+            await agent.stop(teardown: true)
+        }
+    }
+
+    @Test("A container that must not run as root waits when it would, or when nobody can tell")
+    func nonRoot() throws {
+        try Stage.play { stage in
+            let agent = try await stage.start()
+            let cases: [(ImageUser?, security: JSON, pod: JSON, fault: String?)] = [
+                (nil, ["runAsNonRoot": true], [:], "container has runAsNonRoot and image will run as root PLACE"),
+                (
+                    .number(0), [:], ["runAsNonRoot": true],
+                    "container has runAsNonRoot and image will run as root PLACE"
+                ),
+                (
+                    .number(101), ["runAsNonRoot": true, "runAsUser": 0], [:],
+                    "container's runAsUser breaks non-root policy PLACE"
+                ),
+                (
+                    .name("nginx"), ["runAsNonRoot": true], [:],
+                    "container has runAsNonRoot and image has non-numeric user (nginx), "
+                        + "cannot verify user is non-root PLACE"
+                ),
+                (.number(101), ["runAsNonRoot": true], [:], nil),
+                (.number(0), ["runAsNonRoot": true, "runAsUser": 101], [:], nil),
+                (.number(0), ["runAsNonRoot": false], ["runAsNonRoot": true], nil),
+            ]
+            for (number, (user, security, context, fault)) in cases.enumerated() {
+                await stage.runtime.setUser(user, ofImage: "web:1")
+                let name = "p\(number)"
+                let pod = try await stage.api.create(
+                    .pod, Stage.pod(name, container: ["securityContext": security], spec: ["securityContext": context]))
+                guard let fault else {
+                    try await stage.untilRunning(name)
+                    continue
+                }
+                try await stage.until("\(name) waits") {
+                    await stage.web(name)["state", "waiting", "reason"]?.string == "CreateContainerConfigError"
+                }
+                let place = "(pod: \"\(name)_ns(\(pod.uid))\", container: web)"
+                let expected = String(fault.dropLast("PLACE".count)) + place
+                #expect(await stage.web(name)["state", "waiting", "message"]?.string == expected)
+                #expect(
+                    try await stage.runtime.listContainers().allSatisfy { $0.labels[RuntimeLabel.podUID] != pod.uid })
+                try await stage.api.delete(
+                    ObjectKey(.pod, namespace: "ns", name: name), uid: pod.uid, graceSeconds: 0)
+            }
+            await agent.stop(teardown: true)
+        }
+    }
+
     @Test("Sandboxes of pods that the API does not know are removed")
     func orphans() throws {
         try Stage.play { stage in

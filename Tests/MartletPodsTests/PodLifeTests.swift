@@ -115,12 +115,66 @@ struct PodLifeTests {
         #expect(story.condition("Ready") == "False")
     }
 
+    @Test("A pod that is active for longer than its deadline fails, and its containers are ended with their grace")
+    func deadline() {
+        var pod = Story.pod()
+        pod["spec", "activeDeadlineSeconds"] = 60
+        pod["spec", "terminationGracePeriodSeconds"] = 7
+        var story = Story(pod)
+        story.settle()
+        story.pass(seconds: 58)
+        #expect(story.phase == "Running" && story.wakeAt != nil)
+        story.pass(seconds: 2)
+        #expect(story.phase == "Failed" && story.status["reason"]?.string == "DeadlineExceeded")
+        #expect(
+            story.status["message"]?.string == "Pod was active on the node longer than the specified deadline")
+        #expect(
+            story.done.suffix(2) == [
+                .stopContainer(id: "web-0", name: "web", graceSeconds: 7), .stopSandbox(id: "s0"),
+            ])
+        #expect(story.events.contains("DeadlineExceeded") && story.events.contains("Killing"))
+        #expect(story.condition("Ready") == "False")
+        story.pass(seconds: 600)
+        #expect(story.starts == ["web#0"] && story.phase == "Failed")
+        #expect(story.events.filter { $0 == "DeadlineExceeded" }.count == 1)
+    }
+
+    @Test("The deadline counts from the start time that the API has, and for a pod whose image never comes, too")
+    func deadlineOfPending() {
+        var pod = Story.pod(containers: [["name": "web", "image": "web:9"]])
+        pod["spec", "activeDeadlineSeconds"] = 60
+        pod["status"] = ["phase": "Pending", "startTime": "1970-01-01T00:16:00Z"]
+        var story = Story(pod)
+        story.settle()
+        #expect(story.phase == "Pending")
+        story.pass(seconds: 19)
+        #expect(story.phase == "Pending")
+        story.pass(seconds: 1)
+        #expect(story.phase == "Failed" && story.status["reason"]?.string == "DeadlineExceeded")
+        #expect(story.starts.isEmpty && story.done.last == .stopSandbox(id: "s0"))
+    }
+
+    @Test("A pod that did its work before its deadline has succeeded")
+    func deadlineMet() {
+        var pod = Story.pod(restartPolicy: "Never")
+        pod["spec", "activeDeadlineSeconds"] = 60
+        var story = Story(pod)
+        story.settle()
+        story.exit("web-0", code: 0)
+        story.settle()
+        story.pass(seconds: 600)
+        #expect(story.phase == "Succeeded" && story.status["reason"] == nil)
+    }
+
     @Test("Init containers run one after the other, before the others; one that fails is tried again")
     func initContainers() {
         var story = Story(
             Story.pod(initContainers: [["name": "a", "image": "web:1"], ["name": "b", "image": "web:1"]]))
         story.settle()
         #expect(story.starts == ["a#0"] && story.phase == "Pending" && story.condition("Initialized") == "False")
+        #expect(story.machine.waitingReason(of: "web") == "PodInitializing")
+        #expect(story.machine.waitingReason(of: "b") == "PodInitializing")
+        #expect(story.machine.waitingReason(of: "a") == nil)
         story.exit("a-0", code: 1)
         story.settle()
         #expect(story.starts == ["a#0", "a#1"])
