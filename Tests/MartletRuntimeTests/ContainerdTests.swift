@@ -129,6 +129,8 @@ struct ContainerdTests {
             let image = try await Self.busybox(in: containerd, world)
             #expect(try await runtime.listImages() == [image, PauseImage.reference])
             #expect(try await runtime.imageID("martlet.local/absent:1") == nil)
+            #expect(try await runtime.imageUser("martlet.local/absent:1") == nil)
+            #expect(try await runtime.imageUser(image) == .number(0))
 
             let sandbox = pod("web", in: containerd)
             var start = clock.now
