@@ -112,6 +112,7 @@ public actor Cluster {
             throw ClusterError.unusable(
                 "\(configuration.podCIDR) is not a range for pods: write one as 10.244.0.0/16, /8 to /24")
         }
+        try checkAddresses(configuration)
         let data = try DataDirectory(preparing: configuration.dataDirectory)
         let pki = try ClusterPKI.ensure(
             directory: data.pki, nodeName: configuration.nodeName, names: configuration.apiNames,
@@ -137,6 +138,21 @@ public actor Cluster {
         } catch {
             await parts.stop(removesPods: data.isNew)
             throw error
+        }
+    }
+
+    /// The edge and the gateway look for a worker at its node's address: a worker must listen there.
+    private static func checkAddresses(_ configuration: ClusterConfiguration) throws {
+        guard configuration.roles.contains(.worker) else { return }
+        let everywhere = ["0.0.0.0", "::", configuration.nodeAddress]
+        let listened = [
+            (configuration.ingressEndpoint, "--ingress-address"), (configuration.nodeEndpoint, "--node-listen"),
+        ]
+        for (endpoint, flag) in listened {
+            guard case .ip(let address, let port) = endpoint, !everywhere.contains(address) else { continue }
+            throw ClusterError.unusable(
+                "\(flag) \(endpoint) is not where others look for this node, which is \(configuration.nodeAddress): "
+                    + "use 0.0.0.0:\(port), or make \(address) the node's address with --node-address")
         }
     }
 

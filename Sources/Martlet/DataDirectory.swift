@@ -15,9 +15,11 @@ struct DataDirectory {
     var containers: String { path + "/containers" }
     var adminKubeconfig: String { path + "/admin.kubeconfig" }
 
-    /// Makes the folder when it is not there, and refuses one that a newer program has written.
+    /// Makes the folder when it is not there, and refuses one that a newer program has written. A relative path is
+    /// taken from the working folder: programs that we start work in another.
     /// - Throws: ``ClusterError``.
-    init(preparing path: String) throws {
+    init(preparing given: String) throws {
+        let path = given.hasPrefix("/") ? given : Machine.workingDirectory + "/" + given
         self.path = path
         let marker = path + "/FORMAT"
         isNew = !Files.exists(marker)

@@ -19,6 +19,8 @@ refused "a flag that is no address" "is not ADDRESS:PORT" "$BIN/martlet-gateway"
 refused "an unknown role" "none of gateway" "$BIN/martletd" --role king
 refused "a range that is none" "is not a range for pods" \
     "$BIN/martletd" --data-dir "$state/range" --pod-cidr 10.0.0.0 --role gateway
+refused "an ingress where nobody looks" "is not where others look for this node.*--node-address" \
+    "$BIN/martletd" --data-dir "$state/lo" --node-address 192.0.2.1 --ingress-address 127.0.0.1:0
 refused "a runtime socket that is none" "is not a UNIX socket" \
     "$BIN/martletd" --data-dir "$state/socket" --api-address 127.0.0.1:0 --role gateway --role worker \
     --container-runtime-endpoint tcp://x
