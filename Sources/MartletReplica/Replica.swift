@@ -156,6 +156,9 @@ public actor Replica {
     /// are equal.
     public var applied: (index: UInt64, hash: UInt64) { (store.appliedIndex, store.stateHash.value) }
 
+    /// Why the replica takes no changes any more; nil as long as it does. Reads go on after that.
+    public var failure: String? { stopReason }
+
     /// How many keys there are.
     public var count: Int { store.count }
 

@@ -1,5 +1,6 @@
 import HTTPTypes
 import MartletObject
+import MartletReplica
 import Testing
 
 @testable import MartletGateway
@@ -73,6 +74,21 @@ import Testing
                 metrics.contains(
                     "apiserver_request_total{code=\"404\",group=\"\",resource=\"pods\",subresource=\"\",verb=\"GET\","
                         + "version=\"v1\"} 1"))
+        }
+    }
+
+    @Test func healthFailsOnceTheStoreTakesNoWrites() async throws {
+        try await TestAPI.run { api in
+            #expect(await api.get("/readyz?verbose").text == "[+]ping ok\n[+]store ok\nreadyz check passed\n")
+            await api.replica.close()
+            for name in ["readyz", "livez", "healthz"] {
+                let failed = await api.get("/\(name)")
+                #expect(failed.code == 500)
+                #expect(failed.text == "[+]ping ok\n[-]store failed: reason withheld\n\(name) check failed\n")
+            }
+            #expect(await api.get("/readyz/store").code == 500)
+            #expect(await api.get("/readyz/ping").code == 200)
+            #expect(await api.get("/livez?exclude=store").text == "ok")
         }
     }
 

@@ -9,6 +9,9 @@ struct Storage: Sendable {
     /// The revision that reads see.
     func revision() async -> Int64 { await replica.revision }
 
+    /// Why the store takes no writes any more; nil as long as it does.
+    func failure() async -> String? { await replica.failure }
+
     func get(_ key: [UInt8]) async -> KeyValue? { await replica.get(key) }
 
     /// Proposes a change.
