@@ -99,4 +99,58 @@ import Testing
             #expect(pretty.json.name == "a")
         }
     }
+
+    @Test func aListWhoseOptionsContradictEachOtherIsRefused() async throws {
+        try await TestAPI.run { api in
+            let revision = await api.replica.revision
+            func message(_ query: String) async -> String {
+                let reply = await api.get("\(Paths.configMaps)?\(query)")
+                return "\(reply.code) \(reply.reason) \(reply.message)"
+            }
+            let invalid = "422 Invalid ListOptions.meta.k8s.io \"\" is invalid: "
+            #expect(
+                await message("resourceVersion=\(revision)&resourceVersionMatch=Foo")
+                    == invalid + "resourceVersionMatch: Unsupported value: \"Foo\": supported values: \"Exact\", "
+                    + "\"NotOlderThan\", \"\"")
+            for match in ["Exact", "NotOlderThan", "Foo"] {
+                #expect(
+                    await message("resourceVersionMatch=\(match)")
+                        == invalid + "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless "
+                        + "resourceVersion is provided")
+            }
+            #expect(
+                await message("resourceVersion=0&resourceVersionMatch=Exact")
+                    == invalid + "resourceVersionMatch: Forbidden: resourceVersionMatch \"exact\" is forbidden for "
+                    + "resourceVersion \"0\"")
+            #expect(
+                await message("resourceVersion=1&resourceVersionMatch=Exact&continue=x").hasSuffix(
+                    "resourceVersionMatch is forbidden when continue is provided"))
+            #expect(await message("sendInitialEvents=true").hasPrefix(invalid + "sendInitialEvents: Forbidden"))
+            for good in ["=\(revision)&resourceVersionMatch=Exact", "=0&resourceVersionMatch=NotOlderThan"] {
+                #expect(await api.get("\(Paths.configMaps)?resourceVersion\(good)").code == 200)
+            }
+            let wiped = await api.delete("\(Paths.configMaps)?resourceVersionMatch=Exact")
+            #expect(wiped.code == 422)
+        }
+    }
+
+    @Test func aDeletionNamesItsPropagationOnlyOnce() async throws {
+        try await TestAPI.run { api in
+            _ = await api.post(Paths.configMaps, Samples.configMap("a"))
+            let path = "\(Paths.configMaps)/a"
+            for orphans in [true, false] {
+                let both = await api.delete(
+                    path, ["propagationPolicy": "Background", "orphanDependents": .bool(orphans)])
+                #expect(both.code == 422)
+                #expect(
+                    both.message
+                        == "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Invalid value: "
+                        + "\"Background\": orphanDependents and deletionPropagation cannot be both set")
+            }
+            #expect(await api.delete("\(path)?propagationPolicy=Orphan&orphanDependents=true").code == 422)
+            #expect(await api.get(path).code == 200)
+            #expect(await api.delete(path, ["orphanDependents": false]).code == 200)
+            #expect(await api.get(path).code == 404)
+        }
+    }
 }

@@ -1,5 +1,8 @@
+import MartletBase
+import MartletIO
 import MartletObject
 import MartletReplica
+import Synchronization
 import Testing
 
 @testable import MartletGateway
@@ -125,4 +128,42 @@ import Testing
             }
         }
     }
+
+    @Test(.timeLimit(.minutes(1))) func theAgesOfAWatchedTableAreCountedToTheEvent() async throws {
+        try await TestAPI.run { real in
+            let world = ShiftedWorld(real.world)
+            let gateway = Gateway(
+                replica: real.replica, configuration: .init(), in: world, logger: real.gateway.logger)
+            let api = TestAPI(world: real.world, replica: real.replica, gateway: gateway)
+            let table = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
+            let watch = await api.watch("\(Paths.configMaps)?watch=true", accept: table)
+            world.advance(.seconds(3600))
+            _ = await api.post(Paths.configMaps, Samples.configMap("a"))
+            world.advance(.seconds(300))
+            _ = await api.patch("\(Paths.configMaps)/a", ["data": ["k": "v"]])
+            // NAME, DATA, AGE
+            let added = await watch.next()?["object", "rows"]?[0]?["cells"]?[2]?.string ?? ""
+            #expect(added.hasSuffix("s") || added == "5m")
+            #expect(await watch.next()?["object", "rows"]?[0]?["cells"]?[2]?.string?.hasPrefix("5m") == true)
+            watch.stop()
+        }
+    }
+}
+
+/// A world whose calendar is put on by hand.
+private final class ShiftedWorld: World {
+    private let base: Reactor
+    private let shift = Mutex(Duration.zero)
+
+    init(_ base: Reactor) { self.base = base }
+
+    func advance(_ duration: Duration) { shift.withLock { $0 += duration } }
+
+    var executor: any TaskExecutor { base.executor }
+    func now() -> MonotonicTime { base.now() }
+    func wallTime() -> WallTime { base.wallTime() + shift.withLock { $0 } }
+    func sleep(until deadline: MonotonicTime) async throws { try await base.sleep(until: deadline) }
+    func random() -> UInt64 { base.random() }
+    func connect(to endpoint: Endpoint) async throws -> any ByteStream { try await base.connect(to: endpoint) }
+    func listen(on endpoint: Endpoint) async throws -> any StreamListener { try await base.listen(on: endpoint) }
 }

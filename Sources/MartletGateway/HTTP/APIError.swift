@@ -102,6 +102,10 @@ extension APIError {
         let qualified = kind.group.isEmpty ? kind.kind : "\(kind.kind).\(kind.group)"
         return APIError(422, "Invalid", "\(qualified) \"\(name)\" is invalid: \(list)", details: details)
     }
+    /// The query of a list or watch breaks rules.
+    static func invalidListOptions(_ fault: String) -> APIError {
+        APIError(422, "Invalid", "ListOptions.meta.k8s.io \"\" is invalid: \(fault)")
+    }
     /// The verb is not for this resource.
     static var methodNotAllowed: APIError {
         APIError(
@@ -121,6 +125,12 @@ extension APIError {
     /// The body is over the limit.
     static var bodyTooLarge: APIError {
         APIError(413, "RequestEntityTooLarge", "Request entity too large: limit is \(Limits.body)")
+    }
+    /// The body did not come in time.
+    static func bodyTimeout(_ patience: Duration) -> APIError {
+        APIError(
+            408, "Timeout", "the body of the request did not arrive within \(patience.components.seconds) seconds",
+            details: [:])
     }
     /// Too much work in flight.
     static var tooManyRequests: APIError {

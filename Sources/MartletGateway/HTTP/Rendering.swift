@@ -37,6 +37,7 @@ struct Renderer: Sendable {
     var representation: Representation
     var includes: IncludedObject
     var isPretty: Bool
+    /// What ages are counted to.
     var now: WallTime
 
     func response(_ answer: Answer) throws(APIError) -> Response {

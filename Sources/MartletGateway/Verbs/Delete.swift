@@ -34,13 +34,20 @@ struct DeleteOptions: Sendable, Hashable {
         uid = object["preconditions", "uid"]?.string
         resourceVersion = object["preconditions", "resourceVersion"]?.string
         isDryRun = try WriteOptions.dryRun(object["dryRun"]?[0]?.string ?? query.text("dryRun"))
+        let orphans = object["orphanDependents"]?.bool ?? query.flag("orphanDependents")
         if let text = object["propagationPolicy"]?.string ?? query.text("propagationPolicy") {
+            if orphans != nil {
+                throw APIError(
+                    422, "Invalid",
+                    "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Invalid value: \"\(text)\": "
+                        + "orphanDependents and deletionPropagation cannot be both set")
+            }
             guard let propagation = Propagation(rawValue: text) else {
                 throw WriteOptions.unsupported(
                     "propagationPolicy", text, "\"Background\", \"Foreground\", \"Orphan\"")
             }
             self.propagation = propagation
-        } else if let orphans = object["orphanDependents"]?.bool ?? query.flag("orphanDependents") {
+        } else if let orphans {
             propagation = orphans ? .orphan : .background
         }
     }

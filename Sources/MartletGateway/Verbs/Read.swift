@@ -63,6 +63,7 @@ extension Registry {
     /// GET of a collection. All pages of one list show one revision.
     func list(_ target: Target, query: Query) async throws(APIError) -> ObjectList {
         let selection = try Selection(target, query: query)
+        try Self.checkListOptions(query)
         let limit = try query.integer("limit").flatMap { $0 > 0 ? Int(min($0, 1 << 30)) : nil }
         var range = selection.range
         var revision: Int64?
@@ -120,6 +121,31 @@ extension Registry {
             }
             guard more, let last = pairs.last else { return list }
             range.from = Keys.after(last.key)
+        }
+    }
+
+    /// Refuses what has no meaning together (upstream's ValidateListOptions).
+    static func checkListOptions(_ query: Query) throws(APIError) {
+        if query.text("sendInitialEvents") != nil {
+            throw .invalidListOptions("sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list")
+        }
+        guard let match = query.text("resourceVersionMatch") else { return }
+        func forbidden(_ why: String) -> APIError {
+            .invalidListOptions("resourceVersionMatch: Forbidden: \(why)")
+        }
+        guard let revision = query.text("resourceVersion") else {
+            throw forbidden("resourceVersionMatch is forbidden unless resourceVersion is provided")
+        }
+        if query.text("continue") != nil {
+            throw forbidden("resourceVersionMatch is forbidden when continue is provided")
+        }
+        guard ["Exact", "NotOlderThan"].contains(match) else {
+            throw .invalidListOptions(
+                "resourceVersionMatch: Unsupported value: \"\(match)\": supported values: \"Exact\", "
+                    + "\"NotOlderThan\", \"\"")
+        }
+        if match == "Exact", revision == "0" {
+            throw forbidden("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"")
         }
     }
 

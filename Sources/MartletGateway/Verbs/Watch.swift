@@ -22,22 +22,18 @@ struct WatchOptions: Sendable, Hashable {
         let match = query.text("resourceVersionMatch")
         let wanted = query.flag("sendInitialEvents")
         if wanted == nil, let match {
-            throw Self.invalid(
+            throw APIError.invalidListOptions(
                 "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless "
                     + "sendInitialEvents is provided (\(match))")
         }
         if wanted != nil && match != "NotOlderThan" {
-            throw Self.invalid(
+            throw APIError.invalidListOptions(
                 "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to "
                     + "NotOlderThan")
         }
         sendsInitialEvents = wanted ?? (revision == nil)
         marksInitialEnd = wanted == true && allowsBookmarks
         after = revision
-    }
-
-    private static func invalid(_ text: String) -> APIError {
-        APIError(422, "Invalid", "ListOptions.meta.k8s.io \"\" is invalid: \(text)")
     }
 }
 
@@ -201,6 +197,9 @@ struct WatchSession: Sendable {
 
     private func rendered(_ bytes: [UInt8], _ state: inout State) throws(APIError) -> [UInt8] {
         guard renderer.representation == .table else { return try renderer.object(bytes, kind: kind) }
+        // A watch lives long: an object may be younger than it.
+        var renderer = renderer
+        renderer.now = registry.world.wallTime()
         let object = try Renderer.parse(bytes)
         let metadata: JSON = ["resourceVersion": .string(object.resourceVersion)]
         let table = renderer.table([object], kind: kind, metadata: metadata, headings: !state.hasHeadings)
