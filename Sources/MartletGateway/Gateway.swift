@@ -16,6 +16,8 @@ public struct GatewayConfiguration: Sendable {
     public var kubernetesVersion = "v1.36.0"
     /// Who may do what.
     public var authorizer: any Authorizer = SystemAuthorizer()
+    /// How long a request's body may take to arrive. Then: 408.
+    public var bodyPatience = Limits.bodyPatience
     /// Defaults.
     public init() {}
 }
@@ -45,16 +47,23 @@ public final class Gateway: RequestHandler {
     public func handle(_ request: Request) async -> Response {
         let identity =
             Identity(request.peer) ?? Identity(user: "system:anonymous", groups: ["system:unauthenticated"])
-        return await serve(request, as: identity)
+        return await respond(to: request, from: identity, identity.isOfCluster ? .cluster : .others)
     }
 
     /// Answers on behalf of `identity`: the in-process door, for roles that share the process.
     public func serve(_ request: Request, as identity: Identity) async -> Response {
+        let isOwn = identity.isOfCluster || identity.groups.contains("system:masters")
+        return await respond(to: request, from: identity, isOwn ? .cluster : .others)
+    }
+
+    private func respond(
+        to request: Request, from identity: Identity, _ pool: Admittance.Pool
+    ) async -> Response {
         let start = world.now()
         let call = Call(request, identity: identity)
         var response: Response
         do {
-            response = try await answer(call)
+            response = try await answer(call, pool)
         } catch {
             response = Self.response(error)
             if error.code >= 500 { logger.error("\(call.verb) \(call.path): \(error.message)") }
@@ -64,14 +73,21 @@ public final class Gateway: RequestHandler {
         return response
     }
 
-    private func answer(_ call: Call) async throws(APIError) -> Response {
-        if !call.route.isPublic && !call.identity.groups.contains("system:authenticated") { throw .unauthorized }
+    private func answer(_ call: Call, _ pool: Admittance.Pool) async throws(APIError) -> Response {
         guard let admittanceClass = call.admittanceClass else { return try await perform(call) }
-        guard let ticket = admittance.enter(admittanceClass) else { throw .tooManyRequests }
-        defer { withExtendedLifetime(ticket) {} }
-        if !call.route.isPublic, await !configuration.authorizer.allows(call.accessRequest) {
-            throw .forbidden(call.accessRequest)
+        var call = call
+        if !call.identity.groups.contains("system:authenticated") { throw .unauthorized }
+        if let impersonation = try Impersonation(call.request.head.headerFields) {
+            call = call.acting(as: try impersonation.identity(for: call.identity))
         }
+        if await !configuration.authorizer.allows(call.accessRequest) { throw .forbidden(call.accessRequest) }
+        // A body may come slowly: nobody holds a place among the writes while it does.
+        if admittanceClass == .write {
+            call = try await call.withBody(
+                in: admittance.bodyRoom(pool), within: configuration.bodyPatience, world: world)
+        }
+        guard let ticket = admittance.enter(admittanceClass, pool) else { throw .tooManyRequests }
+        defer { withExtendedLifetime(ticket) {} }
         var response = try await perform(call)
         if case .stream(let write) = response.body {
             // The place is taken for as long as the body lasts.

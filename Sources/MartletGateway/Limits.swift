@@ -1,6 +1,7 @@
 /// Every bound of the gateway, and what happens above it.
 enum Limits {
-    /// Reads in flight (watches and logs apart). Above it: 429 with Retry-After.
+    /// Reads in flight (watches and logs apart), of each of the two pools: the cluster's own and the others, as for
+    /// the next two. Above it: 429 with Retry-After.
     static let readsInFlight = 400
     /// Writes in flight. Above it: 429 with Retry-After.
     static let writesInFlight = 200
@@ -8,6 +9,10 @@ enum Limits {
     static let longRunning = 10_000
     /// Bytes of a request's body. Above it: 413.
     static let body = 3 * 1024 * 1024
+    /// Bytes of the bodies that are being read, of each pool. Above it: 429 with Retry-After.
+    static let bodiesBeingRead = 256 * 1024 * 1024
+    /// How long a body may take to arrive. Then: 408.
+    static let bodyPatience: Duration = .seconds(60)
     /// Bytes of one list's answer. Above it: 413 with the advice to page (`limit=`).
     static let list = 256 * 1024 * 1024
     /// Objects read from the store in one step of a list.

@@ -64,7 +64,7 @@ import Testing
     @Test func aFullHouseTurnsRequestsAwayButNotHealth() async throws {
         try await TestAPI.run { api in
             var tickets: [Admittance.Ticket] = []
-            while let ticket = api.gateway.admittance.enter(.read) { tickets.append(ticket) }
+            while let ticket = api.gateway.admittance.enter(.read, .cluster) { tickets.append(ticket) }
             #expect(tickets.count == Limits.readsInFlight)
             let refused = await api.get(Paths.pods)
             #expect(refused.code == 429)
@@ -75,5 +75,79 @@ import Testing
             tickets.removeAll()
             #expect(await api.get(Paths.pods).code == 200)
         }
+    }
+
+    private func impersonating(
+        _ api: TestAPI, _ path: String, as caller: Identity, _ fields: [(String, String)]
+    ) async -> Reply {
+        var request = api.request(.get, path)
+        for (name, value) in fields {
+            guard let name = HTTPField.Name(name) else { continue }
+            request.head.headerFields.append(HTTPField(name: name, value: value))
+        }
+        return await TestAPI.collect(await api.gateway.serve(request, as: caller))
+    }
+
+    @Test func anAdministratorActsAsWhomTheyName() async throws {
+        try await TestAPI.run { api in
+            let asJane = await impersonating(api, "/api/v1/nodes", as: TestAPI.admin, [("Impersonate-User", "jane")])
+            #expect(asJane.code == 403)
+            #expect(asJane.message.contains("User \"jane\" cannot list resource \"nodes\""))
+            let discovery = await impersonating(api, "/apis", as: TestAPI.admin, [("Impersonate-User", "jane")])
+            #expect(discovery.code == 200)
+            let grouped = await impersonating(
+                api, "/api/v1/nodes", as: TestAPI.admin,
+                [
+                    ("impersonate-user", "jane"), ("Impersonate-Group", "staff"),
+                    ("Impersonate-Group", "system:masters"), ("Impersonate-Uid", "1"), ("Impersonate-Extra-a", "b"),
+                ])
+            #expect(grouped.code == 200)
+        }
+    }
+
+    @Test func nobodyElseMayImpersonate() async throws {
+        try await TestAPI.run { api in
+            let fields = [("Impersonate-User", "jane"), ("Impersonate-Group", "system:masters")]
+            let joe = Identity(user: "joe", groups: ["system:authenticated"])
+            let refused = await impersonating(api, "/apis", as: joe, fields)
+            #expect(refused.code == 403)
+            #expect(
+                refused.message
+                    == "users \"jane\" is forbidden: User \"joe\" cannot impersonate resource \"users\" in API "
+                    + "group \"\" at the cluster scope")
+            let node = Identity(user: "system:node:n1", groups: ["system:nodes", "system:authenticated"])
+            #expect(await impersonating(api, "/api/v1/nodes", as: node, fields).code == 403)
+            let account = await impersonating(
+                api, "/apis", as: joe, [("Impersonate-User", "system:serviceaccount:default:robot")])
+            #expect(account.message.hasPrefix("serviceaccounts \"robot\" is forbidden: User \"joe\" cannot"))
+            #expect(account.message.hasSuffix("in the namespace \"default\""))
+            let stranger = Identity(user: "system:anonymous", groups: ["system:unauthenticated"])
+            #expect(await impersonating(api, "/apis", as: stranger, fields).code == 401)
+        }
+    }
+
+    @Test func groupsAreNotImpersonatedWithoutAUser() async throws {
+        try await TestAPI.run { api in
+            for name in ["Impersonate-Group", "Impersonate-Uid", "Impersonate-Extra-team"] {
+                let reply = await impersonating(api, "/api/v1/nodes", as: TestAPI.admin, [(name, "x")])
+                #expect(reply.code == 400)
+                #expect(reply.message.hasSuffix("without impersonating a user"))
+            }
+        }
+    }
+
+    @Test func whoIsImpersonatedHasTheGroupsOfTheirStanding() throws {
+        func groups(_ fields: HTTPFields) throws -> [String]? {
+            try Impersonation(fields)?.identity(for: TestAPI.admin).groups
+        }
+        let user = try #require(HTTPField.Name("Impersonate-User"))
+        let group = try #require(HTTPField.Name("Impersonate-Group"))
+        #expect(try groups([:]) == nil)
+        #expect(try groups([user: "jane"]) == ["system:authenticated"])
+        #expect(try groups([user: "jane", group: "staff"]) == ["staff", "system:authenticated"])
+        #expect(try groups([user: "system:anonymous"]) == ["system:unauthenticated"])
+        #expect(
+            try groups([user: "system:serviceaccount:a:b"])
+                == ["system:serviceaccounts", "system:serviceaccounts:a", "system:authenticated"])
     }
 }

@@ -6,6 +6,8 @@ public struct Identity: Sendable, Hashable {
     public var user: String
     /// The groups, `system:authenticated` among them.
     public var groups: [String]
+    /// Whether this is a node or a part of the control plane.
+    var isOfCluster: Bool { groups.contains("system:nodes") || user.hasPrefix("system:kube-") }
     /// An identity from its parts.
     public init(user: String, groups: [String]) {
         self.user = user

@@ -5,8 +5,9 @@ internal import MartletObject
 
 /// A request, understood: where it leads, and what it wants there.
 struct Call: Sendable {
-    let request: Request
-    let identity: Identity
+    private(set) var request: Request
+    /// Who the request acts as.
+    private(set) var identity: Identity
     /// Without the query.
     let path: String
     let route: Route
@@ -79,6 +80,51 @@ struct Call: Sendable {
         return label
     }
 
+    /// The same call on behalf of somebody else.
+    func acting(as identity: Identity) -> Call {
+        var call = self
+        call.identity = identity
+        return call
+    }
+
+    /// The same call with all of its body here.
+    /// - Throws: 429 when it finds no room, 413, 408 or 400.
+    func withBody(
+        in room: Admittance.BodyRoom, within patience: Duration, world: any World
+    ) async throws(APIError) -> Call {
+        guard case .stream(let next) = request.body else { return self }
+        var call = self
+        do {
+            let bytes = try await withThrowingTaskGroup(of: [UInt8].self) { group in
+                defer { group.cancelAll() }
+                group.addTask {
+                    try await RequestBody.stream {
+                        let piece = try await next()
+                        if let piece, !room.grow(by: piece.count) { throw APIError.tooManyRequests }
+                        return piece
+                    }.collect(limit: Limits.body)
+                }
+                group.addTask {
+                    try await world.sleep(for: patience)
+                    throw APIError.bodyTimeout(patience)
+                }
+                return try await group.next() ?? []
+            }
+            call.request.body = .bytes(bytes)
+        } catch {
+            throw Self.unreadable(error)
+        }
+        return call
+    }
+
+    private static func unreadable(_ error: any Error) -> APIError {
+        switch error {
+        case let error as APIError: error
+        case HTTPError.bodyTooLarge: .bodyTooLarge
+        default: .badRequest("the body cannot be read: \(error)")
+        }
+    }
+
     /// The body, which must hold an object in a form that is read; JSON when the request does not say.
     /// - Throws: 413, 415 or 400.
     func objectBody() async throws(APIError) -> ObjectBody {
@@ -95,10 +141,8 @@ struct Call: Sendable {
     func body() async throws(APIError) -> [UInt8] {
         do {
             return try await request.body.collect(limit: Limits.body)
-        } catch HTTPError.bodyTooLarge {
-            throw .bodyTooLarge
         } catch {
-            throw .badRequest("the body cannot be read: \(error)")
+            throw Self.unreadable(error)
         }
     }
 
