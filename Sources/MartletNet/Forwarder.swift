@@ -37,10 +37,13 @@ final class Forwarder: Sendable {
     func forward(_ head: HTTPRequest, _ request: Request, to candidates: [Endpoint], of name: String) async -> Response
     {
         var failure = "there is none"
+        let upload = Upload()
         for (endpoint, client) in endpoints.order(candidates, of: name, atMost: Self.attempts) {
             do {
-                return response(try await send(head, request.body, client), to: head)
+                return response(try await send(head, request.body, upload, client), to: head)
             } catch {
+                // The client's own fault is not the endpoint's.
+                if upload.isBroken { return .plain(.badRequest, "the request's body is not complete") }
                 failure = "\(endpoint): \(error)"
                 logger.debug("proxied request failed", metadata: ["endpoint": "\(endpoint)", "error": "\(error)"])
                 if Task.isCancelled { break }
@@ -63,14 +66,21 @@ final class Forwarder: Sendable {
         return [.get, .head, .options, .put, .delete].contains(head.method)
     }
 
-    private func send(_ head: HTTPRequest, _ body: RequestBody, _ client: HTTPClient) async throws -> ClientResponse {
+    private func send(
+        _ head: HTTPRequest, _ body: RequestBody, _ upload: Upload, _ client: HTTPClient
+    ) async throws -> ClientResponse {
         try await patience.wait("the answer") { exchange in
             guard case .stream(let next) = body else { return try await client.send(head, body: body) }
             let watched = RequestBody.stream {
                 exchange.moved()
-                let piece = try await next()
-                exchange.moved()
-                return piece
+                do {
+                    let piece = try await next()
+                    exchange.moved()
+                    return piece
+                } catch {
+                    upload.break()
+                    throw error
+                }
             }
             return try await client.send(head, body: watched)
         }
@@ -121,4 +131,13 @@ extension Response {
         response.head.headerFields[.retryAfter] = "1"
         return response
     }
+}
+
+/// Remembers whether a request's body broke off on the client's side while it was passed on.
+private final class Upload: Sendable {
+    private let broken = Mutex(false)
+
+    var isBroken: Bool { broken.withLock { $0 } }
+
+    func `break`() { broken.withLock { $0 = true } }
 }

@@ -21,7 +21,7 @@ struct KubeletAPI: RequestHandler {
         else { return Self.text(.forbidden, "\(subject.commonName) may not use the kubelet's API") }
         guard request.head.method == .get else { return Self.text(.methodNotAllowed, "only GET is served") }
         let target = (request.head.path ?? "/").split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        let path = (target.first ?? "").split(separator: "/").map { Query.decoded($0) }
+        let path = (target.first ?? "").split(separator: "/").map { PercentCoding.decode($0) }
         let query = Query(target.count > 1 ? target[1] : "")
         switch path.first {
         case "healthz" where path.count == 1: return Self.text(.ok, "ok")
