@@ -31,7 +31,7 @@ build: packages  ## debug build of everything, warnings are errors
 
 release: packages  ## release build of the programs
 	@echo "== Building (release)"
-	@for p in martletd martlet martlet-cni; do swift build -c release --product $$p || exit 1; done
+	@swift build -c release $(FLAGS)
 
 demo: release  ## the whole story on one machine
 	@[ "$$(id -u)" = 0 ] || { echo "make demo runs real containers and needs root: sudo make demo" >&2; exit 1; }
@@ -58,7 +58,7 @@ lint:  ## check the format
 	@swift format lint --strict -r Sources Frontends Tests docs Package.swift
 
 bench-log: packages  ## the write-ahead log beside a bare fdatasync loop
-	@swift build -c release --product martlet-bench && $(RELEASE_BIN)/martlet-bench log
+	@swift build -c release $(FLAGS) && $(RELEASE_BIN)/martlet-bench log
 
 clean:  ## remove what was built
 	@rm -rf .build

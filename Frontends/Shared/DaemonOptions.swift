@@ -3,7 +3,9 @@ public import Martlet
 
 /// The flags that every daemon understands.
 public struct DaemonOptions: ParsableArguments {
-    @Option(name: .customLong("data-dir"), help: "The folder of all state.")
+    @Option(
+        name: .customLong("data-dir"),
+        help: "The folder of all state. (default: /var/lib/martlet, or ~/.local/state/martlet when not root)")
     var dataDirectory: String?
 
     @Option(help: "The name of this machine in the cluster. (default: the host name)")

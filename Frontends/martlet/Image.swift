@@ -20,6 +20,10 @@ struct Image: AsyncParsableCommand {
         @Argument(parsing: .captureForPassthrough, help: "The command that the image runs.") var command: [String] = []
 
         func run() async throws {
+            // As every client of containers reads names: without a registry's host it would be Docker Hub's.
+            guard let host = tag.split(separator: "/").first, tag.contains("/"),
+                host.contains(where: { ".:".contains($0) })
+            else { throw ValidationError("--tag \(tag) has no registry: write it as example.test/\(tag)") }
             let reactor = try Reactor(name: "martlet-cli")
             defer { reactor.shutdown() }
             try await withTaskExecutorPreference(reactor.executor) {

@@ -38,11 +38,15 @@ struct Martletd: AsyncParsableCommand {
     @Option(help: "Where the ingress listens.")
     var ingressAddress = "0.0.0.0:31234"
 
-    @Option(help: "Where the edge listens for HTTPS.")
-    var edgeAddress = "0.0.0.0:443"
+    @Option(help: "Where the edge listens for HTTPS. (default: 0.0.0.0:443, or 0.0.0.0:8443 when not root)")
+    var edgeAddress: String?
 
-    @Option(help: "Where the edge listens for HTTP, to redirect it; \"none\" for nowhere.")
-    var edgeHttpAddress = "0.0.0.0:80"
+    @Option(
+        help: """
+            Where the edge listens for HTTP, to redirect it; "none" for nowhere. (default: 0.0.0.0:80, or 0.0.0.0:8080 \
+            when not root)
+            """)
+    var edgeHttpAddress: String?
 
     @Option(help: "The bridge that this machine's pods hang on.")
     var bridge = "martlet0"
@@ -68,9 +72,11 @@ struct Martletd: AsyncParsableCommand {
         configuration.podCIDR = podCIDR
         configuration.nodeEndpoint = try Flags.endpoint(nodeListen, flag: "--node-listen")
         configuration.ingressEndpoint = try Flags.endpoint(ingressAddress, flag: "--ingress-address")
-        configuration.edgeEndpoint = try Flags.endpoint(edgeAddress, flag: "--edge-address")
+        let secure = edgeAddress ?? (Machine.isRoot ? "0.0.0.0:443" : "0.0.0.0:8443")
+        let plain = edgeHttpAddress ?? (Machine.isRoot ? "0.0.0.0:80" : "0.0.0.0:8080")
+        configuration.edgeEndpoint = try Flags.endpoint(secure, flag: "--edge-address")
         configuration.edgePlainEndpoint =
-            edgeHttpAddress == "none" ? nil : try Flags.endpoint(edgeHttpAddress, flag: "--edge-http-address")
+            plain == "none" ? nil : try Flags.endpoint(plain, flag: "--edge-http-address")
         configuration.bridge = bridge
         configuration.imageDirectory = imageDirectory
         if processRuntime { configuration.runtime = .processes }

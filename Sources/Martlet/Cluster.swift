@@ -169,9 +169,13 @@ public actor Cluster {
     private static func startEdge(
         _ configuration: ClusterConfiguration, _ pki: ClusterPKI, _ master: Master, _ world: any World
     ) async throws -> Edge {
+        // Shown for hosts without a certificate of their own; a browser says what it thinks of it.
+        var fallback = CertificateRequest(commonName: "Martlet edge, no certificate for this host")
+        fallback.isServer = true
         let settings = EdgeConfiguration(
             secure: configuration.edgeEndpoint, plain: configuration.edgePlainEndpoint,
-            fallback: try .init(pki.keyPair("apiserver")), publishedAddress: configuration.nodeAddress)
+            fallback: try TLSIdentity(pki.authority("ca").issue(fallback, now: world.wallTime())),
+            publishedAddress: configuration.nodeAddress)
         return try await listening("edge", configuration.edgeEndpoint, "--edge-address") {
             try await Edge.start(
                 settings, client: master.client(as: "system:martlet-edge", groups: ["system:masters"], in: world),

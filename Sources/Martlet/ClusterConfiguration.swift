@@ -56,6 +56,8 @@ public struct ClusterConfiguration: Sendable {
     public var runtime = Runtime.containerd
     /// The bridge that pods of this machine hang on.
     public var bridge = "martlet0"
+    /// The CNI plugin `martlet-cni`; nil for the one beside the running program (our own containerd only).
+    public var networkPlugin: String?
     /// Image archives in this folder are imported at the start (our own containerd only).
     public var imageDirectory: String?
     /// Hears what happens; silent by default.
@@ -69,7 +71,8 @@ public struct ClusterConfiguration: Sendable {
         self.nodeAddress = nodeAddress
     }
 
-    /// Every role in one process, with the machine's own name and address.
+    /// Every role in one process, with the machine's own name and address. Containers are real: it needs root, the
+    /// programs containerd and runc, and `martlet-cni` beside the program or named by ``networkPlugin``.
     public static func singleNode(dataDirectory: String) -> ClusterConfiguration {
         ClusterConfiguration(
             roles: Set(Role.allCases), dataDirectory: dataDirectory, nodeName: Machine.nodeName,

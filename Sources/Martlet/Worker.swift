@@ -107,6 +107,7 @@ private enum Containers {
             }
             var settings = Containerd.Configuration(directory: data.containers)
             settings.imageDirectory = configuration.imageDirectory
+            settings.plugin = configuration.networkPlugin
             settings.bridge = configuration.bridge
             let containerd = Containerd(settings, in: world)
             do { try await containerd.start() } catch {

@@ -2,6 +2,7 @@ internal import HTTPTypes
 internal import Logging
 internal import MartletBase
 internal import MartletHTTP
+internal import Synchronization
 
 /// Passes requests on to one of several endpoints, over kept connections.
 final class Forwarder: Sendable {

@@ -39,11 +39,12 @@ for k in $(kubectls); do
     wait "$watcher" || true
     [ "$(grep -c "^seen-$$" "$state/watch.txt")" -ge 3 ] || fail "$name get -w: $(cat "$state/watch.txt")"
     ok "$name get -w sees a create, a change and a deletion"
-    "$k" create namespace made >/dev/null
-    expect "$name create secret" "$("$k" -n made create secret generic s --from-literal=a=b 2>&1)" 'secret/s created'
-    expect "$name create deployment" "$("$k" -n made create deployment d --image=ocf.test/ocfweb:1 -- sleep 1000 2>&1)" 'created'
-    expect "$name rollout status of it" "$(timeout 60 "$k" -n made rollout status deployment/d 2>&1)" 'successfully'
-    "$k" delete namespace made --wait=false >/dev/null
+    made=made-${name##*.}
+    "$k" create namespace "$made" >/dev/null
+    expect "$name create secret" "$("$k" -n "$made" create secret generic s --from-literal=a=b 2>&1)" 'secret/s created'
+    expect "$name create deployment" "$("$k" -n "$made" create deployment d --image=ocf.test/ocfweb:1 -- sleep 1000 2>&1)" 'created'
+    expect "$name rollout status of it" "$(timeout 60 "$k" -n "$made" rollout status deployment/d 2>&1)" 'successfully'
+    "$k" delete namespace "$made" --wait=false >/dev/null
     expect "$name scale" "$("$k" -n ocfweb scale deployment/hello --replicas=2 2>&1)" 'scaled'
     expect "$name rollout status after scale" "$(timeout 60 "$k" -n ocfweb rollout status deployment/hello 2>&1)" 'successfully'
     expect "$name set env rolls" "$("$k" -n ocfweb set env deployment/hello "ROUND=$name" 2>&1)" 'updated'
