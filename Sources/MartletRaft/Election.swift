@@ -1,7 +1,7 @@
 // Elections: Raft sections 5.1, 5.2 and 5.4.1.
 
 extension RaftCore {
-    private var quorum: Int { configuration.voters.count / 2 + 1 }
+    private var quorum: Int { membership.voters.count / 2 + 1 }
 
     /// Stands for election in a new term. The vote for itself counts once it is durable.
     mutating func campaign() {
@@ -13,13 +13,13 @@ extension RaftCore {
         sinceHeard = 0
         timeout = drawTimeout()
         announce()
-        for peer in configuration.voters where peer != configuration.member {
-            send(.requestVote(lastIndex: log.lastIndex, lastTerm: log.lastTerm), to: peer, afterWrite: true)
+        for peer in membership.voters where peer != configuration.member {
+            send(.requestVote(lastIndex: log.lastIndex, lastTerm: log.lastTerm, forTransfer: false), to: peer, afterWrite: true)
         }
     }
 
     mutating func count(voteOf member: MemberID) {
-        guard role == .candidate, configuration.voters.contains(member) else { return }
+        guard role == .candidate, membership.voters.contains(member) else { return }
         votes.insert(member)
         if votes.count >= quorum { lead() }
     }
@@ -30,7 +30,7 @@ extension RaftCore {
         leader = configuration.member
         sinceHeard = 0
         peers = [:]
-        for peer in configuration.voters where peer != configuration.member {
+        for peer in membership.voters where peer != configuration.member {
             peers[peer] = Progress(next: log.lastIndex + 1)
         }
         announce()
@@ -53,7 +53,7 @@ extension RaftCore {
     }
 
     mutating func receive(_ message: RaftMessage) {
-        guard message.to == configuration.member, configuration.voters.contains(message.from) else { return }
+        guard message.to == configuration.member, membership.voters.contains(message.from) else { return }
         if message.term > term {
             var newLeader: MemberID?
             if case .append = message.body { newLeader = message.from }
@@ -63,7 +63,7 @@ extension RaftCore {
             return
         }
         switch message.body {
-        case .requestVote(let lastIndex, let lastTerm):
+        case .requestVote(let lastIndex, let lastTerm, _):
             considerVote(for: message.from, lastIndex: lastIndex, lastTerm: lastTerm)
         case .vote(let granted):
             if granted { count(voteOf: message.from) }
@@ -74,7 +74,8 @@ extension RaftCore {
             sinceHeard = 0
             append(entries, after: previousIndex, previousTerm, commit: commit, from: message.from)
         case .appended(let match): acknowledged(by: message.from, match: match)
-        case .conflict(let previousIndex, let hint): rejected(by: message.from, at: previousIndex, hint: hint)
+        case .conflict(let previousIndex, let hint, _): rejected(by: message.from, at: previousIndex, hint: hint)
+        default: break
         }
     }
 
@@ -83,8 +84,8 @@ extension RaftCore {
         switch message.body {
         case .requestVote: send(.vote(granted: false), to: message.from, afterWrite: true)
         case .append(let previousIndex, _, _, _):
-            send(.conflict(previousIndex: previousIndex, hint: log.lastIndex), to: message.from, afterWrite: true)
-        case .vote, .appended, .conflict: break
+            send(.conflict(previousIndex: previousIndex, hint: log.lastIndex, hintTerm: 0), to: message.from, afterWrite: true)
+        default: break
         }
     }
 

@@ -10,18 +10,47 @@ public struct MemberID: Sendable, Hashable, Comparable, CustomStringConvertible 
     public var description: String { String(number, radix: 16) }
 }
 
+/// Names a proposal in the whole group, for good. (0, 0) marks what a leader wrote by itself.
+public struct ProposalID: Sendable, Hashable {
+    /// One run of the proposing member; drawn anew at each start, never 0.
+    public var session: UInt64
+    /// Rises within the session.
+    public var sequence: UInt64
+    /// An id from its parts.
+    public init(session: UInt64, sequence: UInt64) {
+        self.session = session
+        self.sequence = sequence
+    }
+    /// The id of what a leader wrote by itself.
+    public static let none = ProposalID(session: 0, sequence: 0)
+}
+
 /// One entry of the replicated log.
 public struct RaftEntry: Sendable, Hashable {
+    /// What an entry holds.
+    public enum Kind: UInt8, Sendable, Hashable {
+        /// A command for the application; empty and with no id: the mark with which a leader begins its term.
+        case command = 0
+        /// A ``MembershipEntry``.
+        case membership = 1
+    }
+
     /// Its position; the first is 1.
     public var index: UInt64
     /// The term of the leader that made it.
     public var term: UInt64
-    /// The command; empty for the entry with which a leader begins its term.
+    /// What the payload is.
+    public var kind: Kind
+    /// Whose proposal it is.
+    public var id: ProposalID
+    /// The command, or a ``MembershipEntry``.
     public var payload: [UInt8]
     /// An entry from its parts.
-    public init(index: UInt64, term: UInt64, payload: [UInt8]) {
+    public init(index: UInt64, term: UInt64, kind: Kind = .command, id: ProposalID = .none, payload: [UInt8]) {
         self.index = index
         self.term = term
+        self.kind = kind
+        self.id = id
         self.payload = payload
     }
 }
@@ -51,6 +80,35 @@ public struct HardState: Sendable, Hashable {
     }
 }
 
+/// Where a snapshot of the applied state stands in the log, and who was a member there.
+public struct SnapshotPosition: Sendable, Hashable {
+    /// The last entry that the snapshot covers; 0 for none.
+    public var index: UInt64
+    /// That entry's term.
+    public var term: UInt64
+    /// The membership in force at that entry.
+    public var membership: Membership
+    /// A position from its parts.
+    public init(index: UInt64 = 0, term: UInt64 = 0, membership: Membership = Membership()) {
+        self.index = index
+        self.term = term
+        self.membership = membership
+    }
+}
+
+/// A command on its way into the log.
+public struct Proposal: Sendable, Hashable {
+    /// Names it within the session of its member; rises from one to the next.
+    public var sequence: UInt64
+    /// The command.
+    public var payload: [UInt8]
+    /// A proposal from its parts.
+    public init(sequence: UInt64, payload: [UInt8]) {
+        self.sequence = sequence
+        self.payload = payload
+    }
+}
+
 /// A message between members.
 public struct RaftMessage: Sendable, Hashable {
     /// Who sends it.
@@ -62,18 +120,44 @@ public struct RaftMessage: Sendable, Hashable {
     /// What it says.
     public var body: Body
 
-    /// The kinds of messages (Raft, figure 2).
+    /// The kinds of messages: Raft's figure 2, and what the thesis adds.
     public enum Body: Sendable, Hashable {
-        /// A candidate asks for a vote; its log ends at (`lastIndex`, `lastTerm`).
-        case requestVote(lastIndex: UInt64, lastTerm: UInt64)
+        /// Would you vote for me in the next term? My log ends at (`lastIndex`, `lastTerm`). Thesis 9.6.
+        case requestPreVote(lastIndex: UInt64, lastTerm: UInt64)
+        /// The answer, which promises nothing.
+        case preVote(granted: Bool)
+        /// A candidate asks for a vote. `forTransfer`: the leader itself wants it to lead (thesis 3.10).
+        case requestVote(lastIndex: UInt64, lastTerm: UInt64, forTransfer: Bool)
         /// The answer.
         case vote(granted: Bool)
         /// A leader sends entries that follow (`previousIndex`, `previousTerm`), and its commit index.
         case append(previousIndex: UInt64, previousTerm: UInt64, entries: [RaftEntry], commit: UInt64)
         /// The follower's log is durable and equal to the leader's up to `match`.
         case appended(match: UInt64)
-        /// The follower's log differs at `previousIndex`; `hint` is the highest index that may be equal.
-        case conflict(previousIndex: UInt64, hint: UInt64)
+        /// The follower's log differs at `previousIndex`. `hint` is the highest index that may be equal, and
+        /// `hintTerm` what the follower has there.
+        case conflict(previousIndex: UInt64, hint: UInt64, hintTerm: UInt64)
+        /// The leader lives. `commit` is not past what the receiver is known to hold. `round` counts upwards.
+        case heartbeat(round: UInt64, commit: UInt64)
+        /// The receiver still follows: rounds through `round` are confirmed (thesis 6.4). Waits for no disk.
+        case heard(round: UInt64)
+        /// You lack entries that are gone: fetch a snapshot that reaches (`index`, `indexTerm`) or further.
+        case snapshot(index: UInt64, indexTerm: UInt64, sources: [MemberID])
+        /// Stand for election at once (thesis 3.10).
+        case timeoutNow
+        /// A member asks the leader to hand over to that one.
+        case transfer(to: MemberID)
+        /// Forwarded proposals of one session, meant for the leader of this term alone. All sequences under `floor`
+        /// are settled.
+        case propose(session: UInt64, floor: UInt64, proposals: [Proposal])
+        /// A forwarded change of membership; as above.
+        case change(session: UInt64, floor: UInt64, sequence: UInt64, change: MembershipChange, context: [UInt8])
+        /// The leader will not write these in this term.
+        case refused(session: UInt64, sequences: [UInt64], refusal: RaftRefusal)
+        /// From which index on are linearizable reads answered?
+        case read(session: UInt64, token: UInt64)
+        /// From this one on.
+        case readIndex(session: UInt64, token: UInt64, index: UInt64)
     }
 
     /// A message from its parts.
@@ -83,54 +167,4 @@ public struct RaftMessage: Sendable, Hashable {
         self.term = term
         self.body = body
     }
-}
-
-/// What happens to a member.
-public enum RaftEvent: Sendable, Hashable {
-    /// One tick of the clock has passed.
-    case tick
-    /// The application proposes commands, in this order.
-    case propose([[UInt8]])
-    /// The write with this ticket, and all before it, are durable.
-    case persisted(ticket: UInt64)
-    /// A peer's message.
-    case receive(RaftMessage)
-}
-
-/// What a member wants done, in this order.
-public enum RaftEffect: Sendable, Hashable {
-    /// Make this durable, in the order of tickets, then report ``RaftEvent/persisted(ticket:)``.
-    case persist(RaftWrite)
-    /// Send this; it may be lost, repeated or overtaken.
-    case send(RaftMessage)
-    /// These entries are committed: apply them in order. Each entry comes once per run of the member.
-    case apply([RaftEntry])
-    /// The proposal became these entries. It is decided when the entry of the same index *and term* is applied.
-    case accepted(first: UInt64, count: Int, term: UInt64)
-    /// The proposal was not taken: this member does not lead.
-    case refused(leader: MemberID?)
-    /// The member's role, term or known leader changed.
-    case changed(role: RaftRole, term: UInt64, leader: MemberID?)
-    /// The peer lacks entries that this member has dropped; it needs a snapshot.
-    case needsSnapshot(MemberID)
-}
-
-/// One write to the log.
-public struct RaftWrite: Sendable, Hashable {
-    /// Names the write; each next one is higher.
-    public var ticket: UInt64
-    /// Set when it changed.
-    public var hardState: HardState?
-    /// Entries to append; an index that the log has already replaces that entry and all after it.
-    public var entries: [RaftEntry]
-}
-
-/// What a member is in its term.
-public enum RaftRole: Sendable, Hashable {
-    /// Follows.
-    case follower
-    /// Wants to lead.
-    case candidate
-    /// Leads.
-    case leader
 }

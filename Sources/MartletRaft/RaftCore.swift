@@ -1,29 +1,6 @@
 internal import DequeModule
 internal import MartletBase
 
-/// How a member takes part.
-public struct RaftConfiguration: Sendable, Hashable {
-    /// This member.
-    public var member: MemberID
-    /// All voting members, this one among them.
-    public var voters: [MemberID]
-    /// Ticks without a leader's word after which a follower stands for election; drawn anew each time from
-    /// `electionTicks ..< 2 * electionTicks`.
-    public var electionTicks = 10
-    /// Ticks between a leader's heartbeats.
-    public var heartbeatTicks = 1
-    /// How many bytes of entries one message carries, about.
-    public var messageBytes = 1 << 20
-    /// Where the draws of election timeouts begin.
-    public var seed: UInt64
-    /// A member of a group.
-    public init(member: MemberID, voters: [MemberID], seed: UInt64) {
-        self.member = member
-        self.voters = voters
-        self.seed = seed
-    }
-}
-
 /// Raft's rules for one member, as a value: "In Search of an Understandable Consensus Algorithm" (Ongaro and
 /// Ousterhout, extended version), figure 2 and sections 5.1 to 5.4. It knows no clock, disk or network.
 ///
@@ -34,6 +11,8 @@ public struct RaftConfiguration: Sendable, Hashable {
 /// It has no pre-votes, no leases, no changes of membership and no snapshots to peers.
 public struct RaftCore: Sendable {
     let configuration: RaftConfiguration
+    /// The membership in force.
+    public internal(set) var membership: Membership
     var log: RaftLog
     var hard: HardState
     /// What of `hard` the last write carried.
@@ -86,10 +65,13 @@ public struct RaftCore: Sendable {
     /// A member as it comes back from its disk: the hard state, a position that its checkpoint covers, the durable
     /// entries after it, in order and without gaps, and through which of them the checkpoint reaches.
     public init(
-        _ configuration: RaftConfiguration, hardState: HardState = HardState(), snapshotIndex: UInt64 = 0,
-        snapshotTerm: UInt64 = 0, entries: [RaftEntry] = [], applied: UInt64 = 0
+        _ configuration: RaftConfiguration, hardState: HardState = HardState(),
+        snapshot: SnapshotPosition = SnapshotPosition(), entries: [RaftEntry] = [], applied: UInt64 = 0
     ) {
         self.configuration = configuration
+        membership = snapshot.membership
+        let snapshotIndex = snapshot.index
+        let snapshotTerm = snapshot.term
         hard = hardState
         hard.term = max(hardState.term, entries.last?.term ?? snapshotTerm)
         if hard.term != hardState.term { hard.vote = nil }
@@ -109,18 +91,31 @@ public struct RaftCore: Sendable {
     public var commit: UInt64 { hard.commit }
     /// The hard state, for a checkpoint: it may be ahead of what is durable.
     public var hardState: HardState { hard }
+    /// The session of this run's proposals.
+    public var session: UInt64 { configuration.session }
+    /// This member.
+    public var member: MemberID { configuration.member }
+    /// The membership in force at `index`, for a checkpoint there; nil when it is before the log.
+    public func membership(at index: UInt64) -> Membership? { index < log.start.index ? nil : membership }
     /// The newest index in the log, durable or not.
     public var lastIndex: UInt64 { log.lastIndex }
     /// The term of the entry at `index`, when it is held.
     public func term(at index: UInt64) -> UInt64? { log.term(at: index) }
 
+    /// As ``step(_:)``, appending to `effects`, so that one array serves many steps.
+    public mutating func step(_ event: RaftEvent, into effects: inout [RaftEffect]) {
+        effects.append(contentsOf: step(event))
+    }
+
     /// Takes one event and returns what is to be done about it, in order.
     public mutating func step(_ event: RaftEvent) -> [RaftEffect] {
         switch event {
         case .tick: tick()
-        case .propose(let payloads): propose(payloads)
+        case .propose(let proposals): propose(proposals)
         case .persisted(let ticket): persisted(ticket)
         case .receive(let message): receive(message)
+        case .read(let number): effects.append(.readable([number], index: hard.commit))
+        case .forget, .change, .transfer, .unreachable, .snapshotInstalled, .snapshotFailed: break
         }
         flush()
         defer { effects.removeAll(keepingCapacity: true) }
@@ -134,19 +129,21 @@ public struct RaftCore: Sendable {
         sinceHeard += 1
         if role == .leader {
             if sinceHeard >= configuration.heartbeatTicks { heartbeat() }
-        } else if sinceHeard >= timeout || configuration.voters == [configuration.member] {
+        } else if sinceHeard >= timeout || membership.voters == [configuration.member] {
             campaign()
         }
     }
 
-    private mutating func propose(_ payloads: [[UInt8]]) {
+    private mutating func propose(_ proposals: [Proposal]) {
         guard role == .leader else {
-            effects.append(.refused(leader: leader))
+            effects.append(.refused(sequences: proposals.map(\.sequence), .overloaded))
             return
         }
-        guard !payloads.isEmpty else { return }
-        effects.append(.accepted(first: log.lastIndex + 1, count: payloads.count, term: term))
-        for payload in payloads { place(RaftEntry(index: log.lastIndex + 1, term: term, payload: payload)) }
+        guard !proposals.isEmpty else { return }
+        for proposal in proposals {
+            let id = ProposalID(session: configuration.session, sequence: proposal.sequence)
+            place(RaftEntry(index: log.lastIndex + 1, term: term, id: id, payload: proposal.payload))
+        }
         broadcast()
     }
 
@@ -209,5 +206,25 @@ public struct RaftCore: Sendable {
     mutating func send(_ body: RaftMessage.Body, to peer: MemberID, afterWrite: Bool) {
         let message = RaftMessage(from: configuration.member, to: peer, term: term, body: body)
         if afterWrite { held.append(message) } else { effects.append(.send(message)) }
+    }
+}
+
+extension RaftCore {
+    /// What a leader knows of another member; nil when this one does not lead or the other gets nothing from it.
+    public func progress(of member: MemberID) -> PeerProgress? {
+        peers[member].map {
+            PeerProgress(match: $0.match, next: $0.next, phase: .replicate, window: 1, isActive: $0.heard)
+        }
+    }
+
+    /// Puts `membership` in force without asking anybody, as an entry of a new term: for recovery from a lost quorum.
+    /// The caller must know that no other member of the old group will ever run again.
+    public mutating func forceMembership(_ membership: Membership, context: [UInt8] = []) -> [RaftEffect] {
+        hard.term += 1
+        hard.vote = configuration.member
+        let payload = MembershipEntry(membership: membership, context: context).encoded()
+        place(RaftEntry(index: log.lastIndex + 1, term: term, kind: .membership, payload: payload))
+        self.membership = membership
+        return step(.forget([]))
     }
 }

@@ -3,14 +3,14 @@
 extension RaftCore {
     /// Sends every follower what it lacks.
     mutating func broadcast() {
-        for peer in configuration.voters where peer != configuration.member { sendEntries(to: peer, heartbeat: false) }
+        for peer in membership.voters where peer != configuration.member { sendEntries(to: peer, heartbeat: false) }
     }
 
     /// Tells every follower that the leader lives. A follower that has not answered since the last one gets again
     /// what it has not acknowledged: the message or the answer may be lost.
     mutating func heartbeat() {
         sinceHeard = 0
-        for peer in configuration.voters where peer != configuration.member {
+        for peer in membership.voters where peer != configuration.member {
             if let progress = peers[peer] {
                 if !progress.heard { peers[peer]?.next = min(progress.next, progress.match + 1) }
                 peers[peer]?.heard = false
@@ -24,7 +24,6 @@ extension RaftCore {
         guard heartbeat || progress.next <= log.lastIndex else { return }
         let previous = progress.next - 1
         guard let previousTerm = log.term(at: previous) else {
-            effects.append(.needsSnapshot(peer))
             return
         }
         let entries = log.slice(from: progress.next, through: log.lastIndex, bytes: configuration.messageBytes)
@@ -49,7 +48,7 @@ extension RaftCore {
             let hint =
                 previousIndex > log.lastIndex
                 ? log.lastIndex : max(log.firstIndex(ofTermAt: previousIndex), hard.commit + 1) - 1
-            send(.conflict(previousIndex: previousIndex, hint: hint), to: leader, afterWrite: true)
+            send(.conflict(previousIndex: previousIndex, hint: hint, hintTerm: 0), to: leader, afterWrite: true)
             return
         }
         var expected = previousIndex + 1
@@ -88,7 +87,7 @@ extension RaftCore {
         var matches = peers.values.map(\.match)
         matches.append(durable)
         matches.sort(by: >)
-        let candidate = matches[configuration.voters.count / 2]
+        let candidate = matches[membership.voters.count / 2]
         guard candidate > hard.commit, log.term(at: candidate) == term else { return }
         hard.commit = candidate
     }

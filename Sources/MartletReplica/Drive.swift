@@ -65,20 +65,13 @@ extension Replica {
         let batch = pending.prefix(count)
         pending.removeFirst(count)
         pendingBytes -= bytes
-        let effects = core.step(.propose(batch.map(\.payload)))
-        for effect in effects {
-            switch effect {
-            case .accepted(let first, _, let term):
-                for (offset, proposal) in batch.enumerated() {
-                    waiting.append(
-                        Waiter(index: first + UInt64(offset), term: term, continuation: proposal.continuation))
-                }
-            case .refused:
-                for proposal in batch { proposal.continuation.resume(throwing: ReplicaError.notLeader) }
-            default: continue
-            }
+        let first = lastSequence + 1
+        lastSequence += UInt64(count)
+        for (offset, proposal) in batch.enumerated() {
+            waiting.append(Waiter(sequence: first + UInt64(offset), continuation: proposal.continuation))
         }
-        carryOut(effects)
+        let proposals = batch.enumerated().map { Proposal(sequence: first + UInt64($0), payload: $1.payload) }
+        carryOut(core.step(.propose(proposals)))
     }
 
     /// The device's records for a write. The hard state comes first: an entry must not outlive its term.
@@ -110,8 +103,9 @@ extension Replica {
             case .changed(let role, let term, let leader):
                 logger.info("raft: \(role) in term \(term), leader \(leader.map { "\($0)" } ?? "unknown")")
                 if role != .leader { failWaiting(ReplicaError.notLeader) }
-            case .accepted, .refused: continue
-            case .send, .needsSnapshot: continue  // A group of one has no peers.
+            case .refused(let sequences, _): refuse(through: sequences.last ?? 0)
+            case .send, .lost, .readable, .unreadable, .membership, .fetchSnapshot:
+                continue  // A group of one has no peers.
             }
         }
     }
@@ -129,15 +123,19 @@ extension Replica {
         }
     }
 
-    /// Answers whoever proposed `entry`. Waiters before it, or at it with another term, lost their place in the log.
+    /// Answers whoever proposed `entry`. A group of one applies its proposals in their order.
     private func answer(_ entry: RaftEntry, with result: TransactionResult) {
-        while let waiter = waiting.first, waiter.index <= entry.index {
+        guard entry.id.session == core.session, let waiter = waiting.first, waiter.sequence == entry.id.sequence else {
+            return
+        }
+        waiting.removeFirst()
+        waiter.continuation.resume(returning: result)
+    }
+
+    private func refuse(through sequence: UInt64) {
+        while let waiter = waiting.first, waiter.sequence <= sequence {
             waiting.removeFirst()
-            if waiter.index == entry.index, waiter.term == entry.term {
-                waiter.continuation.resume(returning: result)
-            } else {
-                waiter.continuation.resume(throwing: ReplicaError.notLeader)
-            }
+            waiter.continuation.resume(throwing: ReplicaError.notLeader)
         }
     }
 

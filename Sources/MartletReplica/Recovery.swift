@@ -33,6 +33,10 @@ struct RecoveredLog: Sendable {
         }
         switch content {
         case .hardState(let state): hardState = hardState.merged(with: state)
+        case .restart(let position):
+            throw ReplicaError.unusable(
+                "record \(record.index) of the log restarts after a snapshot at \(position.index); "
+                    + "restore this member from a snapshot")
         case .entry(let entry):
             let first = entries.first?.index ?? entry.index
             guard entry.index <= first + UInt64(entries.count) else {
@@ -68,9 +72,11 @@ struct RecoveredLog: Sendable {
         }
         // A log that lost its front begins with an entry that the checkpoint covers: that one is the anchor.
         let anchor = first > 1 ? entries.first : nil
+        let alone = Membership(voters: [configuration.member])
         return RaftCore(
-            configuration, hardState: hardState.merged(with: state.hardState), snapshotIndex: anchor?.index ?? 0,
-            snapshotTerm: anchor?.term ?? 0, entries: Array(anchor == nil ? entries[...] : entries.dropFirst()),
+            configuration, hardState: hardState.merged(with: state.hardState),
+            snapshot: SnapshotPosition(index: anchor?.index ?? 0, term: anchor?.term ?? 0, membership: alone),
+            entries: Array(anchor == nil ? entries[...] : entries.dropFirst()),
             applied: applied)
     }
 }

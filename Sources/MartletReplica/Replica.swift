@@ -33,10 +33,12 @@ public actor Replica {
     var store: Store
 
     /// Proposals not yet given to Raft, oldest first.
-    var pending: [Proposal] = []
+    var pending: [PendingProposal] = []
     var pendingBytes = 0
     /// Proposals in the log and not yet applied, in the order of their entries.
     var waiting: Deque<Waiter> = []
+    /// The sequence of the last proposal.
+    var lastSequence: UInt64 = 0
     /// Writes that Raft wants made.
     var outbox: [RaftWrite] = []
     /// Where the entries that Raft holds stand in the device: that of `positionsFrom`, and the next ones.
@@ -66,15 +68,14 @@ public actor Replica {
     var isClosed = false
 
     /// A change on its way into the log.
-    struct Proposal {
+    struct PendingProposal {
         var payload: [UInt8]
         var continuation: CheckedContinuation<TransactionResult, any Error>
     }
 
     /// A change in the log, on its way to being applied.
     struct Waiter {
-        var index: UInt64
-        var term: UInt64
+        var sequence: UInt64
         var continuation: CheckedContinuation<TransactionResult, any Error>
     }
 
@@ -136,7 +137,7 @@ public actor Replica {
         store = state.store
         let member = MemberID(state.identity.member)
         core = try log.core(
-            RaftConfiguration(member: member, voters: [member], seed: world.random()), continuing: state)
+            RaftConfiguration(member: member, session: world.random() | 1, seed: world.random()), continuing: state)
         positions = log.positions
         positionsFrom = log.entries.first?.index ?? 1
         nextPosition = log.nextPosition
@@ -192,7 +193,7 @@ public actor Replica {
         if let stopReason { throw ReplicaError.stopped(stopReason) }
         guard pendingBytes + payload.count <= Limits.pendingBytes else { throw ReplicaError.overloaded }
         return try await withCheckedThrowingContinuation { continuation in
-            pending.append(Proposal(payload: payload, continuation: continuation))
+            pending.append(PendingProposal(payload: payload, continuation: continuation))
             pendingBytes += payload.count
             startDriver()
         }
