@@ -103,8 +103,7 @@ struct StartingState: Sendable {
         let loaded = try await folder.worker.run {
             try file.load().map { state, pairs in
                 let store = Store(
-                    historyLimit: historyLimit, revision: state.revision, appliedIndex: state.appliedIndex,
-                    stateHash: StateHash(value: state.stateHash), pairs: pairs)
+                    historyLimit: historyLimit, revision: state.revision, appliedIndex: state.appliedIndex, pairs: pairs)
                 return (state, store)
             }
         }

@@ -113,10 +113,15 @@ extension Replica {
     private func apply(_ entries: [RaftEntry]) {
         for entry in entries where !hasFailed {
             do {
-                let (result, events) = try store.apply(index: entry.index, payload: entry.payload)
-                progress.note(entry, events)
-                if !events.isEmpty { tellWatchers(events, revision: result.revision) }
-                answer(entry, with: result)
+                let applied =
+                    entry.kind == .membership
+                    ? try store.apply(
+                        index: entry.index, membership: try MembershipEntry(decoding: entry.payload).context)
+                    : try store.apply(index: entry.index, payload: entry.payload)
+                progress.note(entry, applied.events)
+                if !applied.events.isEmpty { tellWatchers(applied.events, revision: applied.revision) }
+                if let divergence = applied.divergence { stop("\(divergence)") }
+                answer(entry, with: applied)
             } catch {
                 stop("entry \(entry.index) of the log cannot be read (\(error)); run the release that wrote it")
             }
@@ -124,12 +129,16 @@ extension Replica {
     }
 
     /// Answers whoever proposed `entry`. A group of one applies its proposals in their order.
-    private func answer(_ entry: RaftEntry, with result: TransactionResult) {
+    private func answer(_ entry: RaftEntry, with applied: Applied) {
         guard entry.id.session == core.session, let waiter = waiting.first, waiter.sequence == entry.id.sequence else {
             return
         }
         waiting.removeFirst()
-        waiter.continuation.resume(returning: result)
+        switch applied.result {
+        case .success(.transaction(let result)): waiter.continuation.resume(returning: result)
+        case .success: waiter.continuation.resume(throwing: ReplicaError.stopped("a command answered a transaction"))
+        case .failure(let refusal): waiter.continuation.resume(throwing: refusal)
+        }
     }
 
     private func refuse(through sequence: UInt64) {

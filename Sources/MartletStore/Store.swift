@@ -3,222 +3,177 @@ public import MartletBase
 
 /// The key-value state with etcd's revisions, as a value: the same entries give the same state on every member.
 ///
-/// The revision is 1 when the store is empty and rises by one with each transaction that changes something. All
-/// changes of one transaction share its revision and keep their order.
+/// The revision is 1 when the store is empty and rises by one with each transaction that changes a key. All changes of
+/// one transaction share its revision and keep their order. Beside keys it holds leases, users and roles, and the
+/// directory of members; these have no part in revisions.
 public struct Store: Sendable {
     /// The revision of the last change.
-    public private(set) var revision: Int64
+    public internal(set) var revision: Int64
     /// The index of the last entry applied.
-    public private(set) var appliedIndex: UInt64
-    /// The digest of all entries applied.
-    public private(set) var stateHash: StateHash
-    /// The oldest revision that can be read; a watch may begin after it.
-    public private(set) var oldestRevision: Int64
-    /// How many revisions of history are kept for watches and reads of the past.
-    public let historyLimit: Int
-    /// How many bytes of history are kept at most, by ``historyBytes``. The oldest revisions go first.
-    public let historyByteLimit: Int
-    /// The bytes of the history: all keys and values of its events, those before the change too, and
-    /// ``eventOverhead`` for each event. A bound from above, because neighbours share values.
-    public private(set) var historyBytes = 0
+    public internal(set) var appliedIndex: UInt64
+    /// The leases, by id.
+    public internal(set) var leases: [Int64: Lease] = [:]
+    /// Users, roles and whether they rule.
+    public internal(set) var auth = AuthState()
+    /// A mistake made on purpose; nil in production.
+    public var mutation: StoreMutation?
 
     /// The bytes of history that a store keeps where nothing else is said.
     public static let defaultHistoryBytes = 256 << 20
     /// What an event counts in ``historyBytes`` beside its keys and values.
     public static let eventOverhead = 256
+    /// Of so many last entries the state's hash is kept for checks.
+    public static let hashesKept = 8192
 
-    private var keys = OrderedKeys()
-    /// One element for each revision in `oldestRevision + 1 ... revision`.
-    private var history: Deque<[StoreEvent]> = []
+    var keys = OrderedKeys()
+    var history: History
+    var directory = MemberDirectory()
+    var sums = StateSums()
+    /// The hash after each of the last entries, the newest last.
+    private var hashes: Deque<UInt64> = []
 
     /// An empty store.
     public init(historyLimit: Int, historyByteLimit: Int = Store.defaultHistoryBytes) {
-        self.historyLimit = max(historyLimit, 0)
-        self.historyByteLimit = max(historyByteLimit, 0)
+        history = History(limit: historyLimit, byteLimit: historyByteLimit)
         revision = 1
-        oldestRevision = 1
         appliedIndex = 0
-        stateHash = StateHash()
-    }
-
-    /// A store as a checkpoint kept it. Its history is gone.
-    public init(
-        historyLimit: Int, revision: Int64, appliedIndex: UInt64, stateHash: StateHash, pairs: some Sequence<KeyValue>
-    ) {
-        self.init(historyLimit: historyLimit)
-        self.revision = revision
-        oldestRevision = revision
-        self.appliedIndex = appliedIndex
-        self.stateHash = stateHash
-        for pair in pairs { keys.set(pair) }
+        sums.auth = auth.digest
+        sums.members = directory.digest
     }
 
     /// How many keys there are.
     public var count: Int { keys.count }
+    /// The digest of the state: keys, leases, users, roles, members and revision.
+    public var stateHash: StateHash { sums.hash(revision: revision) }
+    /// The oldest revision that can be read; a watch may begin after it.
+    public var oldestRevision: Int64 { history.oldest }
+    /// How many revisions of history are kept for watches and reads of the past.
+    public var historyLimit: Int { history.limit }
+    /// How many bytes of history are kept at most, by ``historyBytes``. The oldest revisions go first.
+    public var historyByteLimit: Int { history.byteLimit }
+    /// The bytes of the history: all keys and values of its events, those before the change too, and
+    /// ``eventOverhead`` for each event. A bound from above, because neighbours share values.
+    public var historyBytes: Int { history.bytes }
+    /// The members, by id.
+    public var members: [UInt64: MemberInfo] { directory.members }
+    /// The cluster's id; 0 before it has begun.
+    public var clusterID: UInt64 { directory.clusterID }
 
     // MARK: Changes
 
-    /// Applies the entry of `index`, the one after the last; empty payloads are leaders' marks and change nothing.
-    /// Returns what became of it and what changed, in order; all events are of the result's revision.
-    /// - Throws: `ByteCodecError` when the payload is no transaction; the store is as before.
-    public mutating func apply(index: UInt64, payload: [UInt8]) throws(ByteCodecError) -> (
-        result: TransactionResult, events: [StoreEvent]
-    ) {
+    /// Applies the command in the entry of `index`, the one after the last; empty payloads are leaders' marks and
+    /// change nothing.
+    /// - Throws: `ByteCodecError` when the payload is no command; the store is as before.
+    public mutating func apply(index: UInt64, payload: [UInt8]) throws(ByteCodecError) -> Applied {
         precondition(index == appliedIndex + 1, "entries are applied in order")
-        let transaction = payload.isEmpty ? nil : try Transaction(decoding: payload)
+        var applied = Applied(result: .success(.done(revision: revision)), revision: revision)
+        if !payload.isEmpty {
+            let command = try Command(decoding: payload)
+            if mutation == .appliesTwice, index % 64 == 0 { _ = carryOut(command) }
+            applied = carryOut(command)
+        }
+        entryEnded(index)
+        return applied
+    }
+
+    /// Applies an entry that changed the membership; `context` is what was proposed with it for the directory, a
+    /// ``MemberCommand``, or nothing.
+    /// - Throws: `ByteCodecError` when the context is no such command; the store is as before.
+    public mutating func apply(index: UInt64, membership context: [UInt8]) throws(ByteCodecError) -> Applied {
+        precondition(index == appliedIndex + 1, "entries are applied in order")
+        var applied = Applied(result: .success(.done(revision: revision)), revision: revision)
+        if !context.isEmpty { applied = carryOut(Command(.member(try MemberCommand(decoding: context)))) }
+        entryEnded(index)
+        return applied
+    }
+
+    private mutating func entryEnded(_ index: UInt64) {
         appliedIndex = index
-        stateHash.absorb(index: index, payload)
-        guard let transaction else { return (TransactionResult(succeeded: true, revision: revision, results: []), []) }
-        return apply(transaction)
+        hashes.append(stateHash.value)
+        if hashes.count > Self.hashesKept { hashes.removeFirst() }
     }
 
-    private mutating func apply(_ transaction: Transaction) -> (result: TransactionResult, events: [StoreEvent]) {
-        let holds = transaction.conditions.allSatisfy { condition in
-            switch condition {
-            case .modRevision(let key, let expected): (keys[key]?.modRevision ?? 0) == expected
-            case .createRevision(let key, let expected): (keys[key]?.createRevision ?? 0) == expected
+    private mutating func carryOut(_ command: Command) -> Applied {
+        do throws(CommandRefusal) {
+            if let allowed = command.authRevision, auth.enabled, allowed != auth.revision {
+                throw CommandRefusal.authRevisionChanged
             }
+            return try carryOut(command.kind)
+        } catch {
+            return Applied(result: .failure(error), revision: revision)
         }
-        var events: [StoreEvent] = []
-        var results: [KeyValue?] = []
-        for operation in holds ? transaction.success : transaction.failure {
-            switch operation {
-            case .put(let key, let value): results.append(put(key, value, &events))
-            case .delete(let key): results.append(delete(key, &events))
-            case .deleteRange(let from, let to):
-                var doomed: [[UInt8]] = []
-                keys.forEach(in: KeyRange(from: from, to: to)) { pair in
-                    doomed.append(pair.key)
-                    return true
-                }
-                for key in doomed { _ = delete(key, &events) }
-                results.append(nil)
-            case .get(let key): results.append(keys[key])
-            }
-        }
-        if !events.isEmpty {
-            revision += 1
-            history.append(events)
-            historyBytes += Self.bytes(of: events)
-            while history.count > historyLimit || historyBytes > historyByteLimit {
-                compact(through: oldestRevision + 1)
-            }
-        }
-        return (TransactionResult(succeeded: holds, revision: revision, results: results), events)
     }
 
-    private mutating func put(_ key: [UInt8], _ value: [UInt8], _ events: inout [StoreEvent]) -> KeyValue? {
-        let previous = keys[key]
-        let pair = KeyValue(
-            key: key, value: value, createRevision: previous?.createRevision ?? revision + 1,
-            modRevision: revision + 1, version: (previous?.version ?? 0) + 1)
-        keys.set(pair)
-        events.append(StoreEvent(pair: pair, previous: previous, isDeletion: false))
-        return previous
+    private mutating func carryOut(_ kind: Command.Kind) throws(CommandRefusal) -> Applied {
+        switch kind {
+        case .transaction(let transaction): return try transact(transaction)
+        case .grantLease(let id, let ttl): return try grantLease(id, ttl)
+        case .revokeLease(let id): return try revokeLease(id)
+        case .compact(let target): try compactOnDemand(target)
+        case .auth(let command):
+            try auth.apply(command)
+            sums.auth = auth.digest
+        case .member(let command):
+            try directory.apply(command)
+            sums.members = directory.digest
+        case .check(let index, let expected):
+            return Applied(
+                result: .success(.done(revision: revision)), revision: revision,
+                divergence: divergence(at: index, expected))
+        }
+        return Applied(result: .success(.done(revision: revision)), revision: revision)
     }
 
-    private mutating func delete(_ key: [UInt8], _ events: inout [StoreEvent]) -> KeyValue? {
-        guard let previous = keys.remove(key) else { return nil }
-        let tombstone = KeyValue(key: key, value: [], createRevision: 0, modRevision: revision + 1, version: 0)
-        events.append(StoreEvent(pair: tombstone, previous: previous, isDeletion: true))
-        return previous
+    /// The state's hash after the entry `index`; nil when that is not known any more or not yet.
+    public func stateHash(after index: UInt64) -> UInt64? {
+        guard index <= appliedIndex, appliedIndex - index < UInt64(hashes.count) else { return nil }
+        return hashes[hashes.count - 1 - Int(appliedIndex - index)]
+    }
+
+    private func divergence(at index: UInt64, _ expected: UInt64) -> Applied.Divergence? {
+        guard let found = stateHash(after: index), found != expected else { return nil }
+        return Applied.Divergence(index: index, expected: expected, found: found)
+    }
+
+    /// Ends a change of keys: its events, where there are any, are the next revision's.
+    mutating func commit(_ events: [StoreEvent]) {
+        guard !events.isEmpty else { return }
+        revision += 1
+        history.append(events, mutation)
+    }
+
+    private mutating func compactOnDemand(_ target: Int64) throws(CommandRefusal) {
+        if target > revision { throw .futureRevision }
+        // As long as nothing was forgotten, there is nothing that the oldest revision could be older than.
+        if target <= oldestRevision, oldestRevision > 1 { throw .compacted }
+        history.compact(through: target, mutation)
     }
 
     /// Forgets the history through `target`, at most the present: reads and watches of older revisions are refused.
-    public mutating func compact(through target: Int64) {
-        let drop = min(target, revision) - oldestRevision
-        guard drop > 0 else { return }
-        historyBytes -= history.prefix(Int(drop)).reduce(0) { $0 + Self.bytes(of: $1) }
-        history.removeFirst(Int(drop))
-        oldestRevision += drop
+    /// A cluster does so by a ``Command``.
+    public mutating func compact(through target: Int64) { history.compact(through: target, mutation) }
+
+    // MARK: Recovery
+
+    /// Raises the revision by `step` and forgets the history: after a restore from an older snapshot no revision that
+    /// clients have seen comes again with another content.
+    public mutating func raiseRevision(by step: Int64) {
+        revision += max(step, 0)
+        history.restart(at: revision)
+        hashes = []
     }
 
-    /// What the events of one revision count in ``historyBytes``.
-    private static func bytes(of events: [StoreEvent]) -> Int {
-        events.reduce(0) { sum, event in
-            let before = event.previous.map { $0.key.count + $0.value.count } ?? 0
-            return sum + eventOverhead + event.pair.key.count + event.pair.value.count + before
-        }
+    /// Puts another cluster and other members in the place of those of before.
+    public mutating func replaceMembers(_ members: [MemberInfo], clusterID: UInt64) {
+        directory = MemberDirectory(clusterID: clusterID, members: [:])
+        try? directory.apply(.replace(members))
+        sums.members = directory.digest
+        hashes = []
     }
 
-    // MARK: Reads
-
-    /// One key, as of now.
-    public func get(_ key: [UInt8]) -> KeyValue? { keys[key] }
-
-    /// The pairs of a range in order, at most `limit`, as of `past` (nil: now), and whether the limit cut the list.
-    /// - Throws: ``StoreError``.
-    public func range(_ range: KeyRange, limit: Int? = nil, at past: Int64? = nil) throws(StoreError) -> (
-        pairs: [KeyValue], more: Bool
-    ) {
-        let limit = limit ?? .max
-        let undone = try past.map { past throws(StoreError) in try changes(in: range, since: past) } ?? [:]
-        var pairs: [KeyValue] = []
-        var more = false
-        /// Takes a pair; false when the list is full.
-        func take(_ pair: KeyValue) -> Bool {
-            if pairs.count >= limit {
-                more = true
-                return false
-            }
-            pairs.append(pair)
-            return true
-        }
-        if undone.isEmpty {
-            keys.forEach(in: range, take)
-            return (pairs, more)
-        }
-        // Two ordered lists are merged: what changed since, as it was then, and the keys that did not change.
-        let changed = undone.sorted { ByteOrder.compare($0.key, $1.key) < 0 }
-        var next = 0
-        /// Takes the changed pairs before `key` (nil: all); false when the list is full.
-        func takeChanged(before key: [UInt8]?) -> Bool {
-            while next < changed.count {
-                if let key, ByteOrder.compare(changed[next].key, key) >= 0 { return true }
-                if let pair = changed[next].value, !take(pair) { return false }
-                next += 1
-            }
-            return true
-        }
-        keys.forEach(in: range) { pair in
-            guard takeChanged(before: pair.key) else { return false }
-            return undone.keys.contains(pair.key) || take(pair)
-        }
-        if !more { _ = takeChanged(before: nil) }
-        return (pairs, more)
-    }
-
-    /// The keys of `range` that changed after `past`, as they were then; nil for those that were not there.
-    private func changes(in range: KeyRange, since past: Int64) throws(StoreError) -> [[UInt8]: KeyValue?] {
-        try checkReadable(past)
-        var undone: [[UInt8]: KeyValue?] = [:]
-        for events in history[Int(past - oldestRevision)...].reversed() {
-            for event in events.reversed() where range.contains(event.pair.key) {
-                undone.updateValue(event.previous, forKey: event.pair.key)
-            }
-        }
-        return undone
-    }
-
-    /// The changes after `past` in `range`, oldest first, through the revision that is returned with them: at most
-    /// `scanLimit` revisions are looked at, and no further one once `eventLimit` events are found.
-    /// - Throws: ``StoreError``.
-    public func events(in range: KeyRange, after past: Int64, scanLimit: Int, eventLimit: Int) throws(StoreError) -> (
-        events: [StoreEvent], through: Int64
-    ) {
-        try checkReadable(past)
-        var found: [StoreEvent] = []
-        var through = past
-        for events in history[Int(past - oldestRevision)...].prefix(max(scanLimit, 1)) {
-            through += 1
-            for event in events where range.contains(event.pair.key) { found.append(event) }
-            if found.count >= eventLimit { break }
-        }
-        return (found, through)
-    }
-
-    private func checkReadable(_ past: Int64) throws(StoreError) {
-        if past < oldestRevision { throw .compacted(oldest: oldestRevision) }
-        if past > revision { throw .future(current: revision) }
+    /// Counts entries anew from `index`: a restored store begins a new log.
+    public mutating func restartLog(at index: UInt64) {
+        appliedIndex = index
+        hashes = []
     }
 }

@@ -35,7 +35,7 @@ import Testing
                 _ = try await replica.propose(
                     Transaction(then: [
                         .put(key: key("a\(number % 9)"), value: [1]), .put(key: key("b"), value: [2]),
-                        .delete(key: key("a\(number % 4)")),
+                        .delete(key: key("a\((number + 4) % 9)")),
                     ]))
             }
             let all = try await read(try await replica.watch(from: [], to: end, after: 1), through: 41)

@@ -3,126 +3,7 @@ import Testing
 
 @testable import MartletStore
 
-/// What a store should do, in the plainest words: a dictionary, and a list of all that ever happened.
-struct NaiveStore {
-    var pairs: [[UInt8]: KeyValue] = [:]
-    var revision: Int64 = 1
-    /// The whole state after each revision.
-    var states: [Int64: [[UInt8]: KeyValue]] = [1: [:]]
-    var events: [StoreEvent] = []
-
-    mutating func apply(_ transaction: Transaction) -> TransactionResult {
-        let holds = transaction.conditions.allSatisfy { condition in
-            switch condition {
-            case .modRevision(let key, let expected): pairs[key]?.modRevision ?? 0 == expected
-            case .createRevision(let key, let expected): pairs[key]?.createRevision ?? 0 == expected
-            }
-        }
-        let next = revision + 1
-        let before = events.count
-        var results: [KeyValue?] = []
-        for operation in holds ? transaction.success : transaction.failure {
-            switch operation {
-            case .put(let key, let value):
-                let old = pairs[key]
-                let new = KeyValue(
-                    key: key, value: value, createRevision: old?.createRevision ?? next, modRevision: next,
-                    version: (old?.version ?? 0) + 1)
-                pairs[key] = new
-                events.append(StoreEvent(pair: new, previous: old, isDeletion: false))
-                results.append(old)
-            case .delete(let key): results.append(delete(key, next))
-            case .deleteRange(let from, let to):
-                for key in sorted(pairs, from, to).map(\.key) { _ = delete(key, next) }
-                results.append(nil)
-            case .get(let key): results.append(pairs[key])
-            }
-        }
-        if events.count > before { revision = next }
-        states[revision] = pairs
-        return TransactionResult(succeeded: holds, revision: revision, results: results)
-    }
-
-    private mutating func delete(_ key: [UInt8], _ revision: Int64) -> KeyValue? {
-        guard let old = pairs.removeValue(forKey: key) else { return nil }
-        let tombstone = KeyValue(key: key, value: [], createRevision: 0, modRevision: revision, version: 0)
-        events.append(StoreEvent(pair: tombstone, previous: old, isDeletion: true))
-        return old
-    }
-
-    func sorted(_ pairs: [[UInt8]: KeyValue], _ from: [UInt8], _ to: [UInt8]) -> [KeyValue] {
-        pairs.values.filter { !$0.key.lexicographicallyPrecedes(from) && $0.key.lexicographicallyPrecedes(to) }
-            .sorted { $0.key.lexicographicallyPrecedes($1.key) }
-    }
-}
-
-/// Draws keys, transactions and ranges.
-struct Draw {
-    var random: SplitMix64
-    var keySpace: UInt64 = 40
-
-    mutating func number(_ limit: UInt64) -> UInt64 { random.next() % limit }
-    mutating func key() -> [UInt8] {
-        let number = number(keySpace)
-        return Array("k/\(number % 7)/\(number)".utf8)
-    }
-    mutating func operation() -> Operation {
-        switch number(10) {
-        case 0..<5: .put(key: key(), value: Array("v\(number(1000))".utf8))
-        case 5..<7: .delete(key: key())
-        case 7: .deleteRange(from: Array("k/\(number(7))".utf8), to: Array("k/\(number(7))/2".utf8))
-        default: .get(key: key())
-        }
-    }
-    mutating func transaction(_ model: NaiveStore) -> Transaction {
-        var conditions: [Condition] = []
-        if number(2) == 0 {
-            let key = key()
-            let right = number(3) > 0
-            let found = model.pairs[key]
-            conditions.append(
-                number(2) == 0
-                    ? .modRevision(key: key, is: right ? found?.modRevision ?? 0 : 99_999)
-                    : .createRevision(key: key, is: right ? found?.createRevision ?? 0 : 99_999))
-        }
-        let success = (0..<number(4)).map { _ in operation() }
-        let failure = (0..<number(3)).map { _ in operation() }
-        return Transaction(when: conditions, then: success, otherwise: failure)
-    }
-}
-
 @Suite struct AStore {
-    @Test(arguments: UInt64(1)...10)
-    func doesWhatADictionaryWithAMemoryWouldDo(seed: UInt64) throws {
-        var draw = Draw(random: SplitMix64(seed: seed))
-        var model = NaiveStore()
-        var store = Store(historyLimit: 10_000)
-        var told: [StoreEvent] = []
-        for index in 1...UInt64(200) {
-            let transaction = draw.transaction(model)
-            let expected = model.apply(transaction)
-            let (result, events) = try store.apply(index: index, payload: transaction.encoded())
-            #expect(result == expected)
-            #expect(events.allSatisfy { $0.pair.modRevision == result.revision })
-            told += events
-        }
-        #expect(told == model.events)
-        #expect(store.count == model.pairs.count)
-        let all = KeyRange(from: [], to: [0xFF])
-        let part = KeyRange(from: draw.key(), to: draw.key())
-        for revision in stride(from: 1, through: model.revision, by: 5) {
-            for range in [all, part] {
-                let then = model.sorted(model.states[revision] ?? [:], range.from, range.to)
-                let limited = try store.range(range, limit: 3, at: revision)
-                #expect(try store.range(range, at: revision).pairs == then)
-                #expect(limited.pairs == Array(then.prefix(3)) && limited.more == (then.count > 3))
-            }
-            let rest = try store.events(in: part, after: revision, scanLimit: .max, eventLimit: .max)
-            let expected = model.events.filter { $0.pair.modRevision > revision && part.contains($0.pair.key) }
-            #expect(rest.events == expected && rest.through == model.revision)
-        }
-    }
-
     @Test func keepsAHundredThousandKeysInOrderWhateverTheOrderTheyCameIn() throws {
         var keys = OrderedKeys()
         var random = SplitMix64(seed: 3)
@@ -195,20 +76,6 @@ struct Draw {
         #expect(store.get([2])?.value.count == 20 * size)
     }
 
-    @Test func reachesTheSameDigestByTheSameEntriesAndAnotherByOthers() throws {
-        func digest(_ values: [UInt8]) throws -> StateHash {
-            var store = Store(historyLimit: 5)
-            for (offset, value) in values.enumerated() {
-                let put = Transaction(then: [.put(key: [1], value: [value])])
-                _ = try store.apply(index: UInt64(offset) + 1, payload: put.encoded())
-            }
-            return store.stateHash
-        }
-        #expect(try digest([1, 2, 3]) == digest([1, 2, 3]))
-        #expect(try digest([1, 2, 3]) != digest([1, 3, 2]))
-        #expect(try digest([1, 2, 3]) != digest([1, 2, 3, 3]))
-    }
-
     @Test func leavesEverythingAsItWasWhenAnEntryCannotBeRead() throws {
         var store = Store(historyLimit: 5)
         let put = Transaction(then: [.put(key: [1], value: [2])]).encoded()
@@ -217,32 +84,5 @@ struct Draw {
         #expect(throws: ByteCodecError.self) { try store.apply(index: 2, payload: Array(put.dropLast())) }
         #expect(throws: ByteCodecError.self) { try store.apply(index: 2, payload: [9] + put.dropFirst()) }
         #expect(before == (store.stateHash, store.revision, store.appliedIndex))
-    }
-}
-
-@Suite struct TheTransactionCodec {
-    @Test func readsWhatItWroteAndNeverTrapsOnWhatItDidNot() throws {
-        var draw = Draw(random: SplitMix64(seed: 11))
-        var model = NaiveStore()
-        var accepted = 0
-        var mistakes = 0
-        for _ in 0..<10_000 {
-            let transaction = draw.transaction(model)
-            _ = model.revision < 50 ? model.apply(transaction) : nil
-            var bytes = transaction.encoded()
-            if try Transaction(decoding: bytes) != transaction { mistakes += 1 }
-            switch draw.number(3) {
-            case 0: bytes.removeLast(Int(draw.number(UInt64(bytes.count))) + 1)
-            case 1: bytes.insert(UInt8(draw.number(256)), at: Int(draw.number(UInt64(bytes.count))))
-            default: bytes[Int(draw.number(UInt64(bytes.count)))] = UInt8(draw.number(256))
-            }
-            // Whatever is still accepted must be what its bytes say, and nothing else.
-            if let read = try? Transaction(decoding: bytes) {
-                if read.encoded() != bytes { mistakes += 1 }
-                accepted += 1
-            }
-        }
-        #expect(mistakes == 0)
-        #expect(accepted > 0 && accepted < 9_000)
     }
 }
