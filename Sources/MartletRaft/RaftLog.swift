@@ -31,14 +31,14 @@ struct RaftLog: Sendable {
         guard first > start.index, first <= min(last, lastIndex) else { return [] }
         let lower = Int(first - start.index - 1)
         let upper = Int(min(last, lastIndex) - start.index)
+        var end = lower
         var size = 0
-        var result: [RaftEntry] = []
-        for position in lower..<upper {
-            size += entries[position].payload.count + 32
-            if size > limit, !result.isEmpty { break }
-            result.append(entries[position])
+        while end < upper {
+            size += entries[end].cost
+            if size > limit, end > lower { break }
+            end += 1
         }
-        return result
+        return Array(entries[lower..<end])
     }
 
     /// Forgets the entries through `index`.
@@ -48,11 +48,21 @@ struct RaftLog: Sendable {
         start = (index, term)
     }
 
-    /// The first index of the run of entries that share the term of `index`.
-    func firstIndex(ofTermAt index: UInt64) -> UInt64 {
-        guard let term = term(at: index) else { return index }
-        var first = index
-        while first > start.index + 1, self.term(at: first - 1) == term { first -= 1 }
-        return first
+    /// The highest index, not after `limit`, whose entry's term is at most `term`: where logs that differ may be equal.
+    func lastIndex(ofTermAtMost term: UInt64, notAfter limit: UInt64) -> UInt64 {
+        guard limit > start.index else { return limit }
+        var low = 0
+        var high = Int(min(limit, lastIndex) - start.index)
+        // Terms never fall along a log: of the entries before `low` all have a term in reach, from `high` on none.
+        while low < high {
+            let middle = (low + high) / 2
+            if entries[middle].term <= term { low = middle + 1 } else { high = middle }
+        }
+        return start.index + UInt64(low)
     }
+}
+
+extension RaftEntry {
+    /// What the entry counts toward bounds in bytes.
+    var cost: Int { payload.count + 32 }
 }

@@ -1,37 +1,58 @@
-// Log replication: Raft sections 5.3 and 5.4.2.
+// Log replication: paper, sections 5.3 and 5.4.2.
 
 extension RaftCore {
-    /// Sends every follower what it lacks.
+    /// Sends every peer what it lacks.
     mutating func broadcast() {
-        for peer in membership.voters where peer != configuration.member { sendEntries(to: peer, heartbeat: false) }
+        for place in peers.indices { sendEntries(to: place) }
     }
 
-    /// Tells every follower that the leader lives. A follower that has not answered since the last one gets again
-    /// what it has not acknowledged: the message or the answer may be lost.
-    mutating func heartbeat() {
-        sinceHeard = 0
-        for peer in membership.voters where peer != configuration.member {
-            if let progress = peers[peer] {
-                if !progress.heard { peers[peer]?.next = min(progress.next, progress.match + 1) }
-                peers[peer]?.heard = false
+    /// Sends a peer as much as its window takes.
+    mutating func sendEntries(to place: Int) {
+        while role == .leader {
+            switch peers[place].phase {
+            case .snapshot: return
+            case .probe: if peers[place].probeSentAt != nil { return }
+            case .replicate:
+                if peers[place].next > log.lastIndex || !peers[place].hasRoom(configuration) { return }
             }
-            sendEntries(to: peer, heartbeat: true)
+            let next = peers[place].next
+            guard let previousTerm = log.term(at: next - 1) else { return offerSnapshot(to: place) }
+            let isProbe = peers[place].phase == .probe
+            // A peer that does not answer is asked without burdening the way to it.
+            let isSilent = isProbe && !isActive(peers[place])
+            let entries = isSilent ? [] : entries(from: next, bytes: configuration.messageBytes)
+            if isProbe {
+                peers[place].probeSentAt = now
+            } else if let last = entries.last {
+                let bytes = entries.reduce(0) { $0 + $1.cost }
+                peers[place].next = last.index + 1
+                peers[place].inflight.append(Peer.Sent(last: last.index, bytes: bytes, at: now))
+                peers[place].inflightBytes += bytes
+            }
+            peers[place].sentCommit = max(
+                peers[place].sentCommit, min(hard.commit, next - 1 + UInt64(entries.count)))
+            send(
+                .append(previousIndex: next - 1, previousTerm: previousTerm, entries: entries, commit: hard.commit),
+                to: peers[place].member)
         }
     }
 
-    private mutating func sendEntries(to peer: MemberID, heartbeat: Bool) {
-        guard let progress = peers[peer] else { return }
-        guard heartbeat || progress.next <= log.lastIndex else { return }
-        let previous = progress.next - 1
-        guard let previousTerm = log.term(at: previous) else {
-            return
+    /// At each heartbeat: sends again what seems to be lost.
+    mutating func tend(_ place: Int) {
+        let patience = configuration.electionTicks
+        switch peers[place].phase {
+        case .replicate:
+            if let first = peers[place].inflight.first, now - first.at >= patience {
+                peers[place].probe(from: peers[place].match + 1)
+            }
+        case .probe:
+            if let at = peers[place].probeSentAt, now - at >= 2 * configuration.heartbeatTicks {
+                peers[place].probeSentAt = nil
+            }
+        case .snapshot:
+            if let at = peers[place].probeSentAt, now - at >= patience { offerSnapshot(to: place) }
         }
-        let entries = log.slice(from: progress.next, through: log.lastIndex, bytes: configuration.messageBytes)
-        // The next message goes on from here without waiting; a loss shows as a conflict or as silence.
-        peers[peer]?.next = progress.next + UInt64(entries.count)
-        send(
-            .append(previousIndex: previous, previousTerm: previousTerm, entries: entries, commit: hard.commit),
-            to: peer, afterWrite: false)
+        sendEntries(to: place)
     }
 
     /// A follower takes a leader's entries.
@@ -41,14 +62,15 @@ extension RaftCore {
     ) {
         if previousIndex < log.start.index {
             // Older than our snapshot, which is committed: all of it is equal.
-            send(.appended(match: hard.commit), to: leader, afterWrite: true)
+            promise(.appended(match: hard.commit), to: leader)
             return
         }
-        guard let ours = log.term(at: previousIndex), ours == previousTerm else {
-            let hint =
-                previousIndex > log.lastIndex
-                ? log.lastIndex : max(log.firstIndex(ofTermAt: previousIndex), hard.commit + 1) - 1
-            send(.conflict(previousIndex: previousIndex, hint: hint, hintTerm: 0), to: leader, afterWrite: true)
+        guard log.term(at: previousIndex) == previousTerm else {
+            let hint = max(
+                log.lastIndex(ofTermAtMost: previousTerm, notAfter: min(previousIndex, log.lastIndex)),
+                log.start.index)
+            send(
+                .conflict(previousIndex: previousIndex, hint: hint, hintTerm: log.term(at: hint) ?? 0), to: leader)
             return
         }
         var expected = previousIndex + 1
@@ -63,32 +85,79 @@ extension RaftCore {
         }
         let match = previousIndex + UInt64(entries.count)
         hard.commit = max(hard.commit, min(commit, match))
-        send(.appended(match: match), to: leader, afterWrite: true)
+        if configuration.mutation == .acknowledgesBeforeFsync { return send(.appended(match: match), to: leader) }
+        promise(.appended(match: match), to: leader)
     }
 
-    mutating func acknowledged(by peer: MemberID, match: UInt64) {
-        guard role == .leader, let progress = peers[peer], match <= log.lastIndex else { return }
-        peers[peer]?.heard = true
-        peers[peer]?.match = max(progress.match, match)
-        peers[peer]?.next = max(progress.next, match + 1)
-        advanceCommit()
-        sendEntries(to: peer, heartbeat: false)
+    mutating func acknowledged(by member: MemberID, match: UInt64) {
+        guard let place = peers.firstIndex(where: { $0.member == member }), match <= log.lastIndex else { return }
+        peers[place].heardAt = now
+        let isNews = match > peers[place].match
+        peers[place].match = max(peers[place].match, match)
+        switch peers[place].phase {
+        case .probe:
+            guard match + 1 >= peers[place].next else { break }
+            peers[place].phase = .replicate
+            peers[place].probeSentAt = nil
+            peers[place].next = match + 1
+        case .snapshot:
+            guard match >= log.start.index else { break }
+            peers[place].phase = .replicate
+            peers[place].probeSentAt = nil
+            peers[place].next = match + 1
+        case .replicate:
+            peers[place].next = max(peers[place].next, match + 1)
+            peers[place].free(through: match, now: now, upTo: configuration.inflightMessages)
+        }
+        noteCatchingUp(of: place)
+        if isNews {
+            advanceCommit()
+            if leading.transfer?.target == member { continueTransfer() }
+        }
+        // A leader that has removed itself has gone, and its peers with it.
+        if let place = peers.firstIndex(where: { $0.member == member }) { sendEntries(to: place) }
     }
 
-    mutating func rejected(by peer: MemberID, at previousIndex: UInt64, hint: UInt64) {
-        guard role == .leader, let progress = peers[peer], previousIndex > progress.match else { return }
-        peers[peer]?.heard = true
-        peers[peer]?.next = max(progress.match + 1, min(hint + 1, previousIndex))
-        sendEntries(to: peer, heartbeat: true)
+    mutating func rejected(by member: MemberID, at previousIndex: UInt64, hint: UInt64, hintTerm: UInt64) {
+        guard let place = peers.firstIndex(where: { $0.member == member }) else { return }
+        peers[place].heardAt = now
+        let next = peers[place].next
+        // Not the answer to what is under way: an old one.
+        guard previousIndex > peers[place].match, previousIndex < next, peers[place].phase != .snapshot,
+            peers[place].phase == .replicate || previousIndex == next - 1
+        else { return }
+        // Goes back over whole terms: neither log holds an equal entry after this place.
+        let equal = log.lastIndex(ofTermAtMost: hintTerm, notAfter: min(hint, previousIndex - 1))
+        peers[place].probe(from: equal + 1)
+        sendEntries(to: place)
+    }
+
+    /// The index that a quorum has reached in `value`.
+    func quorumValue(_ value: (MemberID) -> UInt64) -> UInt64 {
+        func reached(by voters: [MemberID]) -> UInt64 {
+            guard !voters.isEmpty else { return 0 }
+            return voters.map(value).sorted(by: >)[voters.count / 2]
+        }
+        let new = reached(by: membership.voters)
+        return membership.isJoint ? min(new, reached(by: membership.outgoing)) : new
     }
 
     /// Commits what a quorum holds durably, but by counting only entries of this term (section 5.4.2, figure 8).
     mutating func advanceCommit() {
-        var matches = peers.values.map(\.match)
-        matches.append(durable)
-        matches.sort(by: >)
-        let candidate = matches[membership.voters.count / 2]
-        guard candidate > hard.commit, log.term(at: candidate) == term else { return }
+        let candidate = quorumValue { voter in
+            voter == member ? durable : peers.first { $0.member == voter }?.match ?? 0
+        }
+        guard candidate > hard.commit else { return }
+        guard log.term(at: candidate) == term || configuration.mutation == .countsOldTerms else { return }
         hard.commit = candidate
+        guard memberships.latestIndex <= candidate else { return }
+        if membership.isJoint { leaveJointMembership() } else if !membership.hasVote(member) { leaveAsRemoved() }
+    }
+
+    /// Tells those who would not learn of the commit index from entries: they, too, have proposals and reads waiting.
+    mutating func announceCommit() {
+        for place in peers.indices where peers[place].sentCommit < min(hard.commit, peers[place].match) {
+            sendHeartbeat(to: place, round: 0)
+        }
     }
 }
