@@ -104,6 +104,7 @@ let assembly: [Target] = [
             log,
         ]),
     room("MartletPKI", ["MartletBase", "MartletObject", "MartletIO", "CMartletTLS"]),
+    room("MartletSimulation", ["MartletBase", deques]),
     room(
         "Martlet",
         [
@@ -112,7 +113,7 @@ let assembly: [Target] = [
             "MartletReplica", "MartletGateway", "MartletClient", "MartletNode", "MartletNet", "MartletPKI", httpTypes,
             log,
         ]),
-    room("MartletTesting", ["Martlet", "MartletIO"]),
+    room("MartletTesting", ["Martlet", "MartletIO", "MartletSimulation"]),
 ]
 let frontends: [Target] = [
     .target(
@@ -156,6 +157,7 @@ let testRooms: [Target] = [
             httpTypes, log,
         ]),
     tests("MartletPKI", ["MartletBase", "MartletIO"]),
+    tests("MartletSimulation", ["MartletBase"]),
     tests("Martlet", ["MartletTesting"]),
     .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: swiftSettings),
 ]

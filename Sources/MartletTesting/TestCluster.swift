@@ -1,5 +1,6 @@
 public import Martlet
 internal import MartletIO
+@_exported public import MartletSimulation
 
 /// Throw-away clusters for tests: in a temporary folder, on loopback and free ports, with a simulated container
 /// runtime, without root. Everything is gone when the body returns or throws.
