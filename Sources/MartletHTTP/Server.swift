@@ -61,6 +61,8 @@ final class ServerCore: Sendable {
     let world: any World
     let limits: HTTPServerLimits
     let handler: any RequestHandler
+    /// What serves HTTP/2, when that is spoken here.
+    private let grpc: GRPCServing?
     private let tls: TLSServer?
     private let logger: Logger
 
@@ -77,7 +79,7 @@ final class ServerCore: Sendable {
 
     init(
         listener: any StreamListener, world: any World, tls: TLSServer?, limits: HTTPServerLimits, logger: Logger,
-        handler: any RequestHandler
+        handler: any RequestHandler, grpc: GRPCServing? = nil
     ) {
         self.listener = listener
         self.world = world
@@ -85,6 +87,7 @@ final class ServerCore: Sendable {
         self.limits = limits
         self.logger = logger
         self.handler = handler
+        self.grpc = grpc
         state = Mutex(State())
     }
 
@@ -170,6 +173,7 @@ final class ServerCore: Sendable {
                 return stream.close()
             }
         }
+        if let grpc { return await grpc.serve(carrier, peer: peer, record: record, core: self) }
         await ServerConnection(carrier, peer: peer, record: record, core: self).run()
     }
 
@@ -213,7 +217,7 @@ final class ServerCore: Sendable {
 
     func shutdown(grace: Duration) async {
         let records = stop()
-        for record in records where !record.isBusy { record.cut() }
+        for record in records where !record.stop() { record.cut() }
         let timer = world.spawn {
             guard (try? await self.world.sleep(for: grace)) != nil else { return }
             self.cutAll()

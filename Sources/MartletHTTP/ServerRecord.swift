@@ -22,6 +22,7 @@ final class ServerRecord: Sendable {
         var deadline: MonotonicTime?
         var stream: any ByteStream
         var task: Task<Void, Never>?
+        var stopper: (@Sendable () -> Void)?
     }
     private let state: Mutex<State>
     private let world: any World
@@ -51,8 +52,15 @@ final class ServerRecord: Sendable {
     /// The stream that answers go to: TLS in place of the plain one.
     func setStream(_ stream: any ByteStream) { state.withLock { $0.stream = stream } }
 
-    /// Whether a request is being served.
-    var isBusy: Bool { state.withLock { $0.phase == .busy } }
+    /// How to tell the connection that the server stops, where it has a way to end by itself.
+    func setStopper(_ stopper: @escaping @Sendable () -> Void) { state.withLock { $0.stopper = stopper } }
+
+    /// Tells the connection that the server stops. False when it shall be cut: no request is being served.
+    func stop() -> Bool {
+        let (stopper, isBusy) = state.withLock { ($0.stopper, $0.phase == .busy) }
+        stopper?()
+        return stopper != nil || isBusy
+    }
 
     /// Ends the connection when it is over its time: a late head is told so with 408, all else is just closed.
     func expire(at now: MonotonicTime) {

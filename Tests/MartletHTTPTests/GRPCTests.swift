@@ -6,7 +6,7 @@ import Testing
 @testable import MartletHTTP
 
 /// A frame as it stands on the wire (RFC 9113, 4.1).
-private struct Frame: Hashable {
+struct Frame: Hashable {
     var type: UInt8
     var flags: UInt8 = 0
     var stream: UInt32
@@ -261,7 +261,7 @@ private final class FrameServer: Sendable {
         try await peer.send(.fields(call.stream, [(":status", "200")], ends: false))
         // The settings count from their acknowledgement on. One message fills the queue; what follows waits.
         try await peer.send(Frame(type: Frame.settings, flags: 1, stream: 0))
-        let message = [UInt8](repeating: 1, count: GRPCConnection.queueLimit)
+        let message = [UInt8](repeating: 1, count: GRPCClientLink.queueLimit)
         let more = [UInt8](repeating: 2, count: 500_000)
         for piece in (GRPCDeframer.frame(message) + GRPCDeframer.frame(more)).chunked(by: 16_000) {
             try await peer.send(Frame(type: Frame.data, stream: call.stream, payload: piece))
@@ -290,14 +290,14 @@ private final class FrameServer: Sendable {
             for _ in 0..<Int.random(in: 1...3, using: &random) {
                 bytes[Int.random(in: 0..<bytes.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
             }
-            let session = try #require(HTTP2Session())
-            _ = session.open([(":method", "POST"), (":path", "/")], body: [1])
-            _ = session.output()
-            var deframer = GRPCDeframer()
-            for event in session.receive(bytes) ?? [] {
-                guard case .data(_, let data) = event else { continue }
-                do { _ = try deframer.push(data) } catch { refused += 1 }
+            let link = GRPCClientLink(in: PipeWorld(), name: "x") { throw NetworkError.closed }
+            let call = try #require(try link.begin(.init(path: "/"), message: [1]))
+            var output: [UInt8] = []
+            link.locked {
+                _ = link.session?.output(into: &output)
+                _ = link.receive(bytes)
             }
+            if let outcome = call.outcome, outcome.code != 0 { refused += 1 }
         }
         #expect(refused > 0)
     }
@@ -310,12 +310,10 @@ extension Array where Element == UInt8 {
 }
 
 @Suite struct GRPCTexts {
-    @Test(.timeLimit(.minutes(1))) func callsFailWhenThereIsNoSession() async throws {
-        let connection = GRPCConnection(in: PipeWorld(), name: "x", session: nil) { PipeStream.pair().0 }
-        let first = try #require(try await connection.begin([], []))
-        let failure = await #expect(throws: GRPCStatus.self) { try await connection.next(first) }
+    @Test func callsFailWhenThereIsNoSession() {
+        let link = GRPCClientLink(in: PipeWorld(), name: "x", hasSession: false) { PipeStream.pair().0 }
+        let failure = #expect(throws: GRPCStatus.self) { () throws in _ = try link.begin(.init(path: "/"), message: []) }
         #expect(failure?.code == 14)
-        #expect(try await connection.begin([], []) == nil)
     }
 
     @Test func timeoutsFitEightDigits() {

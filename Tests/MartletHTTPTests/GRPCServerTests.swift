@@ -1,0 +1,110 @@
+import HTTPTypes
+import Logging
+import MartletBase
+import MartletIO
+import Synchronization
+import Testing
+
+@testable import MartletHTTP
+
+/// A service made of closures.
+struct Methods: GRPCService {
+    var methods: [String: GRPCMethod]
+    func method(at path: String) -> GRPCMethod? { methods[path] }
+
+    static let echo = Methods(methods: [
+        "/t.T/Echo": .unary { request, _ in request },
+        "/t.T/Fail": .unary { request, _ in
+            throw GRPCStatus(code: 5, message: String(decoding: request, as: UTF8.self))
+        },
+        "/t.T/Whoami": .unary { _, context in
+            Array("\(context.metadata["token"] ?? "-") \(context.peer.certificate?.commonName ?? "-")".utf8)
+        },
+        "/t.T/Each": .stream { call in
+            call.setTrailers(["x-count": "all"])
+            while let message = try await call.next() { try await call.send(message) }
+        },
+    ])
+}
+
+/// Runs a story in the pipe world, with a server of these methods and a channel to it.
+func withServer(
+    _ service: any GRPCService = Methods.echo, limits: GRPCServerLimits = .init(),
+    _ story: (GRPCChannel, GRPCServer, PipeWorld) async throws -> Void
+) async throws {
+    let world = PipeWorld()
+    let server = try await GRPCServer.start(
+        on: .unix("grpc"), in: world, limits: limits, logger: Logger(label: "test"), service: service)
+    let channel = GRPCChannel(endpoint: .unix("grpc"), authority: "localhost", in: world)
+    try await story(channel, server, world)
+    channel.close()
+    await server.shutdown(grace: .zero)
+}
+
+/// The outcome of a call that must not succeed.
+func failure(_ call: () async throws -> Void) async -> GRPCStatus? {
+    do {
+        try await call()
+        return nil
+    } catch {
+        return error as? GRPCStatus
+    }
+}
+
+@Suite(.timeLimit(.minutes(1))) struct GRPCServerCalls {
+    @Test func unaryCallsAreAnswered() async throws {
+        try await withServer { channel, _, _ in
+            for count in [3, 0, 3_000_000] {
+                let message = [UInt8](repeating: 7, count: count)
+                let answer = try await channel.unary("/t.T/Echo", message, timeout: .seconds(5))
+                #expect(answer == message)
+            }
+        }
+    }
+
+    @Test func manyCallsShareOneConnection() async throws {
+        try await withServer { channel, _, _ in
+            try await withThrowingTaskGroup(of: Bool.self) { group in
+                for number in 0..<500 {
+                    group.addTask {
+                        let message = Array("\(number)".utf8)
+                        return try await channel.unary("/t.T/Echo", message, timeout: .seconds(20)) == message
+                    }
+                }
+                for try await isRight in group { #expect(isRight) }
+            }
+        }
+    }
+
+    @Test func failuresAreToldInWords() async throws {
+        try await withServer { channel, _, _ in
+            let told = await failure {
+                _ = try await channel.unary("/t.T/Fail", Array("nö: 50%\n".utf8), timeout: .seconds(5))
+            }
+            #expect(told == GRPCStatus(code: 5, message: "nö: 50%\n"))
+            let unknown = await failure { _ = try await channel.unary("/t.T/No", [], timeout: .seconds(5)) }
+            #expect(unknown == GRPCStatus(code: 12, message: "unknown method /t.T/No"))
+        }
+    }
+
+    @Test func metadataReachesTheMethod() async throws {
+        try await withServer { channel, _, _ in
+            let answer = try await channel.unary(
+                "/t.T/Whoami", [], metadata: ["token": "abc"], timeout: .seconds(5))
+            #expect(answer == Array("abc -".utf8))
+        }
+    }
+
+    @Test func messagesStreamBothWays() async throws {
+        try await withServer { channel, _, _ in
+            let stream = try channel.stream("/t.T/Each")
+            for number in 0..<50 {
+                try await stream.send([UInt8(number)])
+                #expect(try await stream.next() == [UInt8(number)])
+            }
+            stream.closeSend()
+            #expect(try await stream.next() == nil)
+            #expect(stream.metadata["x-count"] == "all")
+        }
+    }
+}
