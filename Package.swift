@@ -82,6 +82,10 @@ let effects: [Target] = [
         name: "MartletCRI", dependencies: [protobuf], path: "Sources/MartletCRI", exclude: ["runtime.proto"],
         swiftSettings: swiftSettings),
     room("MartletCNI", ["MartletBase", "MartletObject"]),
+    .target(
+        name: "MartletEtcdMessages", dependencies: [protobuf], path: "Sources/MartletEtcdMessages",
+        exclude: ["kv.proto", "auth.proto", "rpc.proto", "v3lock.proto", "v3election.proto"],
+        swiftSettings: swiftSettings),
 ]
 let assembly: [Target] = [
     room(

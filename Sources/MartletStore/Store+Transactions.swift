@@ -19,6 +19,15 @@ extension Store {
         return Applied(result: .success(.transaction(result)), events: events, revision: revision)
     }
 
+    /// The answers of a transaction that only reads, as of now: nothing goes through the log for it.
+    /// - Throws: ``CommandRefusal``.
+    public func evaluate(_ transaction: Transaction) throws(CommandRefusal) -> TransactionResult {
+        // Nothing is changed, so the copy shares all that the store holds.
+        var copy = self
+        return try copy.transact(transaction).transaction
+            ?? TransactionResult(succeeded: false, revision: revision, operations: [])
+    }
+
     // MARK: Conditions
 
     private func plan(_ transaction: Transaction) -> Plan {

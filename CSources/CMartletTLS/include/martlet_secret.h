@@ -1,0 +1,17 @@
+#ifndef MARTLET_SECRET_H
+#define MARTLET_SECRET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// Passwords and signatures of tokens.
+
+/// PBKDF2 with HMAC-SHA-256 (RFC 8018). 0, or -1 when the library refuses.
+int mtls_pbkdf2_sha256(const uint8_t *password, size_t password_count, const uint8_t *salt, size_t salt_count,
+                       unsigned iterations, uint8_t *out, size_t out_count);
+/// HMAC-SHA-256 (RFC 2104) into 32 bytes. 0, or -1 when the library refuses.
+int mtls_hmac_sha256(const uint8_t *key, size_t key_count, const uint8_t *bytes, size_t count, uint8_t out[32]);
+/// Whether two byte strings of one length are equal, in a time that does not tell where they differ.
+int mtls_equal(const uint8_t *a, const uint8_t *b, size_t count);
+
+#endif
