@@ -12,6 +12,8 @@ struct History: Sendable {
     private(set) var bytes = 0
     /// One element for each revision after `oldest`.
     private(set) var revisions: Deque<[StoreEvent]> = []
+    /// The bytes of each, so that nothing old is looked at when it is forgotten.
+    private var sizes: Deque<Int> = []
 
     init(limit: Int, byteLimit: Int, oldest: Int64 = 1) {
         self.limit = max(limit, 0)
@@ -30,20 +32,25 @@ struct History: Sendable {
     /// Takes the events of the next revision, and forgets what is too much.
     mutating func append(_ events: [StoreEvent], _ mutation: StoreMutation?) {
         revisions.append(events)
-        bytes += Self.bytes(of: events)
+        sizes.append(Self.bytes(of: events))
+        bytes += sizes[sizes.count - 1]
         while revisions.count > limit || bytes > byteLimit { compact(through: oldest + 1, mutation) }
     }
 
-    /// Adds an event to the newest revision, or the first one of `revision`, while a store is loaded.
+    /// Adds an event of the newest revision, or of the one after it, while a store is loaded.
     mutating func load(_ event: StoreEvent, revision: Int64) {
-        while newest < revision { revisions.append([]) }
+        if revision > newest {
+            revisions.append([])
+            sizes.append(0)
+        }
         revisions[revisions.count - 1].append(event)
-        bytes += Self.bytes(of: [event])
+        let size = Self.bytes(of: [event])
+        sizes[sizes.count - 1] += size
+        bytes += size
     }
 
-    /// Ends loading: the history reaches through `revision`.
-    mutating func finishLoading(through revision: Int64) {
-        while newest < revision { revisions.append([]) }
+    /// Ends loading: forgets what is too much.
+    mutating func finishLoading() {
         while revisions.count > limit || bytes > byteLimit { compact(through: oldest + 1, nil) }
     }
 
@@ -51,15 +58,11 @@ struct History: Sendable {
     mutating func compact(through target: Int64, _ mutation: StoreMutation?) {
         let drop = Int(min(target, newest) - oldest)
         guard drop > 0 else { return }
-        if drop == 1 {
-            bytes -= Self.bytes(of: revisions.removeFirst())
-        } else {
-            bytes -= revisions.prefix(drop).reduce(0) { $0 + Self.bytes(of: $1) }
-            revisions.removeFirst(drop)
-        }
+        bytes -= sizes.prefix(drop).reduce(0, +)
+        sizes.removeFirst(drop)
+        revisions.removeFirst(drop)
         oldest += Int64(drop)
         if mutation == .losesEventAtCompaction, drop > 1, !revisions.isEmpty {
-            bytes -= Self.bytes(of: revisions[0])
             revisions[0] = []
         }
     }
@@ -67,6 +70,7 @@ struct History: Sendable {
     /// Forgets everything; the next revision follows `revision`.
     mutating func restart(at revision: Int64) {
         revisions = []
+        sizes = []
         bytes = 0
         oldest = revision
     }

@@ -16,6 +16,32 @@ struct KeyHeads: Sendable {
         for index in 0..<count { heads.append(Self.head(key(index), after: shared)) }
     }
 
+    /// Where `wanted` is; nil when it is not there, or only ``find(_:key:)`` can tell. It reads one key of the list.
+    @inline(__always)
+    func guess(_ wanted: [UInt8], key: (Int) -> [UInt8]) -> Int? {
+        guard wanted.count >= shared else { return nil }
+        let index = lowerBound(Self.head(wanted, after: shared))
+        guard index < heads.count, ByteOrder.compare(key(index), wanted) == 0 else { return nil }
+        return index
+    }
+
+    /// The first key whose head is not before `head`.
+    @inline(__always)
+    private func lowerBound(_ head: UInt64) -> Int {
+        unsafe heads.withUnsafeBufferPointer { heads in
+            var low = 0
+            var size = heads.count
+            // Halving without branches that depend on the keys: those could not be foreseen.
+            while size > 0 {
+                let half = size / 2
+                let goesUp = unsafe heads[low + half] < head
+                low = goesUp ? low + half + 1 : low
+                size = goesUp ? size - half - 1 : half
+            }
+            return low
+        }
+    }
+
     /// Where `wanted` is, or would be put; `key` gives the list's keys.
     @inline(__always)
     func find(_ wanted: [UInt8], key: (Int) -> [UInt8]) -> (index: Int, found: Bool) {

@@ -12,13 +12,21 @@ struct OrderedKeys: Sendable {
             self.pairs = pairs
             heads = KeyHeads(count: pairs.count) { pairs[$0].key }
         }
+        /// Where `key` is, or would be put.
         @inline(__always)
-        func find(_ key: [UInt8]) -> (index: Int, found: Bool) { heads.find(key) { pairs[$0].key } }
+        func find(_ key: [UInt8]) -> (index: Int, found: Bool) {
+            if let index = heads.guess(key, key: { pairs[$0].key }) { return (index, true) }
+            return search(key)
+        }
+        @inline(never)
+        private func search(_ key: [UInt8]) -> (index: Int, found: Bool) { heads.find(key) { pairs[$0].key } }
     }
 
     private var chunks: ContiguousArray<Chunk> = []
     /// For each chunk a key that is not after any of its own, and after all of the chunks before it.
     private var lows: ContiguousArray<[UInt8]> = []
+    /// How many pairs each chunk has, side by side for counting.
+    private var sizes: ContiguousArray<Int32> = []
     private var lowHeads = KeyHeads(count: 0) { _ in [] }
     private(set) var count = 0
 
@@ -44,6 +52,7 @@ struct OrderedKeys: Sendable {
         if chunks.isEmpty {
             let pair = make(nil)
             chunks.append(Chunk([pair]))
+            sizes.append(1)
             insertLow(pair.key, at: 0)
             count = 1
             return (nil, pair)
@@ -70,6 +79,7 @@ struct OrderedKeys: Sendable {
         guard found else { return nil }
         count -= 1
         let before = chunks[chunk].pairs.remove(at: offset)
+        sizes[chunk] -= 1
         chunks[chunk].heads.remove(at: offset)
         shrink(chunk)
         return before
@@ -98,7 +108,7 @@ struct OrderedKeys: Sendable {
         let start = position(of: range.from)
         let end = range.to.isEmpty ? Position(chunk: chunks.count, offset: 0) : position(of: range.to)
         var sum = end.offset - start.offset
-        for chunk in start.chunk..<max(end.chunk, start.chunk) { sum += chunks[chunk].pairs.count }
+        for chunk in start.chunk..<max(end.chunk, start.chunk) { sum += Int(sizes[chunk]) }
         return sum
     }
 
@@ -121,12 +131,15 @@ struct OrderedKeys: Sendable {
             if offset == size {
                 // Keys that come in order fill their chunks.
                 chunks.insert(Chunk([pair]), at: chunk + 1)
+                sizes.insert(1, at: chunk + 1)
                 insertLow(pair.key, at: chunk + 1)
                 return
             }
             let half = size / 2
             chunks.insert(Chunk(ContiguousArray(chunks[chunk].pairs[half...])), at: chunk + 1)
             chunks[chunk] = Chunk(ContiguousArray(chunks[chunk].pairs[..<half]))
+            sizes[chunk] = Int32(half)
+            sizes.insert(Int32(size - half), at: chunk + 1)
             insertLow(chunks[chunk + 1].pairs[0].key, at: chunk + 1)
             if offset > half {
                 chunk += 1
@@ -134,6 +147,7 @@ struct OrderedKeys: Sendable {
             }
         }
         chunks[chunk].pairs.insert(pair, at: offset)
+        sizes[chunk] += 1
         let pairs = chunks[chunk].pairs
         chunks[chunk].heads.insert(pair.key, at: offset) { pairs[$0].key }
         // Only the first chunk takes keys before its low one.
@@ -145,6 +159,7 @@ struct OrderedKeys: Sendable {
         let size = chunks[chunk].pairs.count
         if size == 0 {
             chunks.remove(at: chunk)
+            sizes.remove(at: chunk)
             removeLow(at: chunk)
             return
         }
@@ -154,6 +169,8 @@ struct OrderedKeys: Sendable {
         guard joined <= Self.chunkLimit / 2 else { return }
         chunks[left] = Chunk(chunks[left].pairs + chunks[left + 1].pairs)
         chunks.remove(at: left + 1)
+        sizes[left] = Int32(joined)
+        sizes.remove(at: left + 1)
         removeLow(at: left + 1)
     }
 

@@ -64,8 +64,9 @@ extension Store {
 
     // MARK: Steps
 
-    /// Refuses what cannot be carried out, judged by the state before.
+    /// Refuses what cannot be carried out, judged by the state before; the first step that cannot names the reason.
     private func check(_ plan: Plan) throws(CommandRefusal) {
+        var inner = 0
         for step in plan.steps {
             switch step {
             case .put(let put):
@@ -74,10 +75,12 @@ extension Store {
             case .range(let query) where query.revision > 0:
                 if query.revision > revision { throw .futureRevision }
                 if query.revision < oldestRevision { throw .compacted }
+            case .transaction:
+                try check(plan.inner[inner])
+                inner += 1
             default: continue
             }
         }
-        for inner in plan.inner { try check(inner) }
     }
 
     private mutating func carryOut(_ plan: Plan, _ events: inout [StoreEvent]) -> TransactionResult {

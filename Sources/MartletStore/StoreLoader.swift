@@ -17,6 +17,8 @@ public struct StoredVersion: Sendable, Hashable {
 public enum StoreImageError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The rows do not come in the order of their revisions, or name one outside the image's.
     case disordered(revision: Int64)
+    /// There is no row of a revision that must have one.
+    case missing(revision: Int64)
     /// A key is deleted that was not there, or its history does not follow.
     case inconsistent(key: [UInt8], revision: Int64)
     /// There are more or fewer keys than the image counts.
@@ -28,6 +30,7 @@ public enum StoreImageError: Error, Sendable, Hashable, CustomStringConvertible 
     public var description: String {
         switch self {
         case .disordered(let revision): "a row of revision \(revision) is out of place"
+        case .missing(let revision): "there is no row of revision \(revision)"
         case .inconsistent(let key, let revision):
             "the row of key \(String(decoding: key, as: UTF8.self)) at revision \(revision) does not follow the one before"
         case .miscounted(let found, let expected): "\(found) keys where \(expected) are counted"
@@ -57,6 +60,7 @@ extension Store {
     public struct Loader {
         private let image: StoreImage
         private var store: Store
+        private let oldest: Int64
         private var last: Int64 = 0
 
         /// A loader for `image`. The bounds of history are the program's, not the checkpoint's.
@@ -65,7 +69,9 @@ extension Store {
             store = Store(historyLimit: historyLimit, historyByteLimit: historyByteLimit)
             store.revision = image.revision
             store.appliedIndex = image.appliedIndex
-            store.history.restart(at: image.oldestRevision)
+            // What is more than the program keeps is not even read.
+            oldest = max(image.oldestRevision, image.revision - Int64(store.historyLimit))
+            store.history.restart(at: oldest)
             store.auth = image.auth
             store.sums.auth = store.auth.digest
             try? store.directory.apply(.replace(image.members))
@@ -85,7 +91,10 @@ extension Store {
                 throw .disordered(revision: revision)
             }
             last = revision
-            let isHistory = revision > image.oldestRevision
+            if revision > oldest, revision > store.history.newest + 1 {
+                throw .missing(revision: store.history.newest + 1)
+            }
+            let isHistory = revision > oldest
             let previous: KeyValue?
             if version.isDeletion {
                 previous = store.keys.remove(pair.key)
@@ -110,7 +119,10 @@ extension Store {
         /// The store.
         /// - Throws: ``StoreImageError`` when the rows are not those of the image.
         public consuming func finish() throws(StoreImageError) -> Store {
-            store.history.finishLoading(through: image.revision)
+            guard store.history.newest == image.revision else {
+                throw .missing(revision: store.history.newest + 1)
+            }
+            store.history.finishLoading()
             guard store.count == image.pairCount else {
                 throw .miscounted(found: store.count, expected: image.pairCount)
             }

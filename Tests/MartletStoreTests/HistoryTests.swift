@@ -3,32 +3,7 @@ import Testing
 
 @testable import MartletStore
 
-@Suite struct AStore {
-    @Test func keepsAHundredThousandKeysInOrderWhateverTheOrderTheyCameIn() throws {
-        var keys = OrderedKeys()
-        var random = SplitMix64(seed: 3)
-        var numbers = Array(0..<UInt64(100_000))
-        numbers.shuffle(using: &random)
-        func pair(_ number: UInt64) -> KeyValue {
-            var writer = ByteWriter()
-            writer.u64(number.bigEndian)
-            return KeyValue(key: writer.bytes, value: [], createRevision: 1, modRevision: 1, version: 1)
-        }
-        // One #expect for all of them: a hundred thousand would take half a minute.
-        var mistakes = 0
-        for number in numbers where keys.set(pair(number)) != nil { mistakes += 1 }
-        for number in numbers where number % 2 == 1 && keys.remove(pair(number).key) == nil { mistakes += 1 }
-        var expected: UInt64 = 0
-        keys.forEach(in: KeyRange(from: [], to: [0xFF])) { found in
-            if found.key != pair(expected).key { mistakes += 1 }
-            expected += 2
-            return true
-        }
-        #expect(mistakes == 0)
-        #expect(expected == 100_000)
-        #expect(keys.count == 50_000)
-    }
-
+@Suite struct TheHistory {
     @Test func forgetsWhatIsOlderThanItsHistoryAndSaysWhereThatBegins() throws {
         var store = Store(historyLimit: 5)
         for index in 1...UInt64(20) {
