@@ -76,7 +76,7 @@ public enum Files {
         }
     }
 
-    private static func syncFolder(of path: String) throws(Errno) {
+    static func syncFolder(of path: String) throws(Errno) {
         let fd = try check(open(parent(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC))
         defer { close(fd) }
         try check(fsync(fd))

@@ -10,13 +10,17 @@ internal import MartletStore
 struct CheckpointProgress: Sendable {
     /// Through which entry the last checkpoint reaches.
     var index: UInt64 = 0
-    /// The keys that changed since.
-    var dirty: Set<[UInt8]> = []
+    /// What changed since, in order. Keys and values are shared with the store.
+    var events: [StoreEvent] = []
     /// What was applied since the last one was tried.
     var entriesSinceTry = 0
     var bytesSinceTry = 0
     /// Through which entry the applied ones reach, and of what term that one is.
     var appliedTerm: UInt64 = 0
+    /// How many events are looked through for those that nobody can see any more, when checkpoints fail.
+    private var thinAt = CheckpointProgress.thinEvents
+
+    private static let thinEvents = 100_000
 
     /// Whether it is time for the next one.
     func isDue(at pace: CheckpointPace) -> Bool { entriesSinceTry >= pace.entries || bytesSinceTry >= pace.bytes }
@@ -26,7 +30,16 @@ struct CheckpointProgress: Sendable {
         appliedTerm = entry.term
         entriesSinceTry += 1
         bytesSinceTry += entry.payload.count
-        for event in events { dirty.insert(event.pair.key) }
+        self.events += events
+    }
+
+    /// Takes back the events of a checkpoint that failed. As long as they fail, what is remembered is at most what
+    /// the store remembers.
+    mutating func takeBack(_ failed: [StoreEvent], oldest: Int64) {
+        events = failed + events
+        guard events.count > thinAt else { return }
+        events = CheckpointBatch.visible(of: events, oldest: oldest)
+        thinAt = max(2 * events.count, Self.thinEvents)
     }
 }
 
@@ -34,6 +47,10 @@ extension Replica {
     /// Begins a checkpoint in the background when one is due.
     func considerCheckpoint() {
         guard folder != nil, progress.isDue(at: pace), checkpointer == nil, !isClosed else { return }
+        startCheckpoint()
+    }
+
+    private func startCheckpoint() {
         checkpointer = world.spawn {
             await self.checkpoint()
             await self.checkpointEnded()
@@ -42,29 +59,42 @@ extension Replica {
 
     private func checkpointEnded() { checkpointer = nil }
 
+    /// Returns when a checkpoint that covers all that is applied now is written, or when that failed.
+    func checkpointNow() async {
+        while let running = checkpointer { await running.value }
+        guard progress.index < store.appliedIndex, !isClosed else { return }
+        startCheckpoint()
+        await checkpointer?.value
+    }
+
     /// Writes what changed since the last checkpoint, then lets the log forget what is covered.
     /// A checkpoint that fails leaves the log as it is, and is tried again when the next one is due.
     func checkpoint() async {
         guard let folder, core.durable >= store.appliedIndex else { return }
-        let state = CheckpointState(
-            identity: identity, appliedIndex: store.appliedIndex, appliedTerm: progress.appliedTerm,
-            revision: store.revision, stateHash: store.stateHash.value, hardState: core.hardState,
-            pairCount: store.count)
-        let dirty = progress.dirty
-        let changes = dirty.map { CheckpointChange(key: $0, pair: store.get($0)) }
-        progress.dirty = []
+        let index = store.appliedIndex
+        guard let membership = core.membership(at: index) else { return }
+        var state = CheckpointState(identity: identity)
+        state.appliedIndex = index
+        state.appliedTerm = progress.appliedTerm
+        state.membership = membership
+        state.base = logBase
+        state.hardState = core.hardState
+        state.take(store)
+        let written = state
+        let events = progress.events
+        progress.events = []
         progress.entriesSinceTry = 0
         progress.bytesSinceTry = 0
         do {
             let file = folder.checkpoint
-            try await folder.worker.run { try file.write(changes, state) }
-            progress.index = state.appliedIndex
+            try await folder.worker.run { try file.write(events, written) }
+            progress.index = index
             checkpointFailure = nil
             forgetLog()
         } catch {
             logger.error("the checkpoint failed, the log grows on: \(error)")
             checkpointFailure = "\(error)"
-            progress.dirty.formUnion(dirty)
+            progress.takeBack(events, oldest: store.oldestRevision)
         }
     }
 
@@ -78,5 +108,15 @@ extension Replica {
         positionsFrom = anchor
         truncation = positions.first
         startDriver()
+    }
+
+    /// A copy of the store as it is now, in pieces that can be kept in a file or sent. Writes go on meanwhile.
+    /// - Throws: ``ReplicaError``: `overloaded` when too many are on their way already.
+    public func snapshot() async throws -> SnapshotReader {
+        guard let folder else { throw ReplicaError.unusable("a replica in memory has no checkpoint to copy") }
+        let slot = try folder.slots.take()
+        await checkpointNow()
+        if let checkpointFailure { throw ReplicaError.unusable(checkpointFailure) }
+        return try await SnapshotReader.make(of: folder.checkpoint, in: folder.directory, slot)
     }
 }

@@ -3,39 +3,76 @@ internal import MartletIO
 internal import MartletRaft
 internal import MartletStore
 
-// A replica's folder:
+// A replica's folder, format 2:
 //
-//   FORMAT              "martlet-replica 1", written first
+//   FORMAT              "martlet-replica 2"; with " new" behind it while the folder is being made
 //   wal/                the write-ahead log
+//   wal/OWNER           cluster and member, in hexadecimal: the log goes with a checkpoint of these; two lines while
+//                       the folder passes from one to the other
 //   checkpoint.sqlite   the applied state (see CheckpointFile.swift)
+//   incoming.sqlite     a snapshot on its way in; removed at start
+//   outgoing-N.sqlite   a snapshot on its way out; removed at start
+//
+// A folder that is still being made when it is opened is made anew: nobody has heard of what is in it. After that,
+// checkpoint and log are both there or the folder is not whole.
 
 /// The files of a replica, and the thread on which the slow ones are worked with.
 struct DataFolder: Sendable {
-    static let format = 1
+    static let format = 2
     private static let formatName = "martlet-replica"
 
+    /// Where the folder is.
+    let directory: String
+    /// The checkpoint's thread.
     let worker: BlockingWorker
     let checkpoint: CheckpointFile
+    /// The snapshots on their way out.
+    let slots = SnapshotSlots()
+    /// Whether the folder has nothing in it yet.
+    let isNew: Bool
+    /// Whether there is a FORMAT file and a log of ours, in contrast to a checkpoint beside a simulated log.
+    private let isWhole: Bool
 
     /// The checkpoint at `path`, without a log: what stands beside a simulated one.
     init(checkpointAt path: String) async throws {
+        try await self.init(Self.parent(of: path), checkpointAt: path, isNew: nil)
+    }
+
+    private init(_ directory: String, checkpointAt path: String, isNew: Bool?) async throws {
         let worker = try BlockingWorker(name: "checkpoint")
+        do { checkpoint = try await worker.run { try CheckpointFile(path: path) } } catch {
+            worker.stop()
+            throw error
+        }
         self.worker = worker
-        checkpoint = try await worker.run { try CheckpointFile(path: path) }
+        self.directory = directory
+        self.isNew = isNew ?? (checkpoint.state == nil)
+        isWhole = isNew != nil
+    }
+
+    private static func parent(of path: String) -> String {
+        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
     /// Opens or makes the folder, and the log in it.
     /// - Throws: ``LogError`` or ``ReplicaError``.
     static func open(_ directory: String) async throws -> (DataFolder, any LogDevice) {
-        let worker = try BlockingWorker(name: "checkpoint")
-        defer { worker.stop() }
-        let log = try await worker.run {
-            try checkFormat(directory)
+        let opener = try BlockingWorker(name: "opener")
+        defer { opener.stop() }
+        let (log, isNew) = try await opener.run {
+            let isNew = try prepare(directory)
             // The log comes first: it locks the folder against a second process.
-            return try WriteAheadLog(directory: "\(directory)/wal")
+            return (try WriteAheadLog(directory: "\(directory)/wal"), isNew)
         }
         do {
-            return (try await DataFolder(checkpointAt: "\(directory)/checkpoint.sqlite"), log)
+            try await opener.run { try clean(directory, isNew: isNew) }
+            let folder = try await DataFolder(directory, checkpointAt: "\(directory)/checkpoint.sqlite", isNew: isNew)
+            do { try folder.check(await log.bounds) } catch {
+                await folder.close()
+                throw error
+            }
+            return (folder, log)
         } catch {
             await log.close()
             throw error
@@ -49,7 +86,41 @@ struct DataFolder: Sendable {
         worker.stop()
     }
 
-    private static func checkFormat(_ directory: String) throws {
+    /// The folder is whole from now on, and `identity`'s.
+    func finishMaking(_ identity: ReplicaIdentity) async throws {
+        guard isWhole else { return }
+        let directory = directory
+        try await worker.run {
+            do {
+                try Files.write(Self.owner(identity), to: "\(directory)/wal/OWNER")
+                try Files.write(Array("\(Self.formatName) \(Self.format)\n".utf8), to: "\(directory)/FORMAT")
+            } catch { throw ReplicaError.unusable("\(directory): \(error)") }
+        }
+    }
+
+    /// Gives the folder to another identity: `change` writes it into the checkpoint. A crash before that leaves the
+    /// folder to the old one.
+    func changeOwner(
+        from old: ReplicaIdentity, to new: ReplicaIdentity, _ change: @escaping @Sendable () throws -> Void
+    ) async throws {
+        let path = "\(directory)/wal/OWNER"
+        try await worker.run {
+            do {
+                try Files.write(Self.owner(old) + Self.owner(new), to: path)
+                try change()
+                try Files.write(Self.owner(new), to: path)
+            } catch let error as Errno { throw ReplicaError.unusable("\(path): \(error)") }
+        }
+    }
+
+    // MARK: Checks
+
+    private static func owner(_ identity: ReplicaIdentity) -> [UInt8] {
+        Array("\(String(identity.cluster, radix: 16)) \(String(identity.member, radix: 16))\n".utf8)
+    }
+
+    /// Makes sure of the FORMAT file. Returns whether the folder is new.
+    private static func prepare(_ directory: String) throws -> Bool {
         let path = "\(directory)/FORMAT"
         do {
             try Files.makeDirectory(directory, mode: 0o700)
@@ -57,61 +128,88 @@ struct DataFolder: Sendable {
                 if Files.exists("\(directory)/wal") || Files.exists("\(directory)/checkpoint.sqlite") {
                     throw ReplicaError.unusable("\(directory) holds data but no FORMAT file; put it back")
                 }
-                try Files.write(Array("\(formatName) \(format)\n".utf8), to: path)
-                try Files.makeDirectory("\(directory)/wal", mode: 0o700)
+                try Files.write(Array("\(formatName) \(format) new\n".utf8), to: path)
             }
-            let text = String(decoding: try Files.read(path), as: UTF8.self)
-            try check(text, path)
+            let isNew = try check(String(decoding: try Files.read(path), as: UTF8.self), path)
+            if isNew {
+                try Files.makeDirectory("\(directory)/wal", mode: 0o700)
+            } else if !Files.isDirectory("\(directory)/wal") {
+                throw ReplicaError.unusable("\(directory)/wal: the log is gone; \(remedy)")
+            }
+            return isNew
         } catch let error as Errno {
             throw ReplicaError.unusable("\(directory): \(error)")
         }
     }
 
-    /// Accepts the text of a FORMAT file that this program can go on with.
-    static func check(_ text: String, _ path: String) throws(ReplicaError) {
+    /// Accepts the text of a FORMAT file that this program can go on with. Returns whether the folder is new.
+    static func check(_ text: String, _ path: String) throws(ReplicaError) -> Bool {
         let words = text.split(whereSeparator: \.isWhitespace)
-        guard words.count == 2, words[0] == formatName, let version = Int(words[1]) else {
+        guard words.count == 2 || words.count == 3 && words[2] == "new", words[0] == formatName,
+            let version = Int(words[1])
+        else {
             throw .unusable("\(path) does not say \"\(formatName) \(format)\"; this is no folder of a replica")
+        }
+        if version < format {
+            throw .unusable(
+                "\(path): format \(version) is older than this program reads (\(format)); carry the keys over with the "
+                    + "release that wrote it, into an empty folder")
         }
         guard version == format else {
             throw .unusable(
                 "\(path): format \(version) is newer than this program reads (\(format)); run the newer release")
         }
-    }
-}
-
-/// What a replica begins with.
-struct StartingState: Sendable {
-    var identity: ReplicaIdentity
-    var store: Store
-    var appliedTerm: UInt64 = 0
-    var hardState = HardState()
-    /// Whether there was a checkpoint.
-    var isLoaded = false
-
-    /// An empty state under a new identity.
-    init(historyLimit: Int, in world: any World) {
-        // 0 is nobody, and the ids stay positive where they are shown as signed numbers.
-        identity = ReplicaIdentity(cluster: world.random() >> 1 | 1, member: world.random() >> 1 | 1)
-        store = Store(historyLimit: historyLimit)
+        return words.count == 3
     }
 
-    /// The state of the last checkpoint, or an empty one.
-    init(loading folder: DataFolder, historyLimit: Int, in world: any World) async throws {
-        self.init(historyLimit: historyLimit, in: world)
-        let file = folder.checkpoint
-        let loaded = try await folder.worker.run {
-            try file.load().map { state, pairs in
-                let store = Store(
-                    historyLimit: historyLimit, revision: state.revision, appliedIndex: state.appliedIndex, pairs: pairs)
-                return (state, store)
+    /// Removes what a crash may have left.
+    private static func clean(_ directory: String, isNew: Bool) throws {
+        do {
+            for name in try Files.list(directory) {
+                let isSnapshot = name.hasPrefix("incoming.sqlite") || name.hasPrefix("outgoing-")
+                if isSnapshot || isNew && name.hasPrefix("checkpoint.sqlite") {
+                    try Files.unlinkFile("\(directory)/\(name)")
+                }
             }
+            let path = "\(directory)/checkpoint.sqlite"
+            if !isNew, !Files.exists(path) {
+                throw ReplicaError.unusable("\(path): the checkpoint is gone; put it back, or else \(remedy)")
+            }
+        } catch let error as Errno {
+            throw ReplicaError.unusable("\(directory): \(error)")
         }
-        guard let (state, store) = loaded else { return }
-        identity = state.identity
-        self.store = store
-        appliedTerm = state.appliedTerm
-        hardState = state.hardState
-        isLoaded = true
+    }
+
+    private static let remedy =
+        "restore this member from a snapshot, or remove it from the cluster and let it join anew in an empty folder"
+
+    /// Checks that log and checkpoint are of the same member, in a folder that was used before.
+    private func check(_ log: Range<UInt64>) throws {
+        guard !isNew else { return }
+        guard let state = checkpoint.state else {
+            throw ReplicaError.unusable(
+                "\(checkpoint.path): the checkpoint is empty; put it back, or else \(Self.remedy)")
+        }
+        let path = "\(directory)/wal/OWNER"
+        guard let found = try? Files.read(path) else {
+            throw ReplicaError.unusable(
+                "\(path) is gone: whose log this is is not known; put it back, or else \(Self.remedy)")
+        }
+        let lines = found.split(separator: UInt8(ascii: "\n")).prefix(2)
+        guard lines.contains(where: { $0 + [UInt8(ascii: "\n")] == Self.owner(state.identity)[...] }) else {
+            let words = String(decoding: found.prefix(64), as: UTF8.self).split(whereSeparator: \.isWhitespace)
+            let other = words.count >= 2 ? "member \(words[1]) of cluster \(words[0])" : "nobody that it can name"
+            throw ReplicaError.unusable(
+                "\(directory): the log in wal is of \(other), the checkpoint of member "
+                    + "\(String(state.identity.member, radix: 16)) of cluster "
+                    + "\(String(state.identity.cluster, radix: 16)); put back the files that belong together")
+        }
+        guard
+            log.upperBound > max(state.base.position, 1) || log.upperBound == state.base.position && log.upperBound > 1
+        else {
+            throw ReplicaError.unusable(
+                "\(directory)/wal: the log ends before record \(state.base.position), where the checkpoint wants it to "
+                    + "begin: it is not the one that was written; put back its files, or else \(Self.remedy)")
+        }
     }
 }

@@ -14,6 +14,14 @@ enum Limits {
     static let watchBatchEvents = 1024
     /// Revisions of history looked at in one step for a watcher that lags.
     static let watchScanRevisions = 4096
+    /// What stays of SQLite's journal between two checkpoints, at most.
+    static let checkpointJournalBytes = 64 << 20
+    /// How many free pages a checkpoint returns to the file system at most: 64 MiB.
+    static let vacuumPages: Int64 = 8192
+    /// What a snapshot's reader hands out at a time.
+    static let snapshotPieceBytes = 256 << 10
+    /// How many snapshots may be on their way out of a member at a time.
+    static let snapshots = 4
     /// The clock of Raft: an election takes 10 to 20 ticks, a heartbeat 1.
     static let tick: Duration = .milliseconds(100)
     /// Quiet watchers are told of the store's progress each time so many ticks have passed.

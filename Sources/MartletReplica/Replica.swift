@@ -46,6 +46,8 @@ public actor Replica {
     var positionsFrom: UInt64
     /// The device's next free position.
     var nextPosition: UInt64
+    /// Where the log begins in the device that goes with the state.
+    var logBase: LogBase
 
     /// The position before which the device may forget, when that is still to be done.
     var truncation: UInt64?
@@ -107,20 +109,22 @@ public actor Replica {
         try await open(on: device, beside: nil, historyLimit: historyLimit, in: world, logger: logger)
     }
 
-    /// Opens a replica on a log device and the checkpoint in `folder`.
+    /// Opens a replica on a log device and the checkpoint in `folder`. A new one begins with `genesis`, or as a group
+    /// of one.
     static func open(
-        on device: any LogDevice, beside folder: DataFolder?, historyLimit: Int,
+        on device: any LogDevice, beside folder: DataFolder?, genesis: Genesis? = nil, historyLimit: Int,
         pace: CheckpointPace = CheckpointPace(),
         in world: any World, logger: Logger
     ) async throws -> Replica {
-        let log = try await RecoveredLog(reading: device)
-        var state = StartingState(historyLimit: historyLimit, in: world)
-        if let folder { state = try await StartingState(loading: folder, historyLimit: historyLimit, in: world) }
+        // 0 is nobody, and the ids stay positive where they are shown as signed numbers.
+        let identity = ReplicaIdentity(cluster: world.random() >> 1 | 1, member: world.random() >> 1 | 1)
+        let genesis = genesis ?? .alone(identity, name: "", peerURLs: [], clientURLs: [])
+        let state = try await StartingState.open(
+            device, folder, genesis: genesis, history: HistoryLimits(revisions: historyLimit))
+        let log = try await RecoveredLog(reading: device, from: state.base, in: folder)
         let replica = try Replica(
             from: state, log: log, device: device, folder: folder, pace: pace, in: world, logger: logger)
         try await replica.start()
-        // A new member's identity is kept before anybody hears of it.
-        if !state.isLoaded { await replica.checkpoint() }
         return replica
     }
 
@@ -135,11 +139,12 @@ public actor Replica {
         self.pace = pace
         identity = state.identity
         store = state.store
+        logBase = log.base
         let member = MemberID(state.identity.member)
         core = try log.core(
             RaftConfiguration(member: member, session: world.random() | 1, seed: world.random()), continuing: state)
         positions = log.positions
-        positionsFrom = log.entries.first?.index ?? 1
+        positionsFrom = log.entries.first?.index ?? log.base.index + 1
         nextPosition = log.nextPosition
         progress.index = state.store.appliedIndex
         progress.appliedTerm = state.appliedTerm

@@ -5,6 +5,9 @@ struct SQLiteError: Error, Sendable, CustomStringConvertible {
     var code: Int32
     var description: String
 
+    /// What is in the file cannot be so.
+    static func damage(_ what: String) -> SQLiteError { SQLiteError(code: SQLITE_CORRUPT, description: what) }
+
     /// Whether the file is damaged or none of SQLite's, in contrast to a failing disk or a mistake of ours.
     var isDamage: Bool { code == SQLITE_CORRUPT || code == SQLITE_NOTADB }
 }
@@ -14,10 +17,10 @@ struct SQLiteError: Error, Sendable, CustomStringConvertible {
 struct SQLiteDatabase: ~Copyable, @unchecked Sendable {
     private let handle: OpaquePointer
 
-    /// Opens or makes the file.
-    init(path: String) throws(SQLiteError) {
+    /// Opens the file; makes it when `creates`.
+    init(path: String, creates: Bool = true) throws(SQLiteError) {
         var opened: OpaquePointer?
-        let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX
+        let flags = SQLITE_OPEN_READWRITE | (creates ? SQLITE_OPEN_CREATE : 0) | SQLITE_OPEN_NOMUTEX
         let status = sqlite3_open_v2(path, &opened, flags, nil)
         guard status == SQLITE_OK, let opened else {
             let text = opened.map { String(cString: sqlite3_errmsg($0)) } ?? "no memory"
@@ -42,6 +45,18 @@ struct SQLiteDatabase: ~Copyable, @unchecked Sendable {
         try check(sqlite3_prepare_v2(handle, sql, -1, &compiled, nil))
         guard let compiled else { throw SQLiteError(code: SQLITE_MISUSE, description: "no statement") }
         return SQLiteStatement(compiled, of: handle)
+    }
+
+    /// The first number that a query answers with; 0 when it has no rows.
+    func number(_ sql: String) throws(SQLiteError) -> Int64 {
+        let statement = try prepare(sql)
+        return try statement.step() ? statement.integer(0) : 0
+    }
+
+    /// The first text that a query answers with; empty when it has no rows.
+    func text(_ sql: String) throws(SQLiteError) -> String {
+        let statement = try prepare(sql)
+        return try statement.step() ? String(decoding: statement.bytes(0), as: UTF8.self) : ""
     }
 
     /// Carries out `body` in a transaction: all of it is durable when this returns, or none of it happened.
@@ -82,6 +97,11 @@ struct SQLiteStatement: ~Copyable {
         try check(sqlite3_bind_int64(handle, position, value))
     }
 
+    /// Binds text.
+    func bind(_ position: Int32, text: String) throws(SQLiteError) {
+        try check(sqlite3_bind_text(handle, position, text, -1, Self.transient))
+    }
+
     /// Binds bytes; none are an empty blob, not NULL.
     func bind(_ position: Int32, _ value: [UInt8]) throws(SQLiteError) {
         guard !value.isEmpty else { return try check(sqlite3_bind_zeroblob(handle, position, 0)) }
@@ -106,6 +126,12 @@ struct SQLiteStatement: ~Copyable {
         _ = try step()
         try check(sqlite3_reset(handle))
     }
+
+    /// How many rows the database's last change has changed.
+    var changes: Int { Int(sqlite3_changes64(database)) }
+
+    /// Makes the statement ready to be bound again, wherever it stands.
+    func reset() { sqlite3_reset(handle) }
 
     /// A number of the row, by column from 0.
     func integer(_ column: Int32) -> Int64 { sqlite3_column_int64(handle, column) }

@@ -1,0 +1,208 @@
+import MartletBase
+import MartletIO
+import MartletRaft
+import MartletStore
+import Testing
+
+@testable import MartletReplica
+
+/// A store and its checkpoint, driven without a replica.
+struct CheckpointedStore {
+    var store: Store
+    var pending: [StoreEvent] = []
+    let file: CheckpointFile
+
+    init(_ path: String, history: HistoryLimits = HistoryLimits()) throws {
+        file = try CheckpointFile(path: path)
+        store = Store(history)
+    }
+
+    mutating func apply(_ kind: Command.Kind) throws {
+        let applied = try store.apply(index: store.appliedIndex + 1, payload: Command(kind).encoded())
+        pending += applied.events
+    }
+
+    var state: CheckpointState {
+        var state = CheckpointState(identity: ReplicaIdentity(cluster: 7, member: 8))
+        state.appliedIndex = store.appliedIndex
+        state.appliedTerm = 3
+        state.membership = Membership(voters: [MemberID(8)])
+        state.take(store)
+        return state
+    }
+
+    mutating func checkpoint() throws {
+        try file.write(pending, state)
+        pending = []
+    }
+}
+
+/// Whether two stores answer alike: now, at each revision that can be read, and to watches.
+func expectEqual(_ a: Store, _ b: Store, sourceLocation: SourceLocation = #_sourceLocation) throws {
+    #expect(a.revision == b.revision && a.oldestRevision == b.oldestRevision, sourceLocation: sourceLocation)
+    #expect(a.stateHash == b.stateHash && a.count == b.count, sourceLocation: sourceLocation)
+    #expect(a.appliedIndex == b.appliedIndex && a.leases == b.leases, sourceLocation: sourceLocation)
+    for revision in a.oldestRevision...a.revision {
+        var query = RangeQuery(.all)
+        query.revision = revision
+        let (left, right) = (try a.range(query), try b.range(query))
+        #expect(left.pairs == right.pairs, "at revision \(revision)", sourceLocation: sourceLocation)
+    }
+    let all = (scan: Int.max, events: Int.max)
+    let left = try a.events(in: .all, after: a.oldestRevision, scanLimit: all.scan, eventLimit: all.events)
+    let right = try b.events(in: .all, after: b.oldestRevision, scanLimit: all.scan, eventLimit: all.events)
+    #expect(left.events == right.events, sourceLocation: sourceLocation)
+}
+
+/// Random commands over few keys, so that they meet.
+func randomCommand(_ random: inout SplitMix64, _ store: Store) -> Command.Kind {
+    func name() -> [UInt8] { key("k\(random.next() % 12)") }
+    func value() -> [UInt8] {
+        Array(repeating: UInt8(truncatingIfNeeded: random.next()), count: Int(random.next() % 40))
+    }
+    switch random.next() % 20 {
+    case 0..<9: return .transaction(Transaction(then: [.put(key: name(), value: value())]))
+    case 9..<12: return .transaction(Transaction(then: [.delete(key: name())]))
+    case 12: return .transaction(Transaction(then: [.deleteRange(from: key("k1"), to: key("k2"))]))
+    case 13..<16:
+        let chosen = Set((0..<4).map { _ in name() }).sorted { $0.lexicographicallyPrecedes($1) }
+        return .transaction(Transaction(then: chosen.map { .put(key: $0, value: value()) }))
+    case 16: return .grantLease(id: Int64(random.next() % 5) + 1, ttl: 60)
+    case 17: return .revokeLease(id: Int64(random.next() % 5) + 1)
+    case 18: return .compact(store.revision - Int64(random.next() % 10))
+    default:
+        return .transaction(Transaction(then: [.put(Put(name(), value(), lease: Int64(random.next() % 5) + 1))]))
+    }
+}
+
+@Suite struct ACheckpoint {
+    @Test(arguments: UInt64(1)...40)
+    func bringsBackEveryReadableRevision(seed: UInt64) throws {
+        try withPath { path in
+            var random = SplitMix64(seed: seed)
+            let history = HistoryLimits(revisions: [0, 3, 20, 1000][Int(seed % 4)])
+            var kept = try CheckpointedStore("\(path)/checkpoint.sqlite", history: history)
+            for _ in 0..<12 {
+                for _ in 0..<random.next() % 60 { try kept.apply(randomCommand(&random, kept.store)) }
+                if random.next() % 4 == 0 {
+                    kept.pending = CheckpointBatch.visible(of: kept.pending, oldest: kept.store.oldestRevision)
+                }
+                try kept.checkpoint()
+                try expectEqual(try kept.file.loadStore(history), kept.store)
+            }
+            // Nothing is in the file but what can still be read.
+            var rows: [VersionRow] = []
+            try kept.file.read { rows.append($0) }
+            let past = rows.filter { $0.pair.modRevision <= kept.store.oldestRevision }
+            #expect(Set(past.map(\.pair.key)).count == past.count && past.allSatisfy { !$0.isDeletion })
+            kept.file.close()
+            let again = try CheckpointFile(path: "\(path)/checkpoint.sqlite")
+            try expectEqual(try again.loadStore(history), kept.store)
+        }
+    }
+
+    @Test func returnsTheSpaceOfWhatIsGone() throws {
+        try withPath { path in
+            let file = "\(path)/checkpoint.sqlite"
+            var kept = try CheckpointedStore(file, history: HistoryLimits(revisions: 10))
+            for number in 0..<20_000 {
+                let value = Array(repeating: UInt8(1), count: 1000)
+                try kept.apply(.transaction(Transaction(then: [.put(key: key("k\(number)"), value: value)])))
+            }
+            try kept.checkpoint()
+            let full = try Files.size(file)
+            #expect(full > 20_000_000)
+            #expect(try Files.size(file + "-wal") == 0, "the journal is emptied")
+            try kept.apply(.transaction(Transaction(then: [.deleteRange(from: key("k"), to: key("l"))])))
+            try kept.apply(.compact(kept.store.revision))
+            try kept.checkpoint()
+            #expect(try Files.size(file) < full / 4)
+            #expect(try kept.file.loadStore(HistoryLimits()).count == 0)
+        }
+    }
+
+    @Test func thatIsDamagedIsRefusedOrTheSame() throws {
+        try withPath { path in
+            let file = "\(path)/checkpoint.sqlite"
+            var kept = try CheckpointedStore(file)
+            var random = SplitMix64(seed: 3)
+            for _ in 0..<300 { try kept.apply(randomCommand(&random, kept.store)) }
+            try kept.checkpoint()
+            try kept.file.closeWhole()
+            let whole = try Files.read(file)
+            var refused = 0
+            let rounds = 400
+            for round in 0..<rounds {
+                var bytes = whole
+                if round % 4 == 3 { bytes.removeLast(Int(random.next() % UInt64(bytes.count)) + 1) }
+                if round % 4 != 3 || random.next() % 2 == 0, !bytes.isEmpty {
+                    for _ in 0...random.next() % 3 {
+                        // Half of the damage goes to the first pages, where the structure is.
+                        let reach = random.next() % 2 == 0 ? min(bytes.count, 512) : bytes.count
+                        bytes[Int(random.next() % UInt64(reach))] ^= 1 << UInt8(random.next() % 8)
+                    }
+                }
+                try? Files.unlinkFile(file + "-wal")
+                try? Files.unlinkFile(file + "-shm")
+                try Files.replace(bytes, at: file)
+                do {
+                    let opened = try CheckpointFile(path: file)
+                    defer { opened.close() }
+                    guard opened.state != nil else {
+                        // A file cut to nothing is a new one: the folder knows that it is not.
+                        #expect(bytes.count < whole.count)
+                        continue
+                    }
+                    try expectEqual(try opened.loadStore(HistoryLimits()), kept.store)
+                } catch ReplicaError.unusable(let why) {
+                    refused += 1
+                    #expect(why.contains(file))
+                }
+            }
+            #expect(refused > rounds / 5)
+        }
+    }
+
+    @Test func ofAnotherFormatOrProgramIsNamed() throws {
+        try withPath { path in
+            let file = "\(path)/checkpoint.sqlite"
+            func refusal(of sql: String) throws -> String {
+                try? Files.unlinkFile(file)
+                try SQLiteDatabase(path: file).execute(sql)
+                do { _ = try CheckpointFile(path: file) } catch ReplicaError.unusable(let why) { return why }
+                return ""
+            }
+            let ours = "PRAGMA application_id=\(CheckpointFile.applicationID)"
+            #expect(try refusal(of: "\(ours); PRAGMA user_version=9").contains("format 9 is newer"))
+            #expect(try refusal(of: "\(ours); PRAGMA user_version=1").contains("format 1 is older"))
+            #expect(try refusal(of: "PRAGMA user_version=2").contains("no checkpoint of this program"))
+            #expect(try refusal(of: "CREATE TABLE t(a)").contains("no checkpoint of this program"))
+            try Files.write(Array(repeating: 7, count: 8192), to: file)
+            #expect(throws: ReplicaError.self) { _ = try CheckpointFile(path: file) }
+        }
+    }
+
+    @Test func thatFailsKeepsItsChangesForTheNext() throws {
+        try withPath { path in
+            var kept = try CheckpointedStore("\(path)/checkpoint.sqlite", history: HistoryLimits(revisions: 5))
+            var progress = CheckpointProgress()
+            var random = SplitMix64(seed: 9)
+            for _ in 0..<50 {
+                for _ in 0..<20 { try kept.apply(randomCommand(&random, kept.store)) }
+                let failed = progress.events + kept.pending
+                progress.events = []
+                kept.pending = []
+                progress.takeBack(failed, oldest: kept.store.oldestRevision)
+            }
+            try kept.file.write(progress.events, kept.state)
+            try expectEqual(try kept.file.loadStore(HistoryLimits(revisions: 5)), kept.store)
+        }
+    }
+}
+
+/// Makes a folder for one test and removes it after.
+func withPath<T>(_ body: (String) throws -> T) throws -> T {
+    let path = try Files.makeTemporaryDirectory(prefix: "martlet-checkpoint")
+    defer { try? Files.remove(path) }
+    return try body(path)
+}
