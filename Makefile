@@ -10,7 +10,7 @@ FLAGS := --explicit-target-dependency-import-check error
 RELEASE_BIN := .build/release
 DEBUG_BIN := .build/debug
 
-.PHONY: help demo up test build release fmt lint bench-log packages clean
+.PHONY: help demo up test fuzz build release fmt lint bench-log packages clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,10 @@ test: build  ## all tests
 	  echo "== The story, end to end"; CI=true BIN=$(DEBUG_BIN) Tests/EndToEnd/run; \
 	else echo "== SKIPPED the end-to-end story: it needs root"; fi
 	@echo "== All tests passed"
+
+FUZZ_RUNS ?= 1000000
+fuzz: build  ## every fuzz test, a million rounds each (FUZZ_RUNS=, and MARTLET_FUZZ_SEED= for other rounds)
+	@MARTLET_FUZZ_RUNS=$(FUZZ_RUNS) swift test --skip-build $(FLAGS) --filter '[Ff]uzz'
 
 fmt:  ## format all Swift
 	@swift format -i -r Sources Frontends Tests docs Package.swift

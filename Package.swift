@@ -49,7 +49,8 @@ func frontend(_ name: String, _ dependencies: [Target.Dependency], path: String?
 /// The tests of one room.
 func tests(_ room: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .testTarget(
-        name: "\(room)Tests", dependencies: [.byName(name: room)] + dependencies, path: "Tests/\(room)Tests",
+        name: "\(room)Tests", dependencies: [.byName(name: room), "FuzzSupport"] + dependencies,
+        path: "Tests/\(room)Tests",
         swiftSettings: swiftSettings)
 }
 
@@ -131,6 +132,7 @@ let frontends: [Target] = [
     frontend("embedded-cluster", ["Martlet"], path: "docs/examples/embedded-cluster"),
 ]
 let testRooms: [Target] = [
+    .target(name: "FuzzSupport", path: "Tests/FuzzSupport", swiftSettings: swiftSettings),
     tests("MartletBase"),
     tests("MartletObject", ["MartletBase"]),
     tests("MartletRaft", ["MartletBase"]),

@@ -2,10 +2,10 @@
 #define CMARTLET_LOG_INTERNAL_H
 
 #include "cmartlet_log.h"
-#include "cmartlet_ring.h"
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 /* What the two halves of the log share: log_open.c reads and checks, log_write.c writes. */
 
@@ -14,6 +14,7 @@ enum {
     SEGMENT_HEADER = SECTOR,
     RECORD_HEADER = 32,
     FORMAT = 1,
+    HUGE_PAGE = 2 << 20,
     BATCH_BYTES = 8 << 20,         /* most bytes of one batch, unless one record is larger */
     FIRST_SEGMENT_BYTES = 4 << 20, /* the first segment of a log, so that making one is quick */
     RECORD_LIMIT = 64 << 20,       /* most bytes of one record, in segments that are large enough */
@@ -50,9 +51,11 @@ typedef struct {
 /* The next segment, filled with zeros by a thread of its own. */
 typedef struct {
     bool started;
+    uint32_t urgent; /* atomic: somebody waits for it */
     pthread_t thread;
     char path[512];
     uint64_t size;
+    cm_log_recorder recorder;
     int fd;     /* the file, when the thread has ended well */
     int number; /* its errno, when not */
 } preparation;
@@ -67,14 +70,21 @@ struct cm_log {
     uint64_t *places;     /* of record first + i: segment's sequence << 32 | offset in it */
     uint64_t place_count, place_capacity;
     uint32_t chain;
+    int direct_fd;        /* the last segment, open for direct writes; -1 where there are none */
     uint8_t *batch;
     uint64_t batch_bytes, batch_capacity;
-    bool batch_lent; /* the kernel may still read it */
     uint8_t *scratch;
     uint64_t scratch_capacity;
-    cm_ring *ring;
     preparation preparing;
+    cm_log_recorder recorder;
 };
+
+/* A file to write to. */
+typedef struct {
+    int fd, direct_fd; /* direct_fd is -1 where writes go through the page cache */
+    const char *path;
+    const cm_log_recorder *recorder;
+} log_file;
 
 static inline uint64_t round_up(uint64_t value, uint64_t unit) { return (value + unit - 1) / unit * unit; }
 
@@ -97,7 +107,29 @@ bool log_account(cm_log *log, uint32_t kind, uint64_t index, uint64_t place, int
 /* Makes the next segment and writes to it from now on. */
 int log_roll(cm_log *log, uint64_t size, cm_log_error *error);
 
+/* Those below are in log_file.c and return 0 or a negative errno. */
+
+/* Tells the recorder, if there is one. */
+void log_note(const cm_log_recorder *recorder, cm_log_event event);
+
 /* Reads exactly `length` bytes; a file that ends before is -EIO. */
 int log_read_fully(int fd, void *out, uint64_t length, uint64_t offset);
+
+/* Writes; durable after log_sync_file. For direct writes, memory, length and offset are multiples of a sector. */
+int log_write_at(const log_file *file, const void *bytes, uint64_t length, uint64_t offset);
+int log_sync_file(const log_file *file);
+
+/* Writes and syncs. */
+int log_write_durably(const log_file *file, const void *bytes, uint64_t length, uint64_t offset);
+
+/*
+ * Opens the file for direct writes by making one: `sector` at `offset`. Where the file system or the device takes none
+ * of that alignment, `direct_fd` is -1 and nothing was written.
+ */
+int log_open_direct(log_file *file, const void *sector, uint64_t offset);
+
+int log_rename(const cm_log_recorder *recorder, const char *from, const char *to);
+int log_remove(const cm_log_recorder *recorder, const char *path);
+int log_sync_folder(const cm_log *log);
 
 #endif

@@ -78,17 +78,31 @@ static int follow(cm_log *log, image seg, uint64_t *end, const char *file, cm_lo
 }
 
 /* Clears what a crash has left behind the good records, and makes durable what is good. */
-static int clear_tail(segment *seg, const uint8_t *bytes, const char *file, cm_log_error *error) {
+static int clear_tail(cm_log *log, segment *seg, const uint8_t *bytes, const char *path, cm_log_error *error) {
     uint64_t last = seg->size;
     while (last > seg->end && bytes[last - 1] == 0) last--;
     static const uint8_t zeros[1 << 16];
-    for (uint64_t at = seg->end; at < last;) {
+    log_file file = {.fd = seg->fd, .direct_fd = -1, .path = path, .recorder = &log->recorder};
+    for (uint64_t at = seg->end; at < last; at += sizeof zeros) {
         uint64_t length = last - at < sizeof zeros ? last - at : sizeof zeros;
-        ssize_t written = pwrite(seg->fd, zeros, length, (off_t)at);
-        if (written < 0) return log_system(error, file, "write", errno);
-        at += (uint64_t)written;
+        int failure = log_write_at(&file, zeros, length, at);
+        if (failure < 0) return log_system(error, path, "write", -failure);
     }
-    if (fdatasync(seg->fd) < 0) return log_system(error, file, "fdatasync", errno);
+    int failure = log_sync_file(&file);
+    return failure < 0 ? log_system(error, path, "fdatasync", -failure) : 0;
+}
+
+/* Tries direct writes on the last segment, with zeros where there are zeros. */
+static int begin_direct(cm_log *log, cm_log_error *error) {
+    const segment *seg = &log->segments[log->segment_count - 1];
+    if (seg->size % SECTOR || seg->size - seg->end < SECTOR) return 0;
+    static const _Alignas(SECTOR) uint8_t zeros[SECTOR];
+    char path[512];
+    log_segment_path(log, seg->sequence, path);
+    log_file file = {.fd = seg->fd, .path = path, .recorder = &log->recorder};
+    int failure = log_open_direct(&file, zeros, seg->end);
+    if (failure < 0) return log_system(error, path, "write directly", -failure);
+    log->direct_fd = file.direct_fd;
     return 0;
 }
 
@@ -109,7 +123,7 @@ static int check_records(cm_log *log, segment *seg, bool last, const char *file,
     if (!status) {
         seg->end = round_up(stop, SECTOR);
         if (seg->end > seg->size) seg->end = seg->size;
-        if (last) status = clear_tail(seg, bytes, file, error);
+        if (last) status = clear_tail(log, seg, bytes, file, error);
     }
     free(bytes);
     return status;
@@ -217,6 +231,11 @@ static int lock_directory(cm_log *log, cm_log_error *error) {
 }
 
 int cm_log_open(cm_log **out, const char *directory, uint64_t segment_bytes, cm_log_error *error) {
+    return cm_log_open_recorded(out, directory, segment_bytes, (cm_log_recorder){0}, error);
+}
+
+int cm_log_open_recorded(cm_log **out, const char *directory, uint64_t segment_bytes, cm_log_recorder recorder,
+                         cm_log_error *error) {
     memset(error, 0, sizeof *error);
     if (strlen(directory) >= sizeof ((cm_log *)0)->directory) {
         return log_system(error, directory, "open", ENAMETOOLONG);
@@ -224,7 +243,8 @@ int cm_log_open(cm_log **out, const char *directory, uint64_t segment_bytes, cm_
     cm_log *log = calloc(1, sizeof *log);
     if (!log) return log_system(error, directory, "allocate", ENOMEM);
     strcpy(log->directory, directory);
-    log->directory_fd = log->lock_fd = log->preparing.fd = -1;
+    log->directory_fd = log->lock_fd = log->direct_fd = log->preparing.fd = -1;
+    log->recorder = recorder;
     segment_bytes = round_up(segment_bytes, SECTOR);
     log->segment_bytes = segment_bytes < 1 << 16 ? 1 << 16 : segment_bytes > 1 << 30 ? 1 << 30 : segment_bytes;
     log->first = log->next = 1;
@@ -233,13 +253,13 @@ int cm_log_open(cm_log **out, const char *directory, uint64_t segment_bytes, cm_
         unlinkat(log->directory_fd, "prepare.tmp", 0);
         status = load(log, error);
     }
-    if (!status && log->segment_count == 0) {
+    if (!status && log->segment_count) {
+        status = begin_direct(log, error);
+    } else if (!status) {
         uint64_t size = log->segment_bytes < FIRST_SEGMENT_BYTES ? log->segment_bytes : FIRST_SEGMENT_BYTES;
         status = log_roll(log, size, error);
         if (status == CM_LOG_REFUSED) status = CM_LOG_SYSTEM;
     }
-    int failure = status ? 0 : cm_ring_open(&log->ring, 8, 0, 0);
-    if (failure < 0) status = log_system(error, log->directory, "io_uring_setup", -failure);
     if (status) {
         cm_log_close(log);
     } else {

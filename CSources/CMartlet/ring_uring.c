@@ -172,18 +172,6 @@ int cm_ring_read(cm_ring *ring, uint64_t token, int fd, void *memory, size_t len
     QUEUE(ring, token, io_uring_prep_read(sqe, fd, memory, (unsigned)length, (uint64_t)offset));
 }
 
-int cm_ring_write(cm_ring *ring, uint64_t token, int fd, const void *memory, size_t length, int64_t offset,
-                  bool linked) {
-    QUEUE(ring, token, {
-        io_uring_prep_write(sqe, fd, memory, (unsigned)length, (uint64_t)offset);
-        if (linked) sqe->flags |= IOSQE_IO_LINK;
-    });
-}
-
-int cm_ring_datasync(cm_ring *ring, uint64_t token, int fd) {
-    QUEUE(ring, token, io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC));
-}
-
 int cm_ring_poll(cm_ring *ring, uint64_t token, int fd, unsigned events) {
     QUEUE(ring, token, io_uring_prep_poll_add(sqe, fd, events));
 }

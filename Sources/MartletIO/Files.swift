@@ -76,6 +76,7 @@ public enum Files {
         }
     }
 
+    /// Makes the name at `path` durable.
     static func syncFolder(of path: String) throws(Errno) {
         let fd = try check(open(parent(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC))
         defer { close(fd) }

@@ -1,19 +1,39 @@
 internal import Glibc
 public import MartletBase
+internal import Synchronization
 
 /// Measures a write-ahead log beside what the disk does bare, for a fair comparison in one run.
 public enum LogBench {
+    /// Who appends.
+    public struct Load: Sendable {
+        /// Tasks that append at the same time, each of which waits for its append before the next one.
+        public var appenders: Int
+        /// Records of one append.
+        public var records: Int
+        /// Bytes of one record.
+        public var bytes: Int
+        /// Appends of each task.
+        public var rounds: Int
+
+        /// A load.
+        public init(appenders: Int, records: Int, bytes: Int, rounds: Int) {
+            self.appenders = appenders
+            self.records = records
+            self.bytes = bytes
+            self.rounds = rounds
+        }
+    }
+
     /// What a run took.
     public struct Run: Sendable {
-        /// Nanoseconds of each append, in order of its end.
+        /// Nanoseconds of each append or of each bare write and sync, in order of its end.
         public var latencies: [Int64]
-        /// From the first append's start to the last one's end.
+        /// From the first start to the last end.
         public var elapsed: Duration
+        /// The sizes of the writes, in order.
+        public var writes: [Int]
 
-        /// Appends per second.
-        public var rate: Double { Double(latencies.count) * 1e9 / Double(max(1, elapsed.nanoseconds)) }
-
-        /// The latency that `share` (0 to 1) of the appends did not exceed.
+        /// The latency that `share` (0 to 1) of all did not exceed.
         public func quantile(_ share: Double) -> Duration {
             guard !latencies.isEmpty else { return .zero }
             let at = Int((share * Double(latencies.count)).rounded(.up)) - 1
@@ -21,42 +41,49 @@ public enum LogBench {
         }
     }
 
-    /// One write and one fdatasync after the other, into a file of zeros that is long enough. Blocks the caller.
+    /// Repeats `writes` bare: one pwrite and one fdatasync after the other, into a file of zeros. Blocks the caller.
     /// - Throws: `Errno`.
-    public static func bareSyncs(in directory: String, bytes: Int, count: Int) throws(Errno) -> Run {
+    public static func bareSyncs(in directory: String, writes: [Int]) throws(Errno) -> Run {
         let path = "\(directory)/bare.\(getpid())"
         let file = try Descriptor.open(path, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
         defer { unlink(path) }
-        try Files.writeAll([UInt8](repeating: 0, count: bytes * count), to: file.number)
+        let largest = writes.max() ?? 0
+        let size = min(writes.reduce(0, +), max(64 << 20, largest))
+        try Files.writeAll([UInt8](repeating: 0, count: size), to: file.number)
         try Files.check(fsync(file.number))
-        let block = [UInt8](repeating: 0x5a, count: bytes)
+        let block = [UInt8](repeating: 0x5a, count: largest)
         var latencies: [Int64] = []
+        var at = 0
         let start = Clocks.monotonic()
-        for round in 0..<count {
+        for bytes in writes {
+            if at + bytes > size { at = 0 }
             let began = Clocks.monotonic()
-            guard pwrite(file.number, block, bytes, off_t(round * bytes)) == bytes else { throw Errno(errno) }
+            guard pwrite(file.number, block, bytes, off_t(at)) == bytes else { throw Errno(errno) }
             try Files.check(fdatasync(file.number))
             latencies.append((Clocks.monotonic() - began).nanoseconds)
+            at += bytes
         }
-        return Run(latencies: latencies, elapsed: Clocks.monotonic() - start)
+        return Run(latencies: latencies, elapsed: Clocks.monotonic() - start, writes: writes)
     }
 
-    /// Appends from so many tasks at once, each of which waits for its append before the next one.
+    /// Appends to a new log in `directory`.
     /// - Throws: ``LogError``.
-    public static func appends(
-        to log: any LogDevice, bytes: Int, appenders: Int, each: Int, in world: any World
-    ) async throws -> Run {
-        let source = Source(
-            log: log, next: await log.bounds.upperBound, payload: [UInt8](repeating: 0x5a, count: bytes))
-        return try await Task(executorPreference: world.executor) {
+    public static func appends(in directory: String, _ load: Load, in world: any World) async throws -> Run {
+        let tape = Tape()
+        let log = try WriteAheadLog(directory: directory, segmentBytes: 64 << 20, recorder: tape.recorder)
+        let source = Source(log: log, bytes: load.bytes)
+        // Past the small segment that a log begins with, so that its end is not measured.
+        while tape.segments < 2 { try await source.append(256) }
+        tape.clear()
+        let run = try await Task(executorPreference: world.executor) {
             let start = world.now()
             let latencies = try await withThrowingTaskGroup(of: [Int64].self) { group in
-                for _ in 0..<appenders {
+                for _ in 0..<load.appenders {
                     group.addTask {
                         var mine: [Int64] = []
-                        for _ in 0..<each {
+                        for _ in 0..<load.rounds {
                             let began = world.now()
-                            try await source.append()
+                            try await source.append(load.records)
                             mine.append((world.now() - began).nanoseconds)
                         }
                         return mine
@@ -64,26 +91,47 @@ public enum LogBench {
                 }
                 return try await group.reduce(into: []) { $0 += $1 }
             }
-            return Run(latencies: latencies, elapsed: world.now() - start)
+            return Run(latencies: latencies, elapsed: world.now() - start, writes: tape.writes)
         }.value
+        await log.close()
+        return run
     }
 
-    /// Gives each append its index; the calls into the log follow in that order.
+    /// The sizes of a log's batches.
+    private final class Tape: Sendable {
+        private let heard = Mutex<(writes: [Int], segments: Int)>(([], 0))
+
+        var recorder: LogRecorder {
+            LogRecorder { [self] step in
+                heard.withLock { heard in
+                    switch step {
+                    case .write(let path, _, let bytes) where path.hasSuffix(".log"): heard.writes.append(bytes.count)
+                    case .rename: heard.segments += 1
+                    default: break
+                    }
+                }
+            }
+        }
+        var writes: [Int] { heard.withLock { $0.writes } }
+        var segments: Int { heard.withLock { $0.segments } }
+        func clear() { heard.withLock { $0.writes = [] } }
+    }
+
+    /// Gives each append its indices; the calls into the log follow in that order.
     private actor Source {
         private let log: any LogDevice
-        private var next: UInt64
+        private var next: UInt64 = 1
         private let payload: [UInt8]
 
-        init(log: any LogDevice, next: UInt64, payload: [UInt8]) {
+        init(log: any LogDevice, bytes: Int) {
             self.log = log
-            self.next = next
-            self.payload = payload
+            payload = [UInt8](repeating: 0x5a, count: bytes)
         }
 
-        func append() async throws {
-            let record = LogRecord(index: next, payload: payload)
-            next += 1
-            try await log.append([record])
+        func append(_ count: Int) async throws {
+            let records = (next..<next + UInt64(count)).map { LogRecord(index: $0, payload: payload) }
+            next += UInt64(count)
+            try await log.append(records)
         }
     }
 }

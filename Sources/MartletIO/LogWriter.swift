@@ -7,8 +7,8 @@ internal import Synchronization
 ///
 /// The queue holds nothing that a waiting caller does not hold, so its callers bound it.
 ///
-/// `@unchecked Sendable`: `log`, `staged` and `failure` belong to the log's thread once it runs, but for
-/// `cm_log_wake`, which any thread may call while the queue is open; the rest is under the lock.
+/// `@unchecked Sendable`: `log`, `staged` and `failure` belong to the log's thread once it runs, `bell` is for all; the
+/// rest is under the lock.
 final class LogWriter: @unchecked Sendable {
     enum Request {
         case append([LogRecord], UnsafeContinuation<Void, any Error>)
@@ -27,26 +27,34 @@ final class LogWriter: @unchecked Sendable {
 
     /// Bytes after which one read returns what it has.
     private static let readBytes = 8 << 20
-    /// How often, in microseconds, a log whose ring does not work looks for requests to refuse.
-    private static let pauseWithoutRing: UInt32 = 10_000
 
     private let log: OpaquePointer
+    /// Told what the log does to its files; the C side holds it unretained.
+    private let recorder: LogRecorder?
+    /// Wakes the log's thread.
+    private let bell: UnsafeMutablePointer<UInt32>
     private let shared: Mutex<Shared>
     /// Appends whose records are in the batch, or in one that is durable already.
     private var staged: [UnsafeContinuation<Void, any Error>] = []
     private var failure: String?
 
-    init(directory: String, segmentBytes: Int) throws(LogError) {
+    init(directory: String, segmentBytes: Int, recorder: LogRecorder? = nil) throws(LogError) {
         do {
             try Files.makeDirectory(directory, mode: 0o700)
+            // What is acknowledged must not vanish with the folder's name.
+            try Files.syncFolder(of: directory)
         } catch {
             throw .system(operation: "make the folder", file: directory, error)
         }
         var opened: OpaquePointer?
         var error = cm_log_error()
-        let status = cm_log_open(&opened, directory, UInt64(clamping: segmentBytes), &error)
+        let status = cm_log_open_recorded(
+            &opened, directory, UInt64(clamping: segmentBytes), LogRecorder.callback(recorder), &error)
         guard status == 0, let opened else { throw LogError(status: status, error) }
         log = opened
+        self.recorder = recorder
+        bell = .allocate(capacity: 1)
+        bell.initialize(to: 0)
         shared = Mutex(Shared(bounds: cm_log_first(opened)..<cm_log_next(opened)))
         do {
             try Threads.start(name: "martlet-log") { self.run() }
@@ -56,25 +64,26 @@ final class LogWriter: @unchecked Sendable {
         }
     }
 
+    deinit { bell.deallocate() }
+
     var bounds: Range<UInt64> { shared.withLock { $0.bounds } }
 
     /// Hands over a request; it is answered, whatever happens. Any thread.
     func submit(_ request: Request) {
-        // The wake-up comes under the lock, so that the log cannot be closed between.
-        let accepted = shared.withLock { shared in
-            guard !shared.closed else { return false }
+        let (closed, sleeping) = shared.withLock { shared in
+            if shared.closed { return (true, false) }
             shared.queue.append(request)
-            if shared.sleeping { cm_log_wake(log) }
-            shared.sleeping = false
-            return true
+            defer { shared.sleeping = false }
+            return (false, shared.sleeping)
         }
-        if !accepted { Self.refuse(request, .closed) }
+        if closed { return Self.refuse(request, .closed) }
+        // Not under the lock, which the thread that wakes takes first.
+        if sleeping { cm_bell_ring(bell) }
     }
 
     // MARK: The thread
 
     private func run() {
-        attempt { cm_log_adopt(log, &$0) }
         while true {
             let requests = take()
             for (at, request) in requests.enumerated() {
@@ -99,16 +108,7 @@ final class LogWriter: @unchecked Sendable {
                 return shared.queue
             }
             if !requests.isEmpty { return requests }
-            // A failed log still waits for requests, to refuse them.
-            var error = cm_log_error()
-            let status = cm_log_wait(log, &error)
-            if status != 0 {
-                attempt { failed in
-                    failed = error
-                    return status
-                }
-                usleep(Self.pauseWithoutRing)
-            }
+            cm_bell_wait(bell)
         }
     }
 

@@ -78,13 +78,14 @@ final class ReactorCore: @unchecked Sendable {
         completions = Array(repeating: cm_completion(), count: ReactorLimits.completionsPerTurn)
     }
 
+    deinit { cm_ring_close(ring) }
+
     /// Starts the thread. It ends when `executor`, which all tasks of the world hold, is gone.
     func start(executor: ReactorExecutor, name: String) throws(ReactorError) {
         self.executor = executor
         do {
             try Threads.start(name: name) { self.run() }
         } catch {
-            cm_ring_close(ring)
             throw ReactorError("cannot start the reactor's thread: \(error)")
         }
     }
@@ -116,15 +117,16 @@ final class ReactorCore: @unchecked Sendable {
 
     @discardableResult
     private func post(_ change: (inout sending Inbox) -> Void) -> Bool {
-        // The wake-up comes under the lock: after it the thread may end at any time, and close the ring.
-        inbox.withLock { inbox in
+        let (ended, sleeping) = inbox.withLock { inbox in
             change(&inbox)
-            if inbox.ended { return true }
+            if inbox.ended { return (true, false) }
             inboxFilled.store(true, ordering: .releasing)
-            if inbox.sleeping { cm_ring_wake(ring) }
-            inbox.sleeping = false
-            return false
+            defer { inbox.sleeping = false }
+            return (false, inbox.sleeping)
         }
+        // Not under the lock, which the thread that wakes takes first. The ring lives as long as its core.
+        if sleeping { cm_ring_wake(ring) }
+        return ended
     }
 
     // MARK: The loop
@@ -140,9 +142,10 @@ final class ReactorCore: @unchecked Sendable {
     /// can come. The executor is held in here only, so that its end is seen after each wait.
     private func serve() -> Bool {
         guard let executor else { return false }
-        runJobs(on: executor.asUnownedTaskExecutor())
         wakeSleepers()
         takeInbox()
+        // Last, so that what has just come is served before the next turn, which costs a system call.
+        runJobs(on: executor.asUnownedTaskExecutor())
         return true
     }
 
@@ -221,7 +224,6 @@ final class ReactorCore: @unchecked Sendable {
             return inbox.messages
         }
         for message in late { message() }
-        cm_ring_close(ring)
     }
 
     /// Closes all that is open and refuses new. Sleeps and jobs go on.

@@ -3,7 +3,7 @@ public import MartletBase
 /// The segmented, checksummed, fsync-batched log on a disk (see `CMartlet/include/cmartlet_log.h` for its format and
 /// the faults that it survives).
 ///
-/// One thread and one ring of its own write it: a batch is everything that was asked for while the batch before was on
+/// A thread of its own writes it: a batch is everything that was asked for while the batch before was on
 /// its way to the disk. Waiting calls continue where they came from.
 public final class WriteAheadLog: LogDevice {
     private let writer: LogWriter
@@ -15,6 +15,11 @@ public final class WriteAheadLog: LogDevice {
     /// - Throws: ``LogError``.
     public init(directory: String, segmentBytes: Int = 64 * 1024 * 1024) throws(LogError) {
         writer = try LogWriter(directory: directory, segmentBytes: segmentBytes)
+    }
+
+    /// As above, telling `recorder` what the log does to its files.
+    init(directory: String, segmentBytes: Int, recorder: LogRecorder) throws(LogError) {
+        writer = try LogWriter(directory: directory, segmentBytes: segmentBytes, recorder: recorder)
     }
 
     /// Dropping the log closes it, without waiting.

@@ -1,3 +1,4 @@
+import FuzzSupport
 import HTTPTypes
 import MartletBase
 import MartletHTTP
@@ -57,10 +58,10 @@ import Testing
     }
 
     /// Whatever comes in, a Status, an object or a document goes out, and the store keeps what it can serve.
-    @Test(.timeLimit(.minutes(2))) func whateverIsAskedAnAnswerComes() async throws {
+    @Test(.timeLimit(.minutes(60))) func whateverIsAskedAnAnswerComes() async throws {
         try await TestAPI.run { api in
-            var random = SplitMix64(seed: 2026)
-            for _ in 0..<10_000 {
+            var random = SplitMix64(seed: Fuzz.seed(2026))
+            for _ in 0..<Fuzz.runs(10_000) {
                 let path = String(
                     decoding: Self.mutate(Self.paths[Int(random.next() % UInt64(Self.paths.count))], &random),
                     as: UTF8.self)

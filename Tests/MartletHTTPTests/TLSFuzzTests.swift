@@ -1,3 +1,4 @@
+import FuzzSupport
 import MartletBase
 import MartletPKI
 import Testing
@@ -38,9 +39,9 @@ import Testing
     func serverTakesAnything() throws {
         let server = try TLSServer(identity: try Certificates.server(), alpn: ["h2", "http/1.1"])
         let hello = try clientHello()
-        var random = MartletBase.SplitMix64(seed: 7)
+        var random = MartletBase.SplitMix64(seed: Fuzz.seed(7))
         var (failed, waiting) = (0, 0)
-        for round in 0..<10_000 {
+        for round in 0..<Fuzz.runs(10_000) {
             let input =
                 round % 4 == 0
                 ? (0..<Int.random(in: 0..<300, using: &random)).map { _ in UInt8(truncatingIfNeeded: random.next()) }
@@ -65,8 +66,8 @@ import Testing
     func clientTakesAnything() throws {
         let server = try TLSServer(identity: try Certificates.server(), alpn: ["h2", "http/1.1"])
         let client = try client()
-        var random = MartletBase.SplitMix64(seed: 8)
-        for _ in 0..<1000 {
+        var random = MartletBase.SplitMix64(seed: Fuzz.seed(8))
+        for _ in 0..<Fuzz.runs(1000) {
             var here = try server.makePump()
             var there = try client.makePump(serverName: "api.test")
             _ = there.handshake { _ in nil }
@@ -107,7 +108,7 @@ import Testing
             #expect(answer == .bytes(bytes))
         }
         var most = 0
-        for _ in 0..<5000 {
+        for _ in 0..<Fuzz.runs(5000) {
             guard there.updateKeys() else { break }
             here.feed(there.takeOutput())
             guard here.read(atMost: 2000) == .wantsInput else { break }

@@ -5,59 +5,6 @@ import Testing
 
 @testable import MartletIO
 
-/// The log without its thread, so that thousands of damaged copies can be opened in a moment.
-private struct RawLog: ~Copyable {
-    let log: OpaquePointer
-
-    init(_ folder: String, adopt: Bool = false) throws(Refusal) {
-        var opened: OpaquePointer?
-        var error = cm_log_error()
-        let status = cm_log_open(&opened, folder, 65536, &error)
-        guard status == 0, let opened else { throw Refusal(status: Int(status), offset: error.offset) }
-        log = opened
-        if adopt { _ = cm_log_adopt(log, &error) }
-    }
-
-    deinit { cm_log_close(log) }
-
-    struct Refusal: Error {
-        var status: Int
-        var offset: UInt64
-    }
-
-    /// Appends one durable batch.
-    func append(_ payloads: [[UInt8]]) {
-        var error = cm_log_error()
-        for payload in payloads {
-            #expect(
-                cm_log_stage(log, Int32(CM_LOG_DATA), cm_log_next(log), payload, UInt64(payload.count), &error) == 0)
-        }
-        #expect(cm_log_commit(log, &error) == 0)
-    }
-
-    var payloads: [[UInt8]] {
-        var all: [[UInt8]] = []
-        for index in cm_log_first(log)..<cm_log_next(log) {
-            var payload: UnsafeRawPointer?
-            var length: UInt64 = 0
-            var error = cm_log_error()
-            #expect(cm_log_read(log, index, &payload, &length, &error) == 0)
-            all.append(Array(UnsafeRawBufferPointer(start: payload, count: Int(length))))
-        }
-        return all
-    }
-}
-
-private func overwrite(_ path: String, with bytes: [UInt8]) {
-    let fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
-    #expect(write(fd, bytes, bytes.count) == bytes.count)
-    close(fd)
-}
-
-private func payload(_ number: Int, length: Int) -> [UInt8] {
-    (0..<length).map { UInt8(truncatingIfNeeded: number &* 131 &+ $0 &* 7 | 1) }
-}
-
 /// Faults, on a memory file system so that the many syncs cost nothing.
 @Suite(.enabled(if: Files.isDirectory("/dev/shm"), "needs /dev/shm")) struct LogFaultTests {
     private let segment = "0000000000000001.log"
@@ -107,7 +54,7 @@ private func payload(_ number: Int, length: Int) -> [UInt8] {
             try makeLog(folder, batches: durable)
             let before = try Files.read("\(folder)/\(segment)")
             try {
-                let log = try RawLog(folder, adopt: true); log.append(last)
+                let log = try RawLog(folder); log.append(last)
             }()
             let after = try Files.read("\(folder)/\(segment)")
             let start = zip(before, after).enumerated().first { $0.element.0 != $0.element.1 }!.offset
@@ -120,7 +67,7 @@ private func payload(_ number: Int, length: Int) -> [UInt8] {
                 if cut == end { #expect(kept.count == 7) }
                 // What was left behind the end is gone, and the log can be written and opened again.
                 try {
-                    let log = try RawLog(folder, adopt: true); log.append([[9]])
+                    let log = try RawLog(folder); log.append([[9]])
                 }()
                 #expect(try RawLog(folder).payloads == kept + [[9]])
             }
@@ -137,7 +84,7 @@ private func payload(_ number: Int, length: Int) -> [UInt8] {
                 try makeLog(folder, batches: durable)
                 let before = try Files.read("\(folder)/\(segment)")
                 try {
-                    let log = try RawLog(folder, adopt: true); log.append(last)
+                    let log = try RawLog(folder); log.append(last)
                 }()
                 let after = try Files.read("\(folder)/\(segment)")
                 for _ in 0..<10 {
@@ -254,19 +201,5 @@ private func payload(_ number: Int, length: Int) -> [UInt8] {
         #expect(cm_crc32c(0, [UInt8](repeating: 0, count: 32), 32) == 0x8a91_36aa)
         #expect(cm_crc32c(0, (0..<32).map { UInt8($0) }, 32) == 0x46dd_794e)
         #expect(cm_crc32c(cm_crc32c(0, Array("1234".utf8), 4), Array("56789".utf8), 5) == 0xe306_9283)
-    }
-
-    private func makeLog(_ folder: String, batches: [[[UInt8]]]) throws {
-        let log = try RawLog(folder, adopt: true)
-        for batch in batches {
-            var error = cm_log_error()
-            for bytes in batch {
-                while cm_log_stage(
-                    log.log, Int32(CM_LOG_DATA), cm_log_next(log.log), bytes, UInt64(bytes.count), &error)
-                    == CM_LOG_FULL
-                { #expect(cm_log_commit(log.log, &error) == 0) }
-            }
-            #expect(cm_log_commit(log.log, &error) == 0)
-        }
     }
 }

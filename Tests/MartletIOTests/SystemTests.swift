@@ -181,21 +181,16 @@ import Testing
         #expect(try threads() == 0)
     }
 
-    @Test func `the log's appends per second beside bare syncs`() async throws {
-        try await withFolder(in: getenv("MARTLET_BENCH_DIR").map { String(cString: $0) } ?? "/tmp") { folder in
-            let bare = try LogBench.bareSyncs(in: folder, bytes: 1024, count: 200)
-            let log = try WriteAheadLog(directory: "\(folder)/log")
+    @Test func `the bench repeats the log's own writes bare`() async throws {
+        try await withFolder(in: Files.isDirectory("/dev/shm") ? "/dev/shm" : "/tmp") { folder in
             let reactor = try Reactor()
-            for appenders in [1, 16, 256] {
-                let run = try await LogBench.appends(
-                    to: log, bytes: 1024, appenders: appenders, each: 4096 / max(16, appenders), in: reactor)
-                #expect(run.latencies.count == appenders * (4096 / max(16, appenders)))
-                #expect(run.quantile(0.5) <= run.quantile(0.99))
-                print(
-                    "appenders \(appenders): \(Int(run.rate))/s, p50 \(run.quantile(0.5)), p99 \(run.quantile(0.99));",
-                    "bare: \(Int(bare.rate))/s, p50 \(bare.quantile(0.5)), p99 \(bare.quantile(0.99))")
-            }
-            await log.close()
+            let load = LogBench.Load(appenders: 16, records: 2, bytes: 100, rounds: 5)
+            let run = try await LogBench.appends(in: "\(folder)/log", load, in: reactor)
+            #expect(run.latencies.count == 80)
+            #expect(run.writes.reduce(0, +) >= 160 * 132)
+            #expect(run.quantile(0.5) <= run.quantile(0.99))
+            let bare = try LogBench.bareSyncs(in: folder, writes: run.writes)
+            #expect(bare.latencies.count == run.writes.count)
             reactor.shutdown()
         }
     }

@@ -1,3 +1,4 @@
+import FuzzSupport
 import MartletBase
 import MartletObject
 import Testing
@@ -201,9 +202,9 @@ struct LogTests {
 
     @Test("10,000 damaged files are read without a trap, and never give more than they hold")
     func fuzz() {
-        var random = SplitMix64(seed: 0x10_6)
+        var random = SplitMix64(seed: Fuzz.seed(0x10_6))
         let good = Array(Self.file.utf8)
-        for _ in 0..<10_000 {
+        for _ in 0..<Fuzz.runs(10_000) {
             var bytes = good
             for _ in 0..<(1 + random.next() % 6) where !bytes.isEmpty {
                 let at = Int(random.next() % UInt64(bytes.count))

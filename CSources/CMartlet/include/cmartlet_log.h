@@ -49,8 +49,13 @@
  *  - No descriptor, no memory or no room for a new segment: CM_LOG_REFUSED, and the log is as before the call.
  *  - A newer format: refused. Two processes: the second is refused.
  *
- * Functions return 0 or CM_LOG_* below and then fill in `error`. After cm_log_open the log belongs to the one thread
- * that called cm_log_adopt.
+ * How it writes: a batch is one pwritev2 with RWF_DSYNC on a descriptor opened with O_DIRECT, made by the log's own
+ * thread. Measured against it (see docs/benchmarks.md): write and fdatasync as linked io_uring operations, which run on
+ * a worker of the kernel and cost two more hand-offs; plain pwrite and fdatasync, which copy the bytes once more and
+ * walk the page cache. Where direct writes of single sectors are refused (a device with larger blocks, some file
+ * systems), it is pwrite and fdatasync. Records are read through the page cache, which direct writes keep coherent.
+ *
+ * Functions return 0 or CM_LOG_* below and then fill in `error`. A log belongs to one thread at a time.
  */
 typedef struct cm_log cm_log;
 
@@ -77,8 +82,28 @@ enum { CM_LOG_DATA = 1, CM_LOG_CUT = 2, CM_LOG_RESET = 3, CM_LOG_CLOSED = 4 };
 /* Opens or makes the log. `segment_bytes` is the size of new segments (64 KiB to 1 GiB). */
 int cm_log_open(cm_log **out, const char *directory, uint64_t segment_bytes, cm_log_error *error);
 
-/* Makes the calling thread the log's. */
-int cm_log_adopt(cm_log *log, cm_log_error *error);
+/*
+ * What the log does to its folder: enough to build, in a test, any folder that a power cut may leave. Writes,
+ * creations, renames and removals are noted before they begin, syncs when they have ended. A recorder is called on the
+ * log's thread and on the one that prepares segments.
+ */
+enum { CM_LOG_CREATES = 1, CM_LOG_WRITES, CM_LOG_SYNCS, CM_LOG_RENAMES, CM_LOG_REMOVES, CM_LOG_SYNCS_FOLDER };
+
+typedef struct {
+    int kind;
+    const char *path, *to; /* `to` with CM_LOG_RENAMES */
+    const void *bytes;     /* with CM_LOG_WRITES, as are `length` and `offset` */
+    uint64_t length, offset;
+} cm_log_event;
+
+typedef struct {
+    void (*note)(void *context, const cm_log_event *event); /* NULL: nobody listens */
+    void *context;
+} cm_log_recorder;
+
+/* As cm_log_open, with a recorder. */
+int cm_log_open_recorded(cm_log **out, const char *directory, uint64_t segment_bytes, cm_log_recorder recorder,
+                         cm_log_error *error);
 
 /* Closes files and the lock; writes nothing. */
 void cm_log_close(cm_log *log);
@@ -105,10 +130,6 @@ int cm_log_together(cm_log *log, uint64_t bytes, cm_log_error *error);
  */
 int cm_log_stage(cm_log *log, int kind, uint64_t index, const void *payload, uint64_t length, cm_log_error *error);
 
-/* Sleeps until cm_log_wake, which any thread may call. */
-int cm_log_wait(cm_log *log, cm_log_error *error);
-void cm_log_wake(cm_log *log);
-
 /* Writes and syncs the batch. Any failure is final. */
 int cm_log_commit(cm_log *log, cm_log_error *error);
 
@@ -120,6 +141,10 @@ int cm_log_read(cm_log *log, uint64_t index, const void **payload, uint64_t *len
 
 /* Removes the segments that hold no data from `index` on. */
 int cm_log_drop_before(cm_log *log, uint64_t index, cm_log_error *error);
+
+/* A bell, 0 at first: one thread sleeps until it is rung, any thread rings it. */
+void cm_bell_wait(uint32_t *bell);
+void cm_bell_ring(uint32_t *bell);
 
 /* CRC-32C (Castagnoli) of bytes, continuing from `crc` (0 to begin). */
 uint32_t cm_crc32c(uint32_t crc, const void *bytes, uint64_t length);

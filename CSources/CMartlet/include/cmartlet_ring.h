@@ -79,13 +79,6 @@ int cm_ring_send(cm_ring *ring, uint64_t token, int fd, const void *memory, size
 /* Reads at `offset`; -1 for a pipe or the file's own position. */
 int cm_ring_read(cm_ring *ring, uint64_t token, int fd, void *memory, size_t length, int64_t offset);
 
-/* Writes at `offset`. With `linked`, the next queued operation starts when this one was complete, else fails. */
-int cm_ring_write(cm_ring *ring, uint64_t token, int fd, const void *memory, size_t length, int64_t offset,
-                  bool linked);
-
-/* fdatasync(2) of a file. */
-int cm_ring_datasync(cm_ring *ring, uint64_t token, int fd);
-
 /* Waits once for poll(2) events. */
 int cm_ring_poll(cm_ring *ring, uint64_t token, int fd, unsigned events);
 

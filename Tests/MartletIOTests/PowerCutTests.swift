@@ -1,0 +1,228 @@
+import FuzzSupport
+import Glibc
+import MartletBase
+import Synchronization
+import Testing
+
+@testable import MartletIO
+
+/// What a disk holds: files whose writes and names are safe only after a sync.
+struct DiskModel {
+    private struct File {
+        var durable: [UInt8] = []
+        var unsynced: [(at: Int, bytes: [UInt8])] = []
+    }
+    private enum NameChange {
+        case add(String, Int), move(Int, from: String, to: String), remove(String)
+    }
+
+    private var files: [File] = []
+    private var names: [String: Int] = [:]
+    private var durableNames: [String: Int] = [:]
+    private var unsyncedNames: [NameChange] = []
+
+    /// One step of the log, its bytes copied.
+    enum Step {
+        case create(String), write(String, at: Int, [UInt8]), sync(String), rename(String, to: String)
+        case remove(String), syncFolder
+
+        init(_ step: LogRecorder.Step) {
+            func name(_ path: String) -> String { String(path[path.lastIndex(of: "/")!...].dropFirst()) }
+            switch step {
+            case .create(let path): self = .create(name(path))
+            case .write(let path, let at, let bytes): self = .write(name(path), at: Int(at), Array(bytes))
+            case .sync(let path): self = .sync(name(path))
+            case .rename(let path, let to): self = .rename(name(path), to: name(to))
+            case .remove(let path): self = .remove(name(path))
+            case .syncFolder: self = .syncFolder
+            }
+        }
+    }
+
+    mutating func carryOut(_ step: Step) {
+        switch step {
+        case .create(let name):
+            files.append(File())
+            names[name] = files.count - 1
+            unsyncedNames.append(.add(name, files.count - 1))
+        case .write(let name, let at, let bytes):
+            if let file = names[name] { files[file].unsynced.append((at, bytes)) }
+        case .sync(let name):
+            guard let file = names[name] else { return }
+            for write in files[file].unsynced { Self.put(write.bytes[...], at: write.at, in: &files[file].durable) }
+            files[file].unsynced = []
+        case .rename(let from, let to):
+            guard let file = names.removeValue(forKey: from) else { return }
+            names[to] = file
+            unsyncedNames.append(.move(file, from: from, to: to))
+        case .remove(let name):
+            names[name] = nil
+            unsyncedNames.append(.remove(name))
+        case .syncFolder:
+            for change in unsyncedNames { Self.carryOut(change, on: &durableNames) }
+            unsyncedNames = []
+        }
+    }
+
+    /// A folder as a power cut may leave it: of what was not synced, any sectors and any names have survived, each with
+    /// the chance `share`.
+    func afterPowerCut(keeping share: Double, _ random: inout SplitMix64) -> [String: [UInt8]] {
+        var kept = durableNames
+        for change in unsyncedNames where Double.random(in: 0..<1, using: &random) < share {
+            Self.carryOut(change, on: &kept)
+        }
+        return kept.mapValues { number in
+            var bytes = files[number].durable
+            for write in files[number].unsynced {
+                for start in stride(from: 0, to: write.bytes.count, by: 512)
+                where Double.random(in: 0..<1, using: &random) < share {
+                    let sector = write.bytes[start..<min(write.bytes.count, start + 512)]
+                    Self.put(sector, at: write.at + start, in: &bytes)
+                }
+            }
+            return bytes
+        }
+    }
+
+    private static func put(_ piece: ArraySlice<UInt8>, at: Int, in bytes: inout [UInt8]) {
+        if bytes.count < at + piece.count {
+            bytes.append(contentsOf: repeatElement(0, count: at + piece.count - bytes.count))
+        }
+        bytes.replaceSubrange(at..<at + piece.count, with: piece)
+    }
+
+    private static func carryOut(_ change: NameChange, on names: inout [String: Int]) {
+        switch change {
+        case .add(let name, let file): names[name] = file
+        case .move(let file, let from, let to):
+            if names[from] == file { names[from] = nil }
+            names[to] = file
+        case .remove(let name): names[name] = nil
+        }
+    }
+}
+
+/// The power goes at a thousand moments of a log's life; each time, the log opens and holds all it had acknowledged.
+@Suite(.enabled(if: Files.isDirectory("/dev/shm"), "needs /dev/shm")) struct PowerCutTests {
+    /// What the log must hold.
+    private struct Content {
+        /// Nobody has allowed records from here on to be forgotten.
+        var keptFrom: UInt64 = 1
+        var next: UInt64 = 1
+        var payloads: [UInt64: [UInt8]] = [:]
+    }
+    private enum Moment {
+        case disk(DiskModel.Step)
+        /// A call begins that leads to the content; `piecewise` when a part of it may be there.
+        case begins(Content, piecewise: Bool)
+        case returned
+    }
+
+    /// Lives through appends, cuts at both ends, new beginnings and restarts. Returns all that happened, in order.
+    private func life(in folder: String, _ random: inout SplitMix64) async throws -> [Moment] {
+        let tape = Tape()
+        var content = Content()
+        for _ in 0..<6 {
+            let log = try WriteAheadLog(directory: folder, segmentBytes: 65536, recorder: tape.recorder)
+            for _ in 0..<60 {
+                switch Int.random(in: 0..<16, using: &random) {
+                case 0:
+                    content.next = UInt64.random(in: await log.bounds.lowerBound...content.next, using: &random)
+                    content.keptFrom = min(content.keptFrom, content.next)
+                    content.payloads = content.payloads.filter { $0.key < content.next }
+                    tape.note(.begins(content, piecewise: false))
+                    try await log.truncateSuffix(from: content.next)
+                case 1, 2:
+                    content.keptFrom = UInt64.random(in: content.keptFrom...content.next, using: &random)
+                    tape.note(.begins(content, piecewise: false))
+                    try await log.truncatePrefix(before: content.keptFrom)
+                case 3 where random.next() % 8 == 0:
+                    content = Content(keptFrom: content.next + 7, next: content.next + 7)
+                    tape.note(.begins(content, piecewise: false))
+                    try await log.truncatePrefix(before: content.keptFrom)
+                default:
+                    let count = UInt64.random(in: 1...12, using: &random)
+                    let records = (content.next..<content.next + count).map { index in
+                        let length = Int.random(in: 0..<2000, using: &random)
+                        return LogRecord(index: index, payload: (0..<length).map { _ in UInt8(random.next() & 255) })
+                    }
+                    for record in records { content.payloads[record.index] = record.payload }
+                    content.next += count
+                    tape.note(.begins(content, piecewise: true))
+                    try await log.append(records)
+                }
+                tape.note(.returned)
+            }
+            await log.close()
+        }
+        return tape.moments
+    }
+
+    @Test func `whatever a power cut leaves, every acknowledged record is there and nothing else`() async throws {
+        var random = SplitMix64(seed: Fuzz.seed(11))
+        for _ in 0..<max(1, Fuzz.runs(1000) / 1000) {
+            let moments = try await withFolder(in: "/dev/shm") { try await life(in: "\($0)/log", &random) }
+            try await withFolder(in: "/dev/shm") { folder in
+                let points = (0..<1000).map { _ in Int.random(in: 0...moments.count, using: &random) }.sorted()
+                var disk = DiskModel()
+                var acknowledged = Content()
+                var wanted: (content: Content, piecewise: Bool)?
+                var done = 0
+                for point in points {
+                    for moment in moments[done..<point] {
+                        switch moment {
+                        case .disk(let step): disk.carryOut(step)
+                        case .begins(let content, let piecewise): wanted = (content, piecewise)
+                        case .returned:
+                            acknowledged = wanted?.content ?? acknowledged
+                            wanted = nil
+                        }
+                    }
+                    done = point
+                    let share = [0, 0.1, 0.5, 0.9, 1][Int(random.next() % 5)]
+                    try place(disk.afterPowerCut(keeping: share, &random), in: folder)
+                    try check(folder, acknowledged, wanted, "cut at \(point) of \(moments.count), \(share) kept")
+                }
+            }
+        }
+    }
+
+    private func place(_ files: [String: [UInt8]], in folder: String) throws {
+        for name in try Files.list(folder) { try Files.remove("\(folder)/\(name)") }
+        for (name, bytes) in files { overwrite("\(folder)/\(name)", with: bytes) }
+    }
+
+    private func check(
+        _ folder: String, _ acknowledged: Content, _ wanted: (content: Content, piecewise: Bool)?, _ where: String
+    ) throws {
+        do throws(RawLog.Refusal) {
+            let log = try RawLog(folder)
+            let (bounds, payloads) = (log.bounds, log.payloads)
+            func holds(_ content: Content, upTo next: UInt64) -> Bool {
+                bounds.upperBound == next && bounds.lowerBound <= content.keptFrom
+                    && zip(bounds, payloads).allSatisfy { content.payloads[$0] == $1 }
+            }
+            var isGood = holds(acknowledged, upTo: acknowledged.next)
+            if let wanted {
+                isGood = isGood || holds(wanted.content, upTo: wanted.content.next)
+                if wanted.piecewise && (acknowledged.next...wanted.content.next).contains(bounds.upperBound) {
+                    isGood = isGood || holds(wanted.content, upTo: bounds.upperBound)
+                }
+            }
+            #expect(isGood, "\(`where`): \(bounds) instead of \(acknowledged.keptFrom)..<\(acknowledged.next)")
+            log.append([[1, 2, 3]])
+        } catch {
+            Issue.record("\(`where`): \(error)")
+            return
+        }
+        // Whatever was torn is gone for good.
+        #expect(try RawLog(folder).payloads.last == [1, 2, 3])
+    }
+
+    private final class Tape: Sendable {
+        private let heard = Mutex<[Moment]>([])
+        var recorder: LogRecorder { LogRecorder { [self] in note(.disk(DiskModel.Step($0))) } }
+        var moments: [Moment] { heard.withLock { $0 } }
+        func note(_ moment: Moment) { heard.withLock { $0.append(moment) } }
+    }
+}
