@@ -22,6 +22,11 @@ public struct ByteWriter: Sendable {
     /// The bytes alone, without a count.
     public mutating func raw(_ value: [UInt8]) { bytes.append(contentsOf: value) }
 
+    /// Replaces four bytes that were written at `offset`: a count that is known only afterwards.
+    public mutating func setU32(_ value: UInt32, at offset: Int) {
+        for place in 0..<4 { bytes[offset + place] = UInt8(truncatingIfNeeded: value >> (8 * UInt32(place))) }
+    }
+
     private mutating func integer<I: FixedWidthInteger>(_ value: I) {
         var rest = value.littleEndian
         unsafe withUnsafeBytes(of: &rest) { unsafe bytes.append(contentsOf: $0) }

@@ -17,6 +17,8 @@ struct CheckpointProgress: Sendable {
     var bytesSinceTry = 0
     /// Through which entry the applied ones reach, and of what term that one is.
     var appliedTerm: UInt64 = 0
+    /// Whether an entry was applied that names this member.
+    var wasMember = false
     /// How many events are looked through for those that nobody can see any more, when checkpoints fail.
     private var thinAt = CheckpointProgress.thinEvents
 
@@ -46,7 +48,7 @@ struct CheckpointProgress: Sendable {
 extension Replica {
     /// Begins a checkpoint in the background when one is due.
     func considerCheckpoint() {
-        guard folder != nil, progress.isDue(at: pace), checkpointer == nil, !isClosed else { return }
+        guard folder != nil, progress.isDue(at: pace), checkpointer == nil, !isClosed, !snapshots.isInstalling else { return }
         startCheckpoint()
     }
 

@@ -4,53 +4,48 @@ internal import MartletBase
 internal import MartletRaft
 internal import MartletStore
 
-// The shell around Raft: batches proposals, writes the log, applies what is committed, answers those who wait.
+// The shell around Raft: batches proposals, writes the log, sends messages, applies what is committed, answers those
+// who wait.
+//
+// What arrives is given to Raft in turns. A member that leads takes its turn before each write, so that all that
+// arrived during one write goes into the next, and out to the followers in one message. Others pass proposals on at
+// once.
 
 extension Replica {
-    /// Brings the member up. A group of one leads, and has applied its log, when this returns.
-    func start() async throws {
-        carryOut(core.step(.tick))
-        await drive()
-        if let stopReason { throw ReplicaError.stopped(stopReason) }
-        ticker = world.spawn { [world, weak self] in
-            while (try? await world.sleep(for: Limits.tick)) != nil, let replica = self { await replica.tick() }
-        }
+    /// Makes sure that what has arrived gets its turn.
+    func wake() {
+        if driver == nil { return startDriver() }
+        guard isWriting, !isTurnDue, core.role != .leader || reads.areDue else { return }
+        isTurnDue = true
+        world.spawn { await self.turn() }
     }
 
     /// Makes sure that somebody writes what there is to write.
     func startDriver() {
         guard driver == nil, !hasFailed else { return }
-        driver = world.spawn {
-            await self.drive()
-            await self.driverEnded()
-        }
-    }
-
-    private func driverEnded() {
-        driver = nil
-        if !outbox.isEmpty || !pending.isEmpty || truncation != nil { startDriver() }
+        driver = world.spawn { await self.drive() }
     }
 
     /// Proposes and writes until there is nothing left. What arrives during a sync goes into the next write.
-    func drive() async {
+    private func drive() async {
         while !hasFailed {
-            proposePending()
-            guard !outbox.isEmpty || truncation != nil else { return }
-            let writes = outbox
-            outbox = []
-            do {
-                if !writes.isEmpty { try await device.append(writes.flatMap(records)) }
-                if let position = truncation {
-                    truncation = nil
-                    try await device.truncatePrefix(before: position)
-                }
-            } catch {
-                stop("\(error)")
-                return
-            }
-            for write in writes { carryOut(core.step(.persisted(ticket: write.ticket))) }
-            considerCheckpoint()
+            turn()
+            guard !outbox.isEmpty || truncation != nil || snapshots.arrived != nil else { break }
+            guard await writeOutbox() else { break }
+            await installArrived()
         }
+        driver = nil
+    }
+
+    /// Gives Raft what has arrived.
+    func turn() {
+        isTurnDue = false
+        guard !hasFailed else { return }
+        repeat {
+            proposePending()
+            askReads()
+            settle()
+        } while !pending.isEmpty && outbox.isEmpty && !hasFailed
     }
 
     /// Gives Raft the proposals of one batch.
@@ -62,23 +57,76 @@ extension Replica {
             bytes += pending[count].payload.count
             count += 1
         }
-        let batch = pending.prefix(count)
-        pending.removeFirst(count)
         pendingBytes -= bytes
-        let first = lastSequence + 1
-        lastSequence += UInt64(count)
-        for (offset, proposal) in batch.enumerated() {
-            waiting.append(Waiter(sequence: first + UInt64(offset), continuation: proposal.continuation))
+        if count == pending.count {
+            let batch = pending
+            pending = []
+            core.step(.propose(batch), into: &effects)
+        } else {
+            let batch = Array(pending.prefix(count))
+            pending.removeFirst(count)
+            core.step(.propose(batch), into: &effects)
         }
-        let proposals = batch.enumerated().map { Proposal(sequence: first + UInt64($0), payload: $1.payload) }
-        carryOut(core.step(.propose(proposals)))
+    }
+
+    // MARK: The log
+
+    /// Writes what is in the outbox. False when that is over for good.
+    private func writeOutbox() async -> Bool {
+        let writes = outbox
+        outbox = []
+        var batch: [LogRecord] = []
+        batch.reserveCapacity(writes.reduce(0) { $0 + $1.entries.count + 2 })
+        for write in writes { appendRecords(for: write, to: &batch) }
+        let records = batch
+        isWriting = true
+        defer { isWriting = false }
+        do {
+            if !records.isEmpty { try await patiently { try await self.device.append(records) } }
+            if let position = truncation {
+                truncation = nil
+                try await patiently { try await self.device.truncatePrefix(before: position) }
+            }
+        } catch {
+            stop("\(error)")
+            return false
+        }
+        if let last = writes.last {
+            core.step(.persisted(ticket: last.ticket), into: &effects)
+            settle()
+        }
+        considerCheckpoint()
+        return true
+    }
+
+    /// Does something with the log until it has room for it. Only a log that is as it was before is asked again: a
+    /// failed sync is for good.
+    private func patiently(_ work: () async throws -> Void) async throws {
+        var pause = Limits.roomBackoff.lowerBound
+        while true {
+            do {
+                try await work()
+                if roomFailure != nil { logger.notice("the log has room again") }
+                roomFailure = nil
+                return
+            } catch let error as LogError {
+                guard case .refused = error, !isClosed else { throw error }
+                if roomFailure == nil { logger.error("the log takes nothing now, and is tried again: \(error)") }
+                roomFailure = "\(error)"
+                try await world.sleep(for: pause)
+                pause = min(pause * 2, Limits.roomBackoff.upperBound)
+                if isClosed { throw error }
+            }
+        }
     }
 
     /// The device's records for a write. The hard state comes first: an entry must not outlive its term.
-    private func records(for write: RaftWrite) -> [LogRecord] {
-        var records: [LogRecord] = []
-        records.reserveCapacity(write.entries.count + 1)
+    private func appendRecords(for write: RaftWrite, to records: inout [LogRecord]) {
         if let state = write.hardState { records.append(record(.hardState(state))) }
+        if let restart = write.restart {
+            positions = []
+            records.append(record(.restart(restart)))
+        }
         for entry in write.entries {
             if positions.isEmpty { positionsFrom = entry.index }
             let keep = Int(entry.index - positionsFrom)
@@ -86,7 +134,6 @@ extension Replica {
             positions.append(nextPosition)
             records.append(record(.entry(entry)))
         }
-        return records
     }
 
     private func record(_ content: RaftRecord) -> LogRecord {
@@ -94,59 +141,83 @@ extension Replica {
         return LogRecord(index: nextPosition, payload: content.encoded())
     }
 
-    /// Carries out what Raft wants, in order.
-    func carryOut(_ effects: [RaftEffect]) {
-        for effect in effects {
-            switch effect {
-            case .persist(let write): outbox.append(write)
-            case .apply(let entries): apply(entries)
-            case .changed(let role, let term, let leader):
-                logger.info("raft: \(role) in term \(term), leader \(leader.map { "\($0)" } ?? "unknown")")
-                if role != .leader { failWaiting(ReplicaError.notLeader) }
-            case .refused(let sequences, _): refuse(through: sequences.last ?? 0)
-            case .send, .lost, .readable, .unreadable, .membership, .fetchSnapshot:
-                continue  // A group of one has no peers.
-            }
+    // MARK: Effects
+
+    /// Carries out what Raft wants, in order, until it wants nothing more.
+    func settle() {
+        while !effects.isEmpty {
+            swap(&effects, &spareEffects)
+            for effect in spareEffects { carryOut(effect) }
+            spareEffects.removeAll(keepingCapacity: true)
+        }
+        if !sending.isEmpty {
+            transport?.send(sending)
+            sending.removeAll(keepingCapacity: true)
+        }
+        if !outbox.isEmpty { startDriver() }
+        if reads.areDue { wake() }
+    }
+
+    private func carryOut(_ effect: RaftEffect) {
+        switch effect {
+        case .persist(let write):
+            for entry in write.entries where entry.kind == .membership { note(entry) }
+            outbox.append(write)
+        case .send(let message): sending.append(message)
+        case .apply(let entries): apply(entries)
+        case .changed(let role, let term, let leader): changed(role, term, leader)
+        case .refused(let sequences, let refusal): refuse(sequences, refusal)
+        case .lost(let sequences):
+            for sequence in sequences { waiters.settle(sequence)?.resume(throwing: ReplicaError.timedOut) }
+        case .readable(let numbers, let index): reads.confirm(numbers, from: index, applied: store.appliedIndex)
+        case .unreadable(let numbers): reads.askAgain(numbers)
+        case .membership: connectPeers()
+        case .fetchSnapshot(let sources, let index): fetchSnapshot(from: sources, reaching: index)
         }
     }
 
+    private func changed(_ role: RaftRole, _ term: UInt64, _ leader: MemberID?) {
+        logger.info("raft: \(role) in term \(term), leader \(leader.map { "\($0)" } ?? "unknown")")
+        if role == .leader { beginToLead() } else { endToLead() }
+    }
+
+    private func refuse(_ sequences: [UInt64], _ refusal: RaftRefusal) {
+        for sequence in sequences {
+            waiters.settle(sequence)?.resume(throwing: ReplicaError(refusal))
+        }
+    }
+
+    // MARK: Applying
+
     private func apply(_ entries: [RaftEntry]) {
+        let leads = core.role == .leader
         for entry in entries where !hasFailed {
             do {
-                let applied =
-                    entry.kind == .membership
-                    ? try store.apply(
-                        index: entry.index, membership: try MembershipEntry(decoding: entry.payload).context)
-                    : try store.apply(index: entry.index, payload: entry.payload)
+                let leaseCount = store.leases.count
+                let applied = try store.apply(entry)
                 progress.note(entry, applied.events)
+                checks.note(entry)
                 if !applied.events.isEmpty { tellWatchers(applied.events, revision: applied.revision) }
+                if leads { noteLeases(entry, applied, countBefore: leaseCount) }
+                if entry.kind == .membership || entry.payload.isEmpty { membershipApplied(entry) }
                 if let divergence = applied.divergence { stop("\(divergence)") }
-                answer(entry, with: applied)
+                if entry.id.session == core.session { answer(entry.id.sequence, with: applied) }
             } catch {
                 stop("entry \(entry.index) of the log cannot be read (\(error)); run the release that wrote it")
             }
         }
+        reads.applied(through: store.appliedIndex)
     }
 
-    /// Answers whoever proposed `entry`. A group of one applies its proposals in their order.
-    private func answer(_ entry: RaftEntry, with applied: Applied) {
-        guard entry.id.session == core.session, let waiter = waiting.first, waiter.sequence == entry.id.sequence else {
-            return
-        }
-        waiting.removeFirst()
+    private func answer(_ sequence: UInt64, with applied: Applied) {
+        guard let continuation = waiters.settle(sequence) else { return }
         switch applied.result {
-        case .success(.transaction(let result)): waiter.continuation.resume(returning: result)
-        case .success: waiter.continuation.resume(throwing: ReplicaError.stopped("a command answered a transaction"))
-        case .failure(let refusal): waiter.continuation.resume(throwing: refusal)
+        case .success(let result): continuation.resume(returning: result)
+        case .failure(let refusal): continuation.resume(throwing: refusal)
         }
     }
 
-    private func refuse(through sequence: UInt64) {
-        while let waiter = waiting.first, waiter.sequence <= sequence {
-            waiting.removeFirst()
-            waiter.continuation.resume(throwing: ReplicaError.notLeader)
-        }
-    }
+    // MARK: The end
 
     /// Stops taking anything in; what waits fails.
     func stop(_ reason: String) {
@@ -159,18 +230,30 @@ extension Replica {
         fail(ReplicaError.stopped(reason))
     }
 
-    /// Fails all proposals on their way.
+    /// Fails all proposals and reads on their way.
     func fail(_ error: ReplicaError) {
-        let doomed = pending
         pending = []
         pendingBytes = 0
-        for proposal in doomed { proposal.continuation.resume(throwing: error) }
-        failWaiting(error)
+        for continuation in waiters.takeAll() { continuation.resume(throwing: error) }
+        reads.fail(with: error)
+        if let arrived = snapshots.arrived {
+            snapshots.arrived = nil
+            arrived.done.resume(returning: false)
+        }
     }
+}
 
-    private func failWaiting(_ error: ReplicaError) {
-        let doomed = waiting
-        waiting = []
-        for waiter in doomed { waiter.continuation.resume(throwing: error) }
+extension ReplicaError {
+    /// Raft's refusal in the replica's words.
+    init(_ refusal: RaftRefusal) {
+        switch refusal {
+        case .overloaded: self = .overloaded
+        case .changeInProgress: self = .membership(.changeInProgress)
+        case .alreadyMember: self = .membership(.alreadyMember)
+        case .notMember: self = .membership(.notMember)
+        case .learnerNotReady: self = .membership(.learnerNotReady)
+        case .lastVoter: self = .membership(.lastVoter)
+        case .quorumLost: self = .membership(.quorumLost)
+        }
     }
 }

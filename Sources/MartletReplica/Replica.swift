@@ -1,44 +1,42 @@
 internal import DequeModule
-public import Logging
-public import MartletBase
+internal import Logging
+internal import MartletBase
 internal import MartletIO
 internal import MartletRaft
 public import MartletStore
 
-/// How a replica is set up.
-public struct ReplicaConfiguration: Sendable {
-    /// The folder of its log and checkpoint; made when absent. Empty means: all in memory, for tests.
-    public var directory: String
-    /// How many revisions of history are kept for watches and old reads.
-    public var historyLimit: Int
-    /// A replica whose files live in `directory`.
-    public init(directory: String, historyLimit: Int = 10_000) {
-        self.directory = directory
-        self.historyLimit = historyLimit
-    }
-}
-
 /// A replicated store: Raft, the write-ahead log, the key-value state and its watches, and the SQLite checkpoint.
 ///
-/// Proposals that arrive while the log is being synced form the next write together. Reads are local memory. A log
-/// that fails stops the replica: proposals fail from then on, reads go on.
+/// Proposals that arrive while the log is being synced form the next write together. Reads are local memory, and
+/// linearizable after ``confirmRead()``. A log that fails stops the replica: proposals fail from then on, reads go on.
+/// A log without room does not: it is tried again until there is room.
 public actor Replica {
     let world: any World
     let logger: Logger
     let device: any LogDevice
     let folder: DataFolder?
     let pace: CheckpointPace
+    let history: HistoryLimits
     let identity: ReplicaIdentity
+    /// Nil for a group of one without a network.
+    let peerConfiguration: PeerConfiguration?
+    let transport: (any PeerTransport)?
     var core: RaftCore
     var store: Store
 
+    /// What Raft wants, not yet carried out; and a spare, so that neither is made anew each time.
+    var effects: [RaftEffect] = []
+    var spareEffects: [RaftEffect] = []
+    /// Messages on their way to the transport.
+    var sending: [RaftMessage] = []
+
     /// Proposals not yet given to Raft, oldest first.
-    var pending: [PendingProposal] = []
+    var pending: [Proposal] = []
     var pendingBytes = 0
-    /// Proposals in the log and not yet applied, in the order of their entries.
-    var waiting: Deque<Waiter> = []
-    /// The sequence of the last proposal.
-    var lastSequence: UInt64 = 0
+    /// Those who wait for proposals, given to Raft or not.
+    var waiters = Waiters()
+    /// The replica's own proposals that are only right as long as it leads.
+    var leaderProposals: [UInt64] = []
     /// Writes that Raft wants made.
     var outbox: [RaftWrite] = []
     /// Where the entries that Raft holds stand in the device: that of `positionsFrom`, and the next ones.
@@ -58,96 +56,60 @@ public actor Replica {
     /// The task that writes a checkpoint, while one is being written.
     var checkpointer: Task<Void, Never>?
 
+    var reads = ReadRounds()
+    var leases = LeaseClock()
+    var checks = CheckPace()
+    var upkeep = Upkeep()
+    /// Where members that the directory does not know yet may be reached.
+    var newcomers: [MemberID: [String]] = [:]
+    var snapshots = SnapshotTraffic()
+
     var watchers: [KeyRange: [WatchQueue]] = [:]
-    var ticks = 0
+    /// The world's time at the last tick.
+    var now: MonotonicTime
     /// The task that writes the log, while there is something to write.
     var driver: Task<Void, Never>?
+    /// Whether it waits for the device now.
+    var isWriting = false
+    /// Whether a task will soon give Raft what has arrived.
+    var isTurnDue = false
     var ticker: Task<Void, Never>?
     /// Why nothing is taken in any more.
     var stopReason: String?
+    /// What the log has no room for; nil when it has.
+    var roomFailure: String?
     /// Set when the log or an entry failed: nothing is written or applied any more.
     var hasFailed = false
     var isClosed = false
 
-    /// A change on its way into the log.
-    struct PendingProposal {
-        var payload: [UInt8]
-        var continuation: CheckedContinuation<TransactionResult, any Error>
-    }
-
-    /// A change in the log, on its way to being applied.
-    struct Waiter {
-        var sequence: UInt64
-        var continuation: CheckedContinuation<TransactionResult, any Error>
-    }
-
-    /// Opens the files, replays what the log holds past the checkpoint, and leads its group of one.
-    /// - Throws: ``LogError`` or ``ReplicaError``.
-    public static func open(_ configuration: ReplicaConfiguration, in world: any World, logger: Logger) async throws
-        -> Replica
-    {
-        guard !configuration.directory.isEmpty else {
-            return try await open(
-                on: MemoryLog(), historyLimit: configuration.historyLimit, in: world, logger: logger)
-        }
-        let (folder, log) = try await DataFolder.open(configuration.directory)
-        do {
-            return try await open(
-                on: log, beside: folder, historyLimit: configuration.historyLimit, in: world, logger: logger)
-        } catch {
-            await log.close()
-            await folder.close()
-            throw error
-        }
-    }
-
-    /// Opens a replica on a log device alone, without a checkpoint: all of the log is replayed. For simulated disks.
-    /// - Throws: ``LogError`` or ``ReplicaError``.
-    public static func open(
-        on device: any LogDevice, historyLimit: Int = 10_000, in world: any World, logger: Logger
-    ) async throws -> Replica {
-        try await open(on: device, beside: nil, historyLimit: historyLimit, in: world, logger: logger)
-    }
-
-    /// Opens a replica on a log device and the checkpoint in `folder`. A new one begins with `genesis`, or as a group
-    /// of one.
-    static func open(
-        on device: any LogDevice, beside folder: DataFolder?, genesis: Genesis? = nil, historyLimit: Int,
-        pace: CheckpointPace = CheckpointPace(),
-        in world: any World, logger: Logger
-    ) async throws -> Replica {
-        // 0 is nobody, and the ids stay positive where they are shown as signed numbers.
-        let identity = ReplicaIdentity(cluster: world.random() >> 1 | 1, member: world.random() >> 1 | 1)
-        let genesis = genesis ?? .alone(identity, name: "", peerURLs: [], clientURLs: [])
-        let state = try await StartingState.open(
-            device, folder, genesis: genesis, history: HistoryLimits(revisions: historyLimit))
-        let log = try await RecoveredLog(reading: device, from: state.base, in: folder)
-        let replica = try Replica(
-            from: state, log: log, device: device, folder: folder, pace: pace, in: world, logger: logger)
-        try await replica.start()
-        return replica
-    }
-
     init(
-        from state: StartingState, log: RecoveredLog, device: any LogDevice, folder: DataFolder?, pace: CheckpointPace,
-        in world: any World, logger: Logger
+        from state: StartingState, log: RecoveredLog, device: any LogDevice, folder: DataFolder?,
+        _ parts: ReplicaParts, in world: any World, logger: Logger
     ) throws {
         self.world = world
         self.logger = logger
         self.device = device
         self.folder = folder
-        self.pace = pace
+        pace = parts.pace
+        history = parts.history
+        peerConfiguration = parts.peers
+        transport = parts.transport
+        now = world.now()
         identity = state.identity
         store = state.store
+        store.mutation = parts.mutations.store
         logBase = log.base
-        let member = MemberID(state.identity.member)
-        core = try log.core(
-            RaftConfiguration(member: member, session: world.random() | 1, seed: world.random()), continuing: state)
+        var configuration = RaftConfiguration(
+            member: MemberID(state.identity.member), session: world.random() | 1, seed: world.random())
+        configuration.leaseReads = parts.leaseReads
+        configuration.mutation = parts.mutations.raft
+        core = try log.core(configuration, continuing: state)
         positions = log.positions
         positionsFrom = log.entries.first?.index ?? log.base.index + 1
         nextPosition = log.nextPosition
         progress.index = state.store.appliedIndex
         progress.appliedTerm = state.appliedTerm
+        for entry in log.entries where entry.kind == .membership { newcomers.merge(Self.addresses(in: entry)) { $1 } }
     }
 
     /// The ids of the cluster and of this member, made when the folder was new.
@@ -158,12 +120,12 @@ public actor Replica {
     /// The revision that reads see.
     public var revision: Int64 { store.revision }
 
-    /// The index of the last log entry applied, and the digest of all applied so far: equal on members whose states
-    /// are equal.
+    /// The index of the last log entry applied, and the digest of the state: equal on members whose states are equal.
     public var applied: (index: UInt64, hash: UInt64) { (store.appliedIndex, store.stateHash.value) }
 
-    /// Why the replica takes no changes any more; nil as long as it does. Reads go on after that.
-    public var failure: String? { stopReason }
+    /// Why the replica takes no changes now; nil as long as it does. Reads go on meanwhile. A log without room is
+    /// tried again, and this is nil once there is room.
+    public var failure: String? { stopReason ?? roomFailure }
 
     /// How many keys there are.
     public var count: Int { store.count }
@@ -181,28 +143,19 @@ public actor Replica {
         return (pairs, revision ?? store.revision, more)
     }
 
-    /// Forgets the history through `revision`: reads and watches that begin before it are refused.
-    public func compact(through revision: Int64) { store.compact(through: revision) }
+    /// Reads this member's state.
+    /// - Throws: ``StoreError``.
+    public func range(_ query: RangeQuery) throws -> RangeResult { try store.range(query) }
 
-    // MARK: Changes
-
-    /// Proposes a change; returns when it is durable on a quorum and applied. Once taken in, a proposal goes on when
-    /// its task is cancelled.
-    /// - Throws: ``ReplicaError``. After a throw the change may or may not have happened, except for `tooLarge` and
-    ///   `overloaded`.
-    public func propose(_ transaction: Transaction) async throws -> TransactionResult {
-        let payload = transaction.encoded()
-        guard payload.count <= Limits.transactionBytes else {
-            throw ReplicaError.tooLarge(limit: Limits.transactionBytes)
-        }
-        if let stopReason { throw ReplicaError.stopped(stopReason) }
-        guard pendingBytes + payload.count <= Limits.pendingBytes else { throw ReplicaError.overloaded }
-        return try await withCheckedThrowingContinuation { continuation in
-            pending.append(PendingProposal(payload: payload, continuation: continuation))
-            pendingBytes += payload.count
-            startDriver()
-        }
+    /// A look at this member's state, all of one moment. `body` must not keep the store: a copy that stays makes the
+    /// next change copy much of it.
+    public func withStore<Value: Sendable>(_ body: @Sendable (borrowing Store) throws -> Value) rethrows -> Value {
+        try body(store)
     }
+
+    /// Forgets the history through `revision` on this member alone: reads and watches that begin before it are
+    /// refused. A cluster does so by a command.
+    public func compact(through revision: Int64) { store.compact(through: revision) }
 
     // MARK: Watches
 
@@ -234,35 +187,24 @@ public actor Replica {
         }
     }
 
-    // MARK: Time and the end
+    // MARK: The end
 
-    /// Lets Raft's clock go on, tells quiet watchers of progress, and forgets watches that are over.
-    func tick() {
-        guard !isClosed else { return }
-        if stopReason == nil {
-            carryOut(core.step(.tick))
-            if !outbox.isEmpty { startDriver() }
-        }
-        ticks += 1
-        guard ticks % Limits.progressTicks == 0 else { return }
-        for (range, queues) in watchers {
-            let running = queues.filter { !$0.isOver }
-            watchers[range] = running.isEmpty ? nil : running
-            for queue in running { queue.offerProgress() }
-        }
-    }
-
-    /// Ends the replica: takes in nothing more, finishes what it has taken in, and closes the files. Watches end.
+    /// Ends the replica: hands leadership over where it can, takes in nothing more, finishes what it has taken in,
+    /// and closes the files. Watches end.
     public func close() async {
+        guard !isClosed else { return }
+        await handOver()
         guard !isClosed else { return }
         isClosed = true
         stopReason = stopReason ?? "it was closed"
         ticker?.cancel()
         while let driver { await driver.value }
         await checkpointer?.value
+        await snapshots.end()
         fail(ReplicaError.stopped("it was closed"))
         if !hasFailed, progress.index < store.appliedIndex { await checkpoint() }
         while let driver { await driver.value }
+        await transport?.close()
         await device.close()
         await folder?.close()
         for queue in watchers.values.joined() { queue.end(.closed) }

@@ -117,6 +117,14 @@ final class WatchQueue: Sendable {
         }
     }
 
+    /// The state was replaced: the watcher goes on from the history, as far as that reaches.
+    func fallBehind() {
+        wake { state in
+            state.isLive = false
+            return true
+        }
+    }
+
     /// Tells a waiting watcher how far the store is, if it does not know.
     func offerProgress() {
         wake { state in

@@ -19,9 +19,7 @@ extension Replica {
     fileprivate var witnesses: [QueueWitness] { watchers.values.joined().map { QueueWitness($0) } }
 
     /// Lets the replica forget the watches that are over, as it does about once a second.
-    fileprivate func sweep() {
-        for _ in 0..<MartletReplica.Limits.progressTicks { tick() }
-    }
+    fileprivate func sweep() { lookAfterWatchers() }
 }
 
 /// Answers everybody as the administrator.

@@ -12,6 +12,14 @@ struct Storage: Sendable {
     /// Why the store takes no writes any more; nil as long as it does.
     func failure() async -> String? { await replica.failure }
 
+    /// Returns when reads see all that any gateway has answered before. In a group of one that is always so.
+    func confirm() async throws(APIError) {
+        guard await replica.needsConfirmedReads else { return }
+        do { try await replica.confirmRead() } catch {
+            throw .unavailable("no leader: the store cannot confirm a read now (\(error)); try again")
+        }
+    }
+
     func get(_ key: [UInt8]) async -> KeyValue? { await replica.get(key) }
 
     /// Proposes a change.
@@ -24,7 +32,8 @@ struct Storage: Sendable {
             case .tooLarge(let limit):
                 throw APIError(413, "RequestEntityTooLarge", "Request entity too large: limit is \(limit)")
             case .overloaded: throw .tooManyRequests
-            case .stopped, .unusable: throw .internalError("\(error)")
+            case .timedOut, .noRoom: throw .unavailable("\(error)")
+            case .membership, .stopped, .unusable: throw .internalError("\(error)")
             }
         } catch {
             throw .internalError("\(error)")

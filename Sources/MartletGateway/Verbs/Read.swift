@@ -78,8 +78,9 @@ extension Registry {
         } else if query.text("resourceVersionMatch") == "Exact" {
             revision = try Self.revision(query)
         } else if let atLeast = try Self.revision(query) {
-            let current = await storage.revision()
-            if current < atLeast { throw .tooNew(requested: atLeast, current: current) }
+            try await reach(atLeast)
+        } else {
+            try await storage.confirm()
         }
         do {
             return try await collect(range, selection, target.kind, limit: limit, at: revision)
@@ -88,6 +89,15 @@ extension Registry {
                 "The provided continue parameter is too old to display a consistent list result. You can start a new "
                     + "list without the continue parameter.")
         }
+    }
+
+    /// Makes sure that reads see `revision`, which another gateway may have told of before it came here.
+    /// - Throws: 504 when it has not happened.
+    func reach(_ revision: Int64) async throws(APIError) {
+        if await storage.revision() >= revision { return }
+        try await storage.confirm()
+        let current = await storage.revision()
+        if current < revision { throw .tooNew(requested: revision, current: current) }
     }
 
     private func collect(

@@ -22,6 +22,7 @@ struct Registry: Sendable {
     /// The object that a target names, with its key's history.
     /// - Throws: 404 when there is none.
     func current(_ target: Target) async throws(APIError) -> KeyValue {
+        try await storage.confirm()
         guard let pair = await storage.get(Keys.object(target)) else { throw .notFound(target.subject) }
         return pair
     }

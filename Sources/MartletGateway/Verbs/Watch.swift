@@ -42,8 +42,8 @@ extension Registry {
     func watch(_ target: Target, query: Query, renderer: Renderer) async throws(APIError) -> WatchSession {
         let selection = try Selection(target, query: query)
         let options = try WatchOptions(query)
+        if let after = options.after { try await reach(after) } else { try await storage.confirm() }
         let current = await storage.revision()
-        if let after = options.after, after > current { throw .tooNew(requested: after, current: current) }
         // With initial events the state is sent as it is now, which is not older than any revision asked for.
         let start = options.sendsInitialEvents ? current : options.after ?? current
         let seconds =

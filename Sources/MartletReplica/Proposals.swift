@@ -1,0 +1,76 @@
+internal import MartletBase
+internal import MartletRaft
+public import MartletStore
+
+extension Replica {
+    /// Proposes a change, on any member; returns when it is durable on a quorum and applied here. Once taken in, a
+    /// proposal goes on when its task is cancelled. It is made at most once, also where leaders change meanwhile.
+    /// - Throws: ``ReplicaError``, or ``CommandRefusal`` when the store refuses it. After `timedOut` and `stopped` the
+    ///   change may or may not have happened; after all others it has not.
+    public func propose(_ transaction: Transaction) async throws -> TransactionResult {
+        guard case .transaction(let result) = try await propose(Command(.transaction(transaction))) else {
+            throw ReplicaError.stopped("a transaction was answered as something else")
+        }
+        return result
+    }
+
+    /// Proposes a command; as ``propose(_:)-(Transaction)``.
+    public func propose(_ command: Command) async throws -> CommandResult {
+        let payload = command.encoded()
+        try checkRoom(for: payload)
+        return try await withCheckedThrowingContinuation { continuation in
+            enqueue(payload, continuation)
+        }
+    }
+
+    /// Refuses what cannot be taken in now.
+    func checkRoom(for payload: [UInt8]) throws(ReplicaError) {
+        guard payload.count <= Limits.transactionBytes else { throw .tooLarge(limit: Limits.transactionBytes) }
+        if let stopReason { throw .stopped(stopReason) }
+        if let roomFailure, core.role == .leader { throw .noRoom(roomFailure) }
+        guard pendingBytes + payload.count <= Limits.pendingBytes, waiters.count < Limits.waiters else {
+            throw .overloaded
+        }
+    }
+
+    /// Puts a proposal on its way. Returns its sequence.
+    @discardableResult
+    func enqueue(_ payload: [UInt8], _ continuation: Waiters.Continuation?) -> UInt64 {
+        let sequence = waiters.add(continuation, until: now + Limits.proposal)
+        pending.append(Proposal(sequence: sequence, payload: payload))
+        pendingBytes += payload.count
+        wake()
+        return sequence
+    }
+
+    /// Proposes something that is only right as long as this member leads.
+    func proposeAsLeader(_ kind: Command.Kind) {
+        let payload = Command(kind).encoded()
+        guard (try? checkRoom(for: payload)) != nil else { return }
+        leaderProposals.append(enqueue(payload, nil))
+    }
+
+    /// Fails those whose proposals were not decided in time.
+    func expireWaiters() {
+        let expired = waiters.expire(now)
+        guard !expired.isEmpty else { return }
+        let sequences = expired.map(\.sequence)
+        forget(sequences)
+        for waiter in expired { waiter.continuation?.resume(throwing: ReplicaError.timedOut) }
+    }
+
+    /// Lets nobody propose these again.
+    func forget(_ sequences: [UInt64]) {
+        guard !sequences.isEmpty else { return }
+        let (first, last) = (sequences.min() ?? 0, sequences.max() ?? 0)
+        let gone = Set(sequences)
+        pending.removeAll { proposal in
+            guard proposal.sequence >= first, proposal.sequence <= last, gone.contains(proposal.sequence) else {
+                return false
+            }
+            pendingBytes -= proposal.payload.count
+            return true
+        }
+        core.step(.forget(sequences), into: &effects)
+    }
+}
