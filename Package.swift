@@ -109,6 +109,7 @@ let assembly: [Target] = [
             log,
         ]),
     room("MartletPKI", ["MartletBase", "MartletObject", "MartletIO", "CMartletTLS"]),
+    room("MartletEtcdClient", ["MartletBase", "MartletHTTP", "MartletEtcdMessages", protobuf]),
     room("MartletSimulation", ["MartletBase", deques]),
     room(
         "Martlet",
@@ -128,7 +129,13 @@ let frontends: [Target] = [
     frontend("martletd", ["Martlet", "MartletFrontend", arguments]),
     frontend("martlet-gateway", ["Martlet", "MartletFrontend", arguments]),
     frontend("martlet-cni", ["MartletCNI"]),
-    frontend("martlet-bench", ["MartletBase", "MartletIO", arguments]),
+    frontend(
+        "martlet-bench",
+        [
+            "MartletBase", "MartletIO", "MartletHTTP", "MartletPKI", "MartletEtcdClient", "MartletEtcdMessages",
+            "MartletSimulation",
+            arguments,
+        ]),
     frontend("embedded-cluster", ["Martlet"], path: "docs/examples/embedded-cluster"),
 ]
 let testRooms: [Target] = [
