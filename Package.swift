@@ -95,6 +95,12 @@ let assembly: [Target] = [
     room(
         "MartletGateway",
         ["MartletBase", "MartletObject", "MartletStore", "MartletReplica", "MartletHTTP", httpTypes, log]),
+    room(
+        "MartletEtcd",
+        [
+            "MartletBase", "MartletStore", "MartletReplica", "MartletIO", "MartletHTTP", "MartletEtcdMessages",
+            protobuf, httpTypes, log,
+        ]),
     room("MartletClient", ["MartletBase", "MartletObject", "MartletHTTP", httpTypes, log]),
     room(
         "MartletNode",
@@ -155,6 +161,12 @@ let testRooms: [Target] = [
     tests(
         "MartletGateway",
         ["MartletBase", "MartletObject", "MartletIO", "MartletHTTP", "MartletReplica", "MartletStore", httpTypes]),
+    tests(
+        "MartletEtcd",
+        [
+            "MartletBase", "MartletIO", "MartletHTTP", "MartletReplica", "MartletStore", "MartletEtcdMessages",
+            protobuf, log,
+        ]),
     tests(
         "MartletClient", ["MartletBase", "MartletObject", "MartletIO", "MartletHTTP", httpTypes]),
     tests(

@@ -35,6 +35,9 @@ public struct ReplicaStatus: Sendable, Hashable {
 }
 
 extension Replica {
+    /// Raft's term.
+    public var term: UInt64 { core.term }
+
     /// How this member is.
     public var status: ReplicaStatus {
         let member = core.member
