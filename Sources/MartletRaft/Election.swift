@@ -7,6 +7,12 @@ extension RaftCore {
     /// What the member is when it neither leads nor wants to.
     var restingRole: RaftRole { membership.hasVote(member) ? .follower : .learner }
 
+    /// Whether the member may lead. One whose removal is not committed may be needed yet: perhaps nobody else has the
+    /// log to be elected (thesis, section 4.2.2).
+    var mayStand: Bool {
+        membership.hasVote(member) || memberships.membership(at: hard.commit)?.hasVote(member) == true
+    }
+
     /// Whether a leader is there, so that nobody is helped against it (thesis, sections 4.2.3 and 6.4.1). With lease
     /// reads this holds even when the leader is not known any more: a lease may rest on it.
     var hearsLeader: Bool {
@@ -34,7 +40,7 @@ extension RaftCore {
         timeout = drawTimeout()
         let before = (role, leader)
         // A leader must be able to write.
-        guard membership.hasVote(member), !isDiskStalled else {
+        guard mayStand, !isDiskStalled else {
             leader = nil
             if before != (role, leader) { announce() }
             return

@@ -115,6 +115,8 @@ struct TakenSequences: Sendable {
     /// All under this are settled at their proposer: never taken any more.
     private var floor: UInt64 = 0
     private var taken: Set<UInt64> = []
+    /// Those of them that were refused, and why: the answer may be lost.
+    private var refusals: [UInt64: RaftRefusal] = [:]
 
     mutating func raise(to newFloor: UInt64) {
         guard newFloor > floor else { return }
@@ -123,8 +125,12 @@ struct TakenSequences: Sendable {
         } else {
             taken = taken.filter { $0 >= newFloor }
         }
+        if !refusals.isEmpty { refusals = refusals.filter { $0.key >= newFloor } }
         floor = newFloor
     }
+
+    mutating func refuse(_ sequence: UInt64, _ refusal: RaftRefusal) { refusals[sequence] = refusal }
+    func refusal(of sequence: UInt64) -> RaftRefusal? { refusals.isEmpty ? nil : refusals[sequence] }
 
     /// Whether `sequence` was not taken before; it is now.
     mutating func take(_ sequence: UInt64) -> Bool { sequence >= floor && taken.insert(sequence).inserted }

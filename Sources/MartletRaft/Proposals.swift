@@ -135,10 +135,21 @@ extension RaftCore {
 
     // MARK: The leader's side
 
-    /// Whether a forwarded proposal may be taken in this term; it may not be again.
-    private mutating func take(_ id: ProposalID) -> Bool {
+    /// Whether a forwarded proposal may be taken in this term; it may not be again. One that was refused stays so.
+    private mutating func take(_ id: ProposalID, from proposer: MemberID) -> Bool {
+        if let refusal = leading.taken[id.session]?.refusal(of: id.sequence) {
+            send(.refused(session: id.session, sequences: [id.sequence], refusal: refusal), to: proposer)
+            return false
+        }
         let isNew = leading.taken[id.session, default: TakenSequences()].take(id.sequence)
         return isNew || configuration.mutation == .takesTwice
+    }
+
+    private mutating func refuse(
+        _ sequences: [UInt64], _ refusal: RaftRefusal, session: UInt64, to proposer: MemberID
+    ) {
+        for sequence in sequences { leading.taken[session]?.refuse(sequence, refusal) }
+        send(.refused(session: session, sequences: sequences, refusal: refusal), to: proposer)
     }
 
     /// Whether a session is known, or may become so.
@@ -158,7 +169,7 @@ extension RaftCore {
         var isPlaced = false
         for proposal in proposals {
             let id = ProposalID(session: session, sequence: proposal.sequence)
-            guard take(id) else { continue }
+            guard take(id, from: proposer) else { continue }
             let burden = leading.uncommittedBytes
             if burden > 0, burden + proposal.payload.count + 32 > configuration.uncommittedBytes {
                 refused.append(proposal.sequence)
@@ -168,7 +179,7 @@ extension RaftCore {
             }
         }
         if !refused.isEmpty {
-            send(.refused(session: session, sequences: refused, refusal: .overloaded), to: proposer)
+            refuse(refused, .overloaded, session: session, to: proposer)
         }
         if isPlaced { broadcast() }
     }
@@ -179,11 +190,11 @@ extension RaftCore {
         let outcome = consider(change)
         // What has to wait is sent again.
         if case .wait = outcome { return }
-        guard admit(id.session, floor: floor), take(id) else { return }
+        guard admit(id.session, floor: floor), take(id, from: proposer) else { return }
         switch outcome {
         case .wait: break
         case .refuse(let refusal):
-            send(.refused(session: id.session, sequences: [id.sequence], refusal: refusal), to: proposer)
+            refuse([id.sequence], refusal, session: id.session, to: proposer)
         case .take(let target): placeMembership(target, id: id, context: context)
         }
     }

@@ -155,9 +155,10 @@ extension RaftCore {
     }
 
     /// Tells those who would not learn of the commit index from entries: they, too, have proposals and reads waiting.
+    /// Who still has to acknowledge something is told then, or by the entries that follow.
     mutating func announceCommit() {
-        for place in peers.indices where peers[place].sentCommit < min(hard.commit, peers[place].match) {
-            sendHeartbeat(to: place, round: 0)
+        for place in peers.indices where peers[place].inflight.isEmpty {
+            if peers[place].sentCommit < min(hard.commit, peers[place].match) { sendHeartbeat(to: place, round: 0) }
         }
     }
 }

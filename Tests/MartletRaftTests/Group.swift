@@ -220,6 +220,7 @@ struct Group {
         guard self[source].isUp, checkpoint.position.index >= wanted.index,
             checkpoint.position.index > members[place].core.applied
         else {
+            members[place].wanted?.sources.removeAll { $0 == id(source) }
             return step(name, .snapshotFailed(id(source)))
         }
         members[place].checkpoint = Checkpoint(

@@ -64,11 +64,9 @@ extension Group {
                 b>a has 6
                 c applies 2:x
                 c>a has 6
-                b applies 3:y
-                c applies 3:y
                 a applies 4:z 5:v 6:w
-                b applies 4:z 5:v 6:w
-                c applies 4:z 5:v 6:w
+                b applies 3:y 4:z 5:v 6:w
+                c applies 3:y 4:z 5:v 6:w
             """)
     }
 
