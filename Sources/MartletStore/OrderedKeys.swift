@@ -31,9 +31,27 @@ struct OrderedKeys: Sendable {
     private(set) var count = 0
 
     /// A place in the list; valid until the next change.
-    private struct Position {
-        var chunk: Int
-        var offset: Int
+    struct Position: Sendable {
+        fileprivate var chunk: Int
+        fileprivate var offset: Int
+    }
+
+    /// Where the first key is that is not before `key`.
+    func start(at key: [UInt8]) -> Position {
+        chunks.isEmpty ? Position(chunk: 0, offset: 0) : position(of: key)
+    }
+
+    /// The pair at `position`, which moves on; nil at the end.
+    func next(_ position: inout Position) -> KeyValue? {
+        while position.chunk < chunks.count {
+            let pairs = chunks[position.chunk].pairs
+            if position.offset < pairs.count {
+                position.offset += 1
+                return pairs[position.offset - 1]
+            }
+            position = Position(chunk: position.chunk + 1, offset: 0)
+        }
+        return nil
     }
 
     subscript(key: [UInt8]) -> KeyValue? {

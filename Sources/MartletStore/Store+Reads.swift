@@ -43,7 +43,7 @@ extension Store {
     public func hashKV(at past: Int64 = 0) throws(StoreError) -> (hash: UInt32, compactRevision: Int64) {
         if past > 0 { try checkReadable(past) }
         var sum: UInt64 = 0
-        scan(.all, changes(in: .all, since: past > 0 ? past : revision, pending: [])) { pair in
+        scan(.all, at: past > 0 && past < revision ? past : nil, history) { pair in
             sum &+= StateHash.of(pair)
             return true
         }
@@ -58,22 +58,19 @@ extension Store {
 
     // MARK: The past
 
-    /// Keys that changed since, as they were then; nil for those that were not there.
-    typealias Undone = [[UInt8]: KeyValue?]
-
     /// The answer to a query whose revision can be read. `pending` are the changes of the transaction that asks,
     /// already made: a read of now sees them, one of the past does not.
     func read(_ query: RangeQuery, pending: [StoreEvent], counted: Bool = true) -> RangeResult {
-        let undone =
-            query.revision > 0 ? changes(in: query.range, since: query.revision, pending: pending) : [:]
         let now = pending.isEmpty ? revision : revision + 1
-        let count = counted ? count(query.range, undone) : 0
+        let past = query.revision > 0 && query.revision < now ? query.revision : nil
+        let history = past == nil || pending.isEmpty ? history : history.with(pending)
+        let count = counted ? count(query.range, at: past, history) : 0
         var result = RangeResult(pairs: [], count: count, more: false, revision: now)
         if query.countOnly { return result }
         let limit = query.limit > 0 ? query.limit : .max
         let sortsLater = query.order.map { $0.target != .key || $0.descending } ?? false
         if counted, !sortsLater, !query.isFiltered { result.pairs.reserveCapacity(min(limit, count)) }
-        scan(query.range, undone) { pair in
+        scan(query.range, at: past, history) { pair in
             guard query.admits(pair) else { return true }
             if !sortsLater, result.pairs.count >= limit {
                 result.more = true
@@ -95,49 +92,36 @@ extension Store {
         return result
     }
 
-    private func count(_ range: KeyRange, _ undone: Undone) -> Int {
-        var count = range.isSingleKey ? (keys[range.from] == nil ? 0 : 1) : keys.count(in: range)
-        for (key, then) in undone { count += (then == nil ? 0 : 1) - (keys[key] == nil ? 0 : 1) }
-        return count
+    private func count(_ range: KeyRange, at past: Int64?, _ history: History) -> Int {
+        let now = range.isSingleKey ? (keys[range.from] == nil ? 0 : 1) : keys.count(in: range)
+        return past.map { now + history.surplus(in: range, since: $0) } ?? now
     }
 
-    private func changes(in range: KeyRange, since past: Int64, pending: [StoreEvent]) -> Undone {
-        var undone: Undone = [:]
-        for event in pending.reversed() where range.contains(event.pair.key) {
-            undone.updateValue(event.previous, forKey: event.pair.key)
-        }
-        for events in history.after(past).reversed() {
-            for event in events.reversed() where range.contains(event.pair.key) {
-                undone.updateValue(event.previous, forKey: event.pair.key)
-            }
-        }
-        return undone
-    }
-
-    /// The pairs of a range in order, with what changed since put back; ends early when `body` returns false.
-    private func scan(_ range: KeyRange, _ undone: Undone, _ body: (KeyValue) -> Bool) {
-        if undone.isEmpty {
+    /// The pairs of a range in order, as they were at `past` (nil: now); ends early when `body` returns false.
+    private func scan(_ range: KeyRange, at past: Int64?, _ history: History, _ body: (KeyValue) -> Bool) {
+        guard let past else {
             forEachNow(in: range, body)
             return
         }
-        // Two ordered lists are merged: what changed since, as it was then, and the keys that did not change.
-        let changed = undone.sorted { ByteOrder.compare($0.key, $1.key) < 0 }
-        var next = 0
-        /// Takes the changed pairs before `key` (nil: all); false when the list is full.
-        func takeChanged(before key: [UInt8]?) -> Bool {
-            while next < changed.count {
-                if let key, ByteOrder.compare(changed[next].key, key) >= 0 { return true }
-                if let pair = changed[next].value, !body(pair) { return false }
-                next += 1
+        // Two ordered lists are merged: the keys of now, and those that are gone.
+        var gone = History.Gone(history, in: range, at: past)
+        var next = gone.next()
+        /// Takes the keys before `key` (nil: all) that are gone; false when the list is full.
+        func takeGone(before key: [UInt8]?) -> Bool {
+            while let pair = next {
+                if let key, ByteOrder.compare(pair.key, key) >= 0 { return true }
+                if !body(pair) { return false }
+                next = gone.next()
             }
             return true
         }
         var isFull = false
         forEachNow(in: range) { pair in
-            isFull = !takeChanged(before: pair.key) || !(undone.keys.contains(pair.key) || body(pair))
+            isFull = !takeGone(before: pair.key)
+            if !isFull, let then = history.version(of: pair, at: past) { isFull = !body(then) }
             return !isFull
         }
-        if !isFull { _ = takeChanged(before: nil) }
+        if !isFull { _ = takeGone(before: nil) }
     }
 
     private static func sort(_ pairs: inout [KeyValue], _ order: RangeQuery.Order) {
