@@ -157,7 +157,9 @@ let testRooms: [Target] = [
     tests("MartletIO", ["MartletBase", "CMartlet"]),
     tests("MartletHTTP", ["MartletBase", "MartletIO", "MartletPKI", httpTypes]),
     tests("MartletRuntime", ["MartletBase", "MartletIO", "MartletCRI", "MartletCNI", "MartletObject"]),
-    tests("MartletReplica", ["MartletBase", "MartletRaft", "MartletIO", "MartletStore", log]),
+    tests(
+        "MartletReplica",
+        ["MartletBase", "MartletRaft", "MartletIO", "MartletStore", "MartletHTTP", "MartletPKI", log]),
     tests(
         "MartletGateway",
         ["MartletBase", "MartletObject", "MartletIO", "MartletHTTP", "MartletReplica", "MartletStore", httpTypes]),

@@ -95,7 +95,8 @@ extension RaftCore {
     mutating func noteCatchingUp(of place: Int) {
         let (end, since) = peers[place].catchUp
         guard peers[place].match >= end else { return }
-        peers[place].isCaughtUp = now - since < configuration.electionTicks && peers[place].match >= leading.mark
+        let isNear = now - since < configuration.electionTicks || peers[place].match >= log.lastIndex
+        peers[place].isCaughtUp = isNear && peers[place].match >= leading.mark
         peers[place].catchUp = (log.lastIndex, now)
     }
 

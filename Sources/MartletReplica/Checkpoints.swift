@@ -48,7 +48,9 @@ struct CheckpointProgress: Sendable {
 extension Replica {
     /// Begins a checkpoint in the background when one is due.
     func considerCheckpoint() {
-        guard folder != nil, progress.isDue(at: pace), checkpointer == nil, !isClosed, !snapshots.isInstalling else { return }
+        guard folder != nil, progress.isDue(at: pace), checkpointer == nil, !isClosed, !snapshots.isInstalling else {
+            return
+        }
         startCheckpoint()
     }
 

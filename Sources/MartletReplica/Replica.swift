@@ -109,6 +109,7 @@ public actor Replica {
         nextPosition = log.nextPosition
         progress.index = state.store.appliedIndex
         progress.appliedTerm = state.appliedTerm
+        progress.wasMember = state.membership.contains(MemberID(state.identity.member))
         for entry in log.entries where entry.kind == .membership { newcomers.merge(Self.addresses(in: entry)) { $1 } }
     }
 

@@ -53,7 +53,9 @@ extension Replica {
     func timeHere(_ lease: Int64) async throws -> LeaseTime {
         try await confirmRead()
         guard core.role == .leader else { throw ReplicaError.notLeader }
-        guard let known = store.leases[lease], let left = leases.remaining(lease, now: world.now()) else { return .gone }
+        guard let known = store.leases[lease], let left = leases.remaining(lease, now: world.now()) else {
+            return .gone
+        }
         return LeaseTime(
             remaining: left.components.seconds, granted: known.ttl,
             keys: known.keys.sorted { $0.lexicographicallyPrecedes($1) })

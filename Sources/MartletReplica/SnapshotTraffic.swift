@@ -96,6 +96,9 @@ extension Replica {
         for source in sources {
             do {
                 if try await fetch(from: source, reaching: index) { return }
+                // It came too late to be of use: Raft knows by itself what it lacks now.
+                for source in sources { core.step(.snapshotFailed(source), into: &effects) }
+                return settle()
             } catch {
                 guard !isClosed, !(error is CancellationError) else { return }
                 logger.warning("the snapshot of member \(source) was not installed: \(error)")
@@ -174,7 +177,10 @@ extension Replica {
         guard let arrived = snapshots.arrived, outbox.isEmpty, let folder else { return }
         snapshots.arrived = nil
         let (state, index) = (arrived.state, arrived.state.appliedIndex)
-        guard index > core.applied, !isClosed else { return arrived.done.resume(returning: false) }
+        // A log that holds the snapshot's last entry goes on by itself.
+        guard index > core.applied, core.term(at: index) != state.appliedTerm, !isClosed else {
+            return arrived.done.resume(returning: false)
+        }
         snapshots.isInstalling = true
         defer { snapshots.isInstalling = false }
         while let checkpointer { await checkpointer.value }

@@ -20,7 +20,8 @@ final class FrameQueue: Sendable {
             var all = true
             for frame in frames {
                 let cost = frame.cost
-                let fits = state.frames.count < Limits.peerQueueFrames
+                let fits =
+                    state.frames.count < Limits.peerQueueFrames
                     && state.bytes + cost <= Limits.peerQueueBytes
                 guard fits || state.frames.isEmpty else {
                     all = false

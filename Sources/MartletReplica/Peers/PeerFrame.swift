@@ -141,7 +141,8 @@ struct PeerFrameReader: Sendable {
         guard reader.remaining >= 4 else { return nil }
         let count = Int(try reader.u32())
         guard count > 0, count <= Limits.peerFrameBytes else {
-            throw ByteCodecError(offset: start, what: "a frame of \(count) bytes; at most \(Limits.peerFrameBytes) are taken")
+            throw ByteCodecError(
+                offset: start, what: "a frame of \(count) bytes; at most \(Limits.peerFrameBytes) are taken")
         }
         guard reader.remaining >= count else { return nil }
         let body = Array(buffer[reader.offset..<reader.offset + count])

@@ -67,9 +67,8 @@ public final class StreamPeerTransport: PeerTransport {
                 before.first { $0.address == address } ?? PeerLink(to: address, of: self)
             }
             let now = state.links
-            return (
-                before.filter { old in !now.contains { $0 === old } }, now.filter { new in !before.contains { $0 === new } }
-            )
+            let gone = before.filter { old in !now.contains { $0 === old } }
+            return (gone, now.filter { new in !before.contains { $0 === new } })
         }
         for link in gone { link.end() }
         for link in new { link.start() }
@@ -237,7 +236,7 @@ extension StreamPeerTransport {
             return "\(there) came to \(here): these are different clusters; correct the peer URLs"
         }
         if hello.from == member.number {
-            return "\(there) came to itself, or two processes run as this member; correct the peer URLs, and run it once"
+            return "\(there) came to itself, or two processes run as this member; correct the peer URLs, run it once"
         }
         if hello.to != member.number {
             return "\(there) looked for member \(MemberID(hello.to)) and found \(here); correct the peer URLs"
