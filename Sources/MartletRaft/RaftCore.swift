@@ -223,17 +223,18 @@ public struct RaftCore: Sendable {
     }
 
     private mutating func write() {
+        let state = hardState
         effects.append(
             .persist(
                 RaftWrite(
-                    ticket: nextTicket, hardState: hard == writtenHard ? nil : hard, restart: unwrittenRestart,
+                    ticket: nextTicket, hardState: state == writtenHard ? nil : state, restart: unwrittenRestart,
                     entries: unwrittenFrom.map { entries(from: $0) } ?? [])))
         writes.append(
             PendingWrite(
                 ticket: nextTicket, since: now, term: term, vote: hard.vote, lastIndex: log.lastIndex,
                 lastTerm: log.lastTerm, messages: held))
         nextTicket += 1
-        writtenHard = hard
+        writtenHard = state
         unwrittenFrom = nil
         unwrittenRestart = nil
     }

@@ -9,8 +9,10 @@ extension RaftCore {
     public var term: UInt64 { hard.term }
     /// The highest index known to be committed.
     public var commit: UInt64 { hard.commit }
-    /// The hard state, for a checkpoint: it may be ahead of what is durable.
-    public var hardState: HardState { hard }
+    /// The hard state, for the log and for a checkpoint. Its term and vote may be ahead of what is durable, its commit
+    /// index is not: after a write of which only the beginning survived, it would call committed what the disk still
+    /// has there.
+    public var hardState: HardState { HardState(term: term, vote: hard.vote, commit: min(commit, durable)) }
     /// The newest index in the log, durable or not.
     public var lastIndex: UInt64 { log.lastIndex }
     /// The index before the first entry that is held.

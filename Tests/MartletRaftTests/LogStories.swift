@@ -358,6 +358,36 @@ extension Group {
             """)
     }
 
+    @Test func aTornWriteCommitsNothingThatItDoesNotHold() {
+        var group = Group("abc")
+        for name in "ac" { group.begin(name, term: 2, entriesOfTerms: [1, 2]) }
+        group.begin("b", term: 2, entriesOfTerms: [1, 1, 1])
+        _ = play(
+            group,
+            """
+            cut a-b
+            quietly a stands
+            quietly settle
+            a is at
+                leader in 3, after 0: 1 2 3, commit 3
+            heal
+            a loses b
+            quietly a ticks 6
+            # b learns at once that its 2 and 3 are wrong, what is right, and that this is committed.
+            a>b
+                b is follower of a in 3
+                b>a heard 1
+                b>a heard 2
+                b applies 1:1 2:2 3:-
+                b>a heard 3
+            # But of all that, only the first record reaches its disk.
+            b crashes 1
+            b restarts
+            b is at
+                follower in 3, after 0: 1 1 1, commit 0
+            """)
+    }
+
     @Test func tooMuchThatWaitsIsRefused() {
         _ = play(
             Group.led("abc", configure: { $0.uncommittedBytes = 100 }),

@@ -148,6 +148,8 @@ struct Night {
 
     /// Some lose patience and elect one of them, without the others; perhaps two of them stand. It ends at any point.
     private mutating func meet(_ name: Character) {
+        // This moves some clocks and not others.
+        guard !allTick else { return }
         let party = group.names.filter { ($0 == name || draw(3) > 0) && !asleep.contains($0) }
         for member in party {
             group.restart(member)

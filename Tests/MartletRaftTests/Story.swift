@@ -131,7 +131,7 @@ extension Group {
         return true
     }
 
-    private mutating func lose(_ what: String, _ count: Int) {
+    mutating func lose(_ what: String, _ count: Int = .max) {
         if what == "all" {
             network = []
         } else if what.contains(">"), let from = what.first, let to = what.last {
