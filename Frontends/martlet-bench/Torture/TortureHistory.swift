@@ -33,7 +33,7 @@ final class TortureHistory {
         var violated: [String] = []
         var unjudged: [String] = []
         for key in keys {
-            switch LinearizabilityChecker(calls[key] ?? []).check() {
+            switch LinearizabilityChecker(calls[key] ?? []).check(limit: 20_000_000) {
             case .linearizable: break
             case .violated: violated.append(key)
             case .unknown: unjudged.append(key)
