@@ -68,7 +68,7 @@ extension Replica {
 
     /// A new leader gives all leases their whole time.
     func beginToLead() {
-        leases.promote(store.leases.mapValues(\.ttl), now: now)
+        leases.promote(store.leases.mapValues(\.ttl), now: world.now())
         checks.begin(now)
     }
 
@@ -94,7 +94,7 @@ extension Replica {
     /// Keeps the leader's clock of leases in step with the store.
     func noteLeases(_ entry: RaftEntry, _ applied: Applied, countBefore: Int) {
         if case .success(.lease(let id, let ttl)) = applied.result {
-            leases.grant(id, ttl: ttl, now: now)
+            leases.grant(id, ttl: ttl, now: world.now())
         } else if store.leases.count < countBefore, let command = try? Command(decoding: entry.payload),
             case .revokeLease(let id) = command.kind
         {

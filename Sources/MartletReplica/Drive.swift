@@ -49,7 +49,7 @@ extension Replica {
     }
 
     /// Gives Raft the proposals of one batch.
-    private func proposePending() {
+    func proposePending() {
         guard !pending.isEmpty else { return }
         var bytes = 0
         var count = 0

@@ -106,6 +106,8 @@ extension Replica {
         let context = directory?.encoded() ?? []
         try checkRoom(for: context)
         return try await withCheckedThrowingContinuation { continuation in
+            // Raft takes sequences in their order: those that wait go first.
+            while !pending.isEmpty { proposePending() }
             let sequence = waiters.add(continuation, until: now + Limits.proposal)
             core.step(.change(change, sequence: sequence, context: context), into: &effects)
             settle()
