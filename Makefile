@@ -10,7 +10,7 @@ FLAGS := --explicit-target-dependency-import-check error
 RELEASE_BIN := .build/release
 DEBUG_BIN := .build/debug
 
-.PHONY: help demo up test fuzz build release fmt lint bench-log packages clean
+.PHONY: help demo up test fuzz build release fmt lint simulate bench-log packages clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,7 +45,7 @@ test: build  ## all tests
 	@echo "== Checking the format"
 	@swift format lint --strict -r Sources Frontends Tests docs Package.swift
 	@echo "== Testing"
-	@swift test --skip-build $(FLAGS)
+	@SWIFT_DETERMINISTIC_HASHING=1 swift test --skip-build $(FLAGS)
 	@if [ "$$(id -u)" = 0 ]; then \
 	  echo "== The story, end to end"; CI=true BIN=$(DEBUG_BIN) Tests/EndToEnd/run; \
 	else echo "== SKIPPED the end-to-end story: it needs root"; fi
@@ -60,6 +60,11 @@ fmt:  ## format all Swift
 
 lint:  ## check the format
 	@swift format lint --strict -r Sources Frontends Tests docs Package.swift
+
+SEEDS := 10000
+simulate: packages  ## SEEDS=10000 simulated clusters under load and faults
+	@swift build -c release $(FLAGS) --product martlet-simulate
+	@$(RELEASE_BIN)/martlet-simulate --seeds $(SEEDS) --jobs $$(nproc)
 
 bench-log: packages  ## the write-ahead log beside a bare fdatasync loop
 	@swift build -c release $(FLAGS) && $(RELEASE_BIN)/martlet-bench log

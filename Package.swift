@@ -125,6 +125,11 @@ let assembly: [Target] = [
             "MartletReplica", "MartletGateway", "MartletClient", "MartletNode", "MartletNet", "MartletPKI", httpTypes,
             log,
         ]),
+    room(
+        "MartletReplicaSimulation",
+        [
+            "MartletBase", "MartletRaft", "MartletStore", "MartletIO", "MartletReplica", "MartletSimulation", log,
+        ]),
     room("MartletTesting", ["Martlet", "MartletIO", "MartletSimulation"]),
 ]
 let frontends: [Target] = [
@@ -142,6 +147,9 @@ let frontends: [Target] = [
             "MartletSimulation",
             arguments,
         ]),
+    frontend(
+        "martlet-simulate",
+        ["MartletIO", "MartletSimulation", "MartletReplicaSimulation", arguments]),
     frontend("embedded-cluster", ["Martlet"], path: "docs/examples/embedded-cluster"),
 ]
 let testRooms: [Target] = [
@@ -185,6 +193,7 @@ let testRooms: [Target] = [
         ]),
     tests("MartletPKI", ["MartletBase", "MartletIO"]),
     tests("MartletSimulation", ["MartletBase"]),
+    tests("MartletReplicaSimulation", ["MartletSimulation", "MartletRaft", "MartletStore"]),
     tests("Martlet", ["MartletTesting"]),
     .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: swiftSettings),
 ]
@@ -213,9 +222,10 @@ let has: (String) -> Bool = { name in targets.contains { $0.name == name } }
 let package = Package(
     name: "martlet",
     products: ["Martlet", "MartletTesting"].filter(has).map { .library(name: $0, targets: [$0]) }
-        + ["martlet", "martletd", "martlet-gateway", "martlet-cni", "martlet-bench"].filter(has).map {
-            .executable(name: $0, targets: [$0])
-        },
+        + ["martlet", "martletd", "martlet-gateway", "martlet-cni", "martlet-bench", "martlet-simulate"].filter(has).map
+    {
+        .executable(name: $0, targets: [$0])
+    },
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),

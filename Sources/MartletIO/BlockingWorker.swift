@@ -8,20 +8,31 @@ public final class BlockingWorker: Sendable {
     public static let limit = 256
 
     private let mailbox = Mailbox()
+    /// Set in a simulated world, which has no other threads.
+    private let gate: (@Sendable () async throws -> Void)?
 
     /// Starts the thread. `name` is what tools like top(1) show.
     /// - Throws: `Errno` of pthread_create(3).
     public init(name: String) throws(Errno) {
+        gate = nil
         let mailbox = mailbox
         try Threads.start(name: name) { mailbox.loop() }
     }
+
+    /// A worker without a thread, for simulated worlds: each piece of work is done by the task that asks for it, once
+    /// `gate` has returned. A gate that throws refuses the work.
+    public init(gate: @escaping @Sendable () async throws -> Void) { self.gate = gate }
 
     deinit { mailbox.stop() }
 
     /// Runs `work` on the thread and returns what it returns. Once asked for it is carried out, cancelled or not.
     /// - Throws: what `work` throws; `Errno` EAGAIN when ``limit`` pieces wait already, ECANCELED after ``stop()``.
     public func run<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) async throws -> Value {
-        try await withCheckedThrowingContinuation { continuation in
+        if let gate {
+            try await gate()
+            return try work()
+        }
+        return try await withCheckedThrowingContinuation { continuation in
             let refusal = mailbox.post { continuation.resume(with: Result { try work() }) }
             if let refusal { continuation.resume(throwing: refusal) }
         }

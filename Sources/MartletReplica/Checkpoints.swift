@@ -121,6 +121,6 @@ extension Replica {
         let slot = try folder.slots.take()
         await checkpointNow()
         if let checkpointFailure { throw ReplicaError.unusable(checkpointFailure) }
-        return try await SnapshotReader.make(of: folder.checkpoint, in: folder.directory, slot)
+        return try await SnapshotReader.make(of: folder, slot)
     }
 }

@@ -32,14 +32,39 @@ struct DataFolder: Sendable {
     let isNew: Bool
     /// Whether there is a FORMAT file and a log of ours, in contrast to a checkpoint beside a simulated log.
     private let isWhole: Bool
+    /// Makes threads for slow work; in a simulated world, what stands for them.
+    let makeWorker: @Sendable (String) throws -> BlockingWorker
+    /// Told when a simulated folder is whole.
+    private var made: (@Sendable () -> Void)?
 
     /// The checkpoint at `path`, without a log: what stands beside a simulated one.
     init(checkpointAt path: String) async throws {
         try await self.init(Self.parent(of: path), checkpointAt: path, isNew: nil)
     }
 
-    private init(_ directory: String, checkpointAt path: String, isNew: Bool?) async throws {
-        let worker = try BlockingWorker(name: "checkpoint")
+    /// A simulated folder: the checkpoint is a file, work on it is done where `makeWorker` says, and the log is
+    /// elsewhere. `made` is told when it has all that a member needs to go on from.
+    init(
+        simulatedIn directory: String, isNew: Bool, makeWorker: @escaping @Sendable (String) throws -> BlockingWorker,
+        made: @escaping @Sendable () -> Void
+    ) async throws {
+        let worker = try makeWorker("checkpoint")
+        try await worker.run {
+            try Files.makeDirectory(directory, mode: 0o700)
+            try Self.clean(directory, isNew: isNew)
+        }
+        worker.stop()
+        try await self.init(
+            directory, checkpointAt: "\(directory)/checkpoint.sqlite", isNew: nil, makeWorker: makeWorker)
+        self.made = made
+    }
+
+    private init(
+        _ directory: String, checkpointAt path: String, isNew: Bool?,
+        makeWorker: @escaping @Sendable (String) throws -> BlockingWorker = { try BlockingWorker(name: $0) }
+    ) async throws {
+        self.makeWorker = makeWorker
+        let worker = try makeWorker("checkpoint")
         do { checkpoint = try await worker.run { try CheckpointFile(path: path) } } catch {
             worker.stop()
             throw error
@@ -88,6 +113,7 @@ struct DataFolder: Sendable {
 
     /// The folder is whole from now on, and `identity`'s.
     func finishMaking(_ identity: ReplicaIdentity) async throws {
+        made?()
         guard isWhole else { return }
         let directory = directory
         try await worker.run {

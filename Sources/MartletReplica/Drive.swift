@@ -195,6 +195,7 @@ extension Replica {
             do {
                 let leaseCount = store.leases.count
                 let applied = try store.apply(entry)
+                observer?.applied(entry, applied, stateHash: store.stateHash.value)
                 progress.note(entry, applied.events)
                 checks.note(entry)
                 if !applied.events.isEmpty { tellWatchers(applied.events, revision: applied.revision) }

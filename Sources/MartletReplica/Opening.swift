@@ -11,6 +11,7 @@ struct ReplicaParts: Sendable {
     var transport: (any PeerTransport)?
     var leaseReads = false
     var mutations = ReplicaMutations()
+    var observer: (any ReplicaObserver)?
 }
 
 extension Replica {

@@ -21,6 +21,8 @@ public actor Replica {
     /// Nil for a group of one without a network.
     let peerConfiguration: PeerConfiguration?
     let transport: (any PeerTransport)?
+    /// Set in simulations.
+    let observer: (any ReplicaObserver)?
     var core: RaftCore
     var store: Store
 
@@ -94,6 +96,7 @@ public actor Replica {
         history = parts.history
         peerConfiguration = parts.peers
         transport = parts.transport
+        observer = parts.observer
         now = world.now()
         identity = state.identity
         store = state.store
@@ -110,6 +113,7 @@ public actor Replica {
         progress.index = state.store.appliedIndex
         progress.appliedTerm = state.appliedTerm
         progress.wasMember = state.membership.contains(MemberID(state.identity.member))
+        observer?.began(after: state.store.appliedIndex, isSnapshot: false)
         for entry in log.entries where entry.kind == .membership { newcomers.merge(Self.addresses(in: entry)) { $1 } }
     }
 

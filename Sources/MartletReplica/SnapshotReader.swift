@@ -29,10 +29,9 @@ public final class SnapshotReader: Sendable {
     }
 
     /// Copies the checkpoint as it is at this moment. Checkpoints go on meanwhile.
-    static func make(of checkpoint: CheckpointFile, in directory: String, _ slot: SnapshotSlot) async throws
-        -> SnapshotReader
-    {
-        let worker = try BlockingWorker(name: "snapshot")
+    static func make(of folder: DataFolder, _ slot: SnapshotSlot) async throws -> SnapshotReader {
+        let (checkpoint, directory) = (folder.checkpoint, folder.directory)
+        let worker = try folder.makeWorker("snapshot")
         do {
             let path = "\(directory)/outgoing-\(slot.number).sqlite"
             return try await worker.run {

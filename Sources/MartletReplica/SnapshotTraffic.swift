@@ -191,7 +191,10 @@ extension Replica {
             logger.error("the snapshot could not be put into the checkpoint's place: \(error)")
             return arrived.done.resume(returning: false)
         }
+        let mutation = store.mutation
         store = arrived.store
+        store.mutation = mutation
+        observer?.began(after: index, isSnapshot: true)
         logBase = base
         positions = []
         positionsFrom = index + 1

@@ -162,6 +162,8 @@ public enum RegisterModel: SequentialModel {
         case delete
         /// Writes the second value if it holds the first (nil: if it is absent).
         case swap(UInt64?, UInt64)
+        /// Writes the second value if it holds the first (nil: if it is absent), else the third.
+        case choose(UInt64?, UInt64, UInt64)
     }
     /// What it answers.
     public enum Output: Sendable, Hashable {
@@ -186,6 +188,9 @@ public enum RegisterModel: SequentialModel {
         case (.swap(let expected, let value), .swapped(true)): expected == state ? .some(value) : nil
         case (.swap(let expected, _), .swapped(false)): expected == state ? nil : .some(state)
         case (.swap(let expected, let value), nil): .some(expected == state ? value : state)
+        case (.choose(let expected, let value, _), .swapped(true)): expected == state ? .some(value) : nil
+        case (.choose(let expected, _, let other), .swapped(false)): expected == state ? nil : .some(other)
+        case (.choose(let expected, let value, let other), nil): .some(expected == state ? value : other)
         default: nil
         }
     }
