@@ -91,7 +91,7 @@ let effects: [Target] = [
 let assembly: [Target] = [
     room(
         "MartletReplica",
-        ["MartletBase", "MartletRaft", "MartletStore", "MartletIO", "MartletHTTP", "CSQLite", log, deques]),
+        ["MartletBase", "MartletRaft", "MartletStore", "MartletIO", "MartletHTTP", "CSQLite", log, deques, ordered]),
     room(
         "MartletGateway",
         ["MartletBase", "MartletObject", "MartletStore", "MartletReplica", "MartletHTTP", httpTypes, log]),

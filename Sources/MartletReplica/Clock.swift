@@ -1,6 +1,7 @@
 internal import MartletBase
 internal import MartletRaft
 internal import MartletStore
+internal import OrderedCollections
 
 /// When a leader compares states with its followers.
 struct CheckPace {
@@ -57,11 +58,11 @@ extension Replica {
 
     /// Tells quiet watchers of progress, and forgets watches that are over.
     func lookAfterWatchers() {
-        for (range, queues) in watchers {
-            let running = queues.filter { !$0.isOver }
-            watchers[range] = running.isEmpty ? nil : running
-            for queue in running { queue.offerProgress() }
+        for queues in watchers.values {
+            for queue in queues where !queue.isOver { queue.offerProgress() }
         }
+        guard watchers.values.contains(where: { $0.contains(where: \.isOver) }) else { return }
+        watchers = watchers.mapValues { $0.filter { !$0.isOver } }.filter { !$0.value.isEmpty }
     }
 
     // MARK: Leading

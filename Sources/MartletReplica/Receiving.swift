@@ -53,7 +53,7 @@ extension Replica: PeerReceiver {
     private func admit(_ peerURLs: [String], asLearner: Bool) async throws -> PeerAnswer {
         do {
             try await confirmRead()
-            let known = store.members.values.first { $0.peerURLs.contains(where: peerURLs.contains) }
+            let known = members.first { $0.peerURLs.contains(where: peerURLs.contains) }
             if let known {
                 guard known.name.isEmpty else {
                     throw PeerError.refused(

@@ -4,6 +4,7 @@ internal import MartletBase
 internal import MartletIO
 internal import MartletRaft
 public import MartletStore
+internal import OrderedCollections
 
 /// A replicated store: Raft, the write-ahead log, the key-value state and its watches, and the SQLite checkpoint.
 ///
@@ -66,7 +67,8 @@ public actor Replica {
     var newcomers: [MemberID: [String]] = [:]
     var snapshots = SnapshotTraffic()
 
-    var watchers: [KeyRange: [WatchQueue]] = [:]
+    /// Who watches what. Ordered, so that who is woken first does not hang on a hash.
+    var watchers: OrderedDictionary<KeyRange, [WatchQueue]> = [:]
     /// The world's time at the last tick.
     var now: MonotonicTime
     /// The task that writes the log, while there is something to write.
@@ -184,6 +186,9 @@ public actor Replica {
         queue.fill(events, through: through, isAll: through == store.revision)
     }
 
+    /// What all watchers have.
+    var watchQueues: [WatchQueue] { Array(watchers.values.joined()) }
+
     /// Gives the events of one revision to those who watch their keys. Watchers of the same keys share one array.
     func tellWatchers(_ events: [StoreEvent], revision: Int64) {
         for (range, queues) in watchers {
@@ -212,7 +217,7 @@ public actor Replica {
         await transport?.close()
         await device.close()
         await folder?.close()
-        for queue in watchers.values.joined() { queue.end(.closed) }
+        for queue in watchQueues { queue.end(.closed) }
         watchers = [:]
     }
 }

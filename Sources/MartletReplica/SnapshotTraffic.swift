@@ -205,7 +205,7 @@ extension Replica {
         truncation = base.position
         let position = SnapshotPosition(index: index, term: state.appliedTerm, membership: state.membership)
         core.step(.snapshotInstalled(position), into: &effects)
-        for queue in watchers.values.joined() { queue.fallBehind() }
+        for queue in watchQueues { queue.fallBehind() }
         logger.info("the snapshot through entry \(index) is installed")
         snapshots.isInstalling = false
         connectPeers()
