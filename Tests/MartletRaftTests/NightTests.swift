@@ -46,9 +46,9 @@ import Testing
         switch mutation {
         case .staleReads: (126, 1)
         case .countsOldTerms: (303, 3)
-        case .forgetsVote: (183, 3)
-        case .skipsJointMembership: (9, 4)
-        default: (1, nil)
+        case .forgetsVote: (283, 3)
+        case .skipsJointMembership: (24, 4)
+        default: (3, nil)
         }
     }
 }
