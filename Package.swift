@@ -99,7 +99,7 @@ let assembly: [Target] = [
         "MartletEtcd",
         [
             "MartletBase", "MartletStore", "MartletReplica", "MartletIO", "MartletHTTP", "MartletEtcdMessages",
-            protobuf, httpTypes, log,
+            protobuf, httpTypes, deques, log,
         ]),
     room("MartletClient", ["MartletBase", "MartletObject", "MartletHTTP", httpTypes, log]),
     room(

@@ -18,7 +18,9 @@ public struct EtcdLimits: Sendable {
     public var eventsPerStep = 1024
     /// How often a call is judged anew because users or roles changed under it.
     public var authAttempts = 8
-    /// How often an instance that waits for a lock or an election looks at the keys before its own, at most.
+    /// After so many seconds without a leader, streams whose clients asked for one end.
+    public var leaderPatience = 3
+    /// How often a call that waits for a lock or an election looks at the keys before its own, at most.
     public var waits = 1_000_000
 
     /// etcd's bounds.

@@ -60,7 +60,12 @@ final class EtcdService: GRPCService {
     /// A method with one answer.
     func unary(_ body: @escaping Unary) -> GRPCMethod {
         .unary { [self] request, context in
-            do { return try await body(self, request, context) } catch { throw Refusal.status(of: error) }
+            do {
+                if context.requiresLeader { try await needLeader() }
+                return try await body(self, request, context)
+            } catch {
+                throw Refusal.status(of: error)
+            }
         }
     }
 
@@ -78,8 +83,31 @@ final class EtcdService: GRPCService {
     /// A method whose messages stream.
     func stream(_ body: @escaping @Sendable (EtcdService, GRPCServerCall) async throws -> Void) -> GRPCMethod {
         .stream { [self] call in
-            do { try await body(self, call) } catch { throw Refusal.status(of: error) }
+            do {
+                guard call.context.requiresLeader else { return try await body(self, call) }
+                try await needLeader()
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { try await body(self, call) }
+                    group.addTask { try await self.awaitLossOfLeader() }
+                    defer { group.cancelAll() }
+                    try await group.next()
+                }
+            } catch {
+                throw Refusal.status(of: error)
+            }
         }
+    }
+
+    private func needLeader() async throws { if await replica.leader == nil { throw Refusal.noLeader } }
+
+    /// Throws when no leader has been known for a while.
+    private func awaitLossOfLeader() async throws {
+        var missed = 0
+        while missed < limits.leaderPatience {
+            try await world.sleep(for: .seconds(1))
+            missed = await replica.leader == nil ? missed + 1 : 0
+        }
+        throw Refusal.noLeader
     }
 
     static func decode<Request: Message>(_ bytes: [UInt8]) throws -> Request {
@@ -142,4 +170,7 @@ extension GRPCContext {
         let token = metadata.isEmpty ? nil : metadata["token"] ?? metadata["authorization"]
         return Credentials(token: token, commonName: peer.certificate?.commonName)
     }
+
+    /// Whether the client would rather fail than be served by a member without a leader.
+    var requiresLeader: Bool { !metadata.isEmpty && metadata["hasleader"] == "true" }
 }

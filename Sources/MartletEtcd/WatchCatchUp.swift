@@ -1,3 +1,4 @@
+internal import DequeModule
 internal import MartletBase
 internal import MartletHTTP
 internal import MartletReplica

@@ -1,3 +1,4 @@
+internal import DequeModule
 internal import Logging
 internal import MartletBase
 internal import MartletHTTP
@@ -145,7 +146,9 @@ actor WatchHub {
             do {
                 let watch = try await replica.watch(from: [], to: [], after: position)
                 while let (events, through) = try await watch.next() {
+                    let term = events.isEmpty ? self.term : await replica.term
                     guard mine == generation else { return }
+                    self.term = term
                     deliver(events, through: through)
                 }
                 return

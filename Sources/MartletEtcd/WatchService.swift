@@ -49,7 +49,7 @@ extension EtcdService {
 
     private func stay(_ call: GRPCServerCall) async {
         while !call.isOver, !Task.isCancelled {
-            do { try await world.sleep(for: .seconds(1)) } catch { return }
+            do { try await world.sleep(for: .seconds(10)) } catch { return }
         }
     }
 }

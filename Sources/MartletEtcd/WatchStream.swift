@@ -1,3 +1,4 @@
+internal import DequeModule
 internal import MartletHTTP
 internal import MartletStore
 
@@ -66,7 +67,7 @@ final class WatchStream {
     /// The next id that the server gives.
     var nextID: Int64 = 0
     /// Those that read from the history, in the order of their turns.
-    var lagging: [Watcher] = []
+    var lagging: Deque<Watcher> = []
     var catchesUp = false
     /// The client wants to know when all its watches have seen this revision; 0: it does not.
     var progressAsked: Int64 = 0

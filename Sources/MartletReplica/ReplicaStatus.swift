@@ -37,6 +37,8 @@ public struct ReplicaStatus: Sendable, Hashable {
 extension Replica {
     /// Raft's term.
     public var term: UInt64 { core.term }
+    /// Who leads, as far as this member knows.
+    public var leader: UInt64? { core.leader?.number }
 
     /// How this member is.
     public var status: ReplicaStatus {
