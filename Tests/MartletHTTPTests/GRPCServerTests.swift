@@ -2,6 +2,7 @@ import HTTPTypes
 import Logging
 import MartletBase
 import MartletIO
+import MartletPKI
 import Synchronization
 import Testing
 
@@ -105,6 +106,66 @@ func failure(_ call: () async throws -> Void) async -> GRPCStatus? {
             stream.closeSend()
             #expect(try await stream.next() == nil)
             #expect(stream.metadata["x-count"] == "all")
+        }
+    }
+}
+
+@Suite(.timeLimit(.minutes(1))) struct GRPCServerOverTLS {
+    /// Runs a story on a real reactor, over loopback and TLS with client certificates.
+    func onLoopback(_ story: @escaping @Sendable (GRPCChannel) async throws -> Void) async throws {
+        let authorities = try TestCertificates.trusted().keyPair.certificatePEM
+        let tls = try TLSServer(
+            identity: try TestCertificates.server(), clients: .required(authoritiesPEM: authorities), alpn: ["h2"])
+        let trust = try TLSClient(
+            authoritiesPEM: authorities, identity: try TestCertificates.client("jane"), alpn: ["h2"])
+        let world = try Reactor(name: "test")
+        let result = await world.spawnValue { () -> Result<Void, any Error> in
+            do {
+                let server = try await GRPCServer.start(
+                    on: .ip("127.0.0.1", port: 0), in: world, tls: tls, logger: Logger(label: "test"),
+                    service: Methods.echo)
+                let channel = GRPCChannel(endpoint: server.endpoint, authority: "api.test", in: world, tls: trust)
+                try await story(channel)
+                channel.close()
+                await server.shutdown(grace: .zero)
+                return .success(())
+            } catch {
+                return .failure(error)
+            }
+        }
+        world.shutdown()
+        try result.get()
+    }
+
+    @Test func theClientCertificateNamesThePeer() async throws {
+        try await onLoopback { channel in
+            let answer = try await channel.unary("/t.T/Whoami", [], timeout: .seconds(20))
+            #expect(answer == Array("- jane".utf8))
+        }
+    }
+
+    @Test func callsAndStreamsRunTogether() async throws {
+        try await onLoopback { channel in
+            try await withThrowingTaskGroup(of: Bool.self) { group in
+                for number in 0..<300 {
+                    group.addTask {
+                        let message = [UInt8](repeating: UInt8(number & 255), count: number * 37)
+                        return try await channel.unary("/t.T/Echo", message, timeout: .seconds(20)) == message
+                    }
+                }
+                for number in 0..<20 {
+                    group.addTask {
+                        let stream = try channel.stream("/t.T/Each")
+                        let message = [UInt8](repeating: UInt8(number), count: 50_000)
+                        for _ in 0..<20 { try await stream.send(message) }
+                        stream.closeSend()
+                        var count = 0
+                        while let answer = try await stream.next() { count += answer == message ? 1 : 0 }
+                        return count == 20
+                    }
+                }
+                for try await isRight in group { #expect(isRight) }
+            }
         }
     }
 }

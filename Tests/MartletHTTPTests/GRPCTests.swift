@@ -163,13 +163,25 @@ private final class FrameServer: Sendable {
         }
         async let second = server.channel.unary("/a.B/C", [], timeout: .seconds(10))
         let next = try await peer.call()
-        try await peer.send(Frame(type: Frame.reset, stream: next.stream, payload: [0, 0, 0, 7]))
+        try await peer.send(Frame(type: Frame.reset, stream: next.stream, payload: [0, 0, 0, 11]))
         do {
             _ = try await second
             Issue.record("the call must not succeed")
         } catch let status as GRPCStatus {
-            #expect(status.code == 14)
+            #expect(status.code == 8)
         }
+    }
+
+    @Test func aStreamThatIsRefusedUntouchedIsMadeAgain() async throws {
+        let server = try await FrameServer()
+        async let answer = server.channel.unary("/a.B/C", [4], timeout: .seconds(10))
+        let peer = try await server.accept()
+        let first = try await peer.call()
+        try await peer.send(Frame(type: Frame.reset, stream: first.stream, payload: [0, 0, 0, 7]))
+        let second = try await peer.call()
+        #expect(second.message == [4])
+        try await peer.answer(second.stream, [5])
+        #expect(try await answer == [5])
     }
 
     @Test func aStreamBringsItsMessagesInOrderHoweverTheyAreCut() async throws {
@@ -312,7 +324,8 @@ extension Array where Element == UInt8 {
 @Suite struct GRPCTexts {
     @Test func callsFailWhenThereIsNoSession() {
         let link = GRPCClientLink(in: PipeWorld(), name: "x", hasSession: false) { PipeStream.pair().0 }
-        let failure = #expect(throws: GRPCStatus.self) { () throws in _ = try link.begin(.init(path: "/"), message: []) }
+        let failure = #expect(throws: GRPCStatus.self) { () throws in _ = try link.begin(.init(path: "/"), message: [])
+        }
         #expect(failure?.code == 14)
     }
 

@@ -7,7 +7,8 @@ internal import Synchronization
 ///
 /// It speaks HTTP/2 with prior knowledge, which is what containerd's CRI socket takes: nothing but the path of the
 /// socket is needed, and any authority (`localhost`). A call in flight when the connection is lost fails with status
-/// 14 (UNAVAILABLE) and is not sent again: only the caller knows whether it may be.
+/// 14 (UNAVAILABLE) and is not sent again: only the caller knows whether it may be. Only a unary call whose stream the
+/// server has refused untouched is.
 public final class GRPCChannel: Sendable {
     private let endpoint: Endpoint
     private let authority: String
@@ -36,15 +37,24 @@ public final class GRPCChannel: Sendable {
         _ path: String, _ message: [UInt8], metadata: GRPCMetadata = [:], timeout: Duration
     ) async throws -> [UInt8] {
         let head = GRPCClientLink.Head(path: path, metadata: metadata, timeout: timeout)
-        let (link, call) = try begin(head, message: message)
-        do {
-            return try await link.answer(to: call)
-        } catch {
-            link.giveUp(call)
-            if Task.isCancelled { throw CancellationError() }
-            throw GRPCStatus(code: error.code, message: error.code == 4 ? "\(path): \(error.message)" : error.message)
+        var triesLeft = Self.tries
+        while true {
+            let (link, call) = try begin(head, message: message)
+            do {
+                return try await link.answer(to: call)
+            } catch {
+                link.giveUp(call)
+                if Task.isCancelled { throw CancellationError() }
+                triesLeft -= 1
+                // Before its settings have come, a client may open more streams than the server takes.
+                if triesLeft > 0 && link.isUntouched(call) { continue }
+                throw error
+            }
         }
     }
+
+    /// How often a unary call is made when the server refuses its stream untouched (RFC 9113, 8.7).
+    private static let tries = 3
 
     /// One request, many answers; ends with nil, or throws ``GRPCStatus``. Dropping the function that is returned
     /// cancels the call.

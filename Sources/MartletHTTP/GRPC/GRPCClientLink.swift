@@ -9,6 +9,8 @@ final class GRPCCall: GRPCStream, @unchecked Sendable {
     /// Fields of head and trailers that are not the protocol's own.
     var metadata = GRPCMetadata()
     var metadataBytes = 0
+    /// Whether the server has refused the stream before it looked at the call: it may be made again.
+    var isUntouched = false
 }
 
 /// A gRPC connection on the client's side. It connects by itself; calls that come before wait for it.
@@ -110,6 +112,9 @@ final class GRPCClientLink: GRPCLink, @unchecked Sendable {
         return answer
     }
 
+    /// Whether the call ended without having reached the server's methods.
+    func isUntouched(_ call: GRPCCall) -> Bool { locked { call.isUntouched } }
+
     /// The call's reader has gone, or wants no more.
     func giveUp(_ call: GRPCCall) {
         locked {
@@ -201,6 +206,7 @@ final class GRPCClientLink: GRPCLink, @unchecked Sendable {
             return GRPCStatus(code: GRPCText.code(httpStatus: status), message: "HTTP status \(status)")
         }
         if error != 0 {
+            call.isUntouched = error == NGHTTP2_REFUSED_STREAM.rawValue
             return GRPCStatus(code: GRPCText.code(reset: error), message: "the server reset the call (\(error))")
         }
         return GRPCStatus(code: 13, message: "the server ended the call without a status")

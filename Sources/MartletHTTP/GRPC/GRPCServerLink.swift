@@ -57,6 +57,7 @@ final class GRPCServerLink: GRPCLink, @unchecked Sendable {
     /// Methods that run, also for calls that are over.
     private var running = 0
     private var isStopping: Bool
+    private var isWriting = false
     private var resets: ResetBudget
 
     static let routeLimit = 256
@@ -81,20 +82,24 @@ final class GRPCServerLink: GRPCLink, @unchecked Sendable {
             if session == nil { end("there is no memory for a session") }
         }
         var bytes = first
-        while true {
-            let calls: [GRPCServerStream]? = locked {
-                guard receive(bytes) else { return nil }
-                noteActivity()
-                defer { starting.removeAll(keepingCapacity: true) }
-                return starting
-            }
-            guard let calls else { break }
-            for call in calls { start(call) }
+        while take(bytes) {
             guard let more = try? await stream.read(atMost: HTTPBounds.read), !more.isEmpty else { break }
             bytes = more
         }
         fail("the client's connection is over")
         stream.close()
+    }
+
+    /// Takes what was received, and starts the calls that are whole. False when the connection must end.
+    func take(_ bytes: [UInt8]) -> Bool {
+        let calls: [GRPCServerStream]? = locked {
+            guard receive(bytes) else { return nil }
+            noteActivity()
+            defer { starting.removeAll(keepingCapacity: true) }
+            return starting
+        }
+        for call in calls ?? [] { start(call) }
+        return calls != nil
     }
 
     /// No further calls are taken.
@@ -107,17 +112,22 @@ final class GRPCServerLink: GRPCLink, @unchecked Sendable {
     }
 
     /// Says what the connection does, for the server's look at its time. Under the lock.
-    private func noteActivity(isWriting: Bool = false) {
-        if isWriting {
-            record.enter(.busy, for: serving.limits.writeTimeout)
-        } else if streams.isEmpty {
+    private func noteActivity() {
+        // What is received meanwhile does not prolong a write.
+        if isWriting { return }
+        if streams.isEmpty {
             record.enter(.idle, for: serving.limits.idleTimeout)
         } else {
-            record.enter(.busy, for: nil)
+            // With no method running, it is the client who has to send or to take something.
+            record.enter(.busy, for: running > 0 ? nil : serving.limits.writeTimeout)
         }
     }
 
-    override func writing(_ begins: Bool) { noteActivity(isWriting: begins) }
+    override func writing(_ begins: Bool) {
+        if begins && !isWriting { record.enter(.busy, for: serving.limits.writeTimeout) }
+        isWriting = begins
+        noteActivity()
+    }
 
     // MARK: A request's head
 
@@ -286,6 +296,7 @@ final class GRPCServerLink: GRPCLink, @unchecked Sendable {
         call.isServed = true
         call.task = nil
         running -= 1
+        if running == 0 { noteActivity() }
     }
 
     /// Ends the answer. What was queued goes out before.

@@ -95,7 +95,10 @@ public final class GRPCServerCall: Sendable {
     public func ready() async throws(GRPCStatus) { try await link.ready(stream) }
 
     /// What goes along with the status at the call's end. Ignored when a name or value cannot stand in a header.
-    public func setTrailers(_ trailers: GRPCMetadata) { link.locked { if trailers.isSendable { stream.trailers = trailers } } }
+    public func setTrailers(_ trailers: GRPCMetadata) {
+        guard trailers.isSendable else { return }
+        link.locked { stream.trailers = trailers }
+    }
 
     /// Whether the client has gone: nothing that is sent now reaches it.
     public var isOver: Bool { link.locked { stream.outcome != nil } }
@@ -120,7 +123,8 @@ public struct GRPCServerLimits: Sendable {
     public var handshakeTimeout: Duration = .seconds(30)
     /// How long a connection without calls may be silent.
     public var idleTimeout: Duration = .seconds(900)
-    /// How long a client may take to accept what is written at one time.
+    /// How long a client may take to accept what is written at one time; to give window for answers, or the rest of
+    /// its requests, when no method runs.
     public var writeTimeout: Duration = .seconds(60)
     /// Calls that a client may give up at once; more end its connection (CVE-2023-44487).
     public var resets = 1000

@@ -51,7 +51,8 @@ struct HTTP2Fields {
     /// A field whose name and value live for ever.
     static func constant(_ name: StaticString, _ value: StaticString) -> nghttp2_nv {
         nghttp2_nv(
-            name: UnsafeMutablePointer(mutating: name.utf8Start), value: UnsafeMutablePointer(mutating: value.utf8Start),
+            name: UnsafeMutablePointer(mutating: name.utf8Start),
+            value: UnsafeMutablePointer(mutating: value.utf8Start),
             namelen: name.utf8CodeUnitCount, valuelen: value.utf8CodeUnitCount,
             flags: UInt8(NGHTTP2_NV_FLAG_NO_COPY_NAME.rawValue | NGHTTP2_NV_FLAG_NO_COPY_VALUE.rawValue))
     }
