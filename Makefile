@@ -10,7 +10,7 @@ FLAGS := --explicit-target-dependency-import-check error
 RELEASE_BIN := .build/release
 DEBUG_BIN := .build/debug
 
-.PHONY: help demo up test fuzz build release fmt lint simulate bench-log packages clean
+.PHONY: help demo up test fuzz build release fmt lint simulate bench-log bench-store packages clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -68,6 +68,13 @@ simulate: packages  ## SEEDS=10000 simulated clusters under load and faults
 
 bench-log: packages  ## the write-ahead log beside a bare fdatasync loop
 	@swift build -c release $(FLAGS) && $(RELEASE_BIN)/martlet-bench log
+
+bench-store: packages  ## the replicated store beside etcd (BENCH_FLAGS="--runs 5 --tls --etcd PATH ...")
+	@command -v etcd >/dev/null || [[ "$(BENCH_FLAGS)" == *--etcd* ]] || { \
+	  [ "$$(id -u)" = 0 ] || { echo "etcd is missing, install it as root: apt-get install etcd-server" >&2; exit 1; }; \
+	  echo "== Installing etcd-server"; apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends etcd-server >/dev/null; }
+	@swift build -c release $(FLAGS) && $(RELEASE_BIN)/martlet-bench store $(BENCH_FLAGS)
 
 clean:  ## remove what was built
 	@rm -rf .build

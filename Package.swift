@@ -25,6 +25,7 @@ let ordered: Target.Dependency = .product(name: "OrderedCollections", package: "
 let deques: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
 let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
 let yaml: Target.Dependency = .product(name: "Yams", package: "Yams")
 
 /// A C target that compiles sources of ours.
@@ -144,8 +145,7 @@ let frontends: [Target] = [
         "martlet-bench",
         [
             "MartletBase", "MartletIO", "MartletHTTP", "MartletPKI", "MartletEtcdClient", "MartletEtcdMessages",
-            "MartletSimulation",
-            arguments,
+            "MartletSimulation", arguments, histogram,
         ]),
     frontend(
         "martlet-simulate",
@@ -233,6 +233,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
         .package(url: "https://github.com/apple/swift-protobuf", exact: "1.39.0"),
         .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", exact: "0.2.0"),
     ],
     targets: targets
 )
