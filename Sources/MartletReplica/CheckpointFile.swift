@@ -41,9 +41,11 @@ internal import Synchronization
 //     id              INTEGER PRIMARY KEY: rises in the order in which the changes of a revision were made
 //     (unique index on revision, key)
 //
-// A version goes when a later one took its place at or before `oldest`, a deletion when it is not after `oldest`.
-// What each row took the place of is in the row, so the rows that go are found from the revisions that `oldest`
-// passed, without a search and without an index on keys.
+// A version is dead when a later one took its place at or before `oldest`, a deletion when it is not after `oldest`.
+// What each row took the place of is in the row, so dead rows are found from the revisions that `oldest` passed,
+// without a search and without an index on keys. They stay a while: removing each at once would write a page of the
+// file for every change. When they are more than a third of the file, neighbours are removed together (DeadRows.swift);
+// a deletion goes after all older rows of its key.
 //
 // Each checkpoint is one transaction. SQLite's own journal (WAL, synchronous=FULL) lets a crash at any moment leave the
 // old checkpoint or the new one whole; it is emptied after each.
@@ -54,18 +56,23 @@ final class CheckpointFile: Sendable {
     static let version: Int64 = 2
 
     let path: String
+    /// Dead rows of so many bytes stay whatever the size of the file.
+    private let spareBytes: Int
     private let database: Mutex<Opened>
 
     /// The connection, and the state that the file holds.
     private struct Opened: ~Copyable, Sendable {
         var connection: SQLiteDatabase?
         var state: CheckpointState?
+        /// The dead rows; nil when they are not known yet.
+        var dead: DeadRows?
     }
 
     /// Opens or makes the file.
     /// - Throws: ``ReplicaError/unusable(_:)``.
-    init(path: String) throws {
+    init(path: String, spareBytes: Int = Limits.deadBytes) throws {
         self.path = path
+        self.spareBytes = spareBytes
         database = Mutex(try Self.open(path, creates: true))
     }
 
@@ -74,7 +81,7 @@ final class CheckpointFile: Sendable {
             let opened = try SQLiteDatabase(path: path, creates: creates)
             try prepare(opened, path)
             let state = try CheckpointState.read(opened, path)
-            return Opened(connection: opened, state: state)
+            return Opened(connection: opened, state: state, dead: state == nil ? DeadRows() : nil)
         } catch let error as SQLiteError {
             throw ReplicaError.unusable(path, error)
         }
@@ -134,7 +141,7 @@ final class CheckpointFile: Sendable {
 
     /// The bytes of the file, and of those the ones that are free for use again.
     func sizes() throws -> (all: Int, free: Int) {
-        try withDatabase { database, _ in
+        try withDatabase { database, _, _ in
             let page = try database.number("PRAGMA page_size")
             let all = try database.number("PRAGMA page_count") * page
             return (Int(all), Int(try database.number("PRAGMA freelist_count") * page))
@@ -144,19 +151,36 @@ final class CheckpointFile: Sendable {
     /// Writes a checkpoint: what changed after the last one, in order, and where the state stands now. It is durable
     /// on return.
     func write(_ events: [StoreEvent], _ state: CheckpointState) throws {
-        try withDatabase { database, last in
+        try readDead()
+        try withDatabase { database, last, dead in
             var new = state
+            var left = dead ?? DeadRows()
+            let bytes = try Self.usedBytes(database)
             try database.transaction {
                 var rows = try VersionRows(database)
                 let before = last ?? CheckpointState(identity: state.identity)
-                try rows.sweep(after: before.oldest, through: min(state.oldest, before.revision))
-                try rows.add(CheckpointBatch(events, after: before.revision, oldest: state.oldest))
+                left.add(try rows.dead(after: before.oldest, through: min(state.oldest, before.revision)))
+                let batch = CheckpointBatch(events, after: before.revision, oldest: state.oldest)
+                left.add(batch.dead)
+                try rows.add(batch)
+                try rows.remove(left.take(whenOver: max(bytes - left.bytes, 0) / 2 + spareBytes))
                 new.versionCount = before.versionCount + rows.added - rows.removed
                 try new.write(database)
             }
             last = new
+            dead = left
             try Self.giveBack(database)
         }
+    }
+
+    /// Finds the dead rows of a file that was not written by this value before.
+    private func readDead() throws {
+        if database.withLock({ $0.dead == nil }) { try read { _ in } }
+    }
+
+    private static func usedBytes(_ database: borrowing SQLiteDatabase) throws(SQLiteError) -> Int {
+        let pages = try database.number("PRAGMA page_count") - database.number("PRAGMA freelist_count")
+        return Int(pages * (try database.number("PRAGMA page_size")))
     }
 
     /// Empties the journal, and returns free pages to the file system: a bounded number, and not the last of them,
@@ -164,16 +188,20 @@ final class CheckpointFile: Sendable {
     private static func giveBack(_ database: borrowing SQLiteDatabase) throws {
         let free = try database.number("PRAGMA freelist_count")
         let spare = try database.number("PRAGMA page_count") / 8
-        if free > spare {
-            try? database.execute("PRAGMA incremental_vacuum(\(min(free - spare, Limits.vacuumPages)))")
+        do {
+            if free > spare {
+                try database.execute("PRAGMA incremental_vacuum(\(min(free - spare, Limits.vacuumPages)))")
+            }
+            // A snapshot under way holds on to the journal; that is not worth waiting for.
+            try database.execute("PRAGMA busy_timeout=0; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout=5000")
+        } catch {
+            if error.isSyncFailure { throw error }
         }
-        // A snapshot under way holds on to the journal; that is not worth waiting for.
-        try? database.execute("PRAGMA busy_timeout=0; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout=5000")
     }
 
     /// Sets all but the versions anew, for a checkpoint that goes on under another name or revision.
     func rewrite(_ change: (inout CheckpointState) throws -> Void) throws {
-        try withDatabase { database, last in
+        try withDatabase { database, last, _ in
             guard var state = last else { throw ReplicaError.unusable("\(path) holds no checkpoint") }
             try change(&state)
             try database.transaction { try state.write(database) }
@@ -184,11 +212,13 @@ final class CheckpointFile: Sendable {
     /// The last checkpoint's versions in the order of their revisions, one by one.
     /// - Throws: ``ReplicaError/unusable(_:)`` when the file is damaged, and what `take` throws.
     func read(_ take: (VersionRow) throws -> Void) throws {
-        try withDatabase { database, state in
+        try withDatabase { database, state, dead in
             guard let state else { return }
             var count = 0
+            var found = DeadRows.Finder(oldest: state.oldest)
             try VersionRows.read(database, path) { version in
                 count += 1
+                found.see(version)
                 guard version.pair.modRevision <= state.revision else {
                     throw ReplicaError.damaged(
                         path,
@@ -200,6 +230,7 @@ final class CheckpointFile: Sendable {
             guard count == state.versionCount else {
                 throw ReplicaError.damaged(path, "it holds \(count) versions where it counts \(state.versionCount)")
             }
+            dead = DeadRows(found.dead)
         }
     }
 
@@ -219,16 +250,11 @@ final class CheckpointFile: Sendable {
 
     /// Folds the journal into the file, so that the file alone is whole, and closes it.
     func closeWhole() throws {
-        try database.withLock { opened in
-            guard let connection = opened.connection.take() else { throw ReplicaError.stopped("\(path) is closed") }
-            do {
-                let mode = try connection.text("PRAGMA journal_mode=DELETE")
-                guard mode == "delete" else { throw ReplicaError.unusable("\(path) is in use by another program") }
-            } catch let error as SQLiteError {
-                opened.connection = consume connection
-                throw ReplicaError.unusable(path, error)
-            }
+        try withDatabase { connection, _, _ in
+            let mode = try connection.text("PRAGMA journal_mode=DELETE")
+            guard mode == "delete" else { throw ReplicaError.unusable("\(path) is in use by another program") }
         }
+        close()
     }
 
     /// Opens the file that is now at the path.
@@ -237,15 +263,17 @@ final class CheckpointFile: Sendable {
     }
 
     private func withDatabase<Value>(
-        _ body: (borrowing SQLiteDatabase, inout CheckpointState?) throws -> Value
+        _ body: (borrowing SQLiteDatabase, inout CheckpointState?, inout DeadRows?) throws -> Value
     ) throws -> Value {
         try database.withLock { opened in
             do {
                 switch opened.connection {
-                case .some(let connection): return try body(connection, &opened.state)
-                case .none: throw ReplicaError.stopped("\(path) is closed")
+                case .some(let connection): return try body(connection, &opened.state, &opened.dead)
+                case .none: throw ReplicaError.stopped("\(path) is closed, or a sync of it failed: restart this member")
                 }
             } catch let error as SQLiteError {
+                // The kernel may have dropped the pages: writing them once more proves nothing.
+                if error.isSyncFailure { opened.connection = nil }
                 throw ReplicaError.unusable(path, error)
             }
         }

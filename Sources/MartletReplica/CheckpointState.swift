@@ -76,7 +76,8 @@ struct CheckpointState: Sendable, Hashable {
             guard versions == 0 else { throw ReplicaError.damaged(path, "its state is gone") }
             return nil
         }
-        let signed = (Int32(0)..<13).map { row.integer($0) }
+        var signed: [Int64] = []
+        for column in Int32(0)..<13 { signed.append(row.integer(column)) }
         let unsigned = signed.map(UInt64.init(bitPattern:))
         var state = CheckpointState(identity: ReplicaIdentity(cluster: unsigned[0], member: unsigned[1]))
         state.appliedIndex = unsigned[2]

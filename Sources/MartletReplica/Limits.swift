@@ -18,6 +18,10 @@ enum Limits {
     static let checkpointJournalBytes = 64 << 20
     /// How many free pages a checkpoint returns to the file system at most: 64 MiB.
     static let vacuumPages: Int64 = 8192
+    /// Dead rows of a checkpoint that stay whatever the size of the file, in bytes.
+    static let deadBytes = 8 << 20
+    /// How many dead rows a checkpoint removes at most.
+    static let deadRowsRemoved = 100_000
     /// What a snapshot's reader hands out at a time.
     static let snapshotPieceBytes = 256 << 10
     /// How many snapshots may be on their way out of a member at a time.

@@ -87,6 +87,7 @@ extension Replica {
             }
         }
         let state = try await StartingState.open(device, folder, genesis: genesis, history: parts.history)
+        if let name = parts.peers?.name { try state.checkName(name, in: folder) }
         let log = try await RecoveredLog(reading: device, from: state.base, in: folder)
         if let peers = parts.peers, parts.transport == nil {
             parts.transport = StreamPeerTransport(

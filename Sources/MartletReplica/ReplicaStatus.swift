@@ -40,6 +40,10 @@ extension Replica {
     /// Who leads, as far as this member knows.
     public var leader: UInt64? { core.leader?.number }
 
+    /// Why this member has stopped for good, and has to be started anew or mended; nil as long as it works, or only
+    /// waits for room.
+    public var stopped: String? { hasFailed ? stopReason : nil }
+
     /// How this member is.
     public var status: ReplicaStatus {
         let member = core.member

@@ -4,12 +4,25 @@ internal import CSQLite
 struct SQLiteError: Error, Sendable, CustomStringConvertible {
     var code: Int32
     var description: String
+    /// Whether an fsync failed: what the disk holds is no longer known.
+    var isSyncFailure = false
 
     /// What is in the file cannot be so.
     static func damage(_ what: String) -> SQLiteError { SQLiteError(code: SQLITE_CORRUPT, description: what) }
 
     /// Whether the file is damaged or none of SQLite's, in contrast to a failing disk or a mistake of ours.
     var isDamage: Bool { code == SQLITE_CORRUPT || code == SQLITE_NOTADB }
+}
+
+extension SQLiteError {
+    /// What went wrong last.
+    fileprivate init(_ status: Int32, of database: OpaquePointer) {
+        let extended = sqlite3_extended_errcode(database)
+        // SQLITE_IOERR_FSYNC and SQLITE_IOERR_DIR_FSYNC, which C spells as shifts.
+        let isSyncFailure = extended == SQLITE_IOERR | 4 << 8 || extended == SQLITE_IOERR | 5 << 8
+        self.init(
+            code: status & 0xFF, description: String(cString: sqlite3_errmsg(database)), isSyncFailure: isSyncFailure)
+    }
 }
 
 /// An open database. One thread at a time.
@@ -72,9 +85,7 @@ struct SQLiteDatabase: ~Copyable, @unchecked Sendable {
     }
 
     private func check(_ status: Int32) throws(SQLiteError) {
-        guard status == SQLITE_OK else {
-            throw SQLiteError(code: status & 0xFF, description: String(cString: sqlite3_errmsg(handle)))
-        }
+        if status != SQLITE_OK { throw SQLiteError(status, of: handle) }
     }
 }
 
@@ -117,7 +128,7 @@ struct SQLiteStatement: ~Copyable {
         case SQLITE_ROW: return true
         case SQLITE_DONE: return false
         case let status:
-            throw SQLiteError(code: status & 0xFF, description: String(cString: sqlite3_errmsg(database)))
+            throw SQLiteError(status, of: database)
         }
     }
 
@@ -144,8 +155,6 @@ struct SQLiteStatement: ~Copyable {
     }
 
     private func check(_ status: Int32) throws(SQLiteError) {
-        guard status == SQLITE_OK else {
-            throw SQLiteError(code: status & 0xFF, description: String(cString: sqlite3_errmsg(database)))
-        }
+        if status != SQLITE_OK { throw SQLiteError(status, of: database) }
     }
 }

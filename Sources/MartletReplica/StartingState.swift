@@ -87,6 +87,14 @@ struct StartingState: Sendable {
         return state
     }
 
+    /// Refuses the data of a member that has another name than the one that is to run.
+    func checkName(_ name: String, in folder: DataFolder?) throws(ReplicaError) {
+        guard let own = store.members[identity.member], !own.name.isEmpty, own.name != name else { return }
+        throw .unusable(
+            "\(folder?.directory ?? "the log") is the data of member \(own.name), and this one is called \(name): "
+                + "give it a data folder of its own, or the name \(own.name)")
+    }
+
     /// The checkpoint of this state.
     var checkpoint: CheckpointState {
         var state = CheckpointState(identity: identity)

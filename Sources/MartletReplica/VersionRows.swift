@@ -35,34 +35,53 @@ struct VersionPlace: Sendable, Hashable {
 /// What the changes since the last checkpoint come to: a version that was made and has gone meanwhile never reaches
 /// the file.
 struct CheckpointBatch: Sendable {
-    /// The versions that stay, in order.
+    /// The versions that stay, and deletions of keys that the file has rows of, in order.
     private(set) var versions: [VersionRow] = []
-    /// Rows of earlier checkpoints whose place was taken.
-    private(set) var gone: [VersionPlace] = []
+    /// Rows of the file that are dead from now on, and those of `versions` that are.
+    private(set) var dead: [DeadRow] = []
+
+    /// What is known of a key.
+    private struct Latest {
+        /// Its last change's place among those that are kept.
+        var place: Int
+        /// Whether the file has rows of it that no deletion in the file covers.
+        var isInFile: Bool
+    }
 
     /// - Parameters:
     ///   - events: in order; those not after `revision` are in the file already.
     ///   - oldest: the oldest revision that can still be read.
     init(_ events: [StoreEvent], after revision: Int64, oldest: Int64) {
-        var places: [[UInt8]: Int] = [:]
+        var latest: [[UInt8]: Latest] = [:]
         var kept: [VersionRow?] = []
         kept.reserveCapacity(events.count)
         for event in events where event.pair.modRevision > revision {
+            let key = event.pair.key
             let now = event.pair.modRevision
             var version = VersionRow(
                 pair: event.pair, isDeletion: event.isDeletion, previous: event.previous?.modRevision ?? 0)
-            let earlier = places[event.pair.key]
-            if version.previous == now, let earlier {
+            let before = latest[key]
+            let replacesRow = version.previous > 0 && version.previous <= revision
+            let isInFile = before?.isInFile ?? false || replacesRow
+            if version.previous == now, let before {
                 // A key that changed twice in one revision: only the second one can be seen.
-                version.previous = kept[earlier]?.previous ?? 0
-                kept[earlier] = nil
-            } else if now <= oldest, version.previous > revision, let earlier {
-                kept[earlier] = nil
-            } else if now <= oldest, version.previous > 0, version.previous <= revision {
-                gone.append(VersionPlace(revision: version.previous, key: event.pair.key))
+                version.previous = kept[before.place]?.previous ?? 0
+                kept[before.place] = nil
+            } else if now <= oldest, version.previous > revision, let before {
+                kept[before.place] = nil
+            } else if now <= oldest, replacesRow {
+                let place = VersionPlace(revision: version.previous, key: key)
+                dead.append(DeadRow(place, valueBytes: event.previous?.value.count ?? 0))
             }
-            places[event.pair.key] = kept.count
-            kept.append(event.isDeletion && now <= oldest ? nil : version)
+            latest[key] = Latest(place: kept.count, isInFile: isInFile)
+            kept.append(version)
+            guard event.isDeletion, now <= oldest else { continue }
+            if isInFile {
+                dead.append(DeadRow(VersionPlace(revision: now, key: key), valueBytes: 0, isDeletion: true))
+            } else {
+                kept[kept.count - 1] = nil
+            }
+            latest[key]?.isInFile = false
         }
         versions = kept.compactMap { $0 }
     }
@@ -95,20 +114,18 @@ struct VersionRows: ~Copyable {
     private(set) var removed = 0
 
     private static let columns = "revision, key, value, created, version, lease, deleted, previous, checksum"
-    /// How many revisions are swept in one step.
-    private static let sweepRevisions: Int64 = 1024
-
     init(_ database: borrowing SQLiteDatabase) throws(SQLiteError) {
         let places = "(\(Self.columns)) VALUES (?,?,?,?,?,?,?,?,?)"
-        let scan = "SELECT revision, key, deleted, previous FROM"
+        let scan = "SELECT revision, key, deleted, previous, length(value) FROM"
         let span = "WHERE revision > ? AND revision <= ?"
         let insertions = try Pair(database, "INSERT INTO versions\(places)", "INSERT INTO grouped_versions\(places)")
         let deletions = try Pair(
             database, "DELETE FROM versions WHERE revision = ? AND key = ?",
             "DELETE FROM grouped_versions WHERE revision = ? AND key = ?")
-        scans = try Pair(database, "\(scan) versions \(span)", "\(scan) grouped_versions \(span)")
+        let scans = try Pair(database, "\(scan) versions \(span)", "\(scan) grouped_versions \(span)")
         self.insertions = insertions
         self.deletions = deletions
+        self.scans = scans
     }
 
     /// The same statement for each of the tables.
@@ -125,7 +142,6 @@ struct VersionRows: ~Copyable {
 
     /// Writes a batch.
     mutating func add(_ batch: CheckpointBatch) throws(SQLiteError) {
-        for place in batch.gone { try remove(place) }
         let versions = batch.versions
         var start = 0
         while start < versions.count {
@@ -147,6 +163,11 @@ struct VersionRows: ~Copyable {
         added += 1
     }
 
+    /// Removes dead rows, all of which must be there.
+    mutating func remove(_ dead: [DeadRow]) throws(SQLiteError) {
+        for row in dead { try remove(row.place) }
+    }
+
     private mutating func remove(_ place: VersionPlace) throws(SQLiteError) {
         try deletions.single.bind(1, place.revision)
         try deletions.single.bind(2, place.key)
@@ -162,29 +183,28 @@ struct VersionRows: ~Copyable {
         removed += 1
     }
 
-    /// Removes what ceased to be in force within the revisions after `after` through `through`.
-    mutating func sweep(after: Int64, through: Int64) throws(SQLiteError) {
-        var from = after
-        while from < through {
-            let to = min(from + Self.sweepRevisions, through)
-            var doomed: [VersionPlace] = []
-            try Self.scan(scans.single, after: from, through: to, &doomed)
-            try Self.scan(scans.grouped, after: from, through: to, &doomed)
-            for place in doomed { try remove(place) }
-            from = to
-        }
+    /// The rows that the revisions after `after` through `through` made dead, themselves among them.
+    mutating func dead(after: Int64, through: Int64) throws(SQLiteError) -> [DeadRow] {
+        var dead: [DeadRow] = []
+        guard after < through else { return dead }
+        try Self.scan(scans.single, after: after, through: through, &dead)
+        try Self.scan(scans.grouped, after: after, through: through, &dead)
+        return dead
     }
 
     private static func scan(
-        _ statement: borrowing SQLiteStatement, after: Int64, through: Int64, _ doomed: inout [VersionPlace]
+        _ statement: borrowing SQLiteStatement, after: Int64, through: Int64, _ dead: inout [DeadRow]
     ) throws(SQLiteError) {
         try statement.bind(1, after)
         try statement.bind(2, through)
         while try statement.step() {
             let place = VersionPlace(revision: statement.integer(0), key: statement.bytes(1))
+            let bytes = Int(statement.integer(4))
             let previous = statement.integer(3)
-            if previous > 0 { doomed.append(VersionPlace(revision: previous, key: place.key)) }
-            if statement.integer(2) != 0 { doomed.append(place) }
+            if previous > 0 {
+                dead.append(DeadRow(VersionPlace(revision: previous, key: place.key), valueBytes: bytes))
+            }
+            if statement.integer(2) != 0 { dead.append(DeadRow(place, valueBytes: 0, isDeletion: true)) }
         }
         statement.reset()
     }

@@ -12,8 +12,8 @@ struct CheckpointedStore {
     var pending: [StoreEvent] = []
     let file: CheckpointFile
 
-    init(_ path: String, history: HistoryLimits = HistoryLimits()) throws {
-        file = try CheckpointFile(path: path)
+    init(_ path: String, history: HistoryLimits = HistoryLimits(), spareBytes: Int = Limits.deadBytes) throws {
+        file = try CheckpointFile(path: path, spareBytes: spareBytes)
         store = Store(history)
     }
 
@@ -81,22 +81,28 @@ func randomCommand(_ random: inout SplitMix64, _ store: Store) -> Command.Kind {
         try withPath { path in
             var random = SplitMix64(seed: seed)
             let history = HistoryLimits(revisions: [0, 3, 20, 1000][Int(seed % 4)])
-            var kept = try CheckpointedStore("\(path)/checkpoint.sqlite", history: history)
-            for _ in 0..<12 {
+            let name = "\(path)/checkpoint.sqlite"
+            // Less than nothing to spare, a little, and all.
+            let spare = [-1 << 30, -(30 << 10), 1 << 30][Int(seed / 4 % 3)]
+            var kept = try CheckpointedStore(name, history: history, spareBytes: spare)
+            for round in 0..<12 {
                 for _ in 0..<random.next() % 60 { try kept.apply(randomCommand(&random, kept.store)) }
                 if random.next() % 4 == 0 {
                     kept.pending = CheckpointBatch.visible(of: kept.pending, oldest: kept.store.oldestRevision)
                 }
                 try kept.checkpoint()
                 try expectEqual(try kept.file.loadStore(history), kept.store)
+                // Another run finds the dead rows by itself.
+                if round % 3 == 2 { try kept.file.reopen() }
             }
-            // Nothing is in the file but what can still be read.
+            kept.file.close()
+            // Nothing is left in the end but what can still be read.
+            let again = try CheckpointFile(path: name, spareBytes: -1 << 30)
+            try again.write([], kept.state)
             var rows: [VersionRow] = []
-            try kept.file.read { rows.append($0) }
+            try again.read { rows.append($0) }
             let past = rows.filter { $0.pair.modRevision <= kept.store.oldestRevision }
             #expect(Set(past.map(\.pair.key)).count == past.count && past.allSatisfy { !$0.isDeletion })
-            kept.file.close()
-            let again = try CheckpointFile(path: "\(path)/checkpoint.sqlite")
             try expectEqual(try again.loadStore(history), kept.store)
         }
     }
@@ -104,7 +110,7 @@ func randomCommand(_ random: inout SplitMix64, _ store: Store) -> Command.Kind {
     @Test func returnsTheSpaceOfWhatIsGone() throws {
         try withPath { path in
             let file = "\(path)/checkpoint.sqlite"
-            var kept = try CheckpointedStore(file, history: HistoryLimits(revisions: 10))
+            var kept = try CheckpointedStore(file, history: HistoryLimits(revisions: 10), spareBytes: 1 << 20)
             for number in 0..<20_000 {
                 let value = Array(repeating: UInt8(1), count: 1000)
                 try kept.apply(.transaction(Transaction(then: [.put(key: key("k\(number)"), value: value)])))

@@ -131,6 +131,23 @@ func fill(_ folder: String, _ count: Int = 20, in world: TestWorld) async throws
         }
     }
 
+    @Test func ofAMemberWithAnotherNameIsRefused() async throws {
+        try await withFolder { path in
+            let world = TestWorld()
+            try await world.run {
+                let (folder, log) = try await DataFolder.open("\(path)/data")
+                let members = ["a", "b"].map { (name: $0, peerURLs: ["https://10.0.0.1:2380"]) }
+                let genesis = try Genesis.cluster(token: "t", members: members, name: "a")
+                var state = try await StartingState.open(log, folder, genesis: genesis, history: .all)
+                _ = try state.store.apply(try #require(genesis.entry))
+                try state.checkName("a", in: folder)
+                #expect(throws: ReplicaError.self) { try state.checkName("b", in: folder) }
+                await log.close()
+                await folder.close()
+            }
+        }
+    }
+
     @Test func beginsAClusterWithTheSameEntryOnEachOfItsMembers() throws {
         let members = ["a", "b", "c"].map { (name: $0, peerURLs: ["https://\($0):2380"]) }
         let all = try ["a", "b", "c"].map { try Genesis.cluster(token: "t", members: members, name: $0) }

@@ -167,7 +167,8 @@ func save(_ reader: SnapshotReader, to path: String) async throws {
                 let first = CheckpointState(identity: own)
                 try target.checkpoint.write([], first)
 
-                let reader = try await SnapshotReader.make(of: source.file, in: path, try SnapshotSlots().take())
+                let sender = try await DataFolder(checkpointAt: "\(path)/checkpoint.sqlite")
+                let reader = try await SnapshotReader.make(of: sender, try sender.slots.take())
                 let incoming = try IncomingSnapshot(into: target)
                 while let piece = try await reader.next() { try await incoming.append(piece) }
                 let (state, store) = try await incoming.finish(cluster: 7, history: .all)
@@ -182,6 +183,7 @@ func save(_ reader: SnapshotReader, to path: String) async throws {
                 #expect(installed.identity == own && installed.base == base && installed.hardState == hard)
                 try expectEqual(try target.checkpoint.loadStore(.all), source.store)
                 await target.close()
+                await sender.close()
                 let reopened = try CheckpointFile(path: "\(path)/target/checkpoint.sqlite")
                 try expectEqual(try reopened.loadStore(.all), source.store)
                 #expect(try Files.list("\(path)/target").filter { $0.hasPrefix("incoming") }.isEmpty)
@@ -198,9 +200,9 @@ func save(_ reader: SnapshotReader, to path: String) async throws {
                 try source.checkpoint()
                 try Files.makeDirectory("\(path)/target")
                 let target = try await DataFolder(checkpointAt: "\(path)/target/checkpoint.sqlite")
-                let slots = SnapshotSlots()
+                let sender = try await DataFolder(checkpointAt: "\(path)/checkpoint.sqlite")
                 for (cluster, flips) in [(UInt64(6), false), (7, true)] {
-                    let reader = try await SnapshotReader.make(of: source.file, in: path, try slots.take())
+                    let reader = try await SnapshotReader.make(of: sender, try sender.slots.take())
                     let incoming = try IncomingSnapshot(into: target)
                     while var piece = try await reader.next() {
                         if flips { piece[piece.count / 2] ^= 1 }
@@ -212,6 +214,7 @@ func save(_ reader: SnapshotReader, to path: String) async throws {
                     await incoming.discard()
                 }
                 await target.close()
+                await sender.close()
             }
         }
     }
