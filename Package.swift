@@ -140,6 +140,12 @@ let frontends: [Target] = [
     frontend("martlet", ["Martlet", "MartletBase", "MartletHTTP", "MartletIO", arguments, yaml]),
     frontend("martletd", ["Martlet", "MartletFrontend", arguments]),
     frontend("martlet-gateway", ["Martlet", "MartletFrontend", arguments]),
+    frontend(
+        "martlet-store",
+        [
+            "MartletBase", "MartletEtcd", "MartletEtcdMessages", "MartletHTTP", "MartletIO", "MartletReplica",
+            "MartletStore", protobuf, arguments, log,
+        ]),
     frontend("martlet-cni", ["MartletCNI"]),
     frontend(
         "martlet-bench",
@@ -219,13 +225,14 @@ func selected(_ targets: [Target]) -> [Target] {
 let targets = selected(cSources + foundations + decisions + effects + assembly + frontends + testRooms)
 let has: (String) -> Bool = { name in targets.contains { $0.name == name } }
 
+let programs = [
+    "martlet", "martletd", "martlet-gateway", "martlet-store", "martlet-cni", "martlet-bench", "martlet-simulate",
+]
+
 let package = Package(
     name: "martlet",
     products: ["Martlet", "MartletTesting"].filter(has).map { .library(name: $0, targets: [$0]) }
-        + ["martlet", "martletd", "martlet-gateway", "martlet-cni", "martlet-bench", "martlet-simulate"].filter(has).map
-    {
-        .executable(name: $0, targets: [$0])
-    },
+        + programs.filter(has).map { .executable(name: $0, targets: [$0]) },
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
