@@ -111,7 +111,7 @@ actor Torture {
                 let done = try await client.swap(key, from: expected.map(String.init), to: String(value))
                 output = .swapped(done)
                 if done { seen = value }
-            case .delete: break
+            case .delete, .choose: break
             }
         } catch {
             // A member that is down refuses the connection: that call has never been made. The others are asked next.
