@@ -57,6 +57,8 @@ final class Machine: Sendable {
         var failure: String?
         /// Whether the member has files to go on from.
         var hasFiles = false
+        /// Whether somebody asked for its removal.
+        var mayBeRemoved = false
     }
 
     init(
@@ -88,6 +90,10 @@ final class Machine: Sendable {
     var hasFiles: Bool { state.withLock { $0.hasFiles } }
 
     func filesAreMade() { state.withLock { $0.hasFiles = true } }
+
+    var mayBeRemoved: Bool { state.withLock { $0.mayBeRemoved } }
+
+    func removalIsAsked() { state.withLock { $0.mayBeRemoved = true } }
 
     func retire() { state.withLock { $0.isRetired = true } }
 

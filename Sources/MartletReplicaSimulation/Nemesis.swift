@@ -119,6 +119,8 @@ struct Nemesis: Sendable {
     /// A disk rots while its member is down. It must refuse to start, and be replaced.
     private func rot() async {
         guard cluster.canLoseAMember, let machine = chance.pick(cluster.machines.filter { $0.isUp }) else { return }
+        // A group that has not grown back yet cannot bear it.
+        guard await cluster.voterCount() >= 3, cluster.canLoseAMember else { return }
         machine.crash(tellingOthers: true, world.network)
         guard machine.disk.rot() else { return }
         world.note("\(machine.name)'s disk rots")

@@ -59,6 +59,8 @@ public final class ReplicaCluster: Sendable {
     private static let token = "simulated"
     /// Counts the runs of this process, so that each has a folder of its own.
     private static let runs = Atomic(0)
+    /// A run takes a tenth of this many jobs; more means that something spins.
+    private static let jobLimit = 5_000_000
     /// How long a cluster may take to come to rest.
     private static let patience: Duration = .seconds(20)
 
@@ -68,7 +70,7 @@ public final class ReplicaCluster: Sendable {
         var report = ClusterReport(seed: seed)
         do {
             try Files.makeDirectory(cluster.directory, mode: 0o700)
-            try cluster.world.run { await cluster.live() }
+            try cluster.world.run(jobLimit: jobLimit) { await cluster.live() }
         } catch {
             cluster.fail("the run ends", "\(error)")
         }
@@ -164,6 +166,11 @@ public final class ReplicaCluster: Sendable {
                 if let replica = machine.running?.replica {
                     guard let failure = await replica.failure, isForGood(failure) else { continue }
                     world.note("\(machine.name) has stopped: \(failure)")
+                    if failure.contains("was removed from the cluster") {
+                        // The answer to whoever asked for that may have been lost.
+                        if !machine.mayBeRemoved { fail("members stay", "\(machine.name) says that \(failure)") }
+                        machine.retire()
+                    }
                     machine.crash(tellingOthers: true, world.network)
                 } else if isQuiet || chance.one(in: 3) {
                     start(machine)
@@ -267,6 +274,7 @@ public final class ReplicaCluster: Sendable {
         let isLost = machine.disk.isRotten
         guard await voterCount() >= 3 || isLost else { return }
         var isRemoved = false
+        machine.removalIsAsked()
         while !isRemoved {
             if !isLost, isQuiet { return }
             guard let by = chance.pick(machines.filter { $0.isUp && $0 !== machine }) else {
@@ -316,7 +324,7 @@ public final class ReplicaCluster: Sendable {
         }
     }
 
-    private func voterCount() async -> Int {
+    func voterCount() async -> Int {
         await leader()?.running?.replica.members.count { !$0.isLearner } ?? 0
     }
 
@@ -324,7 +332,14 @@ public final class ReplicaCluster: Sendable {
 
     /// Waits until the cluster is whole again.
     private func comeToRest(_ client: Client) async {
-        while state.withLock({ $0.isReplacing }) { try? await world.sleep(for: .milliseconds(100)) }
+        let quiet = world.now()
+        while state.withLock({ $0.isReplacing }) {
+            guard world.now() - quiet < Self.patience else {
+                let states = await describe()
+                return fail("changes of members end once all is well", "one did not: \(states)")
+            }
+            try? await world.sleep(for: .milliseconds(100))
+        }
         let started = world.now()
         guard let revision = await writeAll(client, since: started) else {
             let states = await describe()

@@ -7,8 +7,6 @@ public enum DiskMutation: String, Sendable, Hashable, CaseIterable {
     case skipsFsync
     /// Opening drops the last record that was durable.
     case losesTail
-    /// A forgotten prefix takes one record too many with it.
-    case cutsTooMuch
     /// A write that fails is reported as done.
     case swallowsErrors
 }
@@ -219,7 +217,6 @@ final class SimLog: LogDevice {
 
     func truncatePrefix(before index: UInt64) async throws {
         try work { state in
-            let index = state.mutation == .cutsTooMuch ? index + 1 : index
             guard index > state.first else { return }
             let count = min(Int(index - state.first), state.records.count)
             state.records.removeFirst(count)

@@ -22,6 +22,8 @@ private let planted: [Planted] = [
     Planted(mutation: .store(.losesEventAtCompaction), faults: [.crash], seeds: 10),
     Planted(mutation: .store(.forgetsDetaching), faults: [.crash], seeds: 10),
     Planted(mutation: .store(.ignoresConditions), faults: [.crash], seeds: 10),
+    Planted(mutation: .raft(.readsBeforeOwnTerm), faults: [.crash, .partition, .transfer], seeds: 20),
+    Planted(mutation: .raft(.reproposesTwice), faults: [.crash, .partition, .weather], seeds: 20),
     Planted(mutation: .raft(.staleReads), faults: [.partition, .pause], seeds: 20),
     Planted(mutation: .raft(.takesTwice), faults: [.crash, .weather], seeds: 20),
     Planted(mutation: .raft(.acknowledgesBeforeFsync), faults: [.crash, .crashAll], seeds: 60),
