@@ -62,7 +62,7 @@ extension EtcdService {
 
     private func compact(_ bytes: [UInt8], _ context: GRPCContext) async throws -> [UInt8] {
         let request = try KeyRequests.compaction(WireReader(bytes))
-        // Physical or not: the history is gone from memory when this is applied, and checkpoints keep only what is left.
+        // Physical or not: the history is gone from memory when this is applied; checkpoints keep only what is left.
         let (_, header) = try await propose(.compact(request.revision), context) { _, warrant in
             try warrant.needUser()
         }

@@ -3,7 +3,7 @@ public import MartletBase
 /// How entries, hard states and restarts stand in the log device's records.
 ///
 /// ```
-/// entry:       1, term u64, index u64, kind u8 (0 command, 1 membership), session u64, sequence u64, payload (the rest)
+/// entry:       1, term u64, index u64, kind u8 (0 command, 1 membership), session u64, sequence u64, payload (rest)
 /// hard state:  2, term u64, vote u64 (0: none), commit u64
 /// restart:     3, index u64, term u64, membership (see Membership)
 /// ```

@@ -66,7 +66,7 @@ public struct AuthState: Sendable, Hashable {
         return false
     }
 
-    /// Whether `user` may change users, roles, members and leases of others: root's role. Always so while rules are off.
+    /// Whether `user` may change users, roles, members and leases of others: root's role. Always while rules are off.
     public func isAdministrator(_ user: String) -> Bool { !enabled || users[user].map(isRoot) ?? false }
 
     /// What a role allows, as it is shown: everything for root's.

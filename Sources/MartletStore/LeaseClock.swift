@@ -4,7 +4,7 @@ public import MartletBase
 ///
 /// The store knows which leases there are; time is only the leader's. A new leader gives each lease its whole time
 /// again (``promote(_:now:extension:)``), so that no lease ends early because leaders changed. Granting, renewing and
-/// revoking cost O(log n), promotion O(n); a mass expiry comes out in portions, by the limit given to ``due(now:limit:)``.
+/// revoking cost O(log n), promotion O(n); a mass expiry comes out in portions, by the limit of ``due(now:limit:)``.
 public struct LeaseClock: Sendable {
     /// How long a lease that was given out by ``due(now:limit:)`` waits before it is given out again, in case that
     /// its revocation was lost.

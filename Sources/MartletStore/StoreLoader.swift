@@ -32,7 +32,7 @@ public enum StoreImageError: Error, Sendable, Hashable, CustomStringConvertible 
         case .disordered(let revision): "a row of revision \(revision) is out of place"
         case .missing(let revision): "there is no row of revision \(revision)"
         case .inconsistent(let key, let revision):
-            "the row of key \(String(decoding: key, as: UTF8.self)) at revision \(revision) does not follow the one before"
+            "the row of key \(String(decoding: key, as: UTF8.self)) at revision \(revision) does not follow that before"
         case .miscounted(let found, let expected): "\(found) keys where \(expected) are counted"
         case .different(let found, let expected): "the rows' hash is \(found), not \(expected)"
         }

@@ -14,7 +14,7 @@ struct StoreBenchCommand: AsyncParsableCommand {
         discussion: """
             It starts three members of each store on loopback, one store at a time, with new folders on one disk, and \
             loads both by the same client over the etcd v3 API. Runs alternate between the stores; medians are shown. \
-            Latency of the open loop counts from the moment at which a request was meant to be sent. CPU of the servers \
+            Latency of the open loop counts from the moment a request was meant to be sent. CPU of the servers \
             is that of all three members. Both stores answer a write when a majority has it on disk.
             """)
 

@@ -214,6 +214,7 @@ final class GRPCServerLink: GRPCLink, @unchecked Sendable {
         wakeWriter()
     }
 
+    // Constants whose memory is never written or freed.
     private nonisolated(unsafe) static let unsupported = HTTP2Fields.constant(":status", "415")
     private nonisolated(unsafe) static let notAllowed = HTTP2Fields.constant(":status", "405")
 
@@ -347,6 +348,7 @@ final class GRPCServerLink: GRPCLink, @unchecked Sendable {
         return fields
     }
 
+    // Constants whose memory is never written or freed.
     private nonisolated(unsafe) static let ok = HTTP2Fields.constant(":status", "200")
     private nonisolated(unsafe) static let grpc = HTTP2Fields.constant("content-type", "application/grpc")
     private nonisolated(unsafe) static let head = [ok, grpc]

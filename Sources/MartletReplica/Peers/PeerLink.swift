@@ -87,8 +87,8 @@ final class PeerLink: Sendable {
     private func check(_ welcome: PeerHello) throws(PeerError) {
         guard welcome.cluster == transport.cluster, welcome.from == address.member.number else {
             throw .refused(
-                "there is member \(MemberID(welcome.from)) of cluster \(String(welcome.cluster, radix: 16)), not member "
-                    + "\(address.member) of cluster \(String(transport.cluster, radix: 16)); correct the peer URLs")
+                "there is member \(MemberID(welcome.from)) of cluster \(String(welcome.cluster, radix: 16)), not "
+                    + "member \(address.member) of cluster \(String(transport.cluster, radix: 16)); correct the peer URLs")
         }
     }
 

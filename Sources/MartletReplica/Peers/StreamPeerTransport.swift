@@ -46,6 +46,7 @@ public final class StreamPeerTransport: PeerTransport {
     /// Where it listens; nil before ``start(_:)``.
     public var endpoint: Endpoint? { state.withLock { $0.listener?.endpoint } }
 
+    /// Listens, and tells `receiver` what comes.
     public func start(_ receiver: any PeerReceiver) async throws {
         let listener = try await world.listen(on: listens)
         state.withLock { state in
@@ -94,6 +95,7 @@ public final class StreamPeerTransport: PeerTransport {
         }
     }
 
+    /// Asks a peer, and waits for its answer.
     public func call(_ peer: MemberID, _ request: [UInt8]) async throws -> [UInt8] {
         if state.withLock({ $0.isClosed }) { throw PeerError.closed }
         guard let stream = way(to: peer).1 else { throw PeerError.unreachable(peer) }
