@@ -23,7 +23,11 @@ extension EtcdService {
             }
         case "MemberPromote":
             unary(EtcdMemberRemoveRequest.self) { service, request, context in
-                try await service.changeMembers(context) { try await $0.promote(member: request.id) }
+                try await service.changeMembers(context) { replica in
+                    do { try await replica.promote(member: request.id) } catch ReplicaError.membership(.alreadyMember) {
+                        throw Refusal.notLearner
+                    }
+                }
             }
         default: nil
         }

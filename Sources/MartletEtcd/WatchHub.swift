@@ -217,7 +217,7 @@ actor WatchHub {
             }
             // A large revision goes through the history's path, which may divide it.
             let mustDivide = watcher.fragments && own.count > limits.request
-            if !mustDivide, watcher.stream.call.offer(WatchMessages.response(head, id: watcher.id, own)) {
+            if !mustDivide, watcher.call.offer(WatchMessages.response(head, id: watcher.id, own)) {
                 watcher.isQuiet = false
             } else {
                 failed.append(watcher)

@@ -6,6 +6,8 @@ internal import MartletStore
 final class Watcher {
     let id: Int64
     unowned let stream: WatchStream
+    /// The stream's call, at hand for each event.
+    let call: GRPCServerCall
     let group: WatchGroup
     let variant: WatchVariant
     let fragments: Bool
@@ -21,6 +23,7 @@ final class Watcher {
     init(_ options: WatchOptions, id: Int64, after: Int64, group: WatchGroup, stream: WatchStream) {
         self.id = id
         self.stream = stream
+        call = stream.call
         self.group = group
         variant = options.variant
         fragments = options.fragments

@@ -45,6 +45,11 @@ import Testing
                         try await etcd.run("Cluster/MemberAdd", EtcdMemberAddRequest.with { $0.peerUrls = urls })
                     } == GRPCStatus(code: 3, message: "etcdserver: given member URLs are invalid"), "\(urls)")
             }
+            let own = list.header.memberID
+            let voter = await refusal {
+                try await etcd.run("Cluster/MemberPromote", EtcdMemberRemoveRequest.with { $0.id = own })
+            }
+            #expect(voter == GRPCStatus(code: 9, message: "etcdserver: can only promote a learner member"))
             #expect(
                 await refusal {
                     try await etcd.run("Cluster/MemberRemove", EtcdMemberRemoveRequest.with { $0.id = 1 })
