@@ -139,12 +139,16 @@ let frontends: [Target] = [
         swiftSettings: swiftSettings),
     frontend("martlet", ["Martlet", "MartletBase", "MartletHTTP", "MartletIO", arguments, yaml]),
     frontend("martletd", ["Martlet", "MartletFrontend", arguments]),
-    frontend("martlet-gateway", ["Martlet", "MartletFrontend", arguments]),
+    .target(
+        name: "MartletPeerFlags",
+        dependencies: ["MartletBase", "MartletHTTP", "MartletIO", "MartletReplica", arguments],
+        path: "Frontends/Peers", swiftSettings: swiftSettings),
+    frontend("martlet-gateway", ["Martlet", "MartletFrontend", "MartletPeerFlags", arguments]),
     frontend(
         "martlet-store",
         [
-            "MartletBase", "MartletEtcd", "MartletEtcdMessages", "MartletHTTP", "MartletIO", "MartletReplica",
-            "MartletStore", protobuf, arguments, log,
+            "MartletBase", "MartletEtcd", "MartletEtcdClient", "MartletEtcdMessages", "MartletHTTP", "MartletIO",
+            "MartletPeerFlags", "MartletReplica", "MartletStore", arguments, log,
         ]),
     frontend("martlet-cni", ["MartletCNI"]),
     frontend(

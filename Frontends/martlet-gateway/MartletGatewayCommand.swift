@@ -1,6 +1,7 @@
 import ArgumentParser
 import Martlet
 import MartletFrontend
+import MartletPeerFlags
 
 /// `martlet-gateway`: the store and the REST gateway alone.
 @main
@@ -8,11 +9,20 @@ struct MartletGatewayCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "martlet-gateway",
         abstract: "Runs the replicated store and the Kubernetes REST gateway over it, and nothing else.",
-        discussion: "Objects are kept and served; nothing schedules or runs them. For scripts, tests and clients.")
+        discussion: """
+            Objects are kept and served; nothing schedules or runs them. For scripts, tests and clients. With --join \
+            and --learner it is one more gateway of a running cluster: it answers reads and watches from its own \
+            memory and passes writes on.
+            """)
 
     @OptionGroup var daemon: DaemonOptions
+    @OptionGroup var peers: PeerOptions
 
     func run() async throws {
-        try await Daemon.run(try daemon.configuration(roles: [.gateway]), removesPods: false)
+        var configuration = try daemon.configuration(roles: [.gateway])
+        if peers.asksForPeers {
+            configuration.storePeers = try peers.configuration(name: configuration.nodeName, clientURLs: [])
+        }
+        try await Daemon.run(configuration, removesPods: false)
     }
 }

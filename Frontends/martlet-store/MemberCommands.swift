@@ -1,4 +1,5 @@
 import ArgumentParser
+import MartletEtcdClient
 import MartletEtcdMessages
 
 /// `martlet-store member`: the members of a running cluster.
@@ -15,9 +16,7 @@ struct Members: AsyncParsableCommand {
 
         func run() async throws {
             try await client.withClient { client in
-                let answer = try await client.call(
-                    "Cluster/MemberList", EtcdMemberListRequest(), EtcdMemberListResponse.self)
-                for member in answer.members { show(member) }
+                for member in try await client.members() { show(member) }
             }
         }
     }
@@ -35,10 +34,7 @@ struct Members: AsyncParsableCommand {
         func run() async throws {
             let (url, learner) = (peerURL, learner)
             try await client.withClient { client in
-                var request = EtcdMemberAddRequest()
-                request.peerUrls = [url]
-                request.isLearner = learner
-                show(try await client.call("Cluster/MemberAdd", request, EtcdMemberAddResponse.self).member)
+                show(try await client.addMember(peerURLs: [url], asLearner: learner).member)
             }
         }
     }
@@ -52,9 +48,7 @@ struct Members: AsyncParsableCommand {
         func run() async throws {
             let id = try member.number
             try await client.withClient { client in
-                var request = EtcdMemberRemoveRequest()
-                request.id = id
-                _ = try await client.call("Cluster/MemberRemove", request, EtcdMemberListResponse.self)
+                _ = try await client.removeMember(id)
                 Console.say("removed \(Console.hex(id))")
             }
         }
@@ -69,9 +63,7 @@ struct Members: AsyncParsableCommand {
         func run() async throws {
             let id = try member.number
             try await client.withClient { client in
-                var request = EtcdMemberRemoveRequest()
-                request.id = id
-                _ = try await client.call("Cluster/MemberPromote", request, EtcdMemberListResponse.self)
+                _ = try await client.promoteMember(id)
                 Console.say("promoted \(Console.hex(id))")
             }
         }
@@ -88,10 +80,7 @@ struct Members: AsyncParsableCommand {
         func run() async throws {
             let (id, url) = (try member.number, peerURL)
             try await client.withClient { client in
-                var request = EtcdMemberUpdateRequest()
-                request.id = id
-                request.peerUrls = [url]
-                _ = try await client.call("Cluster/MemberUpdate", request, EtcdMemberListResponse.self)
+                _ = try await client.updateMember(id, peerURLs: [url])
                 Console.say("updated \(Console.hex(id))")
             }
         }

@@ -4,6 +4,7 @@ import MartletBase
 import MartletEtcd
 import MartletHTTP
 import MartletIO
+import MartletPeerFlags
 import MartletReplica
 
 #if canImport(Glibc)
@@ -20,6 +21,7 @@ struct Run: AsyncParsableCommand {
             """)
 
     @OptionGroup var store: StoreOptions
+    @OptionGroup var peers: PeerOptions
     @OptionGroup var tls: TLSOptions
 
     func run() async throws {
@@ -35,7 +37,8 @@ struct Run: AsyncParsableCommand {
                 try url.expect(secure: clients != nil, flag: "--listen-client", files: "--cert-file and --key-file")
                 return url.endpoint
             }
-            let configuration = try store.configuration(security: try tls.peers())
+            let urls = store.clientURLs.isEmpty ? store.clientListeners : store.clientURLs
+            let configuration = store.configuration(try peers.configuration(name: store.name, clientURLs: urls))
             do { try System.raiseDescriptorLimit() } catch {
                 Console.complain("cannot raise the limit of open files (\(error)); going on with the one there is")
             }

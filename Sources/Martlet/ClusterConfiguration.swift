@@ -1,5 +1,6 @@
 public import Logging
 public import MartletBase
+public import MartletReplica
 public import MartletRuntime
 
 /// What one process runs and where: any mix of roles over one data folder.
@@ -40,6 +41,8 @@ public struct ClusterConfiguration: Sendable {
     public var apiEndpoint = Endpoint.ip("127.0.0.1", port: 6443)
     /// Names and addresses for which the gateway's certificate is made out, beside the standard ones.
     public var apiNames: [String] = []
+    /// How this process' store meets those of other masters; nil: it is the only one.
+    public var storePeers: PeerConfiguration?
     /// Where the node agent's own API listens.
     public var nodeEndpoint = Endpoint.ip("0.0.0.0", port: 10250)
     /// Where the ingress listens; the edge finds it through the API.

@@ -3,4 +3,5 @@
 @_exported public import MartletBase
 @_exported public import MartletClient
 @_exported public import MartletObject
+@_exported public import MartletReplica
 @_exported public import MartletRuntime

@@ -31,7 +31,8 @@ final class Master: Sendable {
         let nodes = try NodeClients(
             authority: authority, identity: TLSIdentity(pki.keyPair("apiserver-kubelet-client")), world: world)
         settings.nodeClient = { try nodes.client(address: $0, port: $1) }
-        let replica = try await Replica.open(ReplicaConfiguration(directory: data.store), in: world, logger: logger)
+        let replica = try await Replica.open(
+            ReplicaConfiguration(directory: data.store, peers: configuration.storePeers), in: world, logger: logger)
         do {
             let gateway = Gateway(replica: replica, configuration: settings, in: world, logger: logger)
             try await gateway.bootstrap()

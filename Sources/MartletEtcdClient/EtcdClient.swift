@@ -117,6 +117,24 @@ public final class EtcdClient: Sendable {
         return try await call("Cluster/\(method)", request, answer: EtcdMemberListResponse.self).members
     }
 
+    /// Changes where the others reach a member.
+    /// - Throws: ``GRPCStatus``.
+    public func updateMember(_ id: UInt64, peerURLs: [String]) async throws -> [EtcdMember] {
+        var request = EtcdMemberUpdateRequest()
+        request.id = id
+        request.peerUrls = peerURLs
+        return try await call("Cluster/MemberUpdate", request, answer: EtcdMemberListResponse.self).members
+    }
+
+    // MARK: Upkeep
+
+    /// A snapshot of all that the member holds, piece by piece.
+    /// - Throws: ``GRPCStatus``, or what `take` throws.
+    public func snapshot(_ take: (EtcdSnapshotResponse) throws -> Void) async throws {
+        let next = try await channel.serverStream("/etcdserverpb.Maintenance/Snapshot", [])
+        while let bytes = try await next() { try take(try EtcdSnapshotResponse(serializedBytes: bytes)) }
+    }
+
     /// A digest of all that the member holds at `revision` (0: its present one): equal on members with equal contents.
     /// - Throws: ``GRPCStatus``.
     public func hash(at revision: Int64 = 0) async throws -> EtcdHashKVResponse {

@@ -1,0 +1,91 @@
+public import ArgumentParser
+internal import MartletBase
+internal import MartletHTTP
+public import MartletReplica
+
+/// The flags of a member of a replicated store that say who its peers are, and how they know each other.
+public struct PeerOptions: ParsableArguments {
+    /// Where a member listens for its peers when nothing else is said.
+    public static let standardListener = "http://127.0.0.1:2380"
+
+    @Option(
+        name: .customLong("listen-peer"),
+        help: "Where the other members are served. (default: \(PeerOptions.standardListener))")
+    var listener: String?
+
+    @Option(
+        name: .customLong("advertise-peer"), help: "Where the other members reach this one. (default: --listen-peer)")
+    var advertised: [String] = []
+
+    @Option(help: "The first members of a new cluster, this one among them: NAME=URL,...")
+    var initialCluster: String?
+
+    @Option(help: "Tells this cluster from others with members of the same names.")
+    var initialClusterToken = "martlet-store"
+
+    @Option(
+        name: .customLong("join"),
+        help: "Enter a cluster: where one of its members serves its peers; may be given more than once.")
+    var joins: [String] = []
+
+    @Flag(help: "With --join: get no vote, serve reads and watches and pass writes on.")
+    var learner = false
+
+    @Option(help: "This member's certificate among its peers, for both sides of a connection.")
+    var peerCertFile: String?
+    @Option(help: "Its private key.")
+    var peerKeyFile: String?
+    @Option(help: "The authorities of peers' certificates.")
+    var peerTrustedCaFile: String?
+
+    /// As the command line gives them.
+    public init() {}
+
+    /// Refuses flags that contradict each other.
+    public func validate() throws {
+        if initialCluster != nil, !joins.isEmpty {
+            throw ValidationError("--initial-cluster begins a new cluster, --join enters one: give one of them")
+        }
+        if learner, joins.isEmpty { throw ValidationError("--learner is for members that --join a cluster") }
+        let files = [peerCertFile, peerKeyFile, peerTrustedCaFile].compactMap { $0 }
+        if !files.isEmpty, files.count < 3 {
+            throw ValidationError("--peer-cert-file, --peer-key-file and --peer-trusted-ca-file go together")
+        }
+    }
+
+    /// Whether any of the flags asks for peers.
+    public var asksForPeers: Bool { listener != nil || initialCluster != nil || !joins.isEmpty }
+
+    /// The member `name` that these flags ask for; clients reach it at `clientURLs`.
+    /// - Throws: `ValidationError` that names the flag.
+    public func configuration(name: String, clientURLs: [String]) throws -> PeerConfiguration {
+        let text = listener ?? Self.standardListener
+        let url = try MemberURL(text, flag: "--listen-peer")
+        let security = try security()
+        try url.expect(secure: security != nil, flag: "--listen-peer", files: "--peer-cert-file and --peer-key-file")
+        return PeerConfiguration(
+            name: name, listen: url.endpoint, peerURLs: advertised.isEmpty ? [text] : advertised,
+            clientURLs: clientURLs, bootstrap: try bootstrap(), security: security)
+    }
+
+    private func bootstrap() throws -> Bootstrap {
+        if !joins.isEmpty {
+            return .join(via: try joins.map { try MemberURL($0, flag: "--join").endpoint }, asLearner: learner)
+        }
+        guard let initialCluster else { return .alone }
+        let members = try InitialCluster.members(initialCluster)
+        return .cluster(
+            token: initialClusterToken,
+            members: members.map { Bootstrap.FirstMember(name: $0.name, peerURLs: $0.peerURLs) })
+    }
+
+    /// Mutual TLS among the members; nil without a certificate.
+    private func security() throws -> PeerSecurity? {
+        guard let peerCertFile, let peerKeyFile, let peerTrustedCaFile else { return nil }
+        let identity = try PEMFiles.identity(peerCertFile, peerKeyFile)
+        let authorities = try PEMFiles.read(peerTrustedCaFile)
+        return PeerSecurity(
+            server: try TLSServer(identity: identity, clients: .required(authoritiesPEM: authorities)),
+            client: try TLSClient(authoritiesPEM: authorities, identity: identity))
+    }
+}
