@@ -82,4 +82,10 @@ extension Replica {
 
     /// The machine has lost power: no file is touched any more.
     package nonisolated func dropFiles() { folder?.checkpoint.close() }
+
+    /// How many members vote; 0 while a change of them is not finished.
+    package var settledVoters: Int {
+        guard !core.membership.isJoint, core.membership(at: core.applied) == core.membership else { return 0 }
+        return core.membership.voters.count
+    }
 }

@@ -236,7 +236,10 @@ struct Client: Sendable {
         for _ in 0..<chance.number(0...3) {
             try? await world.sleep(for: chance.duration(.milliseconds(50) ... .milliseconds(900)))
             let start = now
-            guard let left = await ask({ try await $0.keepAlive(lease: id) }).value, left > 0 else { return }
+            let left = await ask { try await $0.keepAlive(lease: id) }.value
+            world.note(
+                "client \(number): lease \(id), asked for at \(start / 1_000_000) ms, is renewed for \(left ?? -1) s")
+            guard let left, left > 0 else { return }
             cluster.journal.update(id) { $0.renewals.append(start) }
         }
         switch chance.number(0...5) {

@@ -35,6 +35,9 @@ final class ClusterObserver: Sendable {
             KeyChange(key: text(event.pair.key), value: event.isDeletion ? nil : text(event.pair.value))
         }
         let now = world.now().nanoseconds
+        if entry.index > state.withLock({ $0.agreement.lastIndex }), let what = Self.describe(entry) {
+            world.note("entry \(entry.index) of session \(entry.id.session): \(what), at revision \(applied.revision)")
+        }
         state.withLock { state in
             if !changes.isEmpty, state.times[applied.revision] == nil { state.times[applied.revision] = now }
             state.agreement.apply(
@@ -42,6 +45,16 @@ final class ClusterObserver: Sendable {
                     entry: Self.digest(entry), revision: applied.revision, stateHash: stateHash, changes: changes),
                 at: entry.index, by: member)
         }
+    }
+
+    /// What an entry does that clients' own lines do not tell.
+    private static func describe(_ entry: RaftEntry) -> String? {
+        if entry.kind == .membership {
+            return (try? MembershipEntry(decoding: entry.payload)).map { "members \($0.membership)" }
+        }
+        guard !entry.payload.isEmpty, let command = try? Command(decoding: entry.payload) else { return nil }
+        if case .transaction = command.kind { return nil }
+        return "\(command.kind)"
     }
 
     /// FNV-1a over what an entry says.

@@ -325,7 +325,7 @@ public final class ReplicaCluster: Sendable {
     }
 
     func voterCount() async -> Int {
-        await leader()?.running?.replica.members.count { !$0.isLearner } ?? 0
+        await leader()?.running?.replica.settledVoters ?? 0
     }
 
     // MARK: The end

@@ -40,6 +40,7 @@ public struct AgreementChecker: Sendable {
         last[member] = index
         guard let (first, by) = seen[index] else {
             seen[index] = (applied, member)
+            lastIndex = max(lastIndex, index)
             return
         }
         if first == applied { return }
@@ -55,7 +56,7 @@ public struct AgreementChecker: Sendable {
     }
 
     /// The last entry that anybody applied.
-    public var lastIndex: UInt64 { seen.keys.max() ?? 0 }
+    public private(set) var lastIndex: UInt64 = 0
 
     /// The history that the members agreed on, from `beginning` on. Entries whose revisions do not follow one another
     /// end it.
