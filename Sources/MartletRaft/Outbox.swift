@@ -10,6 +10,8 @@ struct Outbox: Sendable {
         var sentAt = 0
         /// Nothing more is to be done about it.
         var isSettled = false
+        /// Dropped when its proposer does not lead, or leads in another term than that in which it was written.
+        var whileLeading = false
 
         var cost: Int {
             switch content {
@@ -37,10 +39,10 @@ struct Outbox: Sendable {
     var next: Item? { sent < items.count ? items[sent] : nil }
 
     /// Takes a proposal in. Its sequence must be higher than any before.
-    mutating func add(_ sequence: UInt64, _ content: Content) {
+    mutating func add(_ sequence: UInt64, _ content: Content, whileLeading: Bool = false) {
         precondition(sequence > last, "the sequences of a session's proposals must rise")
         last = sequence
-        let item = Item(sequence: sequence, content: content)
+        let item = Item(sequence: sequence, content: content, whileLeading: whileLeading)
         bytes += item.cost
         items.append(item)
     }

@@ -23,7 +23,8 @@ extension RaftCore {
                 refused.append(proposal.sequence)
             } else {
                 burden += cost
-                outbox.add(proposal.sequence, .command(proposal.payload))
+                outbox.add(
+                    proposal.sequence, .command(proposal.payload), whileLeading: proposal.whileLeading)
             }
         }
         if !refused.isEmpty { effects.append(.refused(sequences: refused, .overloaded)) }
@@ -52,6 +53,10 @@ extension RaftCore {
         while let item = outbox.next {
             if item.isSettled {
                 outbox.skip()
+                continue
+            }
+            if item.whileLeading, item.sentTerm != 0 {
+                outbox.settle(item.sequence)
                 continue
             }
             guard maySend(item) else { break }
@@ -90,6 +95,10 @@ extension RaftCore {
         while let item = outbox.next {
             if item.isSettled {
                 outbox.skip()
+                continue
+            }
+            if item.whileLeading {
+                outbox.settle(item.sequence)
                 continue
             }
             guard maySend(item) else { break }

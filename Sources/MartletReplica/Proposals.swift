@@ -35,9 +35,9 @@ extension Replica {
 
     /// Puts a proposal on its way. Returns its sequence.
     @discardableResult
-    func enqueue(_ payload: [UInt8], _ continuation: Waiters.Continuation?) -> UInt64 {
+    func enqueue(_ payload: [UInt8], _ continuation: Waiters.Continuation?, whileLeading: Bool = false) -> UInt64 {
         let sequence = waiters.add(continuation, until: now + Limits.proposal)
-        pending.append(Proposal(sequence: sequence, payload: payload))
+        pending.append(Proposal(sequence: sequence, payload: payload, whileLeading: whileLeading))
         pendingBytes += payload.count
         wake()
         return sequence
@@ -47,7 +47,7 @@ extension Replica {
     func proposeAsLeader(_ kind: Command.Kind) {
         let payload = Command(kind).encoded()
         guard (try? checkRoom(for: payload)) != nil else { return }
-        leaderProposals.append(enqueue(payload, nil))
+        leaderProposals.append(enqueue(payload, nil, whileLeading: true))
     }
 
     /// Fails those whose proposals were not decided in time.

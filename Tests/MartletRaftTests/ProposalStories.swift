@@ -414,3 +414,63 @@ import Testing
             """)
     }
 }
+
+@Suite struct AProposalOnlyRightForALeader {
+    private let a = MemberID(1)
+    private let b = MemberID(2)
+
+    private func leader() -> RaftCore {
+        var core = RaftCore(
+            RaftConfiguration(member: a, session: 7, seed: 1), hardState: HardState(term: 1, commit: 1),
+            entries: [
+                RaftEntry(
+                    index: 1, term: 1, kind: .membership,
+                    payload: MembershipEntry(membership: Membership(voters: [a, b, MemberID(3)])).encoded())
+            ], applied: 1)
+        while core.role != .leader {
+            for effect in core.step(.tick) {
+                if case .persist(let write) = effect { _ = core.step(.persisted(ticket: write.ticket)) }
+                guard case .send(let message) = effect, message.to == b else { continue }
+                vote(message, &core)
+            }
+        }
+        return core
+    }
+
+    /// `b` gives its votes.
+    private func vote(_ message: RaftMessage, _ core: inout RaftCore) {
+        let body: RaftMessage.Body
+        switch message.body {
+        case .requestPreVote: body = .preVote(granted: true)
+        case .requestVote: body = .vote(granted: true)
+        default: return
+        }
+        let effects = core.step(.receive(RaftMessage(from: b, to: a, term: message.term, body: body)))
+        for effect in effects {
+            if case .persist(let write) = effect {
+                for next in core.step(.persisted(ticket: write.ticket)) {
+                    if case .send(let message) = next, message.to == b { vote(message, &core) }
+                }
+            }
+            if case .send(let message) = effect, message.to == b { vote(message, &core) }
+        }
+    }
+
+    /// What a deposed leader forwards in the very step in which it learns of its successor and of what that committed.
+    @Test(arguments: [false, true])
+    func isNotForwardedToASuccessor(whileLeading: Bool) {
+        var core = leader()
+        _ = core.step(.propose([Proposal(sequence: 1, payload: [1], whileLeading: whileLeading)]))
+        let next = RaftEntry(index: 2, term: core.term + 1, payload: [])
+        let word = RaftMessage.Body.append(previousIndex: 1, previousTerm: 1, entries: [next], commit: 2)
+        var effects = core.step(.receive(RaftMessage(from: b, to: a, term: core.term + 1, body: word)))
+        for effect in effects {
+            if case .persist(let write) = effect { effects += core.step(.persisted(ticket: write.ticket)) }
+        }
+        let isForwarded = effects.contains {
+            if case .send(let message) = $0, case .propose = message.body { true } else { false }
+        }
+        #expect(core.role == .follower && core.leader == b)
+        #expect(isForwarded == !whileLeading)
+    }
+}
