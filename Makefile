@@ -6,17 +6,19 @@ SHELL := /bin/bash
 # What the build and the programs need from Debian. Swift 6.3 comes from swift.org.
 BUILD_PACKAGES := liburing-dev libssl-dev libsqlite3-dev libnghttp2-dev pkg-config
 RUN_PACKAGES := containerd runc containernetworking-plugins nftables iptables iproute2 busybox-static curl jq openssl procps
+# What the tests meet beside these: etcd's own client.
+TEST_PACKAGES := etcd-client
 FLAGS := --explicit-target-dependency-import-check error
 RELEASE_BIN := .build/release
 DEBUG_BIN := .build/debug
 
-.PHONY: help demo up test fuzz build release fmt lint simulate bench-log bench-store packages clean
+.PHONY: help demo up test fuzz build release fmt lint simulate torture bench-log bench-store packages clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 packages:  ## install missing Debian packages (needs root)
-	@missing=; for p in $(BUILD_PACKAGES) $(RUN_PACKAGES); do \
+	@missing=; for p in $(BUILD_PACKAGES) $(RUN_PACKAGES) $(EXTRA_PACKAGES); do \
 	  dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'install ok installed' || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" != 0 ]; then echo "missing packages, install them as root: apt-get install$$missing" >&2; exit 1; fi; \
@@ -41,6 +43,7 @@ up: release  ## start the same cluster and stay up
 	@[ "$$(id -u)" = 0 ] || { echo "make up runs real containers and needs root: sudo make up" >&2; exit 1; }
 	@BIN=$(RELEASE_BIN) docs/examples/demo.sh up
 
+test: EXTRA_PACKAGES = $(TEST_PACKAGES)
 test: build  ## all tests
 	@echo "== Checking the format"
 	@swift format lint --strict -r Sources Frontends Tests docs Package.swift
@@ -65,6 +68,10 @@ SEEDS := 10000
 simulate: packages  ## SEEDS=10000 simulated clusters under load and faults
 	@swift build -c release $(FLAGS) --product martlet-simulate
 	@$(RELEASE_BIN)/martlet-simulate --seeds $(SEEDS) --jobs $$(nproc)
+
+SECONDS_OF_TORTURE := 600
+torture: packages  ## real members, killed and stopped at random under load for ten minutes
+	@swift build -c release $(FLAGS) && $(RELEASE_BIN)/martlet-bench torture --seconds $(SECONDS_OF_TORTURE)
 
 bench-log: packages  ## the write-ahead log beside a bare fdatasync loop
 	@swift build -c release $(FLAGS) && $(RELEASE_BIN)/martlet-bench log

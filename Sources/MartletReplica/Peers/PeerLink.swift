@@ -88,7 +88,8 @@ final class PeerLink: Sendable {
         guard welcome.cluster == transport.cluster, welcome.from == address.member.number else {
             throw .refused(
                 "there is member \(MemberID(welcome.from)) of cluster \(String(welcome.cluster, radix: 16)), not "
-                    + "member \(address.member) of cluster \(String(transport.cluster, radix: 16)); correct the peer URLs")
+                    + "member \(address.member) of cluster \(String(transport.cluster, radix: 16)); "
+                    + "correct the peer URLs")
         }
     }
 
