@@ -215,7 +215,7 @@ final class CheckpointFile: Sendable {
         try withDatabase { database, state, dead in
             guard let state else { return }
             var count = 0
-            var found = DeadRows.Finder(oldest: state.oldest)
+            var found = DeadRows.Finder(oldest: state.oldest, rows: state.versionCount)
             try VersionRows.read(database, path) { version in
                 count += 1
                 found.see(version)

@@ -85,7 +85,11 @@ struct DeadRows: Sendable {
         private var last: [[UInt8]: (revision: Int64, valueBytes: Int)] = [:]
         private(set) var dead: [DeadRow] = []
 
-        init(oldest: Int64) { self.oldest = oldest }
+        /// - Parameter rows: how many there will be, about.
+        init(oldest: Int64, rows: Int) {
+            self.oldest = oldest
+            last.reserveCapacity(min(rows, 1 << 24))
+        }
 
         mutating func see(_ version: VersionRow) {
             let (key, revision) = (version.pair.key, version.pair.modRevision)
