@@ -63,6 +63,16 @@ func failure(_ call: () async throws -> Void) async -> GRPCStatus? {
         }
     }
 
+    /// As etcdctl 3.4 names it, against HTTP's rules.
+    @Test func anAuthorityMayBeAURL() async throws {
+        try await withServer { _, _, world in
+            let channel = GRPCChannel(endpoint: .unix("grpc"), authority: "http://127.0.0.1:2379", in: world)
+            defer { channel.close() }
+            let answer = try await channel.unary("/t.T/Echo", [1], timeout: .seconds(5))
+            #expect(answer == [1])
+        }
+    }
+
     @Test func manyCallsShareOneConnection() async throws {
         try await withServer { channel, _, _ in
             try await withThrowingTaskGroup(of: Bool.self) { group in

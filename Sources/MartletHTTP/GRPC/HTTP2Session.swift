@@ -78,6 +78,9 @@ final class HTTP2Session {
         case .server(let limits):
             nghttp2_option_set_stream_reset_rate_limit(
                 option, UInt64(max(1, limits.resets)), UInt64(max(1, limits.resetsPerSecond)))
+            // etcdctl 3.4 names its endpoint, scheme and all, as the authority, which HTTP forbids. Nothing here rests
+            // on HTTP's rules for fields: the few that are read are checked one by one, and none is passed on.
+            nghttp2_option_set_no_http_messaging(option, 1)
             guard nghttp2_session_server_new2(&session, callbacks, user, option) == 0 else { return nil }
             settings.append(
                 nghttp2_settings_entry(
