@@ -136,7 +136,7 @@ struct StoreBenchCommand: AsyncParsableCommand {
             case .get: for count in counts { note(try await cases.get(clients: count)) }
             case .mixed: note(try await cases.mixed(clients: counts.max() ?? 256))
             case .open: note(try await cases.open(rate: openRate(report, all)))
-            case .memory: note(try await cases.memory())
+            case .memory: for figures in try await cases.memory() { note(figures) }
             case .watch: note(try await cases.watches())
             case .failover: note(try await cases.failover())
             }

@@ -21,6 +21,15 @@ enum Wire {
         return message
     }
 
+    /// A RangeRequest for the keys from `key` to before `end`, which the member asked answers from what it has.
+    static func localRangeRequest(from key: [UInt8], to end: [UInt8]) -> [UInt8] {
+        var message: [UInt8] = []
+        append(1, key, to: &message)
+        append(2, end, to: &message)
+        // serializable
+        return message + [7 << 3, 1]
+    }
+
     /// A WatchRequest for all keys with that beginning.
     static func watchRequest(prefix: [UInt8]) -> [UInt8] {
         var end = prefix
