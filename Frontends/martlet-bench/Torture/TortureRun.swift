@@ -184,12 +184,15 @@ actor Torture {
         return nil
     }
 
+    /// Prints at once, also into a file or a pipe, where people read the progress.
+    private static func say(_ line: String) { FileHandle.standardOutput.write(Data((line + "\n").utf8)) }
+
     private func report(until end: MonotonicTime) async {
         while world.now() < end, !isOver {
             try? await world.sleep(for: .seconds(10))
             let left = max(0, (end - world.now()).nanoseconds / 1_000_000_000)
             let blows = tallies.values.reduce(0) { $0 + $1.count }
-            print("   \(left) s to go: \(history.answered) answers, \(history.unknown) without one, \(blows) blows")
+            Self.say("   \(left) s to go: \(history.answered) answers, \(history.unknown) without one, \(blows) blows")
         }
     }
 
