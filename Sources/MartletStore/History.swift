@@ -74,8 +74,9 @@ struct History: Sendable {
 
     /// Forgets through `target`, at most the present.
     mutating func compact(through target: Int64, _ mutation: StoreMutation?) {
+        // Compared before it is subtracted: a client may name any number.
+        guard min(target, newest) > oldest else { return }
         let drop = Int(min(target, newest) - oldest)
-        guard drop > 0 else { return }
         bytes -= sizes.prefix(drop).reduce(0, +)
         sizes.removeFirst(drop)
         for events in revisions.prefix(drop) {
