@@ -4,10 +4,10 @@ internal import MartletStore
 internal import Synchronization
 
 // The checkpoint: the applied state in one SQLite file, `checkpoint.sqlite`. A snapshot is the same file, with nobody's
-// name in it and a SHA-256 behind it (see SnapshotReader.swift). Format 2:
+// name in it and a SHA-256 behind it (see SnapshotReader.swift). Format 3:
 //
 //   PRAGMA application_id  0x4D41524C ("MARL")
-//   PRAGMA user_version    2
+//   PRAGMA user_version    3
 //   PRAGMA page_size       8192, auto_vacuum INCREMENTAL, text encoding UTF-8
 //
 //   state             one row
@@ -24,28 +24,19 @@ internal import Synchronization
 //     revision        the store's revision
 //     oldest          the oldest revision that can be read: older versions are here only where they are still in force
 //     image           all of the store but its versions (StoreImage.encoded), its state hash among it
-//     version_count   the rows of `versions` and `grouped_versions` together
+//     version_count   the rows of all chunks
 //     checksum        CRC-32C of all columns above but `id`, in their order (see CheckpointState.checksum)
 //
-//   versions          the changes that are alone in their revision: most of them
-//     revision        INTEGER PRIMARY KEY: rows lie in the order of time, so that a checkpoint appends
-//     key, value      blobs; of a deletion the value is empty
-//     created         the revision at which the key was made; 0 for a deletion
-//     version         counts the key's changes since; 0 for a deletion
-//     lease           the lease that the key hangs on; 0 for none
-//     deleted         1 for a deletion, else 0
-//     previous        the revision of the version that this one took the place of; 0 for none
-//     checksum        CRC-32C of key, value and the six numbers (see VersionRow.checksum)
+//   versions          the changes, many in a row of this table: a chunk
+//     first           INTEGER PRIMARY KEY: the revision of its first change. Chunks, and the changes in them, lie in the
+//                     order of revisions, so that a checkpoint appends; no revision is divided.
+//     rows            how many changes it holds
+//     checksum        CRC-32C of first, rows and body
+//     body            the changes, encoded (see VersionRows)
 //
-//   grouped_versions  the changes that share their revision with others; as above, and
-//     id              INTEGER PRIMARY KEY: rises in the order in which the changes of a revision were made
-//     (unique index on revision, key)
-//
-// A version is dead when a later one took its place at or before `oldest`, a deletion when it is not after `oldest`.
-// What each row took the place of is in the row, so dead rows are found from the revisions that `oldest` passed,
-// without a search and without an index on keys. They stay a while: removing each at once would write a page of the
-// file for every change. When they are more than a third of the file, neighbours are removed together (DeadRows.swift);
-// a deletion goes after all older rows of its key.
+// A change's row is dead when a later one took its place at or before `oldest`, a deletion when it is not after
+// `oldest`. What each row took the place of is in the row, so which ones are dead is known without an index on keys.
+// They stay a while, and go chunk by chunk (ChunkIndex.swift); a deletion goes after all older rows of its key.
 //
 // Each checkpoint is one transaction. SQLite's own journal (WAL, synchronous=FULL) lets a crash at any moment leave the
 // old checkpoint or the new one whole; it is emptied after each.
@@ -53,7 +44,7 @@ internal import Synchronization
 /// The file. Its methods block: they are for a worker's thread.
 final class CheckpointFile: Sendable {
     static let applicationID: Int64 = 0x4D41_524C
-    static let version: Int64 = 2
+    static let version: Int64 = 3
 
     let path: String
     /// Dead rows of so many bytes stay whatever the size of the file.
@@ -64,8 +55,8 @@ final class CheckpointFile: Sendable {
     private struct Opened: ~Copyable, Sendable {
         var connection: SQLiteDatabase?
         var state: CheckpointState?
-        /// The dead rows; nil when they are not known yet.
-        var dead: DeadRows?
+        /// What is known of the rows; nil when nothing is yet.
+        var index: ChunkIndex?
     }
 
     /// Opens or makes the file.
@@ -81,7 +72,7 @@ final class CheckpointFile: Sendable {
             let opened = try SQLiteDatabase(path: path, creates: creates)
             try prepare(opened, path)
             let state = try CheckpointState.read(opened, path)
-            return Opened(connection: opened, state: state, dead: state == nil ? DeadRows() : nil)
+            return Opened(connection: opened, state: state, index: state == nil ? ChunkIndex() : nil)
         } catch let error as SQLiteError {
             throw ReplicaError.unusable(path, error)
         }
@@ -123,14 +114,7 @@ final class CheckpointFile: Sendable {
             term INTEGER, vote INTEGER, "commit" INTEGER, revision INTEGER, oldest INTEGER, image BLOB,
             version_count INTEGER, checksum INTEGER);
         CREATE TABLE versions(
-            revision INTEGER PRIMARY KEY, key BLOB NOT NULL, value BLOB NOT NULL, created INTEGER NOT NULL,
-            version INTEGER NOT NULL, lease INTEGER NOT NULL, deleted INTEGER NOT NULL, previous INTEGER NOT NULL,
-            checksum INTEGER NOT NULL);
-        CREATE TABLE grouped_versions(
-            id INTEGER PRIMARY KEY, revision INTEGER NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL,
-            created INTEGER NOT NULL, version INTEGER NOT NULL, lease INTEGER NOT NULL, deleted INTEGER NOT NULL,
-            previous INTEGER NOT NULL, checksum INTEGER NOT NULL);
-        CREATE UNIQUE INDEX grouped_places ON grouped_versions(revision, key);
+            first INTEGER PRIMARY KEY, rows INTEGER NOT NULL, checksum INTEGER NOT NULL, body BLOB NOT NULL);
         """
 
     /// Closes the file; later calls throw.
@@ -151,31 +135,35 @@ final class CheckpointFile: Sendable {
     /// Writes a checkpoint: what changed after the last one, in order, and where the state stands now. It is durable
     /// on return.
     func write(_ events: [StoreEvent], _ state: CheckpointState) throws {
-        try readDead()
-        try withDatabase { database, last, dead in
+        try readIndex()
+        try withDatabase { database, last, known in
             var new = state
-            var left = dead ?? DeadRows()
+            var index = known ?? ChunkIndex()
             let bytes = try Self.usedBytes(database)
             try database.transaction {
-                var rows = try VersionRows(database)
+                let table = try ChunkTable(database)
                 let before = last ?? CheckpointState(identity: state.identity)
-                left.add(try rows.dead(after: before.oldest, through: min(state.oldest, before.revision)))
                 let batch = CheckpointBatch(events, after: before.revision, oldest: state.oldest)
-                left.add(batch.dead)
-                try rows.add(batch)
-                try rows.remove(left.take(whenOver: max(bytes - left.bytes, 0) / 2 + spareBytes))
-                new.versionCount = before.versionCount + rows.added - rows.removed
+                try batch.forEach { chunk, body in
+                    try table.insert(chunk, body)
+                    index.append(chunk)
+                } replacement: {
+                    index.append($0)
+                }
+                index.pass(state.oldest)
+                try index.clean(downTo: max(bytes - index.deadBytes, 0) / 2 + spareBytes, table)
+                new.versionCount = index.rows
                 try new.write(database)
             }
             last = new
-            dead = left
+            known = index
             try Self.giveBack(database)
         }
     }
 
-    /// Finds the dead rows of a file that was not written by this value before.
-    private func readDead() throws {
-        if database.withLock({ $0.dead == nil }) { try read { _ in } }
+    /// Gets to know the rows of a file that was not written by this value before.
+    private func readIndex() throws {
+        if database.withLock({ $0.index == nil }) { try readRows { _ in } }
     }
 
     private static func usedBytes(_ database: borrowing SQLiteDatabase) throws(SQLiteError) -> Int {
@@ -211,26 +199,34 @@ final class CheckpointFile: Sendable {
 
     /// The last checkpoint's versions in the order of their revisions, one by one.
     /// - Throws: ``ReplicaError/unusable(_:)`` when the file is damaged, and what `take` throws.
-    func read(_ take: (VersionRow) throws -> Void) throws {
-        try withDatabase { database, state, dead in
+    func read(_ take: (VersionRow) throws -> Void) throws { try readRows { try take($0.row) } }
+
+    private func readRows(_ take: (EncodedRow) throws -> Void) throws {
+        try withDatabase { database, state, index in
             guard let state else { return }
+            var reader = ChunkIndexReader(oldest: state.oldest)
             var count = 0
-            var found = DeadRows.Finder(oldest: state.oldest, rows: state.versionCount)
-            try VersionRows.read(database, path) { version in
-                count += 1
-                found.see(version)
-                guard version.pair.modRevision <= state.revision else {
-                    throw ReplicaError.damaged(
-                        path,
-                        "it holds a change of revision \(version.pair.modRevision), "
-                            + "which is after its own revision \(state.revision)")
+            var last: Int64 = 0
+            try ChunkTable.forEach(in: database) { chunk, body in
+                reader.see(chunk)
+                let rows = try VersionRows.forEach(in: body) { row in
+                    guard row.revision >= max(last, chunk.first), row.revision <= state.revision else {
+                        throw ReplicaError.damaged(
+                            path, "a change of revision \(row.revision) is out of its place")
+                    }
+                    last = row.revision
+                    reader.see(row)
+                    try take(row)
                 }
-                try take(version)
+                guard rows == chunk.rows else {
+                    throw SQLiteError.damage("the versions from revision \(chunk.first) on are no \(chunk.rows) rows")
+                }
+                count += chunk.rows
             }
             guard count == state.versionCount else {
                 throw ReplicaError.damaged(path, "it holds \(count) versions where it counts \(state.versionCount)")
             }
-            dead = DeadRows(found.dead)
+            index = reader.finish()
         }
     }
 
@@ -263,12 +259,12 @@ final class CheckpointFile: Sendable {
     }
 
     private func withDatabase<Value>(
-        _ body: (borrowing SQLiteDatabase, inout CheckpointState?, inout DeadRows?) throws -> Value
+        _ body: (borrowing SQLiteDatabase, inout CheckpointState?, inout ChunkIndex?) throws -> Value
     ) throws -> Value {
         try database.withLock { opened in
             do {
                 switch opened.connection {
-                case .some(let connection): return try body(connection, &opened.state, &opened.dead)
+                case .some(let connection): return try body(connection, &opened.state, &opened.index)
                 case .none: throw ReplicaError.stopped("\(path) is closed, or a sync of it failed: restart this member")
                 }
             } catch let error as SQLiteError {

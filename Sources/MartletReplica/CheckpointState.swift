@@ -71,8 +71,7 @@ struct CheckpointState: Sendable, Hashable {
     static func read(_ database: borrowing SQLiteDatabase, _ path: String) throws -> CheckpointState? {
         let row = try database.prepare("SELECT \(columns) FROM state WHERE id = 1")
         guard try row.step() else {
-            let versions = try database.number(
-                "SELECT (SELECT count(*) FROM versions) + (SELECT count(*) FROM grouped_versions)")
+            let versions = try database.number("SELECT count(*) FROM versions")
             guard versions == 0 else { throw ReplicaError.damaged(path, "its state is gone") }
             return nil
         }

@@ -20,8 +20,8 @@ enum Limits {
     static let vacuumPages: Int64 = 8192
     /// Dead rows of a checkpoint that stay whatever the size of the file, in bytes.
     static let deadBytes = 8 << 20
-    /// How many dead rows a checkpoint removes at most.
-    static let deadRowsRemoved = 100_000
+    /// What a checkpoint reads and packs anew at most to remove dead rows from it.
+    static let checkpointCopyBytes = 32 << 20
     /// What a snapshot's reader hands out at a time.
     static let snapshotPieceBytes = 256 << 10
     /// How many snapshots may be on their way out of a member at a time.
@@ -90,7 +90,7 @@ enum Limits {
 /// When checkpoints are written, and what of the log stays.
 struct CheckpointPace: Sendable {
     /// A checkpoint is written when so many entries were applied since the last one,
-    var entries = 10_000
+    var entries = 50_000
     /// or so many bytes of them.
     var bytes = 32 << 20
     /// So many entries before the checkpoint stay in the log, for peers that are slow.

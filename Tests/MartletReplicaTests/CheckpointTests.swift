@@ -180,8 +180,8 @@ func randomCommand(_ random: inout SplitMix64, _ store: Store) -> Command.Kind {
             }
             let ours = "PRAGMA application_id=\(CheckpointFile.applicationID)"
             #expect(try refusal(of: "\(ours); PRAGMA user_version=9").contains("format 9 is newer"))
-            #expect(try refusal(of: "\(ours); PRAGMA user_version=1").contains("format 1 is older"))
-            #expect(try refusal(of: "PRAGMA user_version=2").contains("no checkpoint of this program"))
+            #expect(try refusal(of: "\(ours); PRAGMA user_version=2").contains("format 2 is older"))
+            #expect(try refusal(of: "PRAGMA user_version=3").contains("no checkpoint of this program"))
             #expect(try refusal(of: "CREATE TABLE t(a)").contains("no checkpoint of this program"))
             try Files.write(Array(repeating: 7, count: 8192), to: file)
             #expect(throws: ReplicaError.self) { _ = try CheckpointFile(path: file) }
