@@ -136,12 +136,16 @@ final class EtcdService: GRPCService {
     ) async throws -> (result: CommandResult, header: Header) {
         var attempt = 1
         while true {
-            let (revision, header) = try await look(context) { store, warrant in
-                try check(store, warrant)
-                return warrant.revision
-            }
             do {
-                return (try await replica.propose(Command(kind, authRevision: revision)), header)
+                let (result, revision, term) = try await replica.propose(kind) { store in
+                    let warrant = try Warrant(
+                        context.credentials, store.auth, now: self.world.wallTime().seconds)
+                    try check(store, warrant)
+                    return warrant.revision
+                }
+                let header = Header(
+                    cluster: identity.cluster, member: identity.member, revision: revision, term: term)
+                return (result, header)
             } catch CommandRefusal.authRevisionChanged where attempt < limits.authAttempts {
                 attempt += 1
             }

@@ -28,8 +28,8 @@ internal import Synchronization
 //     checksum        CRC-32C of all columns above but `id`, in their order (see CheckpointState.checksum)
 //
 //   versions          the changes, many in a row of this table: a chunk
-//     first           INTEGER PRIMARY KEY: the revision of its first change. Chunks, and the changes in them, lie in the
-//                     order of revisions, so that a checkpoint appends; no revision is divided.
+//     first           INTEGER PRIMARY KEY: the revision of its first change. Chunks, and the changes in them, lie in
+//                     the order of revisions, so that a checkpoint appends; no revision is divided.
 //     rows            how many changes it holds
 //     checksum        CRC-32C of first, rows and body
 //     body            the changes, encoded (see VersionRows)
@@ -134,7 +134,7 @@ final class CheckpointFile: Sendable {
 
     /// Writes a checkpoint: what changed after the last one, in order, and where the state stands now. It is durable
     /// on return.
-    func write(_ events: [StoreEvent], _ state: CheckpointState) throws {
+    func write(_ changes: ChangeLog, _ state: CheckpointState) throws {
         try readIndex()
         try withDatabase { database, last, known in
             var new = state
@@ -143,8 +143,9 @@ final class CheckpointFile: Sendable {
             try database.transaction {
                 let table = try ChunkTable(database)
                 let before = last ?? CheckpointState(identity: state.identity)
-                let batch = CheckpointBatch(events, after: before.revision, oldest: state.oldest)
-                try batch.forEach { chunk, body in
+                var changes = changes
+                changes.drop(after: before.revision, oldest: state.oldest)
+                try changes.forEach { chunk, body in
                     try table.insert(chunk, body)
                     index.append(chunk)
                 } replacement: {

@@ -10,8 +10,8 @@ internal import MartletStore
 struct CheckpointProgress: Sendable {
     /// Through which entry the last checkpoint reaches.
     var index: UInt64 = 0
-    /// What changed since, in order. Keys and values are shared with the store.
-    var events: [StoreEvent] = []
+    /// What changed since.
+    var changes = ChangeLog()
     /// What was applied since the last one was tried.
     var entriesSinceTry = 0
     var bytesSinceTry = 0
@@ -19,10 +19,10 @@ struct CheckpointProgress: Sendable {
     var appliedTerm: UInt64 = 0
     /// Whether an entry was applied that names this member.
     var wasMember = false
-    /// How many events are looked through for those that nobody can see any more, when checkpoints fail.
-    private var thinAt = CheckpointProgress.thinEvents
+    /// How many changes are looked through for those that nobody can see any more, when checkpoints fail.
+    private var thinAt = CheckpointProgress.thinChanges
 
-    private static let thinEvents = 100_000
+    private static let thinChanges = 100_000
 
     /// Whether it is time for the next one.
     func isDue(at pace: CheckpointPace) -> Bool { entriesSinceTry >= pace.entries || bytesSinceTry >= pace.bytes }
@@ -32,16 +32,19 @@ struct CheckpointProgress: Sendable {
         appliedTerm = entry.term
         entriesSinceTry += 1
         bytesSinceTry += entry.payload.count
-        self.events += events
+        for event in events { changes.append(event) }
     }
 
-    /// Takes back the events of a checkpoint that failed. As long as they fail, what is remembered is at most what
+    /// Takes back the changes of a checkpoint that failed. As long as they fail, what is remembered is at most what
     /// the store remembers.
-    mutating func takeBack(_ failed: [StoreEvent], oldest: Int64) {
-        events = failed + events
-        guard events.count > thinAt else { return }
-        events = CheckpointBatch.visible(of: events, oldest: oldest)
-        thinAt = max(2 * events.count, Self.thinEvents)
+    mutating func takeBack(_ failed: ChangeLog, oldest: Int64) {
+        let later = changes
+        changes = failed
+        changes.append(later)
+        guard changes.count > thinAt else { return }
+        changes.drop(oldest: oldest)
+        changes.compact()
+        thinAt = max(2 * changes.count, Self.thinChanges)
     }
 }
 
@@ -85,20 +88,20 @@ extension Replica {
         state.hardState = core.hardState
         state.take(store)
         let written = state
-        let events = progress.events
-        progress.events = []
+        let changes = progress.changes
+        progress.changes = ChangeLog()
         progress.entriesSinceTry = 0
         progress.bytesSinceTry = 0
         do {
             let file = folder.checkpoint
-            try await folder.worker.run { try file.write(events, written) }
+            try await folder.worker.run { try file.write(changes, written) }
             progress.index = index
             checkpointFailure = nil
             forgetLog()
         } catch {
             logger.error("the checkpoint failed, the log grows on: \(error)")
             checkpointFailure = "\(error)"
-            progress.takeBack(events, oldest: store.oldestRevision)
+            progress.takeBack(changes, oldest: store.oldestRevision)
         }
     }
 

@@ -49,9 +49,9 @@ public enum LostQuorum {
             let folder = member.folder
             let old = member.state.identity
             let new = member.successor(bump: bumpRevision)
-            let (events, store) = (member.events, member.state.store)
+            let (changes, store) = (member.changes, member.state.store)
             try await folder.changeOwner(from: old, to: new.genesis.identity) {
-                try new.replace(folder.checkpoint, events: events, store: store)
+                try new.replace(folder.checkpoint, changes: changes, store: store)
             }
             var report = member.report
             guard let state = folder.checkpoint.state else { return report }
@@ -91,7 +91,7 @@ private struct StoppedMember {
     var lastIndex: UInt64
     var position: UInt64
     /// What the log changed after the checkpoint.
-    var events: [StoreEvent] = []
+    var changes = ChangeLog()
 
     init(_ folder: DataFolder, _ device: any LogDevice) async throws {
         guard !folder.isNew else {
@@ -112,7 +112,7 @@ private struct StoppedMember {
         do {
             let applied = try state.store.apply(entry)
             if let divergence = applied.divergence { throw ReplicaError.unusable("\(folder.directory): \(divergence)") }
-            events += applied.events
+            for event in applied.events { changes.append(event) }
             state.appliedTerm = entry.term
             if entry.kind == .membership { state.membership = try MembershipEntry(decoding: entry.payload).membership }
         } catch let error as ByteCodecError {

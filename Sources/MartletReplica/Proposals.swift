@@ -23,6 +23,20 @@ extension Replica {
         }
     }
 
+    /// Proposes what the rules of the store allow, in one visit.
+    /// - Parameter allow: judges the command while rules are on, and returns the revision of the rules that it judged
+    ///   by. When they have changed before the command is carried out, that throws
+    ///   ``CommandRefusal/authRevisionChanged``.
+    /// - Returns: also the revision and term when it was proposed.
+    /// - Throws: as ``propose(_:)-(Command)``, and what `allow` throws.
+    public func propose(
+        _ kind: Command.Kind, allowedBy allow: @Sendable (borrowing Store) throws -> UInt64
+    ) async throws -> (result: CommandResult, revision: Int64, term: UInt64) {
+        let allowed = store.auth.enabled ? try store.lend(allow) : store.auth.revision
+        let (revision, term) = (revision, term)
+        return (try await propose(Command(kind, authRevision: allowed)), revision, term)
+    }
+
     /// Refuses what cannot be taken in now.
     func checkRoom(for payload: [UInt8]) throws(ReplicaError) {
         guard payload.count <= Limits.transactionBytes else { throw .tooLarge(limit: Limits.transactionBytes) }

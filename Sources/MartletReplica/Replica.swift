@@ -157,7 +157,7 @@ public actor Replica {
     /// A look at this member's state, all of one moment. `body` must not keep the store: a copy that stays makes the
     /// next change copy much of it.
     public func withStore<Value: Sendable>(_ body: @Sendable (borrowing Store) throws -> Value) rethrows -> Value {
-        try body(store)
+        try store.lend(body)
     }
 
     /// Forgets the history through `revision` on this member alone: reads and watches that begin before it are

@@ -120,7 +120,7 @@ public enum SnapshotFile {
                 let successor = Successor(
                     genesis: genesis, term: max(old.appliedTerm, old.hardState.term) + 1, position: position,
                     bump: options.bumpRevision, forgetsHistory: options.marksCompacted || options.bumpRevision > 0)
-                try naming(path) { try successor.replace(file, events: [], store: try file.loadStore(.all)) }
+                try naming(path) { try successor.replace(file, changes: ChangeLog(), store: try file.loadStore(.all)) }
                 let status = try Self.status(of: file, bytes: 0)
                 try file.closeWhole()
                 try folder.checkpoint.closeWhole()

@@ -53,7 +53,7 @@ struct StartingState: Sendable {
         state.base.position = bounds.upperBound
         if let folder {
             let first = state.checkpoint
-            try await folder.worker.run { try folder.checkpoint.write([], first) }
+            try await folder.worker.run { try folder.checkpoint.write(ChangeLog(), first) }
         }
         let records = genesis.records.enumerated().map {
             LogRecord(index: bounds.upperBound + UInt64($0), payload: $1.encoded())

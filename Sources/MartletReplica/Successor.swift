@@ -18,8 +18,8 @@ struct Successor: Sendable {
     var forgetsHistory: Bool
 
     /// Writes the new beginning over the checkpoint that `file` holds, in one transaction a step; `store` is the state
-    /// to go on from, and `events` what happened since the checkpoint.
-    func replace(_ file: CheckpointFile, events: [StoreEvent], store: Store) throws {
+    /// to go on from, and `changes` what happened since the checkpoint.
+    func replace(_ file: CheckpointFile, changes: ChangeLog, store: Store) throws {
         guard bump >= 0, store.revision <= Int64.max / 4, bump <= Int64.max / 4 else {
             throw ReplicaError.unusable("the revision \(store.revision) cannot go up by \(bump)")
         }
@@ -33,6 +33,6 @@ struct Successor: Sendable {
         state.base = LogBase(position: position, index: index, term: term)
         state.hardState = HardState(term: term, vote: nil, commit: index)
         state.take(store)
-        try file.write(events, state)
+        try file.write(changes, state)
     }
 }

@@ -26,35 +26,35 @@ enum VersionRows {
     /// What a row takes beside its key and value.
     static let head = 49
 
-    /// What an event's row takes.
-    static func size(of event: borrowing StoreEvent) -> Int {
-        head + event.pair.key.count + (event.isDeletion ? 0 : event.pair.value.count)
-    }
-
-    /// Writes an event's row to where `place` points, and moves it behind that. There must be room.
-    static func write(_ event: borrowing StoreEvent, previous: Int64, to place: inout UnsafeMutableRawPointer) {
+    /// Adds an event's row.
+    static func append(_ event: borrowing StoreEvent, to bytes: inout [UInt8]) {
         let isDeletion = event.isDeletion
-        let valueCount = isDeletion ? 0 : event.pair.value.count
-        func put(_ number: Int64, at offset: Int) {
-            place.storeBytes(of: number.littleEndian, toByteOffset: offset, as: Int64.self)
+        withUnsafeTemporaryAllocation(byteCount: head, alignment: 8) { row in
+            func put(_ number: Int64, at offset: Int) {
+                row.storeBytes(of: number.littleEndian, toByteOffset: offset, as: Int64.self)
+            }
+            put(event.pair.modRevision, at: 0)
+            put(isDeletion ? 0 : event.pair.createRevision, at: 8)
+            put(isDeletion ? 0 : event.pair.version, at: 16)
+            put(isDeletion ? 0 : event.pair.lease, at: 24)
+            put(event.previous?.modRevision ?? 0, at: previousOffset)
+            row.storeBytes(of: isDeletion ? 1 : 0, toByteOffset: 40, as: UInt8.self)
+            row.storeBytes(of: UInt32(event.pair.key.count).littleEndian, toByteOffset: 41, as: UInt32.self)
+            let valueCount = isDeletion ? 0 : event.pair.value.count
+            row.storeBytes(of: UInt32(valueCount).littleEndian, toByteOffset: 45, as: UInt32.self)
+            bytes.append(contentsOf: UnsafeRawBufferPointer(row))
         }
-        put(event.pair.modRevision, at: 0)
-        put(isDeletion ? 0 : event.pair.createRevision, at: 8)
-        put(isDeletion ? 0 : event.pair.version, at: 16)
-        put(isDeletion ? 0 : event.pair.lease, at: 24)
-        put(previous, at: 32)
-        place.storeBytes(of: isDeletion ? 1 : 0, toByteOffset: 40, as: UInt8.self)
-        place.storeBytes(of: UInt32(event.pair.key.count).littleEndian, toByteOffset: 41, as: UInt32.self)
-        place.storeBytes(of: UInt32(valueCount).littleEndian, toByteOffset: 45, as: UInt32.self)
-        place += head
-        event.pair.key.withUnsafeBytes { append($0, to: &place) }
-        if valueCount > 0 { event.pair.value.withUnsafeBytes { append($0, to: &place) } }
+        bytes.append(contentsOf: event.pair.key)
+        if !isDeletion { bytes.append(contentsOf: event.pair.value) }
     }
 
-    private static func append(_ bytes: UnsafeRawBufferPointer, to place: inout UnsafeMutableRawPointer) {
-        guard let start = bytes.baseAddress else { return }
-        place.copyMemory(from: start, byteCount: bytes.count)
-        place += bytes.count
+    private static let previousOffset = 32
+
+    /// Changes what the row at `start` took the place of.
+    static func setPrevious(_ previous: Int64, at start: Int, of bytes: inout [UInt8]) {
+        bytes.withUnsafeMutableBytes {
+            $0.storeBytes(of: previous.littleEndian, toByteOffset: start + previousOffset, as: Int64.self)
+        }
     }
 
     /// Goes through encoded rows, in place. False from `body` ends it.
@@ -84,7 +84,8 @@ struct EncodedRow {
     private let all: UnsafeRawBufferPointer
     private let keyCount: Int
 
-    fileprivate init?(in all: UnsafeRawBufferPointer, at offset: Int) {
+    /// The row at `offset`; nil when there is no whole one.
+    init?(in all: UnsafeRawBufferPointer, at offset: Int) {
         guard all.count - offset >= VersionRows.head else { return nil }
         func number<I: FixedWidthInteger>(_ at: Int) -> I {
             I(littleEndian: all.loadUnaligned(fromByteOffset: offset + at, as: I.self))
@@ -101,8 +102,10 @@ struct EncodedRow {
 
     private var keyStart: Int { range.lowerBound + VersionRows.head }
 
+    var key: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: all[keyStart..<keyStart + keyCount]) }
+
     /// What tells its key from the others of one revision.
-    var tag: KeyTag { KeyTag(UnsafeRawBufferPointer(rebasing: all[keyStart..<keyStart + keyCount])) }
+    var tag: KeyTag { KeyTag(key) }
 
     /// The row by itself.
     var row: VersionRow {
@@ -110,7 +113,7 @@ struct EncodedRow {
             Int64(littleEndian: all.loadUnaligned(fromByteOffset: range.lowerBound + at, as: Int64.self))
         }
         let pair = KeyValue(
-            key: Array(all[keyStart..<keyStart + keyCount]), value: Array(all[keyStart + keyCount..<range.upperBound]),
+            key: Array(key), value: Array(all[keyStart + keyCount..<range.upperBound]),
             createRevision: number(8), modRevision: revision, version: number(16), lease: number(24))
         return VersionRow(pair: pair, isDeletion: isDeletion, previous: previous)
     }

@@ -84,6 +84,21 @@ extension Command {
     }
 }
 
+extension Command {
+    /// A command that sets one key and does nothing else, as almost all do, read without what the others need: lists,
+    /// plans and results of several steps. Nil when it is another one, or none.
+    static func lonePut(decoding bytes: [UInt8]) -> (put: Put, authRevision: UInt64?)? {
+        var reader = ByteReader(bytes)
+        guard (try? reader.u8()) == formatVersion, let hasRevision = try? reader.flag() else { return nil }
+        let authRevision = hasRevision ? try? reader.u64() : nil
+        guard (try? reader.u8()) == 1, (try? reader.u32()) == 0, (try? reader.u32()) == 1, (try? reader.u8()) == 1,
+            let put = try? Put(from: &reader), (try? reader.u32()) == 0, reader.remaining == 0,
+            hasRevision == (authRevision != nil)
+        else { return nil }
+        return (put, authRevision)
+    }
+}
+
 extension Command.Kind {
     /// About how many bytes it takes.
     fileprivate var size: Int { if case .transaction(let transaction) = self { transaction.size } else { 256 } }

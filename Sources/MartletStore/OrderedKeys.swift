@@ -78,10 +78,11 @@ struct OrderedKeys: Sendable {
         let chunk = chunkIndex(of: key)
         let (offset, found) = chunks[chunk].find(key)
         if found {
-            let before = chunks[chunk].pairs[offset]
-            let after = make(before)
-            chunks[chunk].pairs[offset] = after
-            return (before, after)
+            let after = make(chunks[chunk].pairs[offset])
+            // Exchanged, not copied: that would count the references to the old pair up and down again.
+            var other = after
+            swap(&other, &chunks[chunk].pairs[offset])
+            return (other, after)
         }
         let pair = make(nil)
         count += 1

@@ -19,6 +19,19 @@ extension Store {
         return Applied(result: .success(.transaction(result)), events: events, revision: revision)
     }
 
+    /// Carries out a transaction of one put and no conditions.
+    mutating func transact(_ put: Put) throws(CommandRefusal) -> Applied {
+        try check(put)
+        var events: [StoreEvent] = []
+        let previous = self.put(put, &events)
+        commit(events)
+        let results = put.returnsPrevious ? [.put(previous: previous)] : Self.putWithoutAnswer
+        let result = TransactionResult(succeeded: true, revision: revision, operations: results)
+        return Applied(result: .success(.transaction(result)), events: events, revision: revision)
+    }
+
+    private static let putWithoutAnswer: [OperationResult] = [.put(previous: nil)]
+
     /// The answers of a transaction that only reads, as of now: nothing goes through the log for it.
     /// - Throws: ``CommandRefusal``.
     public func evaluate(_ transaction: Transaction) throws(CommandRefusal) -> TransactionResult {
@@ -69,9 +82,7 @@ extension Store {
         var inner = 0
         for step in plan.steps {
             switch step {
-            case .put(let put):
-                if put.ignoresValue || put.ignoresLease, keys[put.key] == nil { throw .keyNotFound }
-                if put.lease != 0, leases[put.lease] == nil { throw .leaseNotFound }
+            case .put(let put): try check(put)
             case .range(let query) where query.revision > 0:
                 if query.revision > revision { throw .futureRevision }
                 if query.revision < oldestRevision { throw .compacted }
@@ -81,6 +92,11 @@ extension Store {
             default: continue
             }
         }
+    }
+
+    private func check(_ put: Put) throws(CommandRefusal) {
+        if put.ignoresValue || put.ignoresLease, keys[put.key] == nil { throw .keyNotFound }
+        if put.lease != 0, leases[put.lease] == nil { throw .leaseNotFound }
     }
 
     private mutating func carryOut(_ plan: Plan, _ events: inout [StoreEvent]) -> TransactionResult {

@@ -59,6 +59,10 @@ public struct Store: Sendable {
     /// The cluster's id; 0 before it has begun.
     public var clusterID: UInt64 { directory.clusterID }
 
+    /// Lends the store. As an argument a property of an actor or class is copied, and the copy counts its references;
+    /// the receiver of a call is not.
+    public func lend<Value>(_ body: (borrowing Store) throws -> Value) rethrows -> Value { try body(self) }
+
     // MARK: Changes
 
     /// Applies the command in the entry of `index`, the one after the last; empty payloads are leaders' marks and
@@ -67,7 +71,9 @@ public struct Store: Sendable {
     public mutating func apply(index: UInt64, payload: [UInt8]) throws(ByteCodecError) -> Applied {
         precondition(index == appliedIndex + 1, "entries are applied in order")
         var applied = Applied(result: .success(.done(revision: revision)), revision: revision)
-        if !payload.isEmpty {
+        if mutation == nil, let (put, allowed) = Command.lonePut(decoding: payload) {
+            applied = carryOut(put, allowed)
+        } else if !payload.isEmpty {
             let command = try Command(decoding: payload)
             if mutation == .appliesTwice, index % 64 == 0 { _ = carryOut(command) }
             applied = carryOut(command)
@@ -99,6 +105,15 @@ public struct Store: Sendable {
                 throw CommandRefusal.authRevisionChanged
             }
             return try carryOut(command.kind)
+        } catch {
+            return Applied(result: .failure(error), revision: revision)
+        }
+    }
+
+    private mutating func carryOut(_ put: Put, _ allowed: UInt64?) -> Applied {
+        do throws(CommandRefusal) {
+            if let allowed, auth.enabled, allowed != auth.revision { throw .authRevisionChanged }
+            return try transact(put)
         } catch {
             return Applied(result: .failure(error), revision: revision)
         }

@@ -9,7 +9,7 @@ import Testing
 /// A store and its checkpoint, driven without a replica.
 struct CheckpointedStore {
     var store: Store
-    var pending: [StoreEvent] = []
+    var pending = ChangeLog()
     let file: CheckpointFile
 
     init(_ path: String, history: HistoryLimits = HistoryLimits(), spareBytes: Int = Limits.deadBytes) throws {
@@ -19,7 +19,7 @@ struct CheckpointedStore {
 
     mutating func apply(_ kind: Command.Kind) throws {
         let applied = try store.apply(index: store.appliedIndex + 1, payload: Command(kind).encoded())
-        pending += applied.events
+        for event in applied.events { pending.append(event) }
     }
 
     var state: CheckpointState {
@@ -33,7 +33,7 @@ struct CheckpointedStore {
 
     mutating func checkpoint() throws {
         try file.write(pending, state)
-        pending = []
+        pending = ChangeLog()
     }
 }
 
@@ -88,7 +88,8 @@ func randomCommand(_ random: inout SplitMix64, _ store: Store) -> Command.Kind {
             for round in 0..<12 {
                 for _ in 0..<random.next() % 60 { try kept.apply(randomCommand(&random, kept.store)) }
                 if random.next() % 4 == 0 {
-                    kept.pending = CheckpointBatch.visible(of: kept.pending, oldest: kept.store.oldestRevision)
+                    kept.pending.drop(oldest: kept.store.oldestRevision)
+                    kept.pending.compact()
                 }
                 try kept.checkpoint()
                 try expectEqual(try kept.file.loadStore(history), kept.store)
@@ -98,7 +99,7 @@ func randomCommand(_ random: inout SplitMix64, _ store: Store) -> Command.Kind {
             kept.file.close()
             // Nothing is left in the end but what can still be read.
             let again = try CheckpointFile(path: name, spareBytes: -1 << 30)
-            try again.write([], kept.state)
+            try again.write(ChangeLog(), kept.state)
             var rows: [VersionRow] = []
             try again.read { rows.append($0) }
             let past = rows.filter { $0.pair.modRevision <= kept.store.oldestRevision }
@@ -195,12 +196,13 @@ func randomCommand(_ random: inout SplitMix64, _ store: Store) -> Command.Kind {
             var random = SplitMix64(seed: 9)
             for _ in 0..<50 {
                 for _ in 0..<20 { try kept.apply(randomCommand(&random, kept.store)) }
-                let failed = progress.events + kept.pending
-                progress.events = []
-                kept.pending = []
+                var failed = progress.changes
+                failed.append(kept.pending)
+                progress.changes = ChangeLog()
+                kept.pending = ChangeLog()
                 progress.takeBack(failed, oldest: kept.store.oldestRevision)
             }
-            try kept.file.write(progress.events, kept.state)
+            try kept.file.write(progress.changes, kept.state)
             try expectEqual(try kept.file.loadStore(HistoryLimits(revisions: 5)), kept.store)
         }
     }

@@ -212,7 +212,7 @@ func countUp(_ replica: Replica, from start: [Int: Int], _ ledger: Ledger) async
                 try SQLiteDatabase(path: file).execute("ALTER TABLE hidden RENAME TO versions")
                 await replica.checkpoint()
                 #expect(await replica.checkpointFailure == nil)
-                #expect(await replica.progress.events.isEmpty)
+                #expect(await replica.progress.changes.isEmpty)
                 await replica.close()
             }
         }

@@ -15,7 +15,7 @@ import Testing
         let (files, log) = try await DataFolder.open(folder)
         var state = try await StartingState.open(log, files, genesis: genesis, history: .all)
         var next = await log.bounds.upperBound
-        var events: [StoreEvent] = []
+        var changes = ChangeLog()
         let first = try #require(genesis.entry)
         _ = try state.store.apply(first)
         for index in UInt64(2)...40 {
@@ -23,12 +23,12 @@ import Testing
                 index: index, term: 4, payload: Command(.transaction(put("k\(index)"))).encoded())
             try await log.append([LogRecord(index: next, payload: RaftRecord.entry(entry).encoded())])
             next += 1
-            if index <= 20 { events += try state.store.apply(entry).events }
+            if index <= 20 { for event in try state.store.apply(entry).events { changes.append(event) } }
         }
         state.appliedTerm = 4
         state.membership = genesis.membership
         state.hardState = HardState(term: 5, vote: nil, commit: 30)
-        try files.checkpoint.write(events, state.checkpoint)
+        try files.checkpoint.write(changes, state.checkpoint)
         await log.close()
         await files.close()
         return genesis

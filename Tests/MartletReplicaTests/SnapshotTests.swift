@@ -165,7 +165,7 @@ func save(_ reader: SnapshotReader, to path: String) async throws {
                 let target = try await DataFolder(checkpointAt: "\(path)/target/checkpoint.sqlite")
                 let own = ReplicaIdentity(cluster: 7, member: 9)
                 let first = CheckpointState(identity: own)
-                try target.checkpoint.write([], first)
+                try target.checkpoint.write(ChangeLog(), first)
 
                 let sender = try await DataFolder(checkpointAt: "\(path)/checkpoint.sqlite")
                 let reader = try await SnapshotReader.make(of: sender, try sender.slots.take())

@@ -23,6 +23,35 @@ import Testing
         #expect(accepted > 0 && accepted < 5_000)
     }
 
+    /// A lone put is read, and carried out, by a way of its own, which must come to the same as the one for all.
+    @Test func knowALonePutFromAllElse() throws {
+        var draw = Draw(seed: 13)
+        var store = Store(historyLimit: 100)
+        var lone = 0
+        for round in 0..<6_000 {
+            let puts = (0..<(round % 7 == 0 ? 2 : 1)).map { _ in Operation.put(draw.put()) }
+            var command = draw.anyCommand()
+            if round % 2 == 0 { command.kind = .transaction(Transaction(then: puts)) }
+            var bytes = command.encoded()
+            if round % 3 == 0 { bytes = draw.damage(bytes) }
+            let found = Command.lonePut(decoding: bytes)
+            guard let read = try? Command(decoding: bytes), case .transaction(let transaction) = read.kind,
+                case .put(let put)? = transaction.success.first,
+                transaction == Transaction(then: [.put(put)])
+            else {
+                #expect(found == nil)
+                continue
+            }
+            #expect(found?.put == put && found?.authRevision == read.authRevision)
+            lone += 1
+            var other = store
+            let left = Result { () throws(CommandRefusal) in try store.transact(put) }
+            let right = Result { () throws(CommandRefusal) in try other.transact(transaction) }
+            #expect(left == right && store.stateHash == other.stateHash && store.revision == other.revision)
+        }
+        #expect(lone > 1_000 && store.revision > 1_000)
+    }
+
     @Test func readMemberCommandsAloneToo() throws {
         var draw = Draw(seed: 12)
         for _ in 0..<300 {

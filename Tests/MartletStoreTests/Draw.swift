@@ -41,14 +41,17 @@ struct Draw {
         return query
     }
 
+    mutating func put() -> Put {
+        var put = Put(key(), Array("v\(number(1000))".utf8), returnsPrevious: chance(2))
+        if chance(3) { put.lease = Int64(number(5)) }
+        if chance(6) { put.ignoresValue = true }
+        if chance(6) { put.ignoresLease = true }
+        return put
+    }
+
     mutating func operation(_ revision: Int64, depth: Int) -> Operation {
         switch number(10) {
-        case 0..<5:
-            var put = Put(key(), Array("v\(number(1000))".utf8), returnsPrevious: chance(2))
-            if chance(3) { put.lease = Int64(number(5)) }
-            if chance(6) { put.ignoresValue = true }
-            if chance(6) { put.ignoresLease = true }
-            return .put(put)
+        case 0..<5: return .put(put())
         case 5: return .deleteRange(chance(2) ? range() : KeyRange(key: key()), returnsPrevious: chance(2))
         case 6, 7: return .range(query(chance(4) ? revision + 1 : revision))
         default:
