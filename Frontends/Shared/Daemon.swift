@@ -29,6 +29,7 @@ public enum Daemon {
     /// - Parameter removesPods: whether the containers end with the daemon.
     /// - Throws: `ExitCode` after a one-line error on the standard error output.
     public static func run(_ configuration: ClusterConfiguration, removesPods: Bool) async throws {
+        Allocator.keepFreedMemoryAtHand()
         // From here on, so that a signal that comes during the start is not lost.
         async let signal = Signals.wait(for: [SIGINT, SIGTERM])
         // Connections of thousands of watchers go past the usual 1024.

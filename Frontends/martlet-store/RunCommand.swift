@@ -25,6 +25,7 @@ struct Run: AsyncParsableCommand {
     @OptionGroup var tls: TLSOptions
 
     func run() async throws {
+        Allocator.keepFreedMemoryAtHand()
         // From here on, so that a signal that comes during the start is not lost.
         let signal = Task<String?, Never> {
             _ = await Signals.wait(for: [SIGINT, SIGTERM])

@@ -85,7 +85,7 @@ final class LogWriter: @unchecked Sendable {
 
     private func run() {
         while true {
-            let requests = take()
+            var requests = take()
             for (at, request) in requests.enumerated() {
                 if case .close(let continuation) = request {
                     close()
@@ -95,6 +95,8 @@ final class LogWriter: @unchecked Sendable {
                 }
                 handle(request)
             }
+            // Given back before those who wait go on: who has allocated the records frees them, too.
+            requests = []
             commit()
         }
     }

@@ -18,7 +18,7 @@ extension Replica {
     public func propose(_ command: Command) async throws -> CommandResult {
         let payload = command.encoded()
         try checkRoom(for: payload)
-        return try await withCheckedThrowingContinuation { continuation in
+        return try await withUnsafeThrowingContinuation { continuation in
             enqueue(payload, continuation)
         }
     }

@@ -105,7 +105,7 @@ extension Replica {
     private func changeOnce(_ change: MembershipChange, _ directory: MemberCommand?) async throws -> CommandResult {
         let context = directory?.encoded() ?? []
         try checkRoom(for: context)
-        return try await withCheckedThrowingContinuation { continuation in
+        return try await withUnsafeThrowingContinuation { continuation in
             // Raft takes sequences in their order: those that wait go first.
             while !pending.isEmpty { proposePending() }
             let sequence = waiters.add(continuation, until: now + Limits.proposal)

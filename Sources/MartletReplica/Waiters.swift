@@ -5,7 +5,7 @@ internal import MartletStore
 /// Those who wait for their proposals, by the sequences of these: a queue with gaps, so that none of them costs a
 /// search, a timer or a task.
 struct Waiters {
-    typealias Continuation = CheckedContinuation<CommandResult, any Error>
+    typealias Continuation = UnsafeContinuation<CommandResult, any Error>
 
     private struct Slot {
         var continuation: Continuation?
@@ -32,7 +32,7 @@ struct Waiters {
         let continuation = slots[place].continuation
         slots[place].continuation = nil
         slots[place].isSettled = true
-        while let slot = slots.first, slot.isSettled {
+        while slots.first?.isSettled == true {
             slots.removeFirst()
             first += 1
         }

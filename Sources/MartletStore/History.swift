@@ -34,9 +34,25 @@ struct History: Sendable {
     }
 
     /// Takes the events of the next revision, and forgets what is too much.
-    mutating func append(_ events: [StoreEvent], _ mutation: StoreMutation?) {
+    mutating func append(_ events: [StoreEvent]) {
         take(events)
-        while revisions.count > limit || bytes > byteLimit { compact(through: oldest + 1, mutation) }
+        forgetExcess()
+    }
+
+    private mutating func forgetExcess() {
+        while revisions.count > limit || bytes > byteLimit, let events = revisions.popFirst() {
+            bytes -= sizes.removeFirst()
+            forget(events)
+        }
+    }
+
+    /// Forgets the deletions of the revision after the oldest, which becomes the oldest.
+    private mutating func forget(_ events: [StoreEvent]) {
+        oldest += 1
+        if !remade.isEmpty { remade[oldest] = nil }
+        for event in events where event.isDeletion && gone[event.pair.key]?.modRevision == oldest {
+            _ = gone.remove(event.pair.key)
+        }
     }
 
     /// The history with a revision that is under way.
@@ -68,9 +84,7 @@ struct History: Sendable {
     }
 
     /// Ends loading: forgets what is too much.
-    mutating func finishLoading() {
-        while revisions.count > limit || bytes > byteLimit { compact(through: oldest + 1, nil) }
-    }
+    mutating func finishLoading() { forgetExcess() }
 
     /// Forgets through `target`, at most the present.
     mutating func compact(through target: Int64, _ mutation: StoreMutation?) {
@@ -79,13 +93,7 @@ struct History: Sendable {
         let drop = Int(min(target, newest) - oldest)
         bytes -= sizes.prefix(drop).reduce(0, +)
         sizes.removeFirst(drop)
-        for events in revisions.prefix(drop) {
-            oldest += 1
-            remade[oldest] = nil
-            for event in events where event.isDeletion && gone[event.pair.key]?.modRevision == oldest {
-                _ = gone.remove(event.pair.key)
-            }
-        }
+        for events in revisions.prefix(drop) { forget(events) }
         revisions.removeFirst(drop)
         if mutation == .losesEventAtCompaction, drop > 1, !revisions.isEmpty {
             revisions[0] = []

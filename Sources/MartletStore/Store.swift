@@ -154,7 +154,7 @@ public struct Store: Sendable {
     mutating func commit(_ events: [StoreEvent]) {
         guard !events.isEmpty else { return }
         revision += 1
-        history.append(events, mutation)
+        history.append(events)
     }
 
     private mutating func compactOnDemand(_ target: Int64) throws(CommandRefusal) {

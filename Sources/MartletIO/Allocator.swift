@@ -1,0 +1,38 @@
+internal import Glibc
+
+/// glibc's malloc, as a daemon wants it.
+public enum Allocator {
+    private static let variable = "GLIBC_TUNABLES"
+    /// What the variable was before, while the program starts anew.
+    private static let before = "MARTLET_GLIBC_TUNABLES"
+    /// What a batch of entries allocates and frees of one size, about.
+    private static let pieces = 2000
+
+    /// Starts this program anew, in the same process, with a larger cache of freed memory per thread; returns when it
+    /// has been started so, or cannot be. To be called before anything is begun.
+    ///
+    /// The cache holds 7 pieces of each size where nothing is said. A store allocates and frees hundreds at a time, and
+    /// all but those 7 go the long way: a tenth of its CPU. glibc takes the number from the environment alone, when a
+    /// program starts; it is taken out of the environment again, so that children do not inherit it.
+    public static func keepFreedMemoryAtHand() {
+        let set = getenv(variable).map { String(cString: $0) } ?? ""
+        if let old = getenv(before).map({ String(cString: $0) }) {
+            restore(old)
+            unsetenv(before)
+            return
+        }
+        // A user's own choice stands.
+        guard !set.contains("tcache_count"), let program = realpath("/proc/self/exe", nil) else { return }
+        setenv(before, set, 1)
+        setenv(variable, "\(set.isEmpty ? "" : set + ":")glibc.malloc.tcache_count=\(pieces)", 1)
+        execv(program, CommandLine.unsafeArgv)
+        // The program's file is gone, or may not be run again: it goes on as it is.
+        free(program)
+        restore(set)
+        unsetenv(before)
+    }
+
+    private static func restore(_ tunables: String) {
+        if tunables.isEmpty { unsetenv(variable) } else { setenv(variable, tunables, 1) }
+    }
+}
