@@ -92,7 +92,7 @@ struct CheckpointPace: Sendable {
     /// A checkpoint is written when so many entries were applied since the last one,
     var entries = 50_000
     /// or so many bytes of them.
-    var bytes = 32 << 20
+    var bytes = 16 << 20
     /// So many entries before the checkpoint stay in the log, for peers that are slow.
     var logMargin: UInt64 = 1000
 }

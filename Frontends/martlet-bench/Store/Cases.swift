@@ -100,15 +100,17 @@ struct Cases: Sendable {
     private func putting(_ clients: Int, _ toLeader: Bool) async throws -> Load.Operation {
         let channels = try await channels(for: clients, toLeader: toLeader)
         let value = value(plan.valueBytes, 1)
+        let requests = (0..<plan.keys).map { Wire.putRequest(key: key($0), value: value) }
         return { worker, turn in
-            let request = Wire.putRequest(key: key(scattered(worker, turn)), value: value)
+            let request = requests[scattered(worker, turn)]
             _ = try await channels[worker % channels.count].unary(Wire.put, request, timeout: .seconds(30))
         }
     }
 
     private func reading(_ channels: [GRPCChannel]) -> Load.Operation {
-        { worker, turn in
-            let request = Wire.rangeRequest(key: key(scattered(worker, turn)))
+        let requests = (0..<plan.keys).map { Wire.rangeRequest(key: key($0)) }
+        return { worker, turn in
+            let request = requests[scattered(worker, turn)]
             let answer = try await channels[worker % channels.count].unary(Wire.range, request, timeout: .seconds(30))
             guard answer.count > plan.valueBytes else { throw BenchFailure(description: "a get found nothing") }
         }
