@@ -13,10 +13,11 @@ enum {
     SECTOR = 512,
     SEGMENT_HEADER = SECTOR,
     RECORD_HEADER = 32,
-    FORMAT = 1,
+    FORMAT = 2,
     HUGE_PAGE = 2 << 20,
     BATCH_BYTES = 8 << 20,         /* most bytes of one batch, unless one record is larger */
     FIRST_SEGMENT_BYTES = 4 << 20, /* the first segment of a log, so that making one is quick */
+    LEAST_SEGMENT_BYTES = 64 << 10, /* the smallest that is made where there is no room for a whole one */
     RECORD_LIMIT = 64 << 20,       /* most bytes of one record, in segments that are large enough */
 };
 
@@ -25,8 +26,8 @@ enum {
 typedef struct {
     uint8_t magic[8];
     uint32_t version, salt;
-    uint64_t sequence, size, next;
-    uint32_t chain, crc;
+    uint64_t identity, next;
+    uint32_t sequence, size, chain, crc;
 } segment_header;
 
 typedef struct {
@@ -62,6 +63,7 @@ typedef struct {
 
 struct cm_log {
     char directory[400];
+    uint64_t identity; /* of all its segments; 0 before the first is made or read */
     int directory_fd, lock_fd;
     uint64_t segment_bytes;
     segment *segments; /* by sequence; the last is written to */
@@ -77,6 +79,8 @@ struct cm_log {
     uint64_t scratch_capacity;
     preparation preparing;
     cm_log_recorder recorder;
+    cm_log_tail torn; /* what was cut when it was opened */
+    bool is_sealed;   /* its last record is CM_LOG_SEALED */
 };
 
 /* A file to write to. */
@@ -104,8 +108,11 @@ int log_reserve(void **array, uint64_t *capacity, uint64_t count, uint64_t size)
 /* Takes a record's effect on the data: adds a place, or cuts. False when its index does not follow. */
 bool log_account(cm_log *log, uint32_t kind, uint64_t index, uint64_t place, int *status);
 
-/* Makes the next segment and writes to it from now on. */
-int log_roll(cm_log *log, uint64_t size, cm_log_error *error);
+/*
+ * Makes the next segment and writes to it from now on. Where there is no room for `size` bytes it is smaller, but of
+ * at least `least`.
+ */
+int log_roll(cm_log *log, uint64_t size, uint64_t least, cm_log_error *error);
 
 /* Those below are in log_file.c and return 0 or a negative errno. */
 

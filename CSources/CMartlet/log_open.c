@@ -28,7 +28,7 @@ static bool all_zero(const uint8_t *bytes, uint64_t length) {
 static bool record_at(image seg, uint64_t at, record_header *out) {
     if (at > seg.of->size || seg.of->size - at < RECORD_HEADER) return false;
     memcpy(out, seg.bytes + at, sizeof *out);
-    if (out->salt != seg.of->salt || out->kind < CM_LOG_DATA || out->kind > CM_LOG_CLOSED) return false;
+    if (out->salt != seg.of->salt || out->kind < CM_LOG_DATA || out->kind > CM_LOG_SEALED) return false;
     if (out->length > seg.of->size - at - RECORD_HEADER || out->batch > at) return false;
     return out->crc == cm_crc32c(0, seg.bytes + at + 4, RECORD_HEADER - 4 + (uint64_t)out->length);
 }
@@ -46,6 +46,30 @@ static bool was_durable(image seg, uint64_t stop) {
         if (!record_at(seg, at, &record)) continue;
         if (record.batch > sector) return true;
         if (record.batch == sector && (!padding || at == sector)) return true;
+    }
+    return false;
+}
+
+/* Where the first bad record begins. The good ones end at `stop`; zeros from there to the sector's end are padding. */
+static uint64_t bad_record(image seg, uint64_t stop) {
+    uint64_t next = round_up(stop, SECTOR);
+    return next > seg.of->size || all_zero(seg.bytes + stop, next - stop) ? next : stop;
+}
+
+/*
+ * Whether a crash may have left the bad record at `at`, in the last batch: one of its sectors is missing. A crash
+ * leaves sectors whole or zero, so a record that is bad without that was damaged later.
+ */
+static bool is_torn(image seg, uint64_t at) {
+    uint64_t size = seg.of->size;
+    if (at > size || size - at < RECORD_HEADER) return true;
+    record_header header;
+    memcpy(&header, seg.bytes + at, sizeof header);
+    uint64_t room = size - at - RECORD_HEADER;
+    uint64_t end = at + RECORD_HEADER + (header.length > room ? 0 : header.length);
+    for (uint64_t from = at, next; from < end; from = next) {
+        next = round_up(from + 1, SECTOR);
+        if (all_zero(seg.bytes + from, (next < end ? next : end) - from)) return true;
     }
     return false;
 }
@@ -71,19 +95,31 @@ static int follow(cm_log *log, image seg, uint64_t *end, const char *file, cm_lo
         }
         batch = record.batch;
         log->chain = record.crc;
+        log->is_sealed = record.kind == CM_LOG_SEALED;
         at += RECORD_HEADER + round_up(record.length, 8);
     }
     *end = at;
     return 0;
 }
 
-/* Clears what a crash has left behind the good records, and makes durable what is good. */
-static int clear_tail(cm_log *log, segment *seg, const uint8_t *bytes, const char *path, cm_log_error *error) {
+/*
+ * Clears what a crash has left behind the good records, which end at `stop`, and makes durable what is good. Where that
+ * begins within a sector, the records before it in the sector are of the same batch, which nobody was told of.
+ */
+static int clear_tail(cm_log *log, segment *seg, uint64_t stop, const uint8_t *bytes, const char *path,
+                      cm_log_error *error) {
     uint64_t last = seg->size;
-    while (last > seg->end && bytes[last - 1] == 0) last--;
+    while (last > stop && bytes[last - 1] == 0) last--;
+    if (last > stop) {
+        log->torn = (cm_log_tail){.offset = stop, .bytes = last - stop};
+        snprintf(log->torn.file, sizeof log->torn.file, "%s", path);
+        image view = {.bytes = bytes, .of = seg};
+        record_header record;
+        for (uint64_t at = stop; at < last; at += 8) log->torn.records += record_at(view, at, &record);
+    }
     static const uint8_t zeros[1 << 16];
     log_file file = {.fd = seg->fd, .direct_fd = -1, .path = path, .recorder = &log->recorder};
-    for (uint64_t at = seg->end; at < last; at += sizeof zeros) {
+    for (uint64_t at = stop; at < last; at += sizeof zeros) {
         uint64_t length = last - at < sizeof zeros ? last - at : sizeof zeros;
         int failure = log_write_at(&file, zeros, length, at);
         if (failure < 0) return log_system(error, path, "write", -failure);
@@ -117,19 +153,24 @@ static int check_records(cm_log *log, segment *seg, bool last, const char *file,
     image view = {.bytes = bytes, .of = seg};
     uint64_t stop = 0;
     if (!status) status = follow(log, view, &stop, file, error);
-    if (!status && last && was_durable(view, stop)) {
-        status = log_corrupt(error, file, stop, "a record was durable and is damaged");
+    if (!status && last) {
+        uint64_t bad = bad_record(view, stop);
+        if (was_durable(view, stop)) {
+            status = log_corrupt(error, file, bad, "a record was durable and is damaged");
+        } else if (!is_torn(view, bad)) {
+            status = log_corrupt(error, file, bad, "a record was written whole and is damaged");
+        }
     }
     if (!status) {
         seg->end = round_up(stop, SECTOR);
         if (seg->end > seg->size) seg->end = seg->size;
-        if (last) status = clear_tail(log, seg, bytes, file, error);
+        if (last) status = clear_tail(log, seg, stop, bytes, file, error);
     }
     free(bytes);
     return status;
 }
 
-static int open_segment(const cm_log *log, uint64_t sequence, segment *out, cm_log_error *error) {
+static int open_segment(cm_log *log, uint64_t sequence, segment *out, cm_log_error *error) {
     char file[512];
     log_segment_path(log, sequence, file);
     out->fd = open(file, O_RDWR | O_CLOEXEC);
@@ -141,16 +182,18 @@ static int open_segment(const cm_log *log, uint64_t sequence, segment *out, cm_l
     int failure = log_read_fully(out->fd, &header, sizeof header, 0);
     if (failure < 0) return log_system(error, file, "read", -failure);
     if (memcmp(header.magic, LOG_MAGIC, sizeof header.magic)) return log_corrupt(error, file, 0, "not a log's segment");
-    if (header.version > FORMAT) {
-        snprintf(error->file, sizeof error->file, "%s", file);
-        error->version = header.version;
-        return CM_LOG_NEWER;
-    }
-    if (header.crc != cm_crc32c(0, &header, offsetof(segment_header, crc)) || header.version != FORMAT) {
+    if (header.crc != cm_crc32c(0, &header, offsetof(segment_header, crc))) {
         return log_corrupt(error, file, 0, "the header is damaged");
     }
-    if (header.sequence != sequence) return log_corrupt(error, file, 16, "the segment has another's name");
-    if (header.size != (uint64_t)info.st_size) return log_corrupt(error, file, 24, "the segment has another size");
+    if (header.version != FORMAT) {
+        snprintf(error->file, sizeof error->file, "%s", file);
+        error->version = header.version;
+        return CM_LOG_FORMAT;
+    }
+    if (!log->identity) log->identity = header.identity;
+    if (header.identity != log->identity) return log_corrupt(error, file, 16, "the segment is of another log");
+    if (header.sequence != sequence) return log_corrupt(error, file, 32, "the segment has another's name");
+    if (header.size != (uint64_t)info.st_size) return log_corrupt(error, file, 36, "the segment has another size");
     *out = (segment){.sequence = sequence, .size = header.size, .next = header.next, .salt = header.salt,
                      .chain = header.chain, .fd = out->fd};
     return 0;
@@ -230,12 +273,12 @@ static int lock_directory(cm_log *log, cm_log_error *error) {
     return CM_LOG_LOCKED;
 }
 
-int cm_log_open(cm_log **out, const char *directory, uint64_t segment_bytes, cm_log_error *error) {
-    return cm_log_open_recorded(out, directory, segment_bytes, (cm_log_recorder){0}, error);
+int cm_log_open(cm_log **out, const char *directory, uint64_t segment_bytes, uint64_t identity, cm_log_error *error) {
+    return cm_log_open_recorded(out, directory, segment_bytes, identity, (cm_log_recorder){0}, error);
 }
 
-int cm_log_open_recorded(cm_log **out, const char *directory, uint64_t segment_bytes, cm_log_recorder recorder,
-                         cm_log_error *error) {
+int cm_log_open_recorded(cm_log **out, const char *directory, uint64_t segment_bytes, uint64_t identity,
+                         cm_log_recorder recorder, cm_log_error *error) {
     memset(error, 0, sizeof *error);
     if (strlen(directory) >= sizeof ((cm_log *)0)->directory) {
         return log_system(error, directory, "open", ENAMETOOLONG);
@@ -245,6 +288,8 @@ int cm_log_open_recorded(cm_log **out, const char *directory, uint64_t segment_b
     strcpy(log->directory, directory);
     log->directory_fd = log->lock_fd = log->direct_fd = log->preparing.fd = -1;
     log->recorder = recorder;
+    log->identity = identity;
+    log->is_sealed = true; /* there is nothing yet to prove */
     segment_bytes = round_up(segment_bytes, SECTOR);
     log->segment_bytes = segment_bytes < 1 << 16 ? 1 << 16 : segment_bytes > 1 << 30 ? 1 << 30 : segment_bytes;
     log->first = log->next = 1;
@@ -257,7 +302,7 @@ int cm_log_open_recorded(cm_log **out, const char *directory, uint64_t segment_b
         status = begin_direct(log, error);
     } else if (!status) {
         uint64_t size = log->segment_bytes < FIRST_SEGMENT_BYTES ? log->segment_bytes : FIRST_SEGMENT_BYTES;
-        status = log_roll(log, size, error);
+        status = log_roll(log, size, size, error);
         if (status == CM_LOG_REFUSED) status = CM_LOG_SYSTEM;
     }
     if (status) {

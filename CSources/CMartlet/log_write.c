@@ -141,18 +141,28 @@ static void begin_preparing(cm_log *log, uint64_t size) {
     work->started = pthread_create(&work->thread, NULL, prepare, work) == 0;
 }
 
-/* Takes the prepared file; prepares it here and now when nobody has, or it was made too small. */
-static int take_prepared(cm_log *log, uint64_t size, cm_log_error *error) {
+/*
+ * Takes the prepared file; prepares it here and now when nobody has. Where a whole segment has no room, a quarter of it
+ * may have: writes go on until the disk is as good as full.
+ */
+static int take_prepared(cm_log *log, uint64_t size, uint64_t least, cm_log_error *error) {
     preparation *work = &log->preparing;
     __atomic_store_n(&work->urgent, 1, __ATOMIC_RELAXED);
     if (work->started) pthread_join(work->thread, NULL);
-    if (!work->started || work->fd < 0) {
+    bool is_made = work->started && work->fd >= 0;
+    work->started = false;
+    if (is_made) return 0;
+    least = round_up(least < LEAST_SEGMENT_BYTES ? LEAST_SEGMENT_BYTES : least, SECTOR);
+    for (;;) {
         describe(log, size, true);
         prepare(work);
+        if (work->fd >= 0) return 0;
+        if ((work->number != ENOSPC && work->number != EDQUOT) || size <= least) break;
+        size = round_up(size / 4 < least ? least : size / 4, SECTOR);
     }
-    work->started = false;
-    if (work->fd < 0) return log_refused(error, work->path, "prepare a segment", work->number);
-    return 0;
+    char what[64];
+    snprintf(what, sizeof what, "make a segment of %" PRIu64 " KiB", (size + 1023) / 1024);
+    return log_refused(error, work->path, what, work->number);
 }
 
 /* Writes the header, for good, in the way in which batches will be written. */
@@ -166,21 +176,24 @@ static int write_header(cm_log *log, const segment_header *header, int fd) {
     return status;
 }
 
-int log_roll(cm_log *log, uint64_t size, cm_log_error *error) {
-    int status = take_prepared(log, size, error);
+int log_roll(cm_log *log, uint64_t size, uint64_t least, cm_log_error *error) {
+    int status = take_prepared(log, size, least, error);
     if (status) return status;
     int fd = log->preparing.fd;
     log->preparing.fd = -1;
     segment_header header = {
-        .version = FORMAT,
-        .sequence = log->segment_count ? log->segments[log->segment_count - 1].sequence + 1 : 1,
-        .size = log->preparing.size, .next = log->next, .chain = log->chain};
+        .version = FORMAT, .identity = log->identity,
+        .sequence = log->segment_count ? (uint32_t)log->segments[log->segment_count - 1].sequence + 1 : 1,
+        .size = (uint32_t)log->preparing.size, .next = log->next, .chain = log->chain};
     memcpy(header.magic, LOG_MAGIC, sizeof header.magic);
     char file[512];
     log_segment_path(log, header.sequence, file);
     int failure = log_reserve((void **)&log->segments, &log->segment_capacity, log->segment_count + 1,
                               sizeof *log->segments);
     if (!failure && getrandom(&header.salt, sizeof header.salt, 0) != sizeof header.salt) failure = -errno;
+    while (!failure && !header.identity) {
+        if (getrandom(&header.identity, sizeof header.identity, 0) != sizeof header.identity) failure = -errno;
+    }
     header.crc = cm_crc32c(0, &header, offsetof(segment_header, crc));
     /* The name comes last: a segment that has one is whole. Until then a failure costs a file that nobody reads. */
     int previous = log->direct_fd;
@@ -200,6 +213,7 @@ int log_roll(cm_log *log, uint64_t size, cm_log_error *error) {
         close(fd);
         return log_system(error, file, "make a segment", -failure);
     }
+    log->identity = header.identity;
     log->segments[log->segment_count++] = (segment){
         .sequence = header.sequence, .size = header.size, .next = header.next, .salt = header.salt,
         .chain = header.chain, .fd = fd, .end = SEGMENT_HEADER};
@@ -232,6 +246,9 @@ void cm_log_close(cm_log *log) {
 
 uint64_t cm_log_first(const cm_log *log) { return log->first; }
 uint64_t cm_log_next(const cm_log *log) { return log->next; }
+uint64_t cm_log_identity(const cm_log *log) { return log->identity; }
+const cm_log_tail *cm_log_torn(const cm_log *log) { return &log->torn; }
+int cm_log_is_sealed(const cm_log *log) { return log->is_sealed; }
 
 uint64_t cm_log_limit(const cm_log *log) {
     uint64_t room = log->segment_bytes - SEGMENT_HEADER - RECORD_HEADER;
@@ -245,7 +262,7 @@ int cm_log_together(cm_log *log, uint64_t bytes, cm_log_error *error) {
     /* Batches begin at sectors, and of two in a row at least one is over half of BATCH_BYTES. */
     uint64_t most = bytes + (2 * bytes / BATCH_BYTES + 4) * SECTOR;
     if (seg->end + log->batch_bytes + most <= seg->size || SEGMENT_HEADER + most > log->segment_bytes) return 0;
-    return log->batch_bytes ? CM_LOG_FULL : log_roll(log, log->segment_bytes, error);
+    return log->batch_bytes ? CM_LOG_FULL : log_roll(log, log->segment_bytes, SEGMENT_HEADER + most, error);
 }
 
 /*
@@ -278,7 +295,7 @@ int cm_log_stage(cm_log *log, int kind, uint64_t index, const void *payload, uin
     if (log->batch_bytes && log->batch_bytes + bytes > BATCH_BYTES) return CM_LOG_FULL;
     if (seg->end + log->batch_bytes + bytes > seg->size) {
         if (log->batch_bytes) return CM_LOG_FULL;
-        int status = log_roll(log, log->segment_bytes, error);
+        int status = log_roll(log, log->segment_bytes, SEGMENT_HEADER + bytes, error);
         if (status) return status;
         seg = &log->segments[log->segment_count - 1];
     }
@@ -299,6 +316,7 @@ int cm_log_stage(cm_log *log, int kind, uint64_t index, const void *payload, uin
         return log_refused(error, log->directory, "stage", status ? -status : EINVAL);
     }
     log->chain = header.crc;
+    log->is_sealed = kind == CM_LOG_SEALED;
     log->batch_bytes += bytes;
     return 0;
 }

@@ -48,8 +48,8 @@ public protocol LogDevice: Sendable {
 public enum LogError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The file holds bytes that no crash of ours can leave: named by file and offset, with what to do.
     case corrupt(file: String, offset: UInt64, what: String)
-    /// The format is newer than this program reads.
-    case newerFormat(file: String, version: UInt32)
+    /// The format is not the one that this program reads.
+    case otherFormat(file: String, version: UInt32)
     /// A system call failed.
     case system(operation: String, file: String, Errno)
     /// There are no descriptors, no memory or no room for a new segment. Nothing of the call was written, the log is as
@@ -71,11 +71,11 @@ public enum LogError: Error, Sendable, Hashable, CustomStringConvertible {
         switch self {
         case .corrupt(let file, let offset, let what):
             "\(file): corrupt at byte \(offset): \(what); restore this member from a snapshot or let it rejoin"
-        case .newerFormat(let file, let version):
-            "\(file): format \(version) is newer than this program reads; run the newer release"
+        case .otherFormat(let file, let version):
+            "\(file): the log's format \(version) is not the one that this program reads; run the release that wrote it"
         case .system(let operation, let file, let errno): "\(file): \(operation): \(errno)"
         case .refused(let operation, let file, let errno):
-            "\(file): \(operation): \(errno); nothing was written: free descriptors, memory or room and try again"
+            "\(file): \(operation): \(errno); free descriptors, memory or room, and it goes on"
         case .failed(let why): "the log refuses work after a failed sync (\(why)); restart this member"
         case .tooLarge(let bytes, let limit): "a record of \(bytes) bytes is over the log's limit of \(limit)"
         case .outOfRange(let index, let held):

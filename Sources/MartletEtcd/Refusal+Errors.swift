@@ -62,6 +62,7 @@ extension Refusal {
         case .overloaded: self = .tooManyRequests
         case .timedOut: self = .timedOut
         case .noRoom: self = .noSpace
+        case .undecided: self = .other("etcdserver: no space; \(error)")
         case .membership(let refusal): self = Refusal(refusal)
         case .stopped: self = .stopped
         case .unusable(let why): self = .other("etcdserver: \(why)")

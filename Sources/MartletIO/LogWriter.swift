@@ -25,6 +25,9 @@ final class LogWriter: @unchecked Sendable {
         var closed = false
     }
 
+    /// How long the log rests before a record says that all in it was durable: until then damage of the last batch may
+    /// look like a torn write. So a log that rests costs no more than five such records a second, and a busy one none.
+    private static let restMilliseconds: UInt32 = 200
     /// Bytes after which one read returns what it has.
     private static let readBytes = 8 << 20
 
@@ -37,8 +40,17 @@ final class LogWriter: @unchecked Sendable {
     /// Appends whose records are in the batch, or in one that is durable already.
     private var staged: [UnsafeContinuation<Void, any Error>] = []
     private var failure: String?
+    /// Whether there was no room to say that all is durable; tried again after the next append.
+    private var isSealRefused = false
 
-    init(directory: String, segmentBytes: Int, recorder: LogRecorder? = nil) throws(LogError) {
+    /// What all segments of this log carry, and those of no other.
+    let identity: UInt64
+    /// What was cut off the end.
+    let torn: TornTail?
+
+    init(
+        directory: String, segmentBytes: Int, identity wanted: UInt64? = nil, recorder: LogRecorder? = nil
+    ) throws(LogError) {
         do {
             try Files.makeDirectory(directory, mode: 0o700)
             // What is acknowledged must not vanish with the folder's name.
@@ -49,10 +61,12 @@ final class LogWriter: @unchecked Sendable {
         var opened: OpaquePointer?
         var error = cm_log_error()
         let status = cm_log_open_recorded(
-            &opened, directory, UInt64(clamping: segmentBytes), LogRecorder.callback(recorder), &error)
+            &opened, directory, UInt64(clamping: segmentBytes), wanted ?? 0, LogRecorder.callback(recorder), &error)
         guard status == 0, let opened else { throw LogError(status: status, error) }
         log = opened
         self.recorder = recorder
+        identity = cm_log_identity(opened)
+        torn = TornTail(cm_log_torn(opened).pointee)
         bell = .allocate(capacity: 1)
         bell.initialize(to: 0)
         shared = Mutex(Shared(bounds: cm_log_first(opened)..<cm_log_next(opened)))
@@ -110,7 +124,11 @@ final class LogWriter: @unchecked Sendable {
                 return shared.queue
             }
             if !requests.isEmpty { return requests }
-            cm_bell_wait(bell)
+            if failure != nil || cm_log_is_sealed(log) != 0 || isSealRefused {
+                cm_bell_wait(bell)
+            } else if cm_bell_wait_for(bell, Self.restMilliseconds) == 0 {
+                seal()
+            }
         }
     }
 
@@ -144,6 +162,7 @@ final class LogWriter: @unchecked Sendable {
             if let refusal { return continuation.resume(throwing: refusal) }
         }
         staged.append(continuation)
+        isSealRefused = false
         let bytes = records.reduce(0) { $0 + cm_log_record_bytes(UInt64($1.payload.count)) }
         var refusal = records.count > 1 ? withRoom { cm_log_together(log, bytes, &$0) } : nil
         for (at, record) in records.enumerated() where refusal == nil && failure == nil {
@@ -152,6 +171,12 @@ final class LogWriter: @unchecked Sendable {
             if let refusal, at > 0 { return fail(refusal) }
         }
         if let refusal, failure == nil { staged.removeLast().resume(throwing: refusal) }
+    }
+
+    /// Says that all before was durable: without it, the log only looks as if it had been killed at work.
+    private func seal() {
+        isSealRefused = stage(CM_LOG_SEALED, cm_log_next(log), []) != nil
+        commit()
     }
 
     /// Adds a record to the batch. Durable after `commit`; not in the batch when a refusal is returned.
@@ -240,11 +265,7 @@ final class LogWriter: @unchecked Sendable {
     /// Ends the log's service; the thread ends after it.
     private func close() {
         commit()
-        if failure == nil {
-            // Without it, the log only looks as if it had been killed.
-            _ = stage(CM_LOG_CLOSED, cm_log_next(log), [])
-            commit()
-        }
+        if failure == nil, cm_log_is_sealed(log) == 0 { seal() }
         let late = shared.withLock { shared in
             shared.closed = true
             defer { shared.queue = [] }
@@ -279,15 +300,27 @@ final class LogWriter: @unchecked Sendable {
     }
 }
 
+/// The text in a C array.
+private func text<Characters>(_ characters: Characters) -> String {
+    withUnsafeBytes(of: characters) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+}
+
+extension TornTail {
+    fileprivate init?(_ tail: cm_log_tail) {
+        guard tail.bytes > 0 else { return nil }
+        self.init(file: text(tail.file), offset: tail.offset, bytes: tail.bytes, records: tail.records)
+    }
+}
+
 extension LogError {
     /// What the C side reports.
     fileprivate init(status: Int32, _ error: cm_log_error) {
-        let file = withUnsafeBytes(of: error.file) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-        let what = withUnsafeBytes(of: error.what) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        let file = text(error.file)
+        let what = text(error.what)
         self =
             switch Int(status) {
             case CM_LOG_CORRUPT: .corrupt(file: file, offset: error.offset, what: what)
-            case CM_LOG_NEWER: .newerFormat(file: file, version: error.version)
+            case CM_LOG_FORMAT: .otherFormat(file: file, version: error.version)
             case CM_LOG_LOCKED: .locked(file)
             case CM_LOG_REFUSED: .refused(operation: what, file: file, Errno(error.number))
             default: .system(operation: what, file: file, Errno(error.number))

@@ -8,13 +8,15 @@ public import MartletBase
 public final class WriteAheadLog: LogDevice {
     private let writer: LogWriter
 
-    /// Opens or makes the log in `directory`, checking every record. A torn tail (what a crash leaves) is cut off;
-    /// anything else that does not check is an error. Blocks while it reads.
-    /// - Parameter segmentBytes: size of new segments but the first, 64 KiB to 1 GiB. A record is at most that large,
-    ///   and at most 64 MiB.
+    /// Opens or makes the log in `directory`, checking every record. A torn tail (what a crash leaves) is cut off, see
+    /// ``torn``; anything else that does not check is an error. Blocks while it reads.
+    /// - Parameters:
+    ///   - segmentBytes: size of new segments but the first, 64 KiB to 1 GiB. A record is at most that large, and at
+    ///     most 64 MiB.
+    ///   - identity: which log it must be; nil: any.
     /// - Throws: ``LogError``.
-    public init(directory: String, segmentBytes: Int = 64 * 1024 * 1024) throws(LogError) {
-        writer = try LogWriter(directory: directory, segmentBytes: segmentBytes)
+    public init(directory: String, segmentBytes: Int = 64 * 1024 * 1024, identity: UInt64? = nil) throws(LogError) {
+        writer = try LogWriter(directory: directory, segmentBytes: segmentBytes, identity: identity)
     }
 
     /// As above, telling `recorder` what the log does to its files.
@@ -24,6 +26,12 @@ public final class WriteAheadLog: LogDevice {
 
     /// Dropping the log closes it, without waiting.
     deinit { writer.submit(.close(nil)) }
+
+    /// What all files of this log carry, and those of no other.
+    public var identity: UInt64 { writer.identity }
+
+    /// What was cut off the end when the log was opened.
+    public var torn: TornTail? { writer.torn }
 
     /// The oldest index held, and one past the newest durable one.
     public var bounds: Range<UInt64> { get async { writer.bounds } }
@@ -52,5 +60,27 @@ public final class WriteAheadLog: LogDevice {
     /// Closes in good order; what was asked for before is done first.
     public func close() async {
         await withUnsafeContinuation { writer.submit(.close($0)) }
+    }
+}
+
+/// What was cut off a log's end because it looked like what a crash leaves of a write that nobody was told of.
+///
+/// Damage of the last batch can look the same, where a whole sector of it has become zero and the machine went down
+/// within a moment of the write.
+public struct TornTail: Sendable, Hashable, CustomStringConvertible {
+    /// The segment.
+    public var file: String
+    /// Where its good records end.
+    public var offset: UInt64
+    /// How many bytes from there on were not all zero.
+    public var bytes: UInt64
+    /// How many whole records are among them.
+    public var records: UInt64
+
+    /// One line for people.
+    public var description: String {
+        "\(file): cut \(bytes) bytes with \(records) whole records at byte \(offset): they look like a write that a "
+            + "crash cut short and nobody was told of. If there was no crash, the disk has lost acknowledged changes: "
+            + "remove this member, and let it join anew in an empty folder"
     }
 }

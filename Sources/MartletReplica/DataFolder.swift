@@ -3,12 +3,12 @@ internal import MartletIO
 internal import MartletRaft
 internal import MartletStore
 
-// A replica's folder, format 2:
+// A replica's folder, format 3:
 //
-//   FORMAT              "martlet-replica 2"; with " new" behind it while the folder is being made
+//   FORMAT              "martlet-replica 3"; with " new" behind it while the folder is being made
 //   wal/                the write-ahead log
-//   wal/OWNER           cluster and member, in hexadecimal: the log goes with a checkpoint of these; two lines while
-//                       the folder passes from one to the other
+//   wal/OWNER           cluster, member and log, in hexadecimal: the log's own number, which all its segments carry,
+//                       goes with a checkpoint of these; two lines while the folder passes from one to the other
 //   checkpoint.sqlite   the applied state (see CheckpointFile.swift)
 //   incoming.sqlite     a snapshot on its way in; removed at start
 //   outgoing-N.sqlite   a snapshot on its way out; removed at start
@@ -18,7 +18,7 @@ internal import MartletStore
 
 /// The files of a replica, and the thread on which the slow ones are worked with.
 struct DataFolder: Sendable {
-    static let format = 2
+    static let format = 3
     private static let formatName = "martlet-replica"
 
     /// Where the folder is.
@@ -32,6 +32,10 @@ struct DataFolder: Sendable {
     let isNew: Bool
     /// Whether there is a FORMAT file and a log of ours, in contrast to a checkpoint beside a simulated log.
     private let isWhole: Bool
+    /// The log's own number; 0 for a simulated one.
+    private let logIdentity: UInt64
+    /// What was cut off the log's end when it was opened.
+    let torn: TornTail?
     /// Makes threads for slow work; in a simulated world, what stands for them.
     let makeWorker: @Sendable (String) throws -> BlockingWorker
     /// Told when a simulated folder is whole.
@@ -60,7 +64,7 @@ struct DataFolder: Sendable {
     }
 
     private init(
-        _ directory: String, checkpointAt path: String, isNew: Bool?,
+        _ directory: String, checkpointAt path: String, isNew: Bool?, log: WriteAheadLog? = nil,
         makeWorker: @escaping @Sendable (String) throws -> BlockingWorker = { try BlockingWorker(name: $0) }
     ) async throws {
         self.makeWorker = makeWorker
@@ -73,11 +77,19 @@ struct DataFolder: Sendable {
         self.directory = directory
         self.isNew = isNew ?? (checkpoint.state == nil)
         isWhole = isNew != nil
+        logIdentity = log?.identity ?? 0
+        torn = log?.torn
     }
 
     private static func parent(of path: String) -> String {
         guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
         return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
+    /// Whether there is no member in the folder yet.
+    static func isNew(_ directory: String) -> Bool {
+        let path = "\(directory)/FORMAT"
+        return !Files.exists(path) || (try? check(String(decoding: Files.read(path), as: UTF8.self), path)) == true
     }
 
     /// Opens or makes the folder, and the log in it.
@@ -88,11 +100,13 @@ struct DataFolder: Sendable {
         let (log, isNew) = try await opener.run {
             let isNew = try prepare(directory)
             // The log comes first: it locks the folder against a second process.
-            return (try WriteAheadLog(directory: "\(directory)/wal"), isNew)
+            let identity = isNew ? nil : Self.ownedLog(directory)
+            return (try WriteAheadLog(directory: "\(directory)/wal", identity: identity), isNew)
         }
         do {
             try await opener.run { try clean(directory, isNew: isNew) }
-            let folder = try await DataFolder(directory, checkpointAt: "\(directory)/checkpoint.sqlite", isNew: isNew)
+            let folder = try await DataFolder(
+                directory, checkpointAt: "\(directory)/checkpoint.sqlite", isNew: isNew, log: log)
             do { try folder.check(await log.bounds) } catch {
                 await folder.close()
                 throw error
@@ -116,9 +130,10 @@ struct DataFolder: Sendable {
         made?()
         guard isWhole else { return }
         let directory = directory
+        let owner = owner(identity)
         try await worker.run {
             do {
-                try Files.write(Self.owner(identity), to: "\(directory)/wal/OWNER")
+                try Files.write(owner, to: "\(directory)/wal/OWNER")
                 try Files.write(Array("\(Self.formatName) \(Self.format)\n".utf8), to: "\(directory)/FORMAT")
             } catch { throw ReplicaError.unusable("\(directory): \(error)") }
         }
@@ -130,19 +145,28 @@ struct DataFolder: Sendable {
         from old: ReplicaIdentity, to new: ReplicaIdentity, _ change: @escaping @Sendable () throws -> Void
     ) async throws {
         let path = "\(directory)/wal/OWNER"
+        let (old, new) = (owner(old), owner(new))
         try await worker.run {
             do {
-                try Files.write(Self.owner(old) + Self.owner(new), to: path)
+                try Files.write(old + new, to: path)
                 try change()
-                try Files.write(Self.owner(new), to: path)
+                try Files.write(new, to: path)
             } catch let error as Errno { throw ReplicaError.unusable("\(path): \(error)") }
         }
     }
 
     // MARK: Checks
 
-    private static func owner(_ identity: ReplicaIdentity) -> [UInt8] {
-        Array("\(String(identity.cluster, radix: 16)) \(String(identity.member, radix: 16))\n".utf8)
+    private func owner(_ identity: ReplicaIdentity) -> [UInt8] {
+        let numbers = [identity.cluster, identity.member, logIdentity].map { String($0, radix: 16) }
+        return Array("\(numbers.joined(separator: " "))\n".utf8)
+    }
+
+    /// The log that belongs to the folder, as far as it is known.
+    private static func ownedLog(_ directory: String) -> UInt64? {
+        guard let found = try? Files.read("\(directory)/wal/OWNER") else { return nil }
+        let words = String(decoding: found.prefix(64), as: UTF8.self).split(whereSeparator: \.isWhitespace)
+        return words.count < 3 ? nil : UInt64(words[2], radix: 16)
     }
 
     /// Makes sure of the FORMAT file. Returns whether the folder is new.
@@ -222,7 +246,7 @@ struct DataFolder: Sendable {
                 "\(path) is gone: whose log this is is not known; put it back, or else \(Self.remedy)")
         }
         let lines = found.split(separator: UInt8(ascii: "\n")).prefix(2)
-        guard lines.contains(where: { $0 + [UInt8(ascii: "\n")] == Self.owner(state.identity)[...] }) else {
+        guard lines.contains(where: { $0 + [UInt8(ascii: "\n")] == owner(state.identity)[...] }) else {
             let words = String(decoding: found.prefix(64), as: UTF8.self).split(whereSeparator: \.isWhitespace)
             let other = words.count >= 2 ? "member \(words[1]) of cluster \(words[0])" : "nobody that it can name"
             throw ReplicaError.unusable(

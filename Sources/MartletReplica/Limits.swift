@@ -40,6 +40,8 @@ enum Limits {
     static let readRounds = 2
     /// How long a log that has no room is left alone; doubled each time from the first to the second.
     static let roomBackoff: ClosedRange<Duration> = .milliseconds(50) ... .seconds(2)
+    /// How long a leader whose log has no room waits for a decision of the others.
+    static let roomPatience: Duration = .seconds(1)
     /// Leases that a leader ends in one tick.
     static let leaseExpiries = 64
     /// A leader proposes to compare states after so many entries,

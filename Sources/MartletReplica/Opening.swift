@@ -28,7 +28,10 @@ extension Replica {
         guard !configuration.directory.isEmpty else {
             return try await open(on: MemoryLog(), beside: nil, parts, in: world, logger: logger)
         }
+        // What cannot be is said before anything is written.
+        if let peers = configuration.peers, DataFolder.isNew(configuration.directory) { try peers.checkBootstrap() }
         let (folder, log) = try await DataFolder.open(configuration.directory)
+        if let torn = folder.torn { logger.warning("\(torn)") }
         do {
             return try await open(on: log, beside: folder, parts, in: world, logger: logger)
         } catch {

@@ -5,8 +5,8 @@ public import MartletStore
 extension Replica {
     /// Proposes a change, on any member; returns when it is durable on a quorum and applied here. Once taken in, a
     /// proposal goes on when its task is cancelled. It is made at most once, also where leaders change meanwhile.
-    /// - Throws: ``ReplicaError``, or ``CommandRefusal`` when the store refuses it. After `timedOut` and `stopped` the
-    ///   change may or may not have happened; after all others it has not.
+    /// - Throws: ``ReplicaError``, or ``CommandRefusal`` when the store refuses it. After `timedOut`,
+    /// `undecided` and `stopped` the   change may or may not have happened; after all others it has not.
     public func propose(_ transaction: Transaction) async throws -> TransactionResult {
         guard case .transaction(let result) = try await propose(Command(.transaction(transaction))) else {
             throw ReplicaError.stopped("a transaction was answered as something else")
@@ -66,11 +66,14 @@ extension Replica {
 
     /// Fails those whose proposals were not decided in time.
     func expireWaiters() {
-        let expired = waiters.expire(now)
+        // Without room here the others decide soon, or nobody does: who waits is better told why.
+        let isFull = roomFailure != nil && core.role == .leader
+        let expired = waiters.expire(isFull ? now + (Limits.proposal - Limits.roomPatience) : now)
         guard !expired.isEmpty else { return }
         let sequences = expired.map(\.sequence)
         forget(sequences)
-        for waiter in expired { waiter.continuation?.resume(throwing: ReplicaError.timedOut) }
+        let error = isFull ? ReplicaError.undecided(roomFailure ?? "") : .timedOut
+        for waiter in expired { waiter.continuation?.resume(throwing: error) }
     }
 
     /// Lets nobody propose these again.

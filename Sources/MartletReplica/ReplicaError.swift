@@ -10,6 +10,9 @@ public enum ReplicaError: Error, Sendable, Hashable, CustomStringConvertible {
     case timedOut
     /// The log has no room now; nothing was changed. Says what to do.
     case noRoom(String)
+    /// The log has had no room for a while: the change is made when there is room again, or not at all. Says what to
+    /// do.
+    case undecided(String)
     /// The membership cannot be changed so, or not now; nothing was changed.
     case membership(MembershipRefusal)
     /// The log failed or the replica was closed; whether the change was made is not known.
@@ -25,6 +28,7 @@ public enum ReplicaError: Error, Sendable, Hashable, CustomStringConvertible {
         case .overloaded: "too many changes are waiting to be written; try again"
         case .timedOut: "no quorum decided in time; whether the change was made is not known"
         case .noRoom(let why): "the store takes no changes now: \(why)"
+        case .undecided(let why): "whether the change is made is not known: \(why)"
         case .membership(let refusal): refusal.description
         case .stopped(let why): "the store has stopped: \(why)"
         case .unusable(let why): why

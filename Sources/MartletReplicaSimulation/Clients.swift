@@ -149,7 +149,7 @@ struct Client: Sendable {
     /// Whether an error says that nothing happened.
     static func isRefusal(_ error: any Error) -> Bool {
         switch error as? ReplicaError {
-        case .timedOut, .stopped: false
+        case .timedOut, .undecided, .stopped: false
         case nil: error is CommandRefusal
         default: true
         }

@@ -10,7 +10,7 @@ struct RawLog: ~Copyable {
     init(_ folder: String) throws(Refusal) {
         var opened: OpaquePointer?
         var error = cm_log_error()
-        let status = cm_log_open(&opened, folder, 65536, &error)
+        let status = cm_log_open(&opened, folder, 65536, 0, &error)
         guard status == 0, let opened else { throw Refusal(status: Int(status), error) }
         log = opened
     }
@@ -78,4 +78,12 @@ func makeLog(_ folder: String, batches: [[[UInt8]]]) throws {
         }
         #expect(cm_log_commit(log.log, &error) == 0)
     }
+}
+
+/// A segment with the right checksum in its header.
+func withHeaderChecksum(_ bytes: [UInt8]) -> [UInt8] {
+    var bytes = bytes
+    let checksum = cm_crc32c(0, bytes, 44)
+    for byte in 0..<4 { bytes[44 + byte] = UInt8(truncatingIfNeeded: checksum >> (8 * byte)) }
+    return bytes
 }

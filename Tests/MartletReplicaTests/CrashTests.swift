@@ -173,7 +173,7 @@ func countUp(_ replica: Replica, from start: [Int: Int], _ ledger: Ledger) async
                 _ = try await second.propose(large)
                 await second.close()
 
-                try Files.write(Array("martlet-replica 3\n".utf8), to: "\(configuration.directory)/FORMAT")
+                try Files.write(Array("martlet-replica 4\n".utf8), to: "\(configuration.directory)/FORMAT")
                 await #expect(throws: ReplicaError.self) {
                     try await Replica.open(configuration, in: world, logger: quiet)
                 }

@@ -89,10 +89,20 @@ func fill(_ folder: String, _ count: Int = 20, in world: TestWorld) async throws
         }
     }
 
+    @Test func withASegmentOfAnotherMemberIsRefused() async throws {
+        try await expectRefusal(naming: "/wal/0000000000000001.log", saying: "another log") { folder in
+            let elsewhere = TestWorld()
+            _ = elsewhere.random()
+            try await fill("\(folder)-other", in: elsewhere)
+            let name = "wal/0000000000000001.log"
+            try Files.write(try Files.read("\(folder)-other/\(name)"), to: "\(folder)/\(name)")
+        }
+    }
+
     @Test func ofAnotherFormatIsRefused() async throws {
         for (text, word) in [
-            ("martlet-replica 1\n", "is older than this program reads"),
-            ("martlet-replica 3\n", "run the newer release"), ("postgres 15\n", "no folder of a replica"),
+            ("martlet-replica 2\n", "is older than this program reads"),
+            ("martlet-replica 4\n", "run the newer release"), ("postgres 15\n", "no folder of a replica"),
             ("", "FORMAT"),
         ] {
             try await expectRefusal(naming: "/FORMAT", saying: word) { folder in
@@ -108,7 +118,8 @@ func fill(_ folder: String, _ count: Int = 20, in world: TestWorld) async throws
             let file = try CheckpointFile(path: "\(folder)/checkpoint.sqlite")
             try file.closeWhole()
             let state = try CheckpointFile.makeNobodys("\(folder)/checkpoint.sqlite")
-            try Files.write(Array("\(String(state.identity.cluster, radix: 16)) 0\n".utf8), to: identity)
+            let log = String(decoding: try Files.read(identity), as: UTF8.self).split(whereSeparator: \.isWhitespace)[2]
+            try Files.write(Array("\(String(state.identity.cluster, radix: 16)) 0 \(log)\n".utf8), to: identity)
         }
     }
 
@@ -118,7 +129,7 @@ func fill(_ folder: String, _ count: Int = 20, in world: TestWorld) async throws
             try await world.run {
                 let folder = "\(path)/data"
                 try await fill(folder, in: world)
-                try Files.write(Array("martlet-replica 2 new\n".utf8), to: "\(folder)/FORMAT")
+                try Files.write(Array("martlet-replica 3 new\n".utf8), to: "\(folder)/FORMAT")
                 try Files.write([1, 2, 3], to: "\(folder)/incoming.sqlite")
                 let replica = try await Replica.open(ReplicaConfiguration(directory: folder), in: world, logger: quiet)
                 #expect(await replica.revision == 1)

@@ -283,6 +283,22 @@ func withGroup(
             }
             #expect(try await waiting.value.revision == 3)
             #expect(try await replica.propose(put("c")).revision == 4)
+            // When room does not come back, who waits is told why.
+            await log.setFull(true)
+            let late = Task(executorPreference: world.executor) { try await replica.propose(put("d")) }
+            while await replica.failure == nil { await Task.yield() }
+            for _ in 0..<60 {
+                world.advance(by: .milliseconds(25))
+                for _ in 0..<20 { await Task.yield() }
+            }
+            let why = await #expect(throws: ReplicaError.self) { try await late.value }
+            if case .undecided(let why) = why { #expect(why.contains("wal")) } else { Issue.record("\(why as Any)") }
+            await log.setFull(false)
+            while await replica.failure != nil {
+                world.advance(by: .milliseconds(500))
+                for _ in 0..<20 { await Task.yield() }
+            }
+            #expect(await replica.get(key("d")) != nil)
             await replica.close()
         }
     }

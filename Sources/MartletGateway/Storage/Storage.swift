@@ -32,7 +32,7 @@ struct Storage: Sendable {
             case .tooLarge(let limit):
                 throw APIError(413, "RequestEntityTooLarge", "Request entity too large: limit is \(limit)")
             case .overloaded: throw .tooManyRequests
-            case .timedOut, .noRoom: throw .unavailable("\(error)")
+            case .timedOut, .noRoom, .undecided: throw .unavailable("\(error)")
             case .membership, .stopped, .unusable: throw .internalError("\(error)")
             }
         } catch {
