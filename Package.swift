@@ -141,7 +141,9 @@ let frontends: [Target] = [
     frontend("martletd", ["Martlet", "MartletFrontend", arguments]),
     .target(
         name: "MartletPeerFlags",
-        dependencies: ["MartletBase", "MartletHTTP", "MartletIO", "MartletReplica", arguments],
+        dependencies: [
+            "MartletBase", "MartletObject", "MartletHTTP", "MartletIO", "MartletPKI", "MartletReplica", arguments,
+        ],
         path: "Frontends/Peers", swiftSettings: swiftSettings),
     frontend("martlet-gateway", ["Martlet", "MartletFrontend", "MartletPeerFlags", arguments]),
     frontend(

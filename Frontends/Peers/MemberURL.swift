@@ -7,6 +7,7 @@ public struct MemberURL {
     public var endpoint: Endpoint
     /// Whether it is https.
     public var isSecure: Bool
+    private let text: String
 
     /// Reads a URL.
     /// - Throws: `ValidationError` that names the flag.
@@ -20,11 +21,12 @@ public struct MemberURL {
         guard !host.isEmpty else { throw ValidationError("\(flag) \(text) has no address") }
         endpoint = .ip(host == "localhost" ? "127.0.0.1" : String(host), port: port)
         isSecure = parts[0] == "https:"
+        self.text = text
     }
 
     /// Checks that there are certificates where the URL wants them, and none where it does not.
     public func expect(secure: Bool, flag: String, files: String) throws {
-        if isSecure, !secure { throw ValidationError("\(flag) is https://, for which \(files) are needed") }
-        if !isSecure, secure { throw ValidationError("\(flag) is http://, but \(files) ask for https://") }
+        if isSecure, !secure { throw ValidationError("\(flag) \(text) is https://, for which \(files) are needed") }
+        if !isSecure, secure { throw ValidationError("\(flag) \(text) is http://, but \(files) ask for https://") }
     }
 }

@@ -1,6 +1,7 @@
 public import ArgumentParser
 internal import MartletBase
 internal import MartletHTTP
+internal import MartletIO
 public import MartletReplica
 
 /// The flags of a member of a replicated store that say who its peers are, and how they know each other.
@@ -60,20 +61,34 @@ public struct PeerOptions: ParsableArguments {
     /// - Throws: `ValidationError` that names the flag.
     public func configuration(name: String, clientURLs: [String]) throws -> PeerConfiguration {
         let text = listener ?? Self.standardListener
-        let url = try MemberURL(text, flag: "--listen-peer")
+        let url = try url(text, flag: "--listen-peer")
+        for text in advertised { _ = try self.url(text, flag: "--advertise-peer") }
+        do { try Reactor.checkFree([url.endpoint]) } catch {
+            throw ValidationError("--listen-peer \(text): \(error); choose another port, or end who has it")
+        }
         let security = try security()
-        try url.expect(secure: security != nil, flag: "--listen-peer", files: "--peer-cert-file and --peer-key-file")
         return PeerConfiguration(
             name: name, listen: url.endpoint, peerURLs: advertised.isEmpty ? [text] : advertised,
             clientURLs: clientURLs, bootstrap: try bootstrap(), security: security)
     }
 
+    /// A peer's URL, of the scheme that the certificates ask for.
+    private func url(_ text: String, flag: String) throws -> MemberURL {
+        let url = try MemberURL(text, flag: flag)
+        try expect(url, flag: flag)
+        return url
+    }
+
+    private func expect(_ url: MemberURL, flag: String) throws {
+        try url.expect(secure: peerCertFile != nil, flag: flag, files: "--peer-cert-file and --peer-key-file")
+    }
+
     private func bootstrap() throws -> Bootstrap {
         if !joins.isEmpty {
-            return .join(via: try joins.map { try MemberURL($0, flag: "--join").endpoint }, asLearner: learner)
+            return .join(via: try joins.map { try url($0, flag: "--join").endpoint }, asLearner: learner)
         }
         guard let initialCluster else { return .alone }
-        let members = try InitialCluster.members(initialCluster)
+        let members = try InitialCluster.members(initialCluster) { try expect($0, flag: "--initial-cluster") }
         return .cluster(
             token: initialClusterToken,
             members: members.map { Bootstrap.FirstMember(name: $0.name, peerURLs: $0.peerURLs) })

@@ -31,20 +31,27 @@ public enum Daemon {
     public static func run(_ configuration: ClusterConfiguration, removesPods: Bool) async throws {
         Allocator.keepFreedMemoryAtHand()
         // From here on, so that a signal that comes during the start is not lost.
-        async let signal = Signals.wait(for: [SIGINT, SIGTERM])
+        let signal = Task { await Signals.wait(for: [SIGINT, SIGTERM]) }
         // Connections of thousands of watchers go past the usual 1024.
         do { try System.raiseDescriptorLimit() } catch {
             complain("cannot raise the limit of open files (\(error)); going on with the one there is")
         }
+        // A start may take long, where it waits for a store to join: a signal ends it.
+        let starting = Task { try await Cluster.start(configuration) }
+        let ending = Task {
+            _ = await signal.value
+            starting.cancel()
+        }
         let cluster: Cluster
-        do { cluster = try await Cluster.start(configuration) } catch {
+        do { cluster = try await starting.value } catch {
+            if starting.isCancelled { return say("stopping") }
             complain("\(error)")
             throw ExitCode(1)
         }
         say("ready: the API listens on https://\(cluster.apiEndpoint)")
         say("       kubeconfig: \(cluster.adminKubeconfig)")
         for endpoint in cluster.edgeEndpoints { say("       the edge listens on \(endpoint)") }
-        _ = await signal
+        await ending.value
         say("stopping")
         await cluster.stop(removesPods: removesPods)
     }

@@ -29,6 +29,10 @@ struct ClientOptions: ParsableArguments {
 
     private func client(in world: any World) throws -> EtcdClient {
         let url = try MemberURL(endpoint, flag: "--endpoint")
+        if !url.isSecure, cacert != nil || cert != nil || key != nil {
+            throw ValidationError("--endpoint \(endpoint) is http://, but --cacert, --cert and --key are for https://")
+        }
+        if (cert == nil) != (key == nil) { throw ValidationError("--cert and --key go together") }
         var tls: TLSClient?
         if url.isSecure {
             let identity = try cert.flatMap { cert in

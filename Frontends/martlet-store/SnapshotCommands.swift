@@ -50,9 +50,12 @@ struct Snapshot: AsyncParsableCommand {
         @Argument(help: "The snapshot's file.")
         var file: String
 
+        @Flag(help: "Take a file without a SHA-256 at its end: a checkpoint that was copied out of a data folder.")
+        var skipHashCheck = false
+
         func run() async throws {
             try await Console.reporting {
-                let status = try await SnapshotFile.status(of: file)
+                let status = try await SnapshotFile.status(of: file, skippingHashCheck: skipHashCheck)
                 Console.say("hash:      \(Console.hex(status.hash))")
                 Console.say("revision:  \(status.revision) (oldest readable: \(status.oldestRevision))")
                 Console.say("keys:      \(status.keys)")
@@ -102,6 +105,7 @@ struct Snapshot: AsyncParsableCommand {
         var skipHashCheck = false
 
         func validate() throws {
+            if name.isEmpty { throw ValidationError("--name is empty; give this member a name of its own") }
             if bumpRevision < 0 { throw ValidationError("--bump-revision \(bumpRevision): a revision never goes back") }
         }
 

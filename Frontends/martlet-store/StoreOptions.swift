@@ -33,6 +33,7 @@ struct StoreOptions: ParsableArguments {
     var logLevel = "info"
 
     func validate() throws {
+        if name.isEmpty { throw ValidationError("--name is empty; give this member a name of its own") }
         if historyRevisions < 0 { throw ValidationError("--history-revisions \(historyRevisions) is less than 0") }
         if Logger.Level(rawValue: logLevel) == nil {
             throw ValidationError("--log-level \(logLevel) is none of trace, debug, info, notice, warning, error")

@@ -67,6 +67,19 @@ public final class Reactor: World {
         return SocketListener(state)
     }
 
+    /// Checks that all of these can be listened on, without doing it: for those who have work to do before.
+    /// - Throws: ``NetworkError`` that names the first that cannot.
+    public static func checkFree(_ endpoints: [Endpoint]) throws {
+        var open: [Int32] = []
+        defer { for fd in open { _ = Glibc.close(fd) } }
+        for endpoint in endpoints {
+            let address = try SocketAddress(endpoint)
+            let fd = withUnsafePointer(to: address.raw) { cm_socket_listen($0, 1) }
+            guard fd >= 0 else { throw NetworkError.system(operation: "listen on \(endpoint)", Errno(-fd)) }
+            open.append(fd)
+        }
+    }
+
     /// Closes all streams and listeners and refuses new ones. The thread ends with the last of the world's tasks, when
     /// nobody holds the reactor any more. May be called from any thread, and twice.
     public func shutdown() {

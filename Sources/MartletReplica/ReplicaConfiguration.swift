@@ -106,6 +106,24 @@ public struct ReplicaMutations: Sendable, Hashable {
 }
 
 extension PeerConfiguration {
+    /// Checks, before anything is written, that a new member can begin so.
+    /// - Throws: ``ReplicaError/unusable(_:)`` or ``PeerError/badURL(_:)``.
+    func checkBootstrap() throws {
+        if case .alone = bootstrap { return }
+        let own = try peerURLs.map { try PeerURL.endpoint($0) }
+        guard case .cluster(_, let members) = bootstrap else { return }
+        _ = try bootstrap.identifiers(of: name)
+        for member in members {
+            let listed = try member.peerURLs.map { try PeerURL.endpoint($0) }
+            if member.name == name, Set(listed) != Set(own) {
+                throw ReplicaError.unusable(
+                    "the first members' list has \(name) at \(member.peerURLs.joined(separator: ",")), but this member "
+                        + "is to be reached at \(peerURLs.joined(separator: ",")): make --initial-cluster and "
+                        + "--advertise-peer (or else --listen-peer) agree")
+            }
+        }
+    }
+
     /// What a member with this configuration begins with when it has no data.
     func genesis(in world: any World) async throws -> Genesis? {
         switch bootstrap {

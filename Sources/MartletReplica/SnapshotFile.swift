@@ -56,16 +56,17 @@ public enum SnapshotFile {
     /// Where SQLite's pages end and a digest may follow.
     private static let sectorBytes = 512
 
-    /// Reads a file as far as its digest, its checks and its contents go.
+    /// Reads a file as far as its digest, its checks and its contents go. Without `skippingHashCheck` there must be a
+    /// digest: a file that was cut off has none.
     /// - Throws: ``ReplicaError/unusable(_:)``.
-    public static func status(of path: String) async throws -> SnapshotStatus {
+    public static func status(of path: String, skippingHashCheck: Bool = false) async throws -> SnapshotStatus {
         let directory = try temporaryDirectory(beside: path)
         defer { try? Files.remove(directory) }
         let copy = "\(directory)/snapshot.sqlite"
-        let bytes = try Self.copy(path, to: copy, needsDigest: false)
-        let file = try naming(path) { try CheckpointFile(path: copy) }
+        let bytes = try Self.copy(path, to: copy, needsDigest: !skippingHashCheck)
+        let file = try naming(path, for: copy) { try CheckpointFile(path: copy) }
         defer { file.close() }
-        return try naming(path) { try status(of: file, bytes: bytes) }
+        return try naming(path, for: copy) { try status(of: file, bytes: bytes) }
     }
 
     static func status(of file: CheckpointFile, bytes: Int) throws -> SnapshotStatus {
@@ -114,14 +115,16 @@ public enum SnapshotFile {
         try await log.append(records)
         let position = await log.bounds.upperBound
         let status = try await folder.worker.run {
-            let file = try naming(path) { try CheckpointFile(path: copy) }
+            let file = try naming(path, for: copy) { try CheckpointFile(path: copy) }
             do {
                 guard let old = file.state else { throw ReplicaError.unusable("\(path) holds no checkpoint") }
                 let successor = Successor(
                     genesis: genesis, term: max(old.appliedTerm, old.hardState.term) + 1, position: position,
                     bump: options.bumpRevision, forgetsHistory: options.marksCompacted || options.bumpRevision > 0)
-                try naming(path) { try successor.replace(file, changes: ChangeLog(), store: try file.loadStore(.all)) }
-                let status = try Self.status(of: file, bytes: 0)
+                let status = try naming(path, for: copy) {
+                    try successor.replace(file, changes: ChangeLog(), store: try file.loadStore(.all))
+                    return try Self.status(of: file, bytes: 0)
+                }
                 try file.closeWhole()
                 try folder.checkpoint.closeWhole()
                 try Files.move(copy, to: folder.checkpoint.path)
@@ -178,9 +181,9 @@ public enum SnapshotFile {
     }
 
     /// Runs `body`, which works on a copy of `path`, and names `path` in what it throws.
-    private static func naming<Value>(_ path: String, _ body: () throws -> Value) throws -> Value {
+    private static func naming<Value>(_ path: String, for copy: String, _ body: () throws -> Value) throws -> Value {
         do { return try body() } catch ReplicaError.unusable(let why) {
-            throw ReplicaError.unusable("\(path): \(why)")
+            throw ReplicaError.unusable(why.contains(copy) ? why.replacing(copy, with: path) : "\(path): \(why)")
         }
     }
 }

@@ -40,6 +40,51 @@ func save(_ reader: SnapshotReader, to path: String) async throws {
         }
     }
 
+    @Test func withoutItsDigestOrDamagedIsRefusedByItsName() async throws {
+        try await withFolder { path in
+            let world = TestWorld()
+            try await world.run {
+                let replica = try await Replica.open(
+                    ReplicaConfiguration(directory: "\(path)/data"), in: world, logger: quiet)
+                _ = try await replica.propose(put("a"))
+                try await save(try await replica.snapshot(), to: "\(path)/good")
+                await replica.close()
+                let good = try Files.read("\(path)/good")
+                var damaged = Array(good.dropLast(32))
+                damaged.replaceSubrange(0..<100, with: repeatElement(7, count: 100))
+                for (bytes, isTaken) in [
+                    (Array(good.dropLast(32)), true), (Array(good.prefix(good.count / 2)), false), (damaged, false),
+                    (Array(good.prefix(512 * 3)), false), ([], false),
+                ] {
+                    try Files.write(bytes, to: "\(path)/bad")
+                    let attempts: [@Sendable (Bool) async throws -> SnapshotStatus] = [
+                        { try await SnapshotFile.status(of: "\(path)/bad", skippingHashCheck: $0) },
+                        { skips in
+                            var options = RestoreOptions(name: "a", members: [("a", ["https://a:2380"])], token: "t")
+                            options.skipsHashCheck = skips
+                            return try await SnapshotFile.restore("\(path)/bad", into: "\(path)/new", options)
+                        },
+                    ]
+                    for attempt in attempts {
+                        do {
+                            _ = try await attempt(false)
+                            Issue.record("\(bytes.count) bytes were taken")
+                        } catch { #expect("\(error)".hasPrefix("\(path)/bad: there is no SHA-256"), "\(error)") }
+                        do {
+                            _ = try await attempt(true)
+                            #expect(isTaken)
+                        } catch {
+                            let why = "\(error)"
+                            #expect(!isTaken && why.hasPrefix("\(path)/bad"), "\(why)")
+                            #expect(!why.contains(".restoring") && !why.contains(".martlet-snapshot"), "\(why)")
+                        }
+                        try Files.remove("\(path)/new")
+                    }
+                }
+            }
+        }
+    }
+
     @Test func leavesOnlySoManyAtATime() async throws {
         try await withFolder { path in
             let world = TestWorld()
