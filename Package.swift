@@ -92,7 +92,7 @@ let effects: [Target] = [
 let assembly: [Target] = [
     room(
         "MartletReplica",
-        ["MartletBase", "MartletRaft", "MartletStore", "MartletIO", "MartletHTTP", "CSQLite", log, deques, ordered]),
+        ["MartletBase", "MartletRaft", "MartletStore", "MartletIO", "MartletHTTP", "CSQLite", log, deques]),
     room(
         "MartletGateway",
         ["MartletBase", "MartletObject", "MartletStore", "MartletReplica", "MartletHTTP", httpTypes, log]),

@@ -96,16 +96,18 @@ enum KeyResponses {
         writer.int(6, pair.lease)
     }
 
+    /// The bytes of a change.
+    static func size(_ event: StoreEvent, withPrevious: Bool) -> Int {
+        let previous = withPrevious ? event.previous.map { WireSize.counted(size($0)) } : nil
+        return (event.isDeletion ? 2 : 0) + WireSize.counted(size(event.pair)) + (previous ?? 0)
+    }
+
     /// Writes a change as field 11 of a WatchResponse.
     static func write(_ event: StoreEvent, withPrevious: Bool, to writer: inout WireWriter) {
-        let previous = withPrevious ? event.previous : nil
-        let count =
-            (event.isDeletion ? 2 : 0) + WireSize.counted(size(event.pair))
-            + (previous.map { WireSize.counted(size($0)) } ?? 0)
-        writer.begin(11, count: count)
+        writer.begin(11, count: size(event, withPrevious: withPrevious))
         writer.uint(1, event.isDeletion ? 1 : 0)
         write(event.pair, 2, to: &writer)
-        if let previous { write(previous, 3, to: &writer) }
+        if withPrevious, let previous = event.previous { write(previous, 3, to: &writer) }
     }
 }
 

@@ -27,7 +27,10 @@ extension WatchHub {
             }
             if !watcher.isOver { admit(watcher) }
         }
-        if let stream = streams[id] { stream.catchesUp = false }
+        if let stream = streams[id] {
+            stream.catchesUp = false
+            stream.part = nil
+        }
         tellAskers()
     }
 
@@ -46,28 +49,38 @@ extension WatchHub {
         // Others may have lagged less, so that this one can join at once.
         if watcher.isOver { return true }
         if watcher.after >= position { return false }
-        let range = watcher.group.range
-        let after = watcher.after
-        let limits = limits
+        guard let part = try await part(for: watcher, stream) else { return true }
+        watcher.after = part.through
+        for message in part.messages {
+            // The next step comes when the client has taken this one.
+            try await stream.call.send(watcher.mark, message)
+            watcher.isQuiet = false
+            if watcher.isOver { return true }
+        }
+        return false
+    }
+
+    /// The next part of the history for a watch; nil when the watch is over. Watches that fell behind together, which
+    /// follow each other, share it.
+    private func part(for watcher: Watcher, _ stream: WatchStream) async throws -> WatchPart? {
+        let need = watcher.need
+        if let part = stream.part, part.need == need { return part }
+        let (range, after, limits) = (need.group.range, need.after, limits)
         let (found, _, term) = try await replica.look { try Self.find(range, after: after, limits, $0) }
         self.term = term
-        if watcher.isOver { return true }
+        if watcher.isOver { return nil }
         if let oldest = found.oldest {
             _ = cancel(stream.id, watcher.id)
             try await stream.call.send(
                 WatchMessages.control(
                     header(at: found.now), id: watcher.id, canceled: true, compactRevision: oldest,
                     reason: Refusal.compacted.reason))
-            return true
+            return nil
         }
-        watcher.after = found.through
-        for message in messages(found, for: watcher) {
-            // The next step comes when the client has taken this one.
-            try await stream.call.send(message)
-            watcher.isQuiet = false
-            if watcher.isOver { return true }
-        }
-        return false
+        let part = WatchPart(
+            need, of: found.events, through: found.through, header(at: found.now), limit: limits.watchMessage)
+        stream.part = part
+        return part
     }
 
     private static func find(
@@ -88,28 +101,5 @@ extension WatchHub {
             StoreEvent(pair: $0, previous: nil, isDeletion: false)
         }
         return Found(events: events, through: oldest, now: store.revision)
-    }
-
-    /// The responses for a part of the history, each of bounded size where revisions or the watch allow it.
-    private func messages(_ found: Found, for watcher: Watcher) -> [[UInt8]] {
-        let head = header(at: found.now).alone
-        var messages: [[UInt8]] = []
-        var body: [UInt8] = []
-        var revision: Int64 = 0
-        func flush(isFragment: Bool) {
-            messages.append(WatchMessages.response(head, id: watcher.id, fragment: isFragment, body))
-            body = []
-        }
-        for event in found.events where watcher.variant.admits(event) {
-            let next = WatchMessages.body(CollectionOfOne(event), watcher.variant)
-            let isSame = event.pair.modRevision == revision
-            if !body.isEmpty, body.count + next.count > limits.watchMessage, !isSame || watcher.fragments {
-                flush(isFragment: isSame)
-            }
-            body += next
-            revision = event.pair.modRevision
-        }
-        if !body.isEmpty { flush(isFragment: false) }
-        return messages
     }
 }

@@ -196,34 +196,44 @@ actor WatchHub {
                 group.events.append(event)
             }
         }
-        guard !touched.isEmpty else { return }
-        let head = header(at: through).alone
+        let header = header(at: through)
+        // Ranges that overlap mostly see the same.
+        var complete: [WatchVariant: [UInt8]] = [:]
+        var failed: [Watcher] = []
         for group in touched {
-            for (variant, watchers) in group.live { send(group.events, variant, watchers, head) }
+            let seesAll = group.events.count == events.count
+            for (variant, watchers) in group.live {
+                let known = seesAll ? complete[variant] : nil
+                let message = known ?? WatchMessages.shared(header, group.events, variant)
+                if seesAll { complete[variant] = message }
+                send(message, of: group.events, header, to: watchers, &failed)
+            }
             group.events.removeAll()
         }
+        for watcher in failed { lag(watcher) }
     }
 
-    private func send(_ events: [StoreEvent], _ variant: WatchVariant, _ watchers: [Watcher], _ head: [UInt8]) {
-        let body = WatchMessages.body(events, variant)
-        guard !body.isEmpty, let first = events.first?.pair.modRevision else { return }
-        var failed: [Watcher] = []
+    /// Offers live watches of one kind the events of their range; `failed` takes those whose streams have no room.
+    private func send(
+        _ message: [UInt8], of events: [StoreEvent], _ header: Header, to watchers: [Watcher], _ failed: inout [Watcher]
+    ) {
+        guard let first = events.first?.pair.modRevision else { return }
         for watcher in watchers {
-            var own = body
+            var message = message
             if watcher.after >= first {
                 let after = watcher.after
-                own = WatchMessages.body(events.lazy.filter { $0.pair.modRevision > after }, variant)
-                if own.isEmpty { continue }
+                let rest = events.filter { $0.pair.modRevision > after }
+                message = WatchMessages.shared(header, rest, watcher.variant)
             }
+            if message.isEmpty { continue }
             // A large revision goes through the history's path, which may divide it.
-            let mustDivide = watcher.fragments && own.count > limits.request
-            if !mustDivide, watcher.call.offer(WatchMessages.response(head, id: watcher.id, own)) {
+            let mustDivide = watcher.fragments && message.count > limits.request
+            if !mustDivide, watcher.call.offer(watcher.mark, message) {
                 watcher.isQuiet = false
             } else {
                 failed.append(watcher)
             }
         }
-        for watcher in failed { lag(watcher) }
     }
 
     /// From now on the watch reads from the history.

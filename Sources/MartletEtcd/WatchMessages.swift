@@ -83,7 +83,8 @@ struct WatchVariant: Hashable {
     func admits(_ event: StoreEvent) -> Bool { event.isDeletion ? !withoutDeletions : !withoutPuts }
 }
 
-/// etcd's WatchResponse, written in parts: the events once for all who watch the same.
+/// etcd's WatchResponse. With events it is written in two parts: which watch it is for, and all else, which is the same
+/// for all who watch the same. The id comes first then; protobuf leaves the order of fields to the writer.
 enum WatchMessages {
     /// A response without events.
     static func control(
@@ -100,40 +101,29 @@ enum WatchMessages {
         return writer.bytes
     }
 
-    /// The events that a variant admits, as they stand in a response; empty when there are none.
-    static func body(_ events: some Sequence<StoreEvent>, _ variant: WatchVariant) -> [UInt8] {
+    /// The part that is a watch's own.
+    static func mark(_ id: Int64) -> [UInt8] {
         var writer = WireWriter()
-        for event in events where variant.admits(event) {
-            KeyResponses.write(event, withPrevious: variant.withPrevious, to: &writer)
-        }
+        writer.int(2, id)
         return writer.bytes
     }
 
-    /// A response for one watch: `head` is a written header.
-    static func response(_ head: [UInt8], id: Int64, fragment: Bool = false, _ body: [UInt8]) -> [UInt8] {
-        // Made once for each watch and change, so the three parts are laid side by side without a detour.
-        let middle = (id == 0 ? 0 : 1 + WireSize.varint(UInt64(bitPattern: id))) + (fragment ? 2 : 0)
-        let count = head.count + middle + body.count
-        return [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
-            var next = unsafe buffer[..<head.count].initialize(fromContentsOf: head)
-            func put(_ byte: UInt8) {
-                unsafe buffer.initializeElement(at: next, to: byte)
-                next += 1
-            }
-            if id != 0 {
-                put(0x10)
-                var rest = UInt64(bitPattern: id)
-                while rest >= 0x80 {
-                    put(UInt8(truncatingIfNeeded: rest) | 0x80)
-                    rest >>= 7
-                }
-                put(UInt8(rest))
-            }
-            if fragment {
-                put(0x38)
-                put(1)
-            }
-            initialized = unsafe buffer[next...].initialize(fromContentsOf: body)
-        }
+    /// The part that all watches share who want these events; empty when the variant admits none of them.
+    static func shared(
+        _ header: Header, _ events: some Collection<StoreEvent>, _ variant: WatchVariant, isFragment: Bool = false
+    ) -> [UInt8] {
+        let wanted = events.lazy.filter { variant.admits($0) }
+        let size = wanted.reduce(0) { $0 + Self.size($1, variant) }
+        if size == 0 { return [] }
+        var writer = WireWriter(capacity: header.size + 2 + size)
+        header.write(to: &writer)
+        writer.bool(7, isFragment)
+        for event in wanted { KeyResponses.write(event, withPrevious: variant.withPrevious, to: &writer) }
+        return writer.bytes
+    }
+
+    /// What an event adds to a response.
+    static func size(_ event: StoreEvent, _ variant: WatchVariant) -> Int {
+        WireSize.counted(KeyResponses.size(event, withPrevious: variant.withPrevious))
     }
 }

@@ -1,7 +1,6 @@
 internal import MartletBase
 internal import MartletRaft
 internal import MartletStore
-internal import OrderedCollections
 
 /// When a leader compares states with its followers.
 struct CheckPace {
@@ -54,15 +53,6 @@ extension Replica {
         lookAfterWatchers()
         snapshots.forgetIdle(now)
         if stopReason == nil { lookAfterMembership() }
-    }
-
-    /// Tells quiet watchers of progress, and forgets watches that are over.
-    func lookAfterWatchers() {
-        for queues in watchers.values {
-            for queue in queues where !queue.isOver { queue.offerProgress() }
-        }
-        guard watchers.values.contains(where: { $0.contains(where: \.isOver) }) else { return }
-        watchers = watchers.mapValues { $0.filter { !$0.isOver } }.filter { !$0.value.isEmpty }
     }
 
     // MARK: Leading

@@ -198,7 +198,7 @@ extension Replica {
                 observer?.applied(entry, applied, stateHash: store.stateHash.value)
                 progress.note(entry, applied.events)
                 checks.note(entry)
-                if !applied.events.isEmpty { tellWatchers(applied.events, revision: applied.revision) }
+                if !applied.events.isEmpty { watchers.tell(applied.events, revision: applied.revision) }
                 if leads { noteLeases(entry, applied, countBefore: leaseCount) }
                 if entry.kind == .membership || entry.payload.isEmpty { membershipApplied(entry) }
                 if let divergence = applied.divergence { stop("\(divergence)") }

@@ -4,7 +4,6 @@ internal import MartletBase
 internal import MartletIO
 internal import MartletRaft
 public import MartletStore
-internal import OrderedCollections
 
 /// A replicated store: Raft, the write-ahead log, the key-value state and its watches, and the SQLite checkpoint.
 ///
@@ -67,8 +66,8 @@ public actor Replica {
     var newcomers: [MemberID: [String]] = [:]
     var snapshots = SnapshotTraffic()
 
-    /// Who watches what. Ordered, so that who is woken first does not hang on a hash.
-    var watchers: OrderedDictionary<KeyRange, [WatchQueue]> = [:]
+    /// Who watches what.
+    var watchers = WatcherTable()
     /// The world's time at the last tick.
     var now: MonotonicTime
     /// The task that writes the log, while there is something to write.
@@ -103,6 +102,7 @@ public actor Replica {
         identity = state.identity
         store = state.store
         store.mutation = parts.mutations.store
+        watchers.told.advance(to: store.revision)
         logBase = log.base
         var configuration = RaftConfiguration(
             member: MemberID(state.identity.member), session: world.random() | 1, seed: world.random())
@@ -172,8 +172,8 @@ public actor Replica {
         if isClosed { throw ReplicaError.stopped("it was closed") }
         if revision < store.oldestRevision { throw StoreError.compacted(oldest: store.oldestRevision) }
         if revision > store.revision { throw StoreError.future(current: store.revision) }
-        let queue = WatchQueue(KeyRange(from: from, to: to), after: revision)
-        watchers[queue.range, default: []].append(queue)
+        let queue = WatchQueue(KeyRange(from: from, to: to), after: revision, watchers.told)
+        watchers.add(queue)
         if revision == store.revision { queue.fill([], through: revision, isAll: true) }
         return StoreWatch(queue, of: self)
     }
@@ -186,16 +186,8 @@ public actor Replica {
         queue.fill(events, through: through, isAll: through == store.revision)
     }
 
-    /// What all watchers have.
-    var watchQueues: [WatchQueue] { Array(watchers.values.joined()) }
-
-    /// Gives the events of one revision to those who watch their keys. Watchers of the same keys share one array.
-    func tellWatchers(_ events: [StoreEvent], revision: Int64) {
-        for (range, queues) in watchers {
-            let matching = events.filter { range.contains($0.pair.key) }
-            for queue in queues { queue.offer(matching, revision: revision) }
-        }
-    }
+    /// Tells quiet watchers of progress, and forgets watches that are over.
+    func lookAfterWatchers() { watchers.lookAfter() }
 
     // MARK: The end
 
@@ -217,7 +209,6 @@ public actor Replica {
         await transport?.close()
         await device.close()
         await folder?.close()
-        for queue in watchQueues { queue.end(.closed) }
-        watchers = [:]
+        watchers.end()
     }
 }

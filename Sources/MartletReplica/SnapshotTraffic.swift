@@ -205,7 +205,7 @@ extension Replica {
         truncation = base.position
         let position = SnapshotPosition(index: index, term: state.appliedTerm, membership: state.membership)
         core.step(.snapshotInstalled(position), into: &effects)
-        for queue in watchQueues { queue.fallBehind() }
+        watchers.fallBehind(now: store.revision)
         logger.info("the snapshot through entry \(index) is installed")
         snapshots.isInstalling = false
         connectPeers()

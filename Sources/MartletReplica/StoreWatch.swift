@@ -59,11 +59,13 @@ final class WatchQueue: Sendable {
 
     let range: KeyRange
     private let state: Mutex<State>
+    private let told: ToldRevision
 
     fileprivate struct State {
         var batches: Deque<(events: [StoreEvent], revision: Int64)> = []
         var queuedEvents = 0
-        /// All changes through this revision are queued or delivered.
+        /// All changes through this revision are queued or delivered; while the queue is live, so are all that the
+        /// others were told.
         var position: Int64
         /// Through which revision the watcher knows that it has seen all.
         var told: Int64
@@ -75,9 +77,10 @@ final class WatchQueue: Sendable {
         var waiter: CheckedContinuation<Void, Never>?
     }
 
-    /// A queue for the changes after `revision`.
-    init(_ range: KeyRange, after revision: Int64) {
+    /// A queue for the changes after `revision`. `told` is what all live queues have been told.
+    init(_ range: KeyRange, after revision: Int64, _ told: ToldRevision) {
         self.range = range
+        self.told = told
         state = Mutex(State(position: revision, told: revision))
     }
 
@@ -89,18 +92,13 @@ final class WatchQueue: Sendable {
     /// Whether the watch is over.
     var isOver: Bool { state.withLock { $0.end != nil } }
 
-    /// Takes the changes of the newest revision, perhaps none. When there is no room the watcher must read on from
-    /// the history.
+    /// Takes the changes of the newest revision. When there is no room the watcher must read on from the history.
     func offer(_ events: [StoreEvent], revision: Int64) {
         wake { state in
             guard state.isLive, state.end == nil else { return false }
-            if events.isEmpty {
-                state.position = revision
-                return false
-            }
             // A revision too large for any queue is taken by an empty one.
             if state.queuedEvents + events.count > Limits.watchEvents, !state.batches.isEmpty {
-                state.isLive = false
+                leaveLive(&state)
                 return false
             }
             state.append(events, revision)
@@ -120,14 +118,25 @@ final class WatchQueue: Sendable {
     /// The state was replaced: the watcher goes on from the history, as far as that reaches.
     func fallBehind() {
         wake { state in
-            state.isLive = false
+            leaveLive(&state)
             return true
         }
+    }
+
+    private func leaveLive(_ state: inout State) {
+        keepUp(&state)
+        state.isLive = false
+    }
+
+    /// Sees how far a live queue is.
+    private func keepUp(_ state: inout State) {
+        if state.isLive { state.position = max(state.position, told.revision) }
     }
 
     /// Tells a waiting watcher how far the store is, if it does not know.
     func offerProgress() {
         wake { state in
+            keepUp(&state)
             guard state.waiter != nil, state.isLive, state.told < state.position else { return false }
             state.progressDue = true
             return true
@@ -153,6 +162,7 @@ final class WatchQueue: Sendable {
     /// What there is for the watcher now.
     func take() -> Found {
         state.withLock { state in
+            keepUp(&state)
             if state.end == .cancelled { return .ended(.cancelled) }
             if let batch = state.takeBatch() { return .batch(batch.events, revision: batch.revision) }
             if let end = state.end { return .ended(end) }

@@ -134,6 +134,54 @@ import Testing
         }
     }
 
+    /// What is encoded once for many is what each alone is owed, whoever falls behind when.
+    @Test func slowWatchesOfOneStreamSeeTheirOwnChangesAndAllOfThem() async throws {
+        try await withEtcd { etcd in
+            let watching = try Watching(etcd)
+            var random = SystemRandomNumberGenerator()
+            let names = ["a", "b", "c", "d", "e"]
+            var watched: [Int64: ClosedRange<String>] = [:]
+            for id in Int64(1)...30 {
+                let from = names[Int.random(in: 0..<5, using: &random)]
+                watched[id] = from...(id % 3 == 0 ? from : "e")
+                try await watching.create(from, to: id % 3 == 0 ? nil : "f") {
+                    $0.watchID = id
+                    $0.prevKv = id % 4 == 0
+                    $0.fragment = id % 2 == 0
+                    if id % 5 == 0 { $0.filters = [.nodelete] }
+                }
+                #expect(try await watching.next().watchID == id)
+            }
+            var owed: [Int64: [String]] = [:]
+            let padding = String(repeating: "v", count: 20_000)
+            for number in 0..<150 {
+                let key = names[Int.random(in: 0..<5, using: &random)]
+                let isDeletion = number % 7 == 6
+                if isDeletion { try await etcd.put(key, "") }
+                let revision =
+                    isDeletion
+                    ? try await etcd.delete(key).header.revision
+                    : try await etcd.put(key, "\(number)" + padding).header.revision
+                for (id, range) in watched where range.contains(key) {
+                    if isDeletion { owed[id, default: []].append("PUT \(key) \(revision - 1)") }
+                    if isDeletion, id % 5 == 0 { continue }
+                    owed[id, default: []].append("\(isDeletion ? "DELETE" : "PUT") \(key) \(revision)")
+                }
+            }
+            var seen: [Int64: [String]] = [:]
+            for _ in 0..<owed.values.joined().count where seen != owed {
+                let response = try await watching.next()
+                for event in response.events {
+                    let kind = event.type == .put ? "PUT" : "DELETE"
+                    let line = "\(kind) \(text(event.kv.key)) \(event.kv.modRevision)"
+                    seen[response.watchID, default: []].append(line)
+                    #expect(response.watchID % 4 == 0 || !event.hasPrevKv)
+                }
+            }
+            #expect(seen == owed)
+        }
+    }
+
     @Test func aLargeRevisionIsDividedWhereTheWatchAllowsIt() async throws {
         var limits = EtcdLimits()
         limits.watchMessage = 10_000
@@ -183,41 +231,6 @@ import Testing
                 watching.stream.cancel()
                 try await etcd.put("k", "unseen")
             }
-        }
-    }
-}
-
-@Suite struct RangeIndexTests {
-    final class Name: Sendable {
-        let range: KeyRange
-        init(_ range: KeyRange) { self.range = range }
-    }
-
-    @Test func itFindsWhatALookAtEachRangeFinds() {
-        var random = SystemRandomNumberGenerator()
-        var index = RangeIndex<Name>()
-        var all: [KeyRange] = []
-        func key() -> [UInt8] { (0..<Int.random(in: 1...3, using: &random)).map { _ in .random(in: 0...3) } }
-        for round in 0..<300 {
-            let range: KeyRange =
-                switch round % 4 {
-                case 0: KeyRange(key: key())
-                case 1: KeyRange(prefix: key())
-                case 2: KeyRange(from: key(), to: [])
-                default: KeyRange(from: key(), to: key())
-                }
-            if index[range] == nil {
-                index.insert(Name(range), for: range)
-                all.append(range)
-            }
-            if round % 5 == 4, let gone = all.randomElement() {
-                index.remove(gone)
-                all.removeAll { $0 == gone }
-            }
-            let wanted = key()
-            var found: Set<KeyRange> = []
-            index.forEach(containing: wanted) { found.insert($0.range) }
-            #expect(found == Set(all.filter { $0.contains(wanted) }))
         }
     }
 }

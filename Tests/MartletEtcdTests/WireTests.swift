@@ -83,14 +83,15 @@ import Testing
             StoreEvent(pair: gone, previous: pair, isDeletion: true),
         ]
         let header = Header(cluster: 1, member: 2, revision: 6, term: 4)
-        let body = WatchMessages.body(events, WatchVariant(withPrevious: true))
-        let response = try EtcdWatchResponse(
-            serializedBytes: WatchMessages.response(header.alone, id: 9, fragment: true, body))
+        let shared = WatchMessages.shared(header, events, WatchVariant(withPrevious: true), isFragment: true)
+        let response = try EtcdWatchResponse(serializedBytes: WatchMessages.mark(9) + shared)
         #expect(response.watchID == 9 && response.fragment && response.header == header.message)
         #expect(response.events.map(\.type) == [.put, .delete])
         #expect(response.events[1].prevKv.modRevision == 5)
-        let puts = WatchMessages.body(events, WatchVariant(withoutDeletions: true))
+        let puts = WatchMessages.shared(header, events, WatchVariant(withoutDeletions: true))
         #expect(try EtcdWatchResponse(serializedBytes: puts).events.map(\.hasPrevKv) == [false])
+        let neither = WatchVariant(withoutPuts: true, withoutDeletions: true)
+        #expect(WatchMessages.shared(header, events, neither).isEmpty && WatchMessages.mark(0).isEmpty)
     }
 
     @Test func transactionsAreCountedAsEtcdCountsThem() throws {

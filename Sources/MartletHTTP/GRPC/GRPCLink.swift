@@ -208,19 +208,19 @@ class GRPCLink: HTTP2SessionOwner, @unchecked Sendable {
     // MARK: Messages out
 
     /// Whether a message was queued; nil when the call is over.
-    final func offer(_ call: GRPCStream, _ message: [UInt8]) -> Bool? {
+    final func offer(_ call: GRPCStream, _ message: [UInt8], _ rest: [UInt8] = []) -> Bool? {
         locked {
             guard call.outcome == nil, !call.outgoing.isEnded else { return nil }
             guard call.outgoing.count < queueLimit, held < heldLimit else { return false }
-            queue(call, message)
+            queue(call, message, rest)
             return true
         }
     }
 
     /// Queues a message, waiting for room.
-    final func send(_ call: GRPCStream, _ message: [UInt8]) async throws(GRPCStatus) {
+    final func send(_ call: GRPCStream, _ message: [UInt8], _ rest: [UInt8] = []) async throws(GRPCStatus) {
         while true {
-            switch offer(call, message) {
+            switch offer(call, message, rest) {
             case true?: return
             case nil: throw locked { call.outcome } ?? .cancelled
             case false?: try await ready(call)
@@ -250,9 +250,9 @@ class GRPCLink: HTTP2SessionOwner, @unchecked Sendable {
     }
 
     /// Adds a message to what is sent. Under the lock.
-    final func queue(_ call: GRPCStream, _ message: [UInt8]) {
-        call.outgoing.append(message)
-        hold(call, message.count + 5)
+    final func queue(_ call: GRPCStream, _ message: [UInt8], _ rest: [UInt8] = []) {
+        call.outgoing.append(message, rest)
+        hold(call, message.count + rest.count + 5)
         prepareToSend(call)
         session?.resume(call)
         wakeWriter()
@@ -355,15 +355,19 @@ class GRPCLink: HTTP2SessionOwner, @unchecked Sendable {
     private func write(to stream: any ByteStream) async {
         var bytes: [UInt8] = []
         while await outputIsReady() {
-            bytes.removeAll(keepingCapacity: bytes.capacity <= HTTP2Session.outputBatch / 4)
             // As few calls as needed: what becomes ready while a batch is written goes with the next.
             guard locked({ takeOutput(&bytes) }) else { return }
-            if bytes.isEmpty { continue }
+            if bytes.isEmpty {
+                // The memory of a burst is kept until the burst is over.
+                if bytes.capacity > HTTP2Session.outputBatch / 4 { bytes = [] }
+                continue
+            }
             do {
                 try await stream.write(bytes)
             } catch {
                 return fail("\(error)")
             }
+            bytes.removeAll(keepingCapacity: true)
             locked { writing(false) }
         }
     }

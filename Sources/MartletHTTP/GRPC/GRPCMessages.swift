@@ -78,27 +78,34 @@ struct GRPCDeframer: Sendable {
 
 /// Messages that wait to be sent on one stream. A pure value.
 struct GRPCOutgoing: Sendable {
+    /// A message in two parts, of which many streams may share the second.
+    private struct Message {
+        var first: [UInt8]
+        var rest: [UInt8]
+        var count: Int { first.count + rest.count }
+    }
     /// The message whose turn it is, when there is one.
-    private var head: [UInt8]?
+    private var head: Message?
     /// How much of it went out, its prefix of five bytes included.
     private var position = 0
-    private var rest: Deque<[UInt8]> = []
+    private var others: Deque<Message> = []
     /// Bytes that wait, prefixes included.
     private(set) var count = 0
     /// Whether no message follows.
     var isEnded = false
 
-    /// Adds a message.
-    mutating func append(_ message: [UInt8]) {
+    /// Adds a message: these bytes and the `rest`.
+    mutating func append(_ first: [UInt8], _ rest: [UInt8] = []) {
+        let message = Message(first: first, rest: rest)
         count += message.count + 5
-        if head == nil { head = message } else { rest.append(message) }
+        if head == nil { head = message } else { others.append(message) }
     }
 
     /// Forgets what waits.
     mutating func removeAll() {
         head = nil
         position = 0
-        rest = []
+        others = []
         count = 0
         isEnded = true
     }
@@ -113,18 +120,23 @@ struct GRPCOutgoing: Sendable {
                 position += 1
                 wanted -= 1
             }
-            let from = position - 5
-            let piece = min(wanted, message.count - from)
-            if piece > 0 {
-                output.append(contentsOf: message[from..<from + piece])
-                position += piece
-                wanted -= piece
-            }
+            take(message.first, at: 5, &wanted, into: &output)
+            take(message.rest, at: 5 + message.first.count, &wanted, into: &output)
             if position == message.count + 5 {
-                head = rest.popFirst()
+                head = others.popFirst()
                 position = 0
             }
         }
+    }
+
+    /// Takes from a part that begins `start` bytes behind its message's own start.
+    private mutating func take(_ part: [UInt8], at start: Int, _ wanted: inout Int, into output: inout [UInt8]) {
+        let from = position - start
+        let piece = min(wanted, part.count - from)
+        guard piece > 0 else { return }
+        output.append(contentsOf: part[from..<from + piece])
+        position += piece
+        wanted -= piece
     }
 }
 

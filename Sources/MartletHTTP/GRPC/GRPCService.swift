@@ -82,15 +82,21 @@ public final class GRPCServerCall: Sendable {
     ///   a compressed one.
     public func next() async throws(GRPCStatus) -> [UInt8]? { try await link.next(stream) }
 
-    /// Sends a message; waits while more than ``GRPCServerLimits/queuedPerCall`` bytes wait for the client.
+    /// Sends a message; waits while more than ``GRPCServerLimits/queuedPerCall`` bytes wait for the client. `rest` are
+    /// bytes at its end: what many messages have in common is kept once while they wait.
     /// - Throws: ``GRPCStatus``: 1 when the call is over or the task is cancelled.
-    public func send(_ message: [UInt8]) async throws(GRPCStatus) { try await link.send(stream, message) }
+    public func send(_ message: [UInt8], _ rest: [UInt8] = []) async throws(GRPCStatus) {
+        try await link.send(stream, message, rest)
+    }
 
     /// Sends a message without waiting. False, and nothing is sent, when more than
-    /// ``GRPCServerLimits/queuedPerCall`` bytes wait for the client already, or the call is over.
-    public func offer(_ message: [UInt8]) -> Bool { link.offer(stream, message) ?? false }
+    /// ``GRPCServerLimits/queuedPerCall`` bytes wait for the client already, or the call is over. `rest` is as in
+    /// ``send(_:_:)``.
+    public func offer(_ message: [UInt8], _ rest: [UInt8] = []) -> Bool {
+        link.offer(stream, message, rest) ?? false
+    }
 
-    /// Returns when the client has taken so much that ``offer(_:)`` would succeed.
+    /// Returns when the client has taken so much that ``offer(_:_:)`` would succeed.
     /// - Throws: ``GRPCStatus``: 1 when the call is over or the task is cancelled.
     public func ready() async throws(GRPCStatus) { try await link.ready(stream) }
 

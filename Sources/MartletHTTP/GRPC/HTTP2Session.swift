@@ -277,6 +277,11 @@ extension HTTP2Session {
 
     /// A frame's head (nine bytes) and the messages behind it, with one copy.
     private func send(_ head: UnsafePointer<UInt8>, _ count: Int, _ stream: HTTP2Stream) {
+        if buffer.capacity - buffer.count < count + 9 {
+            // Room for all that the stream has, rather than for frame after frame.
+            let all = min(stream.outgoing.count, Self.outputBatch) + 9
+            buffer.reserveCapacity(max(buffer.count + all, 2 * buffer.capacity))
+        }
         buffer.append(contentsOf: UnsafeBufferPointer(start: head, count: 9))
         stream.outgoing.take(count, into: &buffer)
         owner?.sent(count, of: stream)
