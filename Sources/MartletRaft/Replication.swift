@@ -122,12 +122,16 @@ extension RaftCore {
         guard let place = peers.firstIndex(where: { $0.member == member }) else { return }
         peers[place].heardAt = now
         let next = peers[place].next
+        // It does not hold what it had acknowledged: damage has cut its log. An old answer that looks like this costs
+        // no more than sending again.
+        let hasLost = previousIndex == peers[place].match && previousIndex == next - 1
         // Not the answer to what is under way: an old one.
-        guard previousIndex > peers[place].match, previousIndex < next, peers[place].phase != .snapshot,
-            peers[place].phase == .replicate || previousIndex == next - 1
+        guard hasLost || previousIndex > peers[place].match, previousIndex > 0, previousIndex < next,
+            peers[place].phase != .snapshot, peers[place].phase == .replicate || previousIndex == next - 1
         else { return }
         // Goes back over whole terms: neither log holds an equal entry after this place.
         let equal = log.lastIndex(ofTermAtMost: hintTerm, notAfter: min(hint, previousIndex - 1))
+        if hasLost { peers[place].match = equal }
         peers[place].probe(from: equal + 1)
         sendEntries(to: place)
     }

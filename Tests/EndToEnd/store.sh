@@ -4,7 +4,7 @@
 
 store=$BIN/martlet-store
 members=()
-finish() { local status=$?; [ ${#members[@]} -eq 0 ] || kill -9 "${members[@]}" 2>/dev/null || true; umount "$state/small" 2>/dev/null || true; (exit $status); cleanup; }
+finish() { local status=$?; [ ${#members[@]} -eq 0 ] || kill -9 "${members[@]}" 2>/dev/null || true; umount "$state/small" 2>/dev/null || true; set +e; (exit $status); cleanup; }
 trap finish EXIT
 # refused WHAT PATTERN FLAGS...: must end with an error that matches, and make no data folder.
 refused() {

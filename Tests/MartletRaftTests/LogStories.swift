@@ -38,6 +38,34 @@ extension Group {
             """)
     }
 
+    /// A disk whose damage was cut off: outside of the paper, where disks keep what they promise.
+    @Test(arguments: [1, 2, 3]) func aFollowerThatHasLostWhatItHadAcknowledgedIsSentItAgain(lost: Int) {
+        var group = play(
+            Group.led("abc"),
+            """
+            quietly a proposes x
+            quietly settle
+            quietly a proposes y
+            quietly settle
+            """)
+        let all = group["b"].core.log.lastIndex
+        group.crash("b")
+        let first = all - UInt64(lost) + 1
+        group["b"].disk.removeAll {
+            if case .entry(let entry) = $0 { entry.index >= first } else { false }
+        }
+        group.restart("b")
+        #expect(group["b"].core.log.lastIndex == all - UInt64(lost))
+        group = play(
+            group,
+            """
+            quietly a loses b
+            quietly all tick 10
+            """)
+        #expect(group["b"].core.log.lastIndex == all)
+        #expect(group["a"].core.role == .leader && group["a"].core.commit == all && group["b"].core.commit == all)
+    }
+
     @Test func section5_3_whatArrivesWhileTheWindowIsFullIsTheNextMessage() {
         _ = play(
             Group.led("abc"),

@@ -167,6 +167,23 @@ func withGroup(
         }
     }
 
+    @Test func givesAMemberBackWhatItsDiskHasLost() async throws {
+        try await withGroup { group in
+            let leader = try await group.leader()
+            for number in 0..<9 { _ = try await group.during { try await leader.replica.propose(put("k\(number)")) } }
+            #expect(Set(try await group.equalStates()).count == 1)
+            let name = try #require(group.names.first { $0 != leader.name })
+            await group.kill(name)
+            let log = try #require(group.logs[name])
+            // Entries that it had acknowledged.
+            try await log.truncateSuffix(from: await log.bounds.upperBound - 6)
+            let again = try await group.start(name)
+            try await group.wait("it to be told") { await again.revision == 10 }
+            #expect(Set(try await group.equalStates()).count == 1)
+            #expect(try await group.leader().name == leader.name)
+        }
+    }
+
     @Test func keepsWritesInFlightWhenItsLeaderIsCutOff() async throws {
         try await withGroup { group in
             let first = try await group.leader()
