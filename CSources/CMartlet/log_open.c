@@ -111,11 +111,12 @@ static int clear_tail(cm_log *log, segment *seg, uint64_t stop, const uint8_t *b
     uint64_t last = seg->size;
     while (last > stop && bytes[last - 1] == 0) last--;
     if (last > stop) {
-        log->torn = (cm_log_tail){.offset = stop, .bytes = last - stop};
-        snprintf(log->torn.file, sizeof log->torn.file, "%s", path);
         image view = {.bytes = bytes, .of = seg};
+        uint64_t bad = bad_record(view, stop);
+        log->torn = (cm_log_tail){.offset = bad, .bytes = last - bad};
+        snprintf(log->torn.file, sizeof log->torn.file, "%s", path);
         record_header record;
-        for (uint64_t at = stop; at < last; at += 8) log->torn.records += record_at(view, at, &record);
+        for (uint64_t at = bad; at < last; at += 8) log->torn.records += record_at(view, at, &record);
     }
     static const uint8_t zeros[1 << 16];
     log_file file = {.fd = seg->fd, .direct_fd = -1, .path = path, .recorder = &log->recorder};

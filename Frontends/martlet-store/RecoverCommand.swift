@@ -54,6 +54,7 @@ struct Recover: AsyncParsableCommand {
         Console.say(
             "  log:      through entry \(report.lastIndex), of which \(report.commitIndex) are known to be "
                 + "committed; term \(report.term)")
+        if let cut = report.cut { Console.say("  warning:  \(cut)") }
         Console.say("  revision: \(report.revision), \(report.keys) keys")
         for member in report.members {
             let role = report.voters.contains(member.id) ? "votes" : "learner"

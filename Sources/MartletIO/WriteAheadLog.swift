@@ -70,7 +70,7 @@ public final class WriteAheadLog: LogDevice {
 public struct TornTail: Sendable, Hashable, CustomStringConvertible {
     /// The segment.
     public var file: String
-    /// Where its good records end.
+    /// Where its first bad record begins.
     public var offset: UInt64
     /// How many bytes from there on were not all zero.
     public var bytes: UInt64

@@ -24,6 +24,8 @@ public struct MemberReport: Sendable, Hashable {
     public var revision: Int64
     /// How many keys there are then.
     public var keys: Int
+    /// What was cut off its log's end when it was opened for this; nil when nothing was.
+    public var cut: String?
 }
 
 /// The way back when so many voters are gone for good that the others cannot agree on anything any more: one of them
@@ -32,7 +34,7 @@ public struct MemberReport: Sendable, Hashable {
 /// Nothing that this member has is lost, entries that were never committed among it. What the lost members had and
 /// this one never heard of is gone: choose the one whose log reaches furthest.
 public enum LostQuorum {
-    /// Looks at the folder of a member that does not run; changes nothing in it.
+    /// Looks at the folder of a member that does not run; changes nothing in it, but for what a crash has left.
     /// - Throws: ``LogError`` or ``ReplicaError``.
     public static func examine(_ directory: String) async throws -> MemberReport {
         try await withMember(directory) { member in member.report }
@@ -127,7 +129,8 @@ private struct StoppedMember {
             cluster: state.identity.cluster, member: state.identity.member,
             members: state.store.members.values.sorted { $0.id < $1.id },
             voters: state.membership.voters.map(\.number), lastIndex: lastIndex, commitIndex: hardState.commit,
-            term: hardState.term, revision: state.store.revision, keys: state.store.count)
+            term: hardState.term, revision: state.store.revision, keys: state.store.count,
+            cut: folder.torn.map { "\($0)" })
     }
 
     func successor(bump: Int64) -> Successor {

@@ -76,6 +76,22 @@ import Testing
         }
     }
 
+    @Test func saysWhatWasCutOffTheLog() async throws {
+        try await withFolder { path in
+            let folder = "\(path)/data"
+            _ = try await makeMember(folder)
+            let file = "\(folder)/wal/0000000000000001.log"
+            var bytes = try Files.read(file)
+            // A record of 1000 bytes, of which the first sector came to the disk.
+            let end = (try #require(bytes.lastIndex { $0 != 0 }) / 512 + 1) * 512
+            bytes.replaceSubrange(end..<end + 8, with: [1, 2, 3, 4, 0xe8, 3, 0, 0])
+            try Files.write(bytes, to: file)
+            let cut = try #require(try await LostQuorum.examine(folder).cut)
+            #expect(cut.hasPrefix("\(file): cut 6 bytes with 0 whole records at byte"))
+            #expect(try await LostQuorum.examine(folder).cut == nil)
+        }
+    }
+
     @Test func isNotLookedForWhereThereIsNone() async throws {
         try await withFolder { path in
             await #expect(throws: ReplicaError.self) { _ = try await LostQuorum.examine("\(path)/none") }

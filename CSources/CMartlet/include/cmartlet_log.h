@@ -130,7 +130,7 @@ uint64_t cm_log_identity(const cm_log *log);
 
 /* What was cut off the end because it looked like what a crash leaves. */
 typedef struct {
-    uint64_t offset;  /* where the good records end */
+    uint64_t offset;  /* where the first bad record begins */
     uint64_t bytes;   /* from there to the last byte that was not zero; 0 when nothing was cut */
     uint64_t records; /* of these, whole ones */
     char file[512];
