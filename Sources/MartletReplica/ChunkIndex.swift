@@ -26,6 +26,9 @@ struct DeadRow: Sendable, Hashable {
     /// From which round on it may go.
     var notBefore = 0
 
+    /// Where it stands in a list that is searched.
+    var place: (Int64, KeyTag) { (revision, tag) }
+
     func isRow(_ row: EncodedRow) -> Bool {
         row.revision == revision && row.isDeletion == isDeletion && row.tag == tag
     }
@@ -137,7 +140,8 @@ private struct Packing {
     /// Takes a chunk, and removes those of its dead rows that may go. Returns how many bytes were copied.
     mutating func take(_ chunk: Chunk, _ table: borrowing ChunkTable) throws -> Int {
         dead += chunk.dead.filter { $0.notBefore > round }
-        let leaving = chunk.dead.filter { $0.notBefore <= round }.sorted { $0.revision < $1.revision }
+        // One change may delete any number of keys: the rows of a revision are searched by their tags, too.
+        let leaving = chunk.dead.filter { $0.notBefore <= round }.sorted { $0.place < $1.place }
         guard !leaving.isEmpty else {
             try flush(table)
             var rest = chunk
@@ -150,13 +154,13 @@ private struct Packing {
         var next = 0
         _ = try VersionRows.forEach(in: bytes) { row in
             while next < leaving.count, leaving[next].revision < row.revision { next += 1 }
-            var at = next
-            while at < leaving.count, leaving[at].revision == row.revision {
-                if leaving[at].isRow(row) {
+            if next < leaving.count, leaving[next].revision == row.revision {
+                let place = (row.revision, row.tag)
+                let at = leaving.partitioningIndex { $0.place >= place }
+                if at < leaving.count, leaving[at].isRow(row) {
                     removed += 1
                     return
                 }
-                at += 1
             }
             try keep(row, of: bytes, table)
         }
@@ -189,6 +193,11 @@ struct ChunkIndexReader {
     /// The rows seen so far.
     private var revisions: [Int64] = []
     private var tags: [KeyTag] = []
+    /// The tags of revisions with so many rows that they are not searched one by one.
+    private var large: [Int64: Set<KeyTag>] = [:]
+    /// Where the newest revision begins.
+    private var start = 0
+    private static let largeRows = 64
 
     init(oldest: Int64) { self.oldest = oldest }
 
@@ -204,11 +213,16 @@ struct ChunkIndexReader {
             index.append(
                 Replacement(revision: row.revision, previous: previous, tag: tag, isDeletion: row.isDeletion))
         }
+        if revisions.last != row.revision { start = revisions.count }
         revisions.append(row.revision)
         tags.append(tag)
+        if tags.count - start > Self.largeRows {
+            large[row.revision, default: Set(tags[start...])].insert(tag)
+        }
     }
 
     private func has(_ revision: Int64, _ tag: KeyTag) -> Bool {
+        if let tags = large[revision] { return tags.contains(tag) }
         var at = revisions.partitioningIndex { $0 >= revision }
         while at < revisions.count, revisions[at] == revision {
             if tags[at] == tag { return true }

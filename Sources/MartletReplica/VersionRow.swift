@@ -121,8 +121,10 @@ struct EncodedRow {
 
 /// A key's hash, with a seed of this process that nobody outside knows: no two keys of one revision share it but by a
 /// chance of 2 to the 64.
-struct KeyTag: Sendable, Hashable {
+struct KeyTag: Sendable, Hashable, Comparable {
     private let hash: Int
+
+    static func < (a: KeyTag, b: KeyTag) -> Bool { a.hash < b.hash }
 
     init(_ key: UnsafeRawBufferPointer) {
         var hasher = Hasher()

@@ -10,7 +10,7 @@ import Testing
 struct CheckpointedStore {
     var store: Store
     var pending = ChangeLog()
-    let file: CheckpointFile
+    var file: CheckpointFile
 
     init(_ path: String, history: HistoryLimits = HistoryLimits(), spareBytes: Int = Limits.deadBytes) throws {
         file = try CheckpointFile(path: path, spareBytes: spareBytes)
@@ -125,6 +125,36 @@ func randomCommand(_ random: inout SplitMix64, _ store: Store) -> Command.Kind {
             try kept.checkpoint()
             #expect(try Files.size(file) < full / 4)
             #expect(try kept.file.loadStore(HistoryLimits()).count == 0)
+        }
+    }
+
+    /// Minutes where each row of a change is compared with each other one.
+    @Test(.timeLimit(.minutes(2))) func forgetsManyKeysThatWentInOneChange() throws {
+        try withPath { path in
+            let file = "\(path)/checkpoint.sqlite"
+            var kept = try CheckpointedStore(file, history: HistoryLimits(revisions: 10_000), spareBytes: -1 << 30)
+            let count = 40_000
+            func putAll() throws {
+                for first in stride(from: 0, to: count, by: 128) {
+                    let numbers = first..<min(first + 128, count)
+                    try kept.apply(
+                        .transaction(Transaction(then: numbers.map { .put(key: key("k\($0)"), value: []) })))
+                }
+            }
+            try putAll()
+            try kept.apply(.transaction(Transaction(then: [.deleteRange(from: key("k"), to: key("l"))])))
+            try putAll()
+            try kept.checkpoint()
+            // What the index knows is found out anew.
+            try kept.file.closeWhole()
+            let again = try CheckpointFile(path: file, spareBytes: -1 << 30)
+            #expect(try again.loadStore(HistoryLimits(revisions: 10_000)).count == count)
+            try kept.apply(.compact(kept.store.revision))
+            kept.file = again
+            try kept.checkpoint()
+            var rows = 0
+            try again.read { _ in rows += 1 }
+            #expect(rows == count)
         }
     }
 
