@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <limits.h>
+#include <malloc.h>
 #include <net/if.h>
 #include <pthread.h>
 #include <signal.h>
@@ -107,3 +108,5 @@ int cml_ipv4_addresses(cml_ipv4 *out, int capacity) {
     freeifaddrs(list);
     return count;
 }
+
+void cml_trim(void) { malloc_trim(0); }

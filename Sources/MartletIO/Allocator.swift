@@ -1,3 +1,4 @@
+internal import CMartletLinux
 internal import Glibc
 
 /// glibc's malloc, as a daemon wants it.
@@ -31,6 +32,10 @@ public enum Allocator {
         restore(set)
         unsetenv(before)
     }
+
+    /// Gives freed memory back to the machine, for one who has freed much and rests. Others may wait for memory
+    /// meanwhile, some milliseconds.
+    public static func giveBack() { cml_trim() }
 
     private static func restore(_ tunables: String) {
         if tunables.isEmpty { unsetenv(variable) } else { setenv(variable, tunables, 1) }

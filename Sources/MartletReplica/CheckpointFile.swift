@@ -188,6 +188,9 @@ final class CheckpointFile: Sendable {
         }
     }
 
+    /// Gives up what SQLite keeps in memory. No checkpoint needs it; it is read again where one does.
+    func forgetPages() { try? withDatabase { database, _, _ in try database.execute("PRAGMA shrink_memory") } }
+
     /// Sets all but the versions anew, for a checkpoint that goes on under another name or revision.
     func rewrite(_ change: (inout CheckpointState) throws -> Void) throws {
         try withDatabase { database, last, _ in

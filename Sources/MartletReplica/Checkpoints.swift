@@ -19,6 +19,8 @@ struct CheckpointProgress: Sendable {
     var appliedTerm: UInt64 = 0
     /// Whether an entry was applied that names this member.
     var wasMember = false
+    /// Through which entry they reached at the last look.
+    private var indexSeen: UInt64 = 0
     /// How many changes are looked through for those that nobody can see any more, when checkpoints fail.
     private var thinAt = CheckpointProgress.thinChanges
 
@@ -26,6 +28,13 @@ struct CheckpointProgress: Sendable {
 
     /// Whether it is time for the next one.
     func isDue(at pace: CheckpointPace) -> Bool { entriesSinceTry >= pace.entries || bytesSinceTry >= pace.bytes }
+
+    /// Whether it is time for one because the store rests: little was applied since the last look, and what waits is
+    /// worth it.
+    mutating func isResting(at pace: CheckpointPace, applied: UInt64) -> Bool {
+        defer { indexSeen = applied }
+        return bytesSinceTry >= pace.restBytes && applied - indexSeen < CheckpointPace.restEntries
+    }
 
     /// Takes note of an applied entry.
     mutating func note(_ entry: RaftEntry, _ events: [StoreEvent]) {
@@ -57,10 +66,28 @@ extension Replica {
         startCheckpoint()
     }
 
-    private func startCheckpoint() {
+    private func startCheckpoint(thenRest: Bool = false) {
         checkpointer = world.spawn {
             await self.checkpoint()
+            if thenRest { await self.giveBackMemory() }
             await self.checkpointEnded()
+        }
+    }
+
+    /// Where little happens, what a burst of changes has left in memory, in the log and for a restart to apply again
+    /// goes to the checkpoint.
+    func restIfQuiet() {
+        let isResting = progress.isResting(at: pace, applied: store.appliedIndex)
+        guard isResting, folder != nil, checkpointer == nil, !isClosed, !snapshots.isInstalling else { return }
+        startCheckpoint(thenRest: true)
+    }
+
+    private func giveBackMemory() async {
+        guard let folder else { return }
+        let file = folder.checkpoint
+        try? await folder.worker.run {
+            file.forgetPages()
+            Allocator.giveBack()
         }
     }
 

@@ -52,6 +52,7 @@ extension Replica {
         upkeep.last = now
         lookAfterWatchers()
         snapshots.forgetIdle(now)
+        restIfQuiet()
         if stopReason == nil { lookAfterMembership() }
     }
 

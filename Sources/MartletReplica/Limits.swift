@@ -95,6 +95,10 @@ struct CheckpointPace: Sendable {
     var entries = 50_000
     /// or so many bytes of them.
     var bytes = 16 << 20
+    /// or so many bytes, when hardly anything was applied for a second.
+    var restBytes = 1 << 20
     /// So many entries before the checkpoint stay in the log, for peers that are slow.
     var logMargin: UInt64 = 1000
+    /// Fewer entries in a second are hardly anything.
+    static let restEntries: UInt64 = 10
 }

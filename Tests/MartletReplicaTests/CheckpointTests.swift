@@ -244,3 +244,33 @@ func withPath<T>(_ body: (String) throws -> T) throws -> T {
     defer { try? Files.remove(path) }
     return try body(path)
 }
+
+@Suite struct Resting {
+    @Test func aStoreThatRestsWritesWhatWaits() async throws {
+        try await withFolder { path in
+            let world = TestWorld()
+            try await world.run {
+                let replica = try await Replica.open(ReplicaConfiguration(directory: path), in: world, logger: quiet)
+                func pass(_ seconds: Int) async {
+                    for _ in 0..<seconds {
+                        world.advance(by: .seconds(1))
+                        await replica.tick()
+                    }
+                    await replica.checkpointer?.value
+                }
+                let value = String(repeating: "v", count: 300_000)
+                _ = try await replica.propose(put("k", value))
+                await pass(3)
+                // What is little may wait.
+                #expect(await replica.progress.index == 0)
+                for number in 0..<20 { _ = try await replica.propose(put("k\(number)", value)) }
+                // Seen for the first time, it looks like much work.
+                await pass(1)
+                #expect(await replica.progress.index == 0)
+                await pass(1)
+                #expect(await replica.progress.index >= 21)
+                await replica.close()
+            }
+        }
+    }
+}

@@ -32,6 +32,9 @@ int cml_spawn(const cml_child *child, int *pidfd);
  */
 int64_t cml_raise_descriptors(void);
 
+/* Gives free memory of malloc back to the kernel. */
+void cml_trim(void);
+
 /*
  * Takes the end of the process behind a pidfd. Returns 1 and sets `status` (exit code, or 128 + signal), 0 when it
  * still runs.

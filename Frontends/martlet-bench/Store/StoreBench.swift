@@ -15,7 +15,10 @@ struct StoreBenchCommand: AsyncParsableCommand {
             It starts three members of each store on loopback, one store at a time, with new folders on one disk, and \
             loads both by the same client over the etcd v3 API. Runs alternate between the stores; medians are shown. \
             Latency of the open loop counts from the moment a request was meant to be sent. CPU of the servers \
-            is that of all three members. Both stores answer a write when a majority has it on disk.
+            is that of all three members. Both stores answer a write when a majority has it on disk. Memory is what \
+            the kernel counts as resident (VmRSS), a member's share on average, and of it what is no page of a file \
+            (RssAnon): 5 s after the load, and again when each member has read all keys, because a store that maps \
+            its file holds only what was read of late.
             """)
 
     enum Part: String, CaseIterable, ExpressibleByArgument { case put, get, mixed, open, memory, watch, failover }
