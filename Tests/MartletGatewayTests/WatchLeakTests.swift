@@ -16,7 +16,7 @@ private final class QueueWitness: Sendable {
 }
 
 extension Replica {
-    fileprivate var witnesses: [QueueWitness] { watchQueues.map { QueueWitness($0) } }
+    fileprivate var witnesses: [QueueWitness] { watchers.queues.map { QueueWitness($0) } }
 
     /// Lets the replica forget the watches that are over, as it does about once a second.
     fileprivate func sweep() { lookAfterWatchers() }
