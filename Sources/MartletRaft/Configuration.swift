@@ -19,6 +19,8 @@ public struct RaftConfiguration: Sendable, Hashable {
     public var leaseReads = false
     /// A write that is not durable after so many ticks means a stalled disk.
     public var stallTicks = 40
+    /// A peer that was silent for so many ticks is not waited for: the log is not kept for it.
+    public var absenceTicks = 400
     /// How many bytes of proposals may wait for being committed; further ones are refused as overloaded.
     public var uncommittedBytes = 64 << 20
     /// Where all draws begin.

@@ -89,8 +89,8 @@ public struct RaftCore: Sendable {
         var since: Int
         var term: UInt64
         var vote: MemberID?
+        /// Through where it makes the log durable: less than what it holds when entries of it were replaced since.
         var lastIndex: UInt64
-        var lastTerm: UInt64
         var messages: [RaftMessage]
     }
 
@@ -170,8 +170,7 @@ public struct RaftCore: Sendable {
     private mutating func persisted(_ ticket: UInt64) {
         while let write = writes.first, write.ticket <= ticket {
             writes.removeFirst()
-            // An entry that was replaced since is durable for nothing.
-            if log.term(at: write.lastIndex) == write.lastTerm { durable = max(durable, write.lastIndex) }
+            durable = max(durable, write.lastIndex)
             for message in write.messages { effects.append(.send(message)) }
             if role == .candidate, write.term == term, write.vote == member { count(voteOf: member) }
         }
@@ -181,13 +180,23 @@ public struct RaftCore: Sendable {
     /// Places an entry in the log and remembers to write it. A membership is in force from then on.
     mutating func place(_ entry: RaftEntry) {
         let before = memberships.latestIndex
-        if entry.index <= log.lastIndex { _ = memberships.truncate(from: entry.index) }
+        if entry.index <= log.lastIndex {
+            _ = memberships.truncate(from: entry.index)
+            disown(from: entry.index)
+        }
         log.place(entry)
         durable = min(durable, entry.index - 1)
         unwrittenFrom = min(unwrittenFrom ?? entry.index, entry.index)
         slice = nil
         if let found = entry.membership { memberships.add(found, at: entry.index) }
         if entry.kind == .membership || memberships.latestIndex != before { membershipChanged() }
+    }
+
+    /// The log holds other entries from `index` on. What writes under way bring there is durable for nothing, also where
+    /// an equal entry comes back later: on the disk it stands before the one that replaced it, and a crash may leave
+    /// that one.
+    mutating func disown(from index: UInt64) {
+        for place in writes.indices { writes[place].lastIndex = min(writes[place].lastIndex, index - 1) }
     }
 
     /// Entries of the log. Asked for the same ones again within a step, it gives the same array.
@@ -232,7 +241,7 @@ public struct RaftCore: Sendable {
         writes.append(
             PendingWrite(
                 ticket: nextTicket, since: now, term: term, vote: hard.vote, lastIndex: log.lastIndex,
-                lastTerm: log.lastTerm, messages: held))
+                messages: held))
         nextTicket += 1
         writtenHard = state
         unwrittenFrom = nil

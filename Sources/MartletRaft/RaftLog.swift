@@ -5,6 +5,8 @@ struct RaftLog: Sendable {
     /// The position before the first entry held: that of the snapshot, or (0, 0).
     private(set) var start: (index: UInt64, term: UInt64)
     private var entries: Deque<RaftEntry> = []
+    /// What all entries cost.
+    private(set) var bytes = 0
 
     init(startIndex: UInt64, startTerm: UInt64) { start = (startIndex, startTerm) }
 
@@ -22,8 +24,12 @@ struct RaftLog: Sendable {
     mutating func place(_ entry: RaftEntry) {
         precondition(entry.index > start.index && entry.index <= lastIndex + 1, "a gap in the log")
         let keep = Int(entry.index - start.index - 1)
-        if keep < entries.count { entries.removeLast(entries.count - keep) }
+        if keep < entries.count {
+            for entry in entries[keep...] { bytes -= entry.cost }
+            entries.removeLast(entries.count - keep)
+        }
         entries.append(entry)
+        bytes += entry.cost
     }
 
     /// The entries from `first` through `last`, cut after about `bytes` (at least one).
@@ -44,7 +50,9 @@ struct RaftLog: Sendable {
     /// Forgets the entries through `index`.
     mutating func drop(through index: UInt64) {
         guard index > start.index, index <= lastIndex, let term = term(at: index) else { return }
-        entries.removeFirst(Int(index - start.index))
+        let count = Int(index - start.index)
+        for entry in entries.prefix(count) { bytes -= entry.cost }
+        entries.removeFirst(count)
         start = (index, term)
     }
 

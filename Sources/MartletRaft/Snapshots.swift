@@ -49,6 +49,7 @@ extension RaftCore {
             log.drop(through: position.index)
             memberships.drop(through: position.index)
         } else {
+            disown(from: 1)
             log = RaftLog(startIndex: position.index, startTerm: position.term)
             memberships = MembershipHistory(position.membership, at: position.index)
             unwrittenFrom = nil

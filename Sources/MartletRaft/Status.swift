@@ -17,6 +17,17 @@ extension RaftCore {
     public var lastIndex: UInt64 { log.lastIndex }
     /// The index before the first entry that is held.
     public var startIndex: UInt64 { log.start.index }
+    /// What the entries cost that are held, in bytes.
+    public var logBytes: Int { log.bytes }
+    /// A leader's peers that are alive have all entries through this one, or fetch a snapshot that reaches at least so
+    /// far: what is before may be forgotten, and what is after they will want. Nil when nobody is waited for.
+    public var wantedAfter: UInt64? {
+        guard role == .leader else { return nil }
+        let waiting = peers.lazy.filter {
+            $0.leavingSince == nil && now - $0.heardAt < configuration.absenceTicks
+        }
+        return waiting.map { max($0.match, log.start.index) }.min()
+    }
     /// The term of the entry at `index`, when it is held.
     public func term(at index: UInt64) -> UInt64? { log.term(at: index) }
     /// The membership in force.

@@ -24,7 +24,12 @@ struct CheckpointProgress: Sendable {
     /// How many changes are looked through for those that nobody can see any more, when checkpoints fail.
     private var thinAt = CheckpointProgress.thinChanges
 
+    /// Whether what changes is for a checkpoint; a replica without a folder writes none.
+    private let keepsChanges: Bool
+
     private static let thinChanges = 100_000
+
+    init(keepsChanges: Bool) { self.keepsChanges = keepsChanges }
 
     /// Whether it is time for the next one.
     func isDue(at pace: CheckpointPace) -> Bool { entriesSinceTry >= pace.entries || bytesSinceTry >= pace.bytes }
@@ -41,6 +46,7 @@ struct CheckpointProgress: Sendable {
         appliedTerm = entry.term
         entriesSinceTry += 1
         bytesSinceTry += entry.payload.count
+        guard keepsChanges else { return }
         for event in events { changes.append(event) }
     }
 
@@ -60,26 +66,19 @@ struct CheckpointProgress: Sendable {
 extension Replica {
     /// Begins a checkpoint in the background when one is due.
     func considerCheckpoint() {
-        guard folder != nil, progress.isDue(at: pace), checkpointer == nil, !isClosed, !snapshots.isInstalling else {
-            return
-        }
-        startCheckpoint()
-    }
-
-    private func startCheckpoint(thenRest: Bool = false) {
-        checkpointer = world.spawn {
-            await self.checkpoint()
-            if thenRest { await self.giveBackMemory() }
-            await self.checkpointEnded()
-        }
+        guard folder != nil, progress.isDue(at: pace), fileWorker == nil, !isClosed else { return }
+        startFileWork { await $0.checkpoint() }
     }
 
     /// Where little happens, what a burst of changes has left in memory, in the log and for a restart to apply again
     /// goes to the checkpoint.
     func restIfQuiet() {
         let isResting = progress.isResting(at: pace, applied: store.appliedIndex)
-        guard isResting, folder != nil, checkpointer == nil, !isClosed, !snapshots.isInstalling else { return }
-        startCheckpoint(thenRest: true)
+        guard isResting, folder != nil, fileWorker == nil, !isClosed else { return }
+        startFileWork { replica in
+            await replica.checkpoint()
+            await replica.giveBackMemory()
+        }
     }
 
     private func giveBackMemory() async {
@@ -91,15 +90,30 @@ extension Replica {
         }
     }
 
-    private func checkpointEnded() { checkpointer = nil }
-
     /// Returns when a checkpoint that covers all that is applied now is written, or when that failed.
     func checkpointNow() async {
-        while let running = checkpointer { await running.value }
-        guard progress.index < store.appliedIndex, !isClosed else { return }
-        startCheckpoint()
-        await checkpointer?.value
+        await withCheckpointFile { replica in
+            if replica.progress.index < replica.store.appliedIndex, !replica.isClosed { await replica.checkpoint() }
+        }
     }
+
+    /// Works on the checkpoint's file when nobody else does.
+    func withCheckpointFile(_ work: @escaping @Sendable (isolated Replica) async -> Void) async {
+        while let fileWorker { await fileWorker.value }
+        await startFileWork(work).value
+    }
+
+    @discardableResult
+    private func startFileWork(_ work: @escaping @Sendable (isolated Replica) async -> Void) -> Task<Void, Never> {
+        let task = world.spawn {
+            await work(self)
+            await self.fileWorkEnded()
+        }
+        fileWorker = task
+        return task
+    }
+
+    private func fileWorkEnded() { fileWorker = nil }
 
     /// Writes what changed since the last checkpoint, then lets the log forget what is covered.
     /// A checkpoint that fails leaves the log as it is, and is tried again when the next one is due.
@@ -132,10 +146,12 @@ extension Replica {
         }
     }
 
-    /// Drops entries that the checkpoint covers, but for a margin that slow peers may still want.
+    /// Drops entries that the checkpoint covers, but for a margin, and for what peers that are alive still lack: one
+    /// that fetches a snapshot would find the entries after it gone. A bound of bytes keeps that from going on for ever.
     private func forgetLog() {
         guard progress.index > pace.logMargin else { return }
-        let anchor = progress.index - pace.logMargin
+        var anchor = progress.index - pace.logMargin
+        if let wanted = core.wantedAfter, core.logBytes <= pace.heldBytes { anchor = min(anchor, wanted) }
         guard anchor > positionsFrom else { return }
         core.compact(through: anchor)
         positions.removeFirst(Int(anchor - positionsFrom))

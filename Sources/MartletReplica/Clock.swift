@@ -40,7 +40,7 @@ extension Replica {
     func tick() {
         guard !isClosed else { return }
         now = world.now()
-        if !hasFailed, snapshots.arrived == nil || !snapshots.isInstalling {
+        if !hasFailed, intake.takesEvents {
             core.step(.tick, into: &effects)
             expireWaiters()
             if core.role == .leader { leaderTick() }
@@ -51,7 +51,7 @@ extension Replica {
         guard now - upkeep.last >= Limits.upkeep else { return }
         upkeep.last = now
         lookAfterWatchers()
-        snapshots.forgetIdle(now)
+        snapshotsOut.forgetIdle(now)
         restIfQuiet()
         if stopReason == nil { lookAfterMembership() }
     }

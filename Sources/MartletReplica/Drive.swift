@@ -30,7 +30,7 @@ extension Replica {
     private func drive() async {
         while !hasFailed {
             turn()
-            guard !outbox.isEmpty || truncation != nil || snapshots.arrived != nil else { break }
+            guard !outbox.isEmpty || truncation != nil || intake.hasArrived else { break }
             guard await writeOutbox() else { break }
             await installArrived()
         }
@@ -40,7 +40,7 @@ extension Replica {
     /// Gives Raft what has arrived.
     func turn() {
         isTurnDue = false
-        guard !hasFailed else { return }
+        guard !hasFailed, intake.takesEvents else { return }
         repeat {
             proposePending()
             askReads()
@@ -237,10 +237,7 @@ extension Replica {
         pendingBytes = 0
         for continuation in waiters.takeAll() { continuation.resume(throwing: error) }
         reads.fail(with: error)
-        if let arrived = snapshots.arrived {
-            snapshots.arrived = nil
-            arrived.done.resume(returning: false)
-        }
+        intake.drop()
     }
 }
 

@@ -57,6 +57,8 @@ enum Limits {
     static let handOver: Duration = .milliseconds(500)
     /// How long a snapshot on its way out waits for its reader's next question.
     static let snapshotPatience: Duration = .seconds(60)
+    /// How long making a snapshot may take.
+    static let snapshotMaking: Duration = .seconds(600)
     /// How often a piece of a snapshot is asked for, and how long in between, before it is fetched elsewhere.
     static let snapshotTries = 20
     static let snapshotPause: Duration = .milliseconds(250)
@@ -101,4 +103,6 @@ struct CheckpointPace: Sendable {
     var logMargin: UInt64 = 1000
     /// Fewer entries in a second are hardly anything.
     static let restEntries: UInt64 = 10
+    /// More of them stay for peers that are alive and lack them, as long as the log in memory has at most so many bytes.
+    var heldBytes = 256 << 20
 }

@@ -8,7 +8,7 @@ extension Replica: PeerReceiver {
     /// Takes messages, all of one delivery in one step of the log.
     public func receive(_ events: [PeerEvent]) async {
         // What comes while a snapshot takes the state's place is lost, as on a bad line.
-        guard !hasFailed, !isClosed, !snapshots.isInstalling else { return }
+        guard !hasFailed, !isClosed, intake.takesEvents else { return }
         for event in events {
             switch event {
             case .message(let message): core.step(.receive(message), into: &effects)
@@ -28,11 +28,11 @@ extension Replica: PeerReceiver {
         if case .join(let peerURLs, let asLearner) = question {
             return try await admit(peerURLs, asLearner: asLearner).encoded()
         }
-        guard peer != nil else { throw PeerError.refused("one that is no member may only ask to join") }
-        return try await answer(question).encoded()
+        guard let peer else { throw PeerError.refused("one that is no member may only ask to join") }
+        return try await answer(question, from: peer).encoded()
     }
 
-    private func answer(_ question: PeerRequest) async throws -> PeerAnswer {
+    private func answer(_ question: PeerRequest, from peer: MemberID) async throws -> PeerAnswer {
         switch question {
         case .keepAlive(let lease):
             guard core.role == .leader else { return .notLeader }
@@ -43,8 +43,8 @@ extension Replica: PeerReceiver {
         case .isMember(let member):
             try await confirmRead()
             return store.members[member] == nil ? .no : .yes
-        case .openSnapshot(let index): return try await openSnapshot(reaching: index)
-        case .piece(let snapshot, let number): return try await piece(number, of: snapshot)
+        case .openSnapshot(let index): return openSnapshot(reaching: index, for: peer)
+        case .piece(let snapshot, let number): return try await piece(number, of: snapshot, for: peer)
         case .join: return .notLeader
         }
     }

@@ -51,12 +51,12 @@ public actor Replica {
 
     /// The position before which the device may forget, when that is still to be done.
     var truncation: UInt64?
-    var progress = CheckpointProgress()
+    var progress: CheckpointProgress
     /// Why the last checkpoint was not written; nil when it was. While this stays, the log grows: a replica's health
     /// should show it.
     public internal(set) var checkpointFailure: String?
-    /// The task that writes a checkpoint, while one is being written.
-    var checkpointer: Task<Void, Never>?
+    /// The task that works on the checkpoint's file, while one does: it writes a checkpoint, or puts a snapshot there.
+    var fileWorker: Task<Void, Never>?
 
     var reads = ReadRounds()
     var leases = LeaseClock()
@@ -64,7 +64,12 @@ public actor Replica {
     var upkeep = Upkeep()
     /// Where members that the directory does not know yet may be reached.
     var newcomers: [MemberID: [String]] = [:]
-    var snapshots = SnapshotTraffic()
+    /// The snapshots that peers fetch here.
+    var snapshotsOut = SnapshotsOut()
+    /// How far the snapshot is that this member needs.
+    var intake = SnapshotIntake.idle
+    /// The task that fetches it.
+    var fetcher: Task<Void, Never>?
 
     /// Who watches what.
     var watchers = WatcherTable()
@@ -112,6 +117,7 @@ public actor Replica {
         positions = log.positions
         positionsFrom = log.entries.first?.index ?? log.base.index + 1
         nextPosition = log.nextPosition
+        progress = CheckpointProgress(keepsChanges: folder != nil)
         progress.index = state.store.appliedIndex
         progress.appliedTerm = state.appliedTerm
         progress.wasMember = state.membership.contains(MemberID(state.identity.member))
@@ -201,8 +207,9 @@ public actor Replica {
         stopReason = stopReason ?? "it was closed"
         ticker?.cancel()
         while let driver { await driver.value }
-        await checkpointer?.value
-        await snapshots.end()
+        fetcher?.cancel()
+        while let fileWorker { await fileWorker.value }
+        await fetcher?.value
         fail(ReplicaError.stopped("it was closed"))
         if !hasFailed, progress.index < store.appliedIndex { await checkpoint() }
         while let driver { await driver.value }

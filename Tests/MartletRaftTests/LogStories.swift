@@ -445,4 +445,56 @@ extension Group {
                 a>c after 4/1 5:w commit 4
             """)
     }
+
+    /// An equal entry comes back after another one stood in its place: a crash may leave that other one on the disk.
+    @Test func anEntryThatWasReplacedMeanwhileIsNotDurableByItsFirstWrite() {
+        let voters = "abcde".map(id)
+        var core = RaftCore(
+            RaftConfiguration(member: id("a"), session: 1, seed: 1),
+            snapshot: SnapshotPosition(membership: Membership(voters: voters)))
+        func hear(_ leader: Character, term: UInt64, _ entries: [UInt64]) -> [RaftEffect] {
+            let entries = entries.enumerated().map { RaftEntry(index: UInt64($0) + 1, term: $1, payload: []) }
+            let body = RaftMessage.Body.append(previousIndex: 0, previousTerm: 0, entries: entries, commit: 0)
+            return core.step(.receive(RaftMessage(from: id(leader), to: id("a"), term: term, body: body)))
+        }
+        _ = hear("b", term: 3, [1, 3])
+        _ = hear("c", term: 4, [1, 4])
+        _ = hear("b", term: 5, [1, 3, 5])
+        _ = core.step(.persisted(ticket: 1))
+        #expect(core.durable == 1)
+        _ = core.step(.persisted(ticket: 2))
+        #expect(core.durable == 1)
+        _ = core.step(.persisted(ticket: 3))
+        #expect(core.durable == 3)
+    }
+
+    @Test func theLogIsWantedByThoseWhoLackItAsLongAsTheyAreAlive() {
+        var group = Group.led("abc", configure: { $0.absenceTicks = 30 })
+        group.isTracing = false
+        func pass(_ ticks: Int) {
+            for _ in 0..<ticks {
+                group.tick("a")
+                group.settle()
+            }
+        }
+        #expect(group["a"].core.wantedAfter == 1 && group["b"].core.wantedAfter == nil)
+        group.cuts = ["ac", "ca"]
+        for text in ["x", "y", "z"] { group.propose("a", text) }
+        pass(9)
+        #expect(group["a"].core.wantedAfter == 1, "c may come back")
+        pass(30)
+        #expect(group["a"].core.wantedAfter == 4, "c is given up")
+        let bytes = group["a"].core.logBytes
+        group.checkpoint("a")
+        #expect(bytes > 0 && group["a"].core.startIndex == 4 && group["a"].core.logBytes == 0)
+        group.cuts = []
+        pass(20)
+        for text in ["v", "w"] { group.propose("a", text) }
+        pass(20)
+        #expect(group["c"].wanted?.index == 4)
+        #expect(group["a"].core.wantedAfter == 4, "c will want what follows its snapshot")
+        group.install("c", from: "a")
+        pass(20)
+        #expect(group["a"].core.wantedAfter == 6 && group["c"].core.applied == 6)
+    }
 }

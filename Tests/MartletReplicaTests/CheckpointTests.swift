@@ -222,7 +222,7 @@ func randomCommand(_ random: inout SplitMix64, _ store: Store) -> Command.Kind {
     @Test func thatFailsKeepsItsChangesForTheNext() throws {
         try withPath { path in
             var kept = try CheckpointedStore("\(path)/checkpoint.sqlite", history: HistoryLimits(revisions: 5))
-            var progress = CheckpointProgress()
+            var progress = CheckpointProgress(keepsChanges: true)
             var random = SplitMix64(seed: 9)
             for _ in 0..<50 {
                 for _ in 0..<20 { try kept.apply(randomCommand(&random, kept.store)) }
@@ -256,7 +256,7 @@ func withPath<T>(_ body: (String) throws -> T) throws -> T {
                         world.advance(by: .seconds(1))
                         await replica.tick()
                     }
-                    await replica.checkpointer?.value
+                    await replica.fileWorker?.value
                 }
                 let value = String(repeating: "v", count: 300_000)
                 _ = try await replica.propose(put("k", value))

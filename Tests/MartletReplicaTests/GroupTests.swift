@@ -21,7 +21,7 @@ final class TestGroup {
         self.world = world
     }
 
-    private var bootstrap: Bootstrap {
+    var bootstrap: Bootstrap {
         .cluster(token: "test", members: names.map { .init(name: $0, peerURLs: ["http://127.0.0.1:\(id($0))"]) })
     }
 

@@ -42,7 +42,7 @@ import Testing
         ]
         let answers: [PeerAnswer] = [
             .notLeader, .seconds(-1), .lease(LeaseTime(remaining: 1, granted: 2, keys: [[1], []])), .yes, .no,
-            .joined(cluster: 1, member: 2), .snapshot(id: 1, bytes: 2, index: 3), .piece([9]), .end,
+            .joined(cluster: 1, member: 2), .snapshot(id: 1), .piece([9], of: 2), .end, .notYet,
         ]
         for question in questions { #expect((try? PeerRequest(decoding: question.encoded())) == question) }
         for answer in answers { #expect((try? PeerAnswer(decoding: answer.encoded())) == answer) }
@@ -54,7 +54,7 @@ import Testing
             var reader = PeerFrameReader()
             reader.feed(bytes)
             while let frame = try? reader.next() { _ = frame.cost }
-            for whole in [questions[Int(random.next() % 6)].encoded(), answers[Int(random.next() % 9)].encoded()] {
+            for whole in [questions[Int(random.next() % 6)].encoded(), answers[Int(random.next() % 10)].encoded()] {
                 var part = whole
                 part[Int(random.next() % UInt64(part.count))] = UInt8(truncatingIfNeeded: random.next())
                 part.removeLast(Int(random.next() % UInt64(part.count)))

@@ -16,9 +16,10 @@ internal import MartletBase
 //    4 yes
 //    5 no
 //    6 joined         cluster u64, member u64
-//    7 snapshot       id u64, bytes u64, index u64
-//    8 piece          the rest
+//    7 snapshot       id u64
+//    8 piece          bytes of all pieces u64, the rest
 //    9 end
+//   10 notYet
 //
 // Numbers are little-endian.
 
@@ -100,12 +101,14 @@ enum PeerAnswer: Sendable, Hashable {
     case no
     /// The asker is a member of that cluster, under that id.
     case joined(cluster: UInt64, member: UInt64)
-    /// A snapshot is ready.
-    case snapshot(id: UInt64, bytes: UInt64, index: UInt64)
-    /// A piece of it.
-    case piece([UInt8])
+    /// A snapshot is made, or ready, under that name.
+    case snapshot(id: UInt64)
+    /// A piece of it, and how many bytes all pieces have together.
+    case piece([UInt8], of: UInt64)
     /// There are no more.
     case end
+    /// The piece is not there yet: ask again.
+    case notYet
 
     /// The answer's bytes.
     func encoded() -> [UInt8] {
@@ -128,13 +131,15 @@ enum PeerAnswer: Sendable, Hashable {
             writer.u8(6)
             writer.u64(cluster)
             writer.u64(member)
-        case .snapshot(let id, let bytes, let index):
+        case .snapshot(let id):
             writer.u8(7)
-            for number in [id, bytes, index] { writer.u64(number) }
-        case .piece(let bytes):
+            writer.u64(id)
+        case .piece(let bytes, let total):
             writer.u8(8)
+            writer.u64(total)
             writer.raw(bytes)
         case .end: writer.u8(9)
+        case .notYet: writer.u8(10)
         }
         return writer.bytes
     }
@@ -152,9 +157,12 @@ enum PeerAnswer: Sendable, Hashable {
         case 4: self = .yes
         case 5: self = .no
         case 6: self = .joined(cluster: try reader.u64(), member: try reader.u64())
-        case 7: self = .snapshot(id: try reader.u64(), bytes: try reader.u64(), index: try reader.u64())
-        case 8: self = .piece(reader.rest())
+        case 7: self = .snapshot(id: try reader.u64())
+        case 8:
+            let total = try reader.u64()
+            self = .piece(reader.rest(), of: total)
         case 9: self = .end
+        case 10: self = .notYet
         case let kind: throw ByteCodecError(offset: 1, what: "answer of unknown kind \(kind)")
         }
         try reader.end()
