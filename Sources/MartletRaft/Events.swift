@@ -4,6 +4,9 @@ public enum RaftEvent: Sendable, Hashable {
     case tick
     /// The application proposes commands, in this order, on any member. Each is in the log at most once.
     case propose([Proposal])
+    /// The application proposes commands that are only right as long as this member leads: they are written at once, or
+    /// dropped, and nobody hears of that.
+    case proposeAsLeader([[UInt8]])
     /// Nobody waits for these sequences any more. They may still be applied.
     case forget([UInt64])
     /// The application proposes another membership, on any member. `context` goes into the entry.

@@ -9,8 +9,7 @@ struct LeadershipState: Sendable {
     var triedSuccessors: [MemberID] = []
     /// Cost of the entries of this term that are not committed.
     var uncommittedBytes = 0
-    /// What it took from others' sessions in this term, so that it takes nothing twice.
-    var taken: [UInt64: TakenSequences] = [:]
+    var taken = TakenProposals()
     /// The last round of heartbeats.
     var round: UInt64 = 0
     /// Set once somebody was told to stand: its election asks no lease, so none holds in this term any more.

@@ -102,14 +102,10 @@ public struct Proposal: Sendable, Hashable {
     public var sequence: UInt64
     /// The command.
     public var payload: [UInt8]
-    /// Whether it is only right as long as its proposer leads: it is written by itself in one term, or never, and is
-    /// not forwarded.
-    public var whileLeading: Bool
     /// A proposal from its parts.
-    public init(sequence: UInt64, payload: [UInt8], whileLeading: Bool = false) {
+    public init(sequence: UInt64, payload: [UInt8]) {
         self.sequence = sequence
         self.payload = payload
-        self.whileLeading = whileLeading
     }
 }
 

@@ -10,8 +10,6 @@ struct Outbox: Sendable {
         var sentAt = 0
         /// Nothing more is to be done about it.
         var isSettled = false
-        /// Dropped when its proposer does not lead, or leads in another term than that in which it was written.
-        var whileLeading = false
 
         var cost: Int {
             switch content {
@@ -39,10 +37,10 @@ struct Outbox: Sendable {
     var next: Item? { sent < items.count ? items[sent] : nil }
 
     /// Takes a proposal in. Its sequence must be higher than any before.
-    mutating func add(_ sequence: UInt64, _ content: Content, whileLeading: Bool = false) {
+    mutating func add(_ sequence: UInt64, _ content: Content) {
         precondition(sequence > last, "the sequences of a session's proposals must rise")
         last = sequence
-        let item = Item(sequence: sequence, content: content, whileLeading: whileLeading)
+        let item = Item(sequence: sequence, content: content)
         bytes += item.cost
         items.append(item)
     }
@@ -110,30 +108,4 @@ struct Outbox: Sendable {
         }
         return low < items.count && items[low].sequence == sequence ? low : nil
     }
-}
-
-/// What a leader has taken from one session in its term.
-struct TakenSequences: Sendable {
-    /// All under this are settled at their proposer: never taken any more.
-    private var floor: UInt64 = 0
-    private var taken: Set<UInt64> = []
-    /// Those of them that were refused, and why: the answer may be lost.
-    private var refusals: [UInt64: RaftRefusal] = [:]
-
-    mutating func raise(to newFloor: UInt64) {
-        guard newFloor > floor else { return }
-        if newFloor - floor <= UInt64(taken.count) {
-            for sequence in floor..<newFloor { taken.remove(sequence) }
-        } else {
-            taken = taken.filter { $0 >= newFloor }
-        }
-        if !refusals.isEmpty { refusals = refusals.filter { $0.key >= newFloor } }
-        floor = newFloor
-    }
-
-    mutating func refuse(_ sequence: UInt64, _ refusal: RaftRefusal) { refusals[sequence] = refusal }
-    func refusal(of sequence: UInt64) -> RaftRefusal? { refusals.isEmpty ? nil : refusals[sequence] }
-
-    /// Whether `sequence` was not taken before; it is now.
-    mutating func take(_ sequence: UInt64) -> Bool { sequence >= floor && taken.insert(sequence).inserted }
 }

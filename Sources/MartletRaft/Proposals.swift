@@ -9,9 +9,6 @@
 //    the log of every later leader: an entry of term t after it can never be committed (paper, section 5.4.3).
 
 extension RaftCore {
-    /// A leader knows at most so many sessions in its term; proposals of further ones are refused as overloaded.
-    static var sessionLimit: Int { 4096 }
-
     mutating func propose(_ proposals: [Proposal]) {
         var refused: [UInt64] = []
         var burden = outbox.bytes
@@ -23,11 +20,19 @@ extension RaftCore {
                 refused.append(proposal.sequence)
             } else {
                 burden += cost
-                outbox.add(
-                    proposal.sequence, .command(proposal.payload), whileLeading: proposal.whileLeading)
+                outbox.add(proposal.sequence, .command(proposal.payload))
             }
         }
         if !refused.isEmpty { effects.append(.refused(sequences: refused, .overloaded)) }
+    }
+
+    /// What only a leader may wish waits for nothing: it is not resent, not forwarded, and has no id.
+    mutating func proposeAsLeader(_ payloads: [[UInt8]]) {
+        guard role == .leader, leading.transfer == nil else { return }
+        for payload in payloads where leading.uncommittedBytes + payload.count <= configuration.uncommittedBytes {
+            placeCommand(payload, id: .none)
+        }
+        broadcast()
     }
 
     mutating func propose(_ change: MembershipChange, sequence: UInt64, context: [UInt8]) {
@@ -53,10 +58,6 @@ extension RaftCore {
         while let item = outbox.next {
             if item.isSettled {
                 outbox.skip()
-                continue
-            }
-            if item.whileLeading, item.sentTerm != 0 {
-                outbox.settle(item.sequence)
                 continue
             }
             guard maySend(item) else { break }
@@ -95,10 +96,6 @@ extension RaftCore {
         while let item = outbox.next {
             if item.isSettled {
                 outbox.skip()
-                continue
-            }
-            if item.whileLeading {
-                outbox.settle(item.sequence)
                 continue
             }
             guard maySend(item) else { break }
@@ -146,31 +143,23 @@ extension RaftCore {
 
     /// Whether a forwarded proposal may be taken in this term; it may not be again. One that was refused stays so.
     private mutating func take(_ id: ProposalID, from proposer: MemberID) -> Bool {
-        if let refusal = leading.taken[id.session]?.refusal(of: id.sequence) {
+        if let refusal = leading.taken.refusal(of: id, from: proposer) {
             send(.refused(session: id.session, sequences: [id.sequence], refusal: refusal), to: proposer)
             return false
         }
-        let isNew = leading.taken[id.session, default: TakenSequences()].take(id.sequence)
-        return isNew || configuration.mutation == .takesTwice
+        return leading.taken.take(id, from: proposer) || configuration.mutation == .takesTwice
     }
 
     private mutating func refuse(
         _ sequences: [UInt64], _ refusal: RaftRefusal, session: UInt64, to proposer: MemberID
     ) {
-        for sequence in sequences { leading.taken[session]?.refuse(sequence, refusal) }
+        for sequence in sequences { leading.taken.refuse(sequence, refusal, session: session, of: proposer) }
         send(.refused(session: session, sequences: sequences, refusal: refusal), to: proposer)
-    }
-
-    /// Whether a session is known, or may become so.
-    private mutating func admit(_ session: UInt64, floor: UInt64) -> Bool {
-        guard leading.taken[session] != nil || leading.taken.count < Self.sessionLimit else { return false }
-        leading.taken[session, default: TakenSequences()].raise(to: floor)
-        return true
     }
 
     mutating func takeForwarded(_ proposals: [Proposal], session: UInt64, floor: UInt64, from proposer: MemberID) {
         guard leading.transfer == nil else { return }
-        guard admit(session, floor: floor) else {
+        guard leading.taken.admit(session, of: proposer, floor: floor) else {
             let sequences = proposals.map(\.sequence)
             return send(.refused(session: session, sequences: sequences, refusal: .overloaded), to: proposer)
         }
@@ -199,7 +188,7 @@ extension RaftCore {
         let outcome = consider(change)
         // What has to wait is sent again.
         if case .wait = outcome { return }
-        guard admit(id.session, floor: floor), take(id, from: proposer) else { return }
+        guard leading.taken.admit(id.session, of: proposer, floor: floor), take(id, from: proposer) else { return }
         switch outcome {
         case .wait: break
         case .refuse(let refusal):

@@ -19,9 +19,10 @@ internal import MartletBase
 ///
 /// - Effects are carried out in their order. Only `persist` may take its time: writes become durable in the order of
 ///   their tickets, and each is reported, or one report stands for all before it. Steps go on meanwhile.
-/// - Nothing leaves this value before what it rests on is durable: votes and acknowledgements wait inside it for
-///   their write. What is in the effects may be sent at once, before the `persist` beside it is done: a leader's disk
-///   works beside its followers' disks (thesis 10.2.1).
+/// - What is in the effects may be sent at once, before the `persist` beside it is done. What promises something, a
+///   vote or an acknowledgement, waits inside this value until its write is durable. The rest promises nothing: a
+///   leader's entries (its disk works beside its followers' disks, thesis 10.2.1), and answers that say how things are
+///   now, like "I follow nobody newer" or "my log differs there", and stay right if the one who sent them forgets.
 /// - A failed write is never reported and never tried again: the member stops.
 /// - `apply` may hold entries that are not durable here yet (a quorum holds them): a checkpoint must not reach past
 ///   ``durable``.
@@ -136,6 +137,7 @@ public struct RaftCore: Sendable {
         switch event {
         case .tick: tick()
         case .propose(let proposals): propose(proposals)
+        case .proposeAsLeader(let payloads): proposeAsLeader(payloads)
         case .forget(let sequences): for sequence in sequences { outbox.settle(sequence) }
         case .change(let change, let sequence, let context): propose(change, sequence: sequence, context: context)
         case .read(let number): read(number)
@@ -192,9 +194,9 @@ public struct RaftCore: Sendable {
         if entry.kind == .membership || memberships.latestIndex != before { membershipChanged() }
     }
 
-    /// The log holds other entries from `index` on. What writes under way bring there is durable for nothing, also where
-    /// an equal entry comes back later: on the disk it stands before the one that replaced it, and a crash may leave
-    /// that one.
+    /// The log holds other entries from `index` on. What writes under way bring there is durable for nothing, also
+    /// where an equal entry comes back later: on the disk it stands before the one that replaced it, and a crash may
+    /// leave that one.
     mutating func disown(from index: UInt64) {
         for place in writes.indices { writes[place].lastIndex = min(writes[place].lastIndex, index - 1) }
     }

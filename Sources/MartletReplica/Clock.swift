@@ -64,23 +64,18 @@ extension Replica {
         checks.begin(now)
     }
 
-    /// What only a leader may wish is not wished any more.
-    func endToLead() {
-        leases.demote()
-        let wishes = leaderProposals
-        leaderProposals = []
-        for sequence in wishes { _ = waiters.settle(sequence) }
-        forget(wishes)
-    }
-
     private func leaderTick() {
+        var wishes: [Command.Kind] = []
         for id in leases.due(now: now, limit: Limits.leaseExpiries) {
-            if store.leases[id] == nil { leases.revoke(id) } else { proposeAsLeader(.revokeLease(id: id)) }
+            if store.leases[id] == nil { leases.revoke(id) } else { wishes.append(.revokeLease(id: id)) }
         }
         if checks.isDue(now) {
             checks.begin(now)
-            proposeAsLeader(.check(index: store.appliedIndex, hash: store.stateHash.value))
+            wishes.append(.check(index: store.appliedIndex, hash: store.stateHash.value))
         }
+        // What is dropped is due again: a lease after a while, a check with the next one.
+        guard !wishes.isEmpty, failure == nil else { return }
+        core.step(.proposeAsLeader(wishes.map { Command($0).encoded() }), into: &effects)
     }
 
     /// Keeps the leader's clock of leases in step with the store.
@@ -91,9 +86,6 @@ extension Replica {
             case .revokeLease(let id) = command.kind
         {
             leases.revoke(id)
-        }
-        if let place = leaderProposals.firstIndex(of: entry.id.sequence), entry.id.session == core.session {
-            leaderProposals.remove(at: place)
         }
     }
 }

@@ -178,7 +178,7 @@ extension Replica {
 
     private func changed(_ role: RaftRole, _ term: UInt64, _ leader: MemberID?) {
         logger.info("raft: \(role) in term \(term), leader \(leader.map { "\($0)" } ?? "unknown")")
-        if role == .leader { beginToLead() } else { endToLead() }
+        if role == .leader { beginToLead() } else { leases.demote() }
     }
 
     private func refuse(_ sequences: [UInt64], _ refusal: RaftRefusal) {

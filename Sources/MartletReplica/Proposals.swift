@@ -47,21 +47,12 @@ extension Replica {
         }
     }
 
-    /// Puts a proposal on its way. Returns its sequence.
-    @discardableResult
-    func enqueue(_ payload: [UInt8], _ continuation: Waiters.Continuation?, whileLeading: Bool = false) -> UInt64 {
+    /// Puts a proposal on its way.
+    private func enqueue(_ payload: [UInt8], _ continuation: Waiters.Continuation) {
         let sequence = waiters.add(continuation, until: now + Limits.proposal)
-        pending.append(Proposal(sequence: sequence, payload: payload, whileLeading: whileLeading))
+        pending.append(Proposal(sequence: sequence, payload: payload))
         pendingBytes += payload.count
         wake()
-        return sequence
-    }
-
-    /// Proposes something that is only right as long as this member leads.
-    func proposeAsLeader(_ kind: Command.Kind) {
-        let payload = Command(kind).encoded()
-        guard (try? checkRoom(for: payload)) != nil else { return }
-        leaderProposals.append(enqueue(payload, nil, whileLeading: true))
     }
 
     /// Fails those whose proposals were not decided in time.

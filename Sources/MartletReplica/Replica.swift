@@ -37,8 +37,6 @@ public actor Replica {
     var pendingBytes = 0
     /// Those who wait for proposals, given to Raft or not.
     var waiters = Waiters()
-    /// The replica's own proposals that are only right as long as it leads.
-    var leaderProposals: [UInt64] = []
     /// Writes that Raft wants made.
     var outbox: [RaftWrite] = []
     /// Where the entries that Raft holds stand in the device: that of `positionsFrom`, and the next ones.

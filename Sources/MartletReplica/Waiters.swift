@@ -19,8 +19,8 @@ struct Waiters {
     /// How many sequences are between the oldest that is not settled and the newest.
     var count: Int { slots.count }
 
-    /// Takes the next sequence. `continuation` is nil for a proposal of the replica's own.
-    mutating func add(_ continuation: Continuation?, until deadline: MonotonicTime) -> UInt64 {
+    /// Takes the next sequence.
+    mutating func add(_ continuation: Continuation, until deadline: MonotonicTime) -> UInt64 {
         slots.append(Slot(continuation: continuation, deadline: deadline))
         return first + UInt64(slots.count) - 1
     }

@@ -456,21 +456,56 @@ import Testing
         }
     }
 
+    private func persist(_ effects: [RaftEffect], _ core: inout RaftCore) -> [RaftEffect] {
+        var all = effects
+        for effect in effects {
+            if case .persist(let write) = effect { all += core.step(.persisted(ticket: write.ticket)) }
+        }
+        return all
+    }
+
     /// What a deposed leader forwards in the very step in which it learns of its successor and of what that committed.
     @Test(arguments: [false, true])
-    func isNotForwardedToASuccessor(whileLeading: Bool) {
+    func isNotForwardedToASuccessor(asLeader: Bool) {
         var core = leader()
-        _ = core.step(.propose([Proposal(sequence: 1, payload: [1], whileLeading: whileLeading)]))
+        _ = core.step(asLeader ? .proposeAsLeader([[1]]) : .propose([Proposal(sequence: 1, payload: [1])]))
+        #expect(core.lastIndex == 3)
         let next = RaftEntry(index: 2, term: core.term + 1, payload: [])
         let word = RaftMessage.Body.append(previousIndex: 1, previousTerm: 1, entries: [next], commit: 2)
-        var effects = core.step(.receive(RaftMessage(from: b, to: a, term: core.term + 1, body: word)))
-        for effect in effects {
-            if case .persist(let write) = effect { effects += core.step(.persisted(ticket: write.ticket)) }
-        }
+        let effects = persist(
+            core.step(.receive(RaftMessage(from: b, to: a, term: core.term + 1, body: word))), &core)
         let isForwarded = effects.contains {
             if case .send(let message) = $0, case .propose = message.body { true } else { false }
         }
         #expect(core.role == .follower && core.leader == b)
-        #expect(isForwarded == !whileLeading)
+        #expect(isForwarded == !asLeader)
+        // And from now on none is written.
+        #expect(core.step(.proposeAsLeader([[2]])).isEmpty)
+    }
+
+    @Test func isDroppedWhereTooMuchWaits() {
+        var core = leader()
+        _ = core.step(.proposeAsLeader([[1], Array(repeating: 2, count: 64 << 20), [3]]))
+        #expect(core.lastIndex == 4)
+        _ = core.step(.transfer(to: b))
+        #expect(core.step(.proposeAsLeader([[4]])).isEmpty, "the successor should have all of the log soon")
+    }
+
+    /// Whoever starts again and again is served, and keeps nobody else out.
+    @Test func isTakenOnceOfEachOfManySessions() {
+        var core = leader()
+        func hear(_ session: UInt64, from member: MemberID) -> UInt64 {
+            let before = core.lastIndex
+            let body = RaftMessage.Body.propose(
+                session: session, floor: 1, proposals: [Proposal(sequence: 1, payload: [1])])
+            _ = persist(core.step(.receive(RaftMessage(from: member, to: a, term: core.term, body: body))), &core)
+            return core.lastIndex - before
+        }
+        for session in UInt64(100)..<6000 {
+            #expect(hear(session, from: b) == 1)
+            #expect(hear(session, from: b) == 0)
+            #expect(hear(max(session - 9, 100), from: b) == 0)
+        }
+        #expect(hear(1, from: MemberID(3)) == 1)
     }
 }
