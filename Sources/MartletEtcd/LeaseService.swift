@@ -68,19 +68,22 @@ extension EtcdService {
     }
 
     private func timeToLive(_ request: EtcdLeaseTimeToLiveRequest, _ context: GRPCContext) async throws -> [UInt8] {
-        let (_, header) = try await look(context) { store, warrant in
-            try warrant.needUser()
-            guard request.keys else { return }
-            for key in store.leases[request.id]?.keys ?? [] { try warrant.need(.read, KeyRange(key: key)) }
-        }
+        _ = try await look(context) { _, warrant in try warrant.needUser() }
         let lease = try await replica.timeToLive(lease: request.id)
+        // The leader only knows the time better: the keys are here, too, and may be many.
+        if request.keys { try await replica.confirmRead() }
+        let (keys, header) = try await look(context) { store, warrant -> [[UInt8]] in
+            guard request.keys, let keys = store.leases[request.id]?.keys else { return [] }
+            for key in keys { try warrant.need(.read, KeyRange(key: key)) }
+            return keys.sorted { $0.lexicographicallyPrecedes($1) }
+        }
         return try Self.encode(
             EtcdLeaseTimeToLiveResponse.with {
                 $0.header = header.message
                 $0.id = request.id
                 $0.ttl = lease.remaining
                 $0.grantedTtl = lease.granted
-                if request.keys { $0.keys = lease.keys.map { protobufBytes($0) } }
+                $0.keys = keys.map { protobufBytes($0) }
             })
     }
 

@@ -2,22 +2,19 @@ internal import MartletBase
 internal import MartletRaft
 internal import MartletStore
 
-/// A lease with the time that it still has.
+/// The time that a lease still has.
 public struct LeaseTime: Sendable, Hashable {
     /// Seconds that are left; -1 when the lease is gone.
     public var remaining: Int64
     /// Seconds that were granted; 0 when the lease is gone.
     public var granted: Int64
-    /// The keys that hang on it, in order; empty when the lease is gone.
-    public var keys: [[UInt8]]
-    /// A lease from its parts.
-    public init(remaining: Int64, granted: Int64, keys: [[UInt8]]) {
+    /// A time from its parts.
+    public init(remaining: Int64, granted: Int64) {
         self.remaining = remaining
         self.granted = granted
-        self.keys = keys
     }
     /// No lease.
-    static let gone = LeaseTime(remaining: -1, granted: 0, keys: [])
+    static let gone = LeaseTime(remaining: -1, granted: 0)
 }
 
 extension Replica {
@@ -32,7 +29,7 @@ extension Replica {
         return seconds
     }
 
-    /// How long a lease still has, by the leader's clock.
+    /// How long a lease still has, by the leader's clock. Which keys hang on it is in the state of each member.
     /// - Throws: ``ReplicaError``.
     public func timeToLive(lease: Int64) async throws -> LeaseTime {
         let answer = try await askLeader(.timeToLive(lease)) { replica in
@@ -56,9 +53,7 @@ extension Replica {
         guard let known = store.leases[lease], let left = leases.remaining(lease, now: world.now()) else {
             return .gone
         }
-        return LeaseTime(
-            remaining: left.components.seconds, granted: known.ttl,
-            keys: known.keys.sorted { $0.lexicographicallyPrecedes($1) })
+        return LeaseTime(remaining: left.components.seconds, granted: known.ttl)
     }
 
     /// Has the leader answer, be it this member or another; tries for a while when there is none.

@@ -41,7 +41,7 @@ import Testing
             .openSnapshot(index: 4), .piece(snapshot: 5, number: 6),
         ]
         let answers: [PeerAnswer] = [
-            .notLeader, .seconds(-1), .lease(LeaseTime(remaining: 1, granted: 2, keys: [[1], []])), .yes, .no,
+            .notLeader, .seconds(-1), .lease(LeaseTime(remaining: 1, granted: 2)), .yes, .no,
             .joined(cluster: 1, member: 2), .snapshot(id: 1), .piece([9], of: 2), .end, .notYet,
         ]
         for question in questions { #expect((try? PeerRequest(decoding: question.encoded())) == question) }

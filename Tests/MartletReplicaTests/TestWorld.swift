@@ -19,7 +19,12 @@ final class TestWorld: World {
     func wallTime() -> WallTime { WallTime(nanoseconds: Int64(clock.withLock { $0.now })) }
     func random() -> UInt64 { clock.withLock { $0.random.next() } }
     func connect(to endpoint: Endpoint) async throws -> any ByteStream { throw NetworkError.closed }
-    func listen(on endpoint: Endpoint) async throws -> any StreamListener { throw NetworkError.closed }
+    func listen(on endpoint: Endpoint) async throws -> any StreamListener {
+        guard let listener = listener.withLock({ $0 }) else { throw NetworkError.closed }
+        return listener
+    }
+    /// What listens in this world.
+    let listener = Mutex<(any StreamListener)?>(nil)
 
     func sleep(until deadline: MonotonicTime) async throws {
         let id = clock.withLock { clock in

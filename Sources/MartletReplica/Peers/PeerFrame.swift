@@ -51,6 +51,12 @@ enum PeerFrame: Sendable, Hashable {
         }
     }
 
+    /// The frame, or a failure in the place of an answer that the other side would not take.
+    var withinBounds: PeerFrame {
+        guard case .answer(let number, let bytes) = self, bytes.count + 9 > Limits.peerFrameBytes else { return self }
+        return .failure(number, "the answer has \(bytes.count) bytes; at most \(Limits.peerFrameBytes - 9) are sent")
+    }
+
     /// Appends the frame.
     func encode(into writer: inout ByteWriter) {
         let start = writer.bytes.count

@@ -12,7 +12,7 @@ internal import MartletBase
 //   answer   version u8 (1), kind u8, then by kind:
 //    1 notLeader
 //    2 seconds        i64
-//    3 lease          remaining i64, granted i64, count u32, keys as blobs
+//    3 lease          remaining i64, granted i64
 //    4 yes
 //    5 no
 //    6 joined         cluster u64, member u64
@@ -123,8 +123,6 @@ enum PeerAnswer: Sendable, Hashable {
             writer.u8(3)
             writer.i64(time.remaining)
             writer.i64(time.granted)
-            writer.u32(UInt32(time.keys.count))
-            for key in time.keys { writer.blob(key) }
         case .yes: writer.u8(4)
         case .no: writer.u8(5)
         case .joined(let cluster, let member):
@@ -151,9 +149,7 @@ enum PeerAnswer: Sendable, Hashable {
         switch try reader.u8() {
         case 1: self = .notLeader
         case 2: self = .seconds(try reader.i64())
-        case 3:
-            let (remaining, granted) = (try reader.i64(), try reader.i64())
-            self = .lease(LeaseTime(remaining: remaining, granted: granted, keys: try reader.blobs()))
+        case 3: self = .lease(LeaseTime(remaining: try reader.i64(), granted: try reader.i64()))
         case 4: self = .yes
         case 5: self = .no
         case 6: self = .joined(cluster: try reader.u64(), member: try reader.u64())

@@ -150,7 +150,8 @@ final class PeerStream: Sendable {
         transport.world.spawn {
             let frame: PeerFrame
             do {
-                frame = .answer(number, try await self.transport.answer(request, from: self.member))
+                let answer = try await self.transport.answer(request, from: self.member)
+                frame = PeerFrame.answer(number, answer).withinBounds
             } catch {
                 frame = .failure(number, "\(error)")
             }

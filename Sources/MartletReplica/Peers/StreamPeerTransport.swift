@@ -23,6 +23,8 @@ public final class StreamPeerTransport: PeerTransport {
         /// In the order of their members.
         var links: [PeerLink] = []
         var visitors: [UInt64: PeerStream] = [:]
+        /// Connections that were accepted and have not ended, those that have not said who they are among them.
+        var accepted = 0
         var nextVisitor: UInt64 = 1
         var complaints: Set<String> = []
         var tasks: [Task<Void, Never>] = []
@@ -158,7 +160,11 @@ extension StreamPeerTransport {
         while true {
             do {
                 let stream = try await listener.accept()
-                let isTaken = state.withLock { !$0.isClosed && $0.visitors.count < Limits.peerConnections }
+                let isTaken = state.withLock { state in
+                    guard !state.isClosed, state.accepted < Limits.peerConnections else { return false }
+                    state.accepted += 1
+                    return true
+                }
                 guard isTaken else {
                     stream.close()
                     continue
@@ -174,6 +180,7 @@ extension StreamPeerTransport {
 
     /// A visitor from its first byte to its last.
     private func welcome(_ raw: any ByteStream) async {
+        defer { state.withLock { $0.accepted -= 1 } }
         let place = raw.peer?.description ?? "an unknown address"
         do {
             let (stream, hello, reader) = try await within(Limits.peerDial, "a peer's hello", in: world) {
