@@ -1,6 +1,7 @@
 internal import MartletBase
 internal import MartletIO
 internal import MartletRaft
+internal import MartletStore
 
 /// Who a replica is.
 struct ReplicaIdentity: Sendable, Hashable {
@@ -93,6 +94,10 @@ struct CheckpointState: Sendable, Hashable {
         state.image = row.bytes(14)
         guard state.checksum == row.integer(15) else {
             throw ReplicaError.damaged(path, "the checksum of its state is wrong")
+        }
+        // Not the ids: cluster, member and vote may be any number.
+        for column in [2, 3, 4, 5, 6, 7, 9, 10, 11, 12] where !(0...StoreImage.largestNumber).contains(signed[column]) {
+            throw ReplicaError.damaged(path, "a number of its state, \(signed[column]), cannot be")
         }
         guard state.revision >= 1, (1...state.revision).contains(state.oldest), state.versionCount >= 0 else {
             throw ReplicaError.damaged(path, "its revisions contradict each other")

@@ -159,8 +159,8 @@ public struct Store: Sendable {
 
     private mutating func compactOnDemand(_ target: Int64) throws(CommandRefusal) {
         if target > revision { throw .futureRevision }
-        // As long as nothing was forgotten, there is nothing that the oldest revision could be older than.
-        if target <= oldestRevision, oldestRevision > 1 { throw .compacted }
+        // As long as nothing was forgotten, all revisions are there; but none is less than 0.
+        if target < 0 || target <= oldestRevision && oldestRevision > 1 { throw .compacted }
         history.compact(through: target, mutation)
     }
 

@@ -26,6 +26,8 @@ public struct StoreImage: Sendable, Hashable {
     /// Users, roles and whether they rule.
     public var auth: AuthState
 
+    /// Revisions and indices are far from the end of their numbers, so that one can always be added.
+    public static let largestNumber = Int64.max / 2
     /// The version of the format that ``encoded()`` writes.
     public static let formatVersion: UInt8 = 1
     private static let magic: [UInt8] = [0x4D, 0x53, 0x54, 0x4F]
@@ -78,7 +80,7 @@ public struct StoreImage: Sendable, Hashable {
         appliedIndex = try reader.u64()
         revision = try reader.i64()
         oldestRevision = try reader.i64()
-        guard oldestRevision >= 1, oldestRevision <= revision else {
+        guard oldestRevision >= 1, oldestRevision <= revision, revision <= Self.largestNumber else {
             throw ByteCodecError(offset: 13, what: "revisions \(oldestRevision) to \(revision)")
         }
         stateHash = try reader.u64()

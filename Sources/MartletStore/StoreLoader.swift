@@ -91,7 +91,8 @@ extension Store {
                 throw .disordered(revision: revision)
             }
             last = revision
-            if revision > oldest, revision > store.history.newest + 1 {
+            // A file may say anything: nothing is added before it was compared.
+            if revision > oldest, revision - 1 > store.history.newest {
                 throw .missing(revision: store.history.newest + 1)
             }
             let isHistory = revision > oldest
@@ -106,7 +107,10 @@ extension Store {
                         if let before { pair.key = before.key }
                         return pair
                     }.before
-                if isHistory, pair.version != (previous?.version ?? 0) + 1 {
+                guard (1...revision).contains(pair.createRevision), (1...revision).contains(pair.version) else {
+                    throw .inconsistent(key: pair.key, revision: revision)
+                }
+                if isHistory, pair.version - 1 != previous?.version ?? 0 {
                     throw .inconsistent(key: pair.key, revision: revision)
                 }
             }

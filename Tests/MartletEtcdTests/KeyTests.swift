@@ -96,11 +96,17 @@ import Testing
     @Test func theForgottenCannotBeRead() async throws {
         try await withEtcd { etcd in
             for value in 1...5 { try await etcd.put("a", "\(value)") }
+            let gone = GRPCStatus(code: 11, message: "etcdserver: mvcc: required revision has been compacted")
+            for revision in [-1, Int64.min] {
+                #expect(
+                    await refusal {
+                        try await etcd.run("KV/Compact", EtcdCompactionRequest.with { $0.revision = revision })
+                    } == gone)
+            }
             try await etcd.run("KV/Compact", EtcdCompactionRequest.with { $0.revision = 4 })
             #expect(text(try await etcd.get("a") { $0.revision = 4 }.kvs[0].value) == "3")
             #expect(
-                await refusal { _ = try await etcd.get("a") { $0.revision = 3 } }
-                    == GRPCStatus(code: 11, message: "etcdserver: mvcc: required revision has been compacted"))
+                await refusal { _ = try await etcd.get("a") { $0.revision = 3 } } == gone)
             #expect(
                 await refusal { try await etcd.run("KV/Compact", EtcdCompactionRequest.with { $0.revision = 99 }) }
                     == GRPCStatus(code: 11, message: "etcdserver: mvcc: required revision is a future revision"))

@@ -219,6 +219,27 @@ func randomCommand(_ random: inout SplitMix64, _ store: Store) -> Command.Kind {
         }
     }
 
+    @Test func withNumbersAfterWhichNoneCanComeIsRefused() throws {
+        let changes: [(inout CheckpointState) -> Void] = [
+            { $0.appliedIndex = .max }, { $0.appliedTerm = .max }, { $0.base.position = .max },
+            { $0.base.index = .max }, { $0.base.term = 1 << 63 }, { $0.hardState.term = .max },
+            { $0.hardState.commit = .max }, { $0.revision = .max }, { ($0.revision, $0.oldest) = (.max, .max) },
+            { $0.oldest = -1 },
+        ]
+        for change in changes {
+            try withPath { path in
+                var kept = try CheckpointedStore("\(path)/checkpoint.sqlite")
+                try kept.checkpoint()
+                try kept.file.rewrite(change)
+                kept.file.close()
+                do {
+                    _ = try CheckpointFile(path: "\(path)/checkpoint.sqlite")
+                    Issue.record("it was taken")
+                } catch ReplicaError.unusable(let why) { #expect(why.contains("\(path)/checkpoint.sqlite")) }
+            }
+        }
+    }
+
     @Test func thatFailsKeepsItsChangesForTheNext() throws {
         try withPath { path in
             var kept = try CheckpointedStore("\(path)/checkpoint.sqlite", history: HistoryLimits(revisions: 5))

@@ -25,6 +25,25 @@ import Testing
         #expect(store.oldestRevision == 21)
     }
 
+    @Test func isNotHarmedByCompactionsToNowhere() throws {
+        for limit in [5, 100] {
+            var store = Store(historyLimit: limit)
+            for index in 1...UInt64(20) {
+                _ = try store.apply(
+                    index: index, payload: Transaction(then: [.put(key: [UInt8(index)], value: [])]).encoded())
+            }
+            let before = (store.revision, store.oldestRevision, store.stateHash)
+            for (place, target) in [-1, -5, Int64.min, Int64.max, 22].enumerated() {
+                if target < 0 { store.compact(through: target) }
+                let refusal: CommandRefusal = target < 0 ? .compacted : .futureRevision
+                let applied = try store.apply(
+                    index: 21 + UInt64(place), payload: Command(.compact(target)).encoded())
+                #expect(throws: refusal) { try applied.result.get() }
+                #expect(before == (store.revision, store.oldestRevision, store.stateHash))
+            }
+        }
+    }
+
     @Test func forgetsItsOldestHistoryWhenThatHasTooManyBytes() throws {
         let size = 1000
         // A change of one key holds its key and value, those before it, and what each event counts.
@@ -59,5 +78,27 @@ import Testing
         #expect(throws: ByteCodecError.self) { try store.apply(index: 2, payload: Array(put.dropLast())) }
         #expect(throws: ByteCodecError.self) { try store.apply(index: 2, payload: [9] + put.dropFirst()) }
         #expect(before == (store.stateHash, store.revision, store.appliedIndex))
+    }
+}
+
+@Suite struct ALoadedStore {
+    /// Whoever makes a file can also make its checksums.
+    @Test func refusesNumbersAfterWhichNoneCanCome() throws {
+        var image = Store(historyLimit: 10).image
+        image.revision = .max
+        for oldest in [1, Int64.max - 1, .max] {
+            image.oldestRevision = oldest
+            #expect(throws: ByteCodecError.self) { _ = try StoreImage(decoding: image.encoded()) }
+            for (revision, version) in [(Int64.max, Int64.max), (.max, .min), (.max, 1), (1, .max), (.min, 1)] {
+                #expect(throws: StoreImageError.self) {
+                    var loader = Store.Loader(image, historyLimit: .max)
+                    let pair = KeyValue(
+                        key: [1], value: [], createRevision: 1, modRevision: revision, version: version, lease: 0)
+                    try loader.add(StoredVersion(pair))
+                    try loader.add(StoredVersion(pair))
+                    _ = try loader.finish()
+                }
+            }
+        }
     }
 }
