@@ -6,98 +6,17 @@ import Testing
 
 @testable import MartletIO
 
-/// What a disk holds: files whose writes and names are safe only after a sync.
-struct DiskModel {
-    private struct File {
-        var durable: [UInt8] = []
-        var unsynced: [(at: Int, bytes: [UInt8])] = []
-    }
-    private enum NameChange {
-        case add(String, Int), move(Int, from: String, to: String), remove(String)
-    }
-
-    private var files: [File] = []
-    private var names: [String: Int] = [:]
-    private var durableNames: [String: Int] = [:]
-    private var unsyncedNames: [NameChange] = []
-
-    /// One step of the log, its bytes copied.
-    enum Step {
-        case create(String), write(String, at: Int, [UInt8]), sync(String), rename(String, to: String)
-        case remove(String), syncFolder
-
-        init(_ step: LogRecorder.Step) {
-            func name(_ path: String) -> String { String(path[path.lastIndex(of: "/")!...].dropFirst()) }
-            switch step {
-            case .create(let path): self = .create(name(path))
-            case .write(let path, let at, let bytes): self = .write(name(path), at: Int(at), Array(bytes))
-            case .sync(let path): self = .sync(name(path))
-            case .rename(let path, let to): self = .rename(name(path), to: name(to))
-            case .remove(let path): self = .remove(name(path))
-            case .syncFolder: self = .syncFolder
-            }
-        }
-    }
-
-    mutating func carryOut(_ step: Step) {
+extension DiskModel.Step {
+    /// A step of the log, its bytes copied.
+    init(_ step: LogRecorder.Step) {
+        func name(_ path: String) -> String { String(path[path.lastIndex(of: "/")!...].dropFirst()) }
         switch step {
-        case .create(let name):
-            files.append(File())
-            names[name] = files.count - 1
-            unsyncedNames.append(.add(name, files.count - 1))
-        case .write(let name, let at, let bytes):
-            if let file = names[name] { files[file].unsynced.append((at, bytes)) }
-        case .sync(let name):
-            guard let file = names[name] else { return }
-            for write in files[file].unsynced { Self.put(write.bytes[...], at: write.at, in: &files[file].durable) }
-            files[file].unsynced = []
-        case .rename(let from, let to):
-            guard let file = names.removeValue(forKey: from) else { return }
-            names[to] = file
-            unsyncedNames.append(.move(file, from: from, to: to))
-        case .remove(let name):
-            names[name] = nil
-            unsyncedNames.append(.remove(name))
-        case .syncFolder:
-            for change in unsyncedNames { Self.carryOut(change, on: &durableNames) }
-            unsyncedNames = []
-        }
-    }
-
-    /// A folder as a power cut may leave it: of what was not synced, any sectors and any names have survived, each with
-    /// the chance `share`.
-    func afterPowerCut(keeping share: Double, _ random: inout SplitMix64) -> [String: [UInt8]] {
-        var kept = durableNames
-        for change in unsyncedNames where Double.random(in: 0..<1, using: &random) < share {
-            Self.carryOut(change, on: &kept)
-        }
-        return kept.mapValues { number in
-            var bytes = files[number].durable
-            for write in files[number].unsynced {
-                for start in stride(from: 0, to: write.bytes.count, by: 512)
-                where Double.random(in: 0..<1, using: &random) < share {
-                    let sector = write.bytes[start..<min(write.bytes.count, start + 512)]
-                    Self.put(sector, at: write.at + start, in: &bytes)
-                }
-            }
-            return bytes
-        }
-    }
-
-    private static func put(_ piece: ArraySlice<UInt8>, at: Int, in bytes: inout [UInt8]) {
-        if bytes.count < at + piece.count {
-            bytes.append(contentsOf: repeatElement(0, count: at + piece.count - bytes.count))
-        }
-        bytes.replaceSubrange(at..<at + piece.count, with: piece)
-    }
-
-    private static func carryOut(_ change: NameChange, on names: inout [String: Int]) {
-        switch change {
-        case .add(let name, let file): names[name] = file
-        case .move(let file, let from, let to):
-            if names[from] == file { names[from] = nil }
-            names[to] = file
-        case .remove(let name): names[name] = nil
+        case .create(let path): self = .create(name(path))
+        case .write(let path, let at, let bytes): self = .write(name(path), at: Int(at), Array(bytes))
+        case .sync(let path): self = .sync(name(path))
+        case .rename(let path, let to): self = .rename(name(path), to: name(to))
+        case .remove(let path): self = .remove(name(path))
+        case .syncFolder: self = .syncFolder
         }
     }
 }
