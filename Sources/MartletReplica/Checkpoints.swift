@@ -147,7 +147,7 @@ extension Replica {
     }
 
     /// Drops entries that the checkpoint covers, but for a margin, and for what peers that are alive still lack: one
-    /// that fetches a snapshot would find the entries after it gone. A bound of bytes keeps that from going on for ever.
+    /// that fetches a snapshot would find the entries after it gone. A bound of bytes ends that.
     private func forgetLog() {
         guard progress.index > pace.logMargin else { return }
         var anchor = progress.index - pace.logMargin

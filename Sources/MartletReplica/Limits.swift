@@ -101,8 +101,9 @@ struct CheckpointPace: Sendable {
     var restBytes = 1 << 20
     /// So many entries before the checkpoint stay in the log, for peers that are slow.
     var logMargin: UInt64 = 1000
+    /// More of them stay for peers that are alive and lack them, as long as all entries in memory have at most so many
+    /// bytes.
+    var heldBytes = 256 << 20
     /// Fewer entries in a second are hardly anything.
     static let restEntries: UInt64 = 10
-    /// More of them stay for peers that are alive and lack them, as long as the log in memory has at most so many bytes.
-    var heldBytes = 256 << 20
 }

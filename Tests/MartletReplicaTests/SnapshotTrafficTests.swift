@@ -123,7 +123,8 @@ struct LaggingGroup {
             try await world.run {
                 let lagging = try await LaggingGroup.make(path, in: world, heldBytes: 0)
                 let (group, laggard) = (lagging.group, lagging.laggard)
-                #expect(await laggard.progress.index < laggard.store.appliedIndex, "there is something to write")
+                let written = await laggard.progress.index
+                #expect(await laggard.store.appliedIndex > written, "there is something to write")
                 lagging.gates.checkpoint.shut(while: { await !laggard.intake.takesEvents })
                 await lagging.comeBack()
                 try await group.wait("the snapshot to be installed") { await !laggard.intake.takesEvents }
