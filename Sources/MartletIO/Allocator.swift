@@ -7,9 +7,8 @@ public enum Allocator {
     /// What the variable was before, while the program starts anew.
     private static let before = "MARTLET_GLIBC_TUNABLES"
     /// A thread's cache holds 7 freed pieces of each size where nothing is said. A store allocates and frees hundreds at
-    /// a time, and all but those 7 go the long way: a tenth of its CPU. And a large piece comes from the heap once one
-    /// of its size was freed, where small ones that live long keep it from being given back.
-    private static let wanted = "glibc.malloc.tcache_count=2000:glibc.malloc.mmap_threshold=1048576"
+    /// a time, and all but those 7 go the long way: a tenth of its CPU.
+    private static let wanted = "glibc.malloc.tcache_count=2000"
 
     /// Starts this program anew, in the same process, with settings of malloc that suit a store; returns when it has
     /// been started so, or cannot be. To be called before anything is begun.
