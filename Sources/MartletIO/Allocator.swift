@@ -6,15 +6,15 @@ public enum Allocator {
     private static let variable = "GLIBC_TUNABLES"
     /// What the variable was before, while the program starts anew.
     private static let before = "MARTLET_GLIBC_TUNABLES"
-    /// A thread's cache holds 7 freed pieces of each size where nothing is said. A store allocates and frees hundreds at
-    /// a time, and all but those 7 go the long way: a tenth of its CPU.
+    /// A thread's cache holds 7 freed pieces of each size where nothing is said. A store allocates and frees hundreds
+    /// at a time, and all but those 7 go the long way: a tenth of its CPU.
     private static let wanted = "glibc.malloc.tcache_count=2000"
 
     /// Starts this program anew, in the same process, with settings of malloc that suit a store; returns when it has
     /// been started so, or cannot be. To be called before anything is begun.
     ///
-    /// glibc takes the settings from the environment alone, when a program starts. They are taken out of the environment
-    /// again, so that children do not inherit them.
+    /// glibc takes the settings from the environment alone, when a program starts. They are taken out of the
+    /// environment again, so that children do not inherit them.
     public static func keepFreedMemoryAtHand() {
         let set = getenv(variable).map { String(cString: $0) } ?? ""
         if let old = getenv(before).map({ String(cString: $0) }) {
