@@ -26,7 +26,7 @@ private let planted: [Planted] = [
     Planted(mutation: .raft(.reproposesTwice), faults: [.crash, .partition, .weather], seeds: 20),
     Planted(mutation: .raft(.staleReads), faults: [.partition, .pause], seeds: 20),
     Planted(mutation: .raft(.takesTwice), faults: [.crash, .weather], seeds: 20),
-    Planted(mutation: .raft(.acknowledgesBeforeFsync), faults: [.crash, .crashAll], seeds: 300),
+    Planted(mutation: .raft(.acknowledgesBeforeFsync), faults: [.crashAll, .diskStall], seeds: 60),
     Planted(mutation: .replica(.answersEarly), faults: [.crash], seeds: 10),
     Planted(mutation: .replica(.skipsConfirmation), faults: [.partition, .pause], seeds: 10),
     Planted(mutation: .replica(.resumesLate), faults: [.crash], seeds: 10),
