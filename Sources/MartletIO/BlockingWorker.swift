@@ -7,6 +7,17 @@ public final class BlockingWorker: Sendable {
     /// How many pieces of work may wait.
     public static let limit = 256
 
+    /// Does a piece of work that others on this machine feel, then rests for three times as long as it took, but not
+    /// longer than `limit`. Blocks: for a worker's thread.
+    public static func gently<Value>(restingAtMost limit: Duration, _ body: () throws -> Value) rethrows -> Value {
+        let start = Clocks.monotonic()
+        let value = try body()
+        let rest = min((Clocks.monotonic() - start) * 3, limit).nanoseconds
+        var time = timespec(tv_sec: Int(rest / 1_000_000_000), tv_nsec: Int(rest % 1_000_000_000))
+        nanosleep(&time, nil)
+        return value
+    }
+
     private let mailbox = Mailbox()
     /// Set in a simulated world, which has no other threads.
     private let gate: (@Sendable () async throws -> Void)?

@@ -38,7 +38,8 @@ internal import Synchronization
 // `oldest`. What each row took the place of is in the row, so which ones are dead is known without an index on keys.
 // They stay a while, and go chunk by chunk (ChunkIndex.swift); a deletion goes after all older rows of its key.
 //
-// Each checkpoint is one transaction. SQLite's own journal (WAL, synchronous=FULL) lets a crash at any moment leave the
+// A checkpoint is one transaction, or several: chunks after the state's revision are of one that was not finished, and
+// count for nothing. SQLite's own journal (WAL, synchronous=FULL) lets a crash at any moment leave the
 // old checkpoint or the new one whole; it is emptied after each.
 
 /// The file. Its methods block: they are for a worker's thread.
@@ -134,23 +135,33 @@ final class CheckpointFile: Sendable {
 
     /// Writes a checkpoint: what changed after the last one, in order, and where the state stands now. It is durable
     /// on return.
+    ///
+    /// The changes go to the file in steps, and only the last one makes them count. The log lies on the same disk: a
+    /// sync of all at once would hold up every write of that moment.
     func write(_ changes: ChangeLog, _ state: CheckpointState) throws {
         try readIndex()
         try withDatabase { database, last, known in
-            var new = state
+            let before = last ?? CheckpointState(identity: state.identity)
+            var changes = changes
+            changes.drop(after: before.revision, oldest: state.oldest)
             var index = known ?? ChunkIndex()
             let bytes = try Self.usedBytes(database)
+            try ChunkTable.removeAll(after: before.revision, in: database)
+            var step: [(chunk: Chunk, body: [UInt8])] = []
+            try changes.forEach { chunk, body in
+                index.append(chunk)
+                step.append((chunk, body))
+                if step.reduce(0, { $0 + $1.body.count }) >= Limits.checkpointStepBytes {
+                    try Self.write(step, database)
+                    step = []
+                }
+            } replacement: {
+                index.append($0)
+            }
+            var new = state
             try database.transaction {
                 let table = try ChunkTable(database)
-                let before = last ?? CheckpointState(identity: state.identity)
-                var changes = changes
-                changes.drop(after: before.revision, oldest: state.oldest)
-                try changes.forEach { chunk, body in
-                    try table.insert(chunk, body)
-                    index.append(chunk)
-                } replacement: {
-                    index.append($0)
-                }
+                for (chunk, body) in step { try table.insert(chunk, body) }
                 index.pass(state.oldest)
                 try index.clean(downTo: max(bytes - index.deadBytes, 0) / 2 + spareBytes, table)
                 new.versionCount = index.rows
@@ -158,7 +169,18 @@ final class CheckpointFile: Sendable {
             }
             last = new
             known = index
-            try Self.giveBack(database)
+            try giveBack(database)
+        }
+    }
+
+    /// Writes chunks ahead of the state that they belong to, and leaves the disk to the log for a while.
+    private static func write(_ step: [(chunk: Chunk, body: [UInt8])], _ database: borrowing SQLiteDatabase) throws {
+        try BlockingWorker.gently(restingAtMost: Limits.checkpointPause) {
+            try database.transaction {
+                let table = try ChunkTable(database)
+                for (chunk, body) in step { try table.insert(chunk, body) }
+            }
+            try database.execute("PRAGMA wal_checkpoint(PASSIVE)")
         }
     }
 
@@ -173,10 +195,12 @@ final class CheckpointFile: Sendable {
     }
 
     /// Empties the journal, and returns free pages to the file system: a bounded number, and not the last of them,
-    /// which the next checkpoint wants. What fails here fails nothing: the next checkpoint tries again.
-    private static func giveBack(_ database: borrowing SQLiteDatabase) throws {
+    /// which the next checkpoints want: to move pages out of the way of those would cost more than they take. What
+    /// fails here fails nothing: the next checkpoint tries again.
+    private func giveBack(_ database: borrowing SQLiteDatabase) throws {
         let free = try database.number("PRAGMA freelist_count")
-        let spare = try database.number("PRAGMA page_count") / 8
+        let wanted = try Int64(4 * max(spareBytes, 0)) / database.number("PRAGMA page_size")
+        let spare = max(try database.number("PRAGMA page_count") / 8, wanted)
         do {
             if free > spare {
                 try database.execute("PRAGMA incremental_vacuum(\(min(free - spare, Limits.vacuumPages)))")
@@ -196,7 +220,11 @@ final class CheckpointFile: Sendable {
         try withDatabase { database, last, _ in
             guard var state = last else { throw ReplicaError.unusable("\(path) holds no checkpoint") }
             try change(&state)
-            try database.transaction { try state.write(database) }
+            try database.transaction {
+                // Nothing unfinished may come to count by a higher revision.
+                try ChunkTable.removeAll(after: last?.revision ?? 0, in: database)
+                try state.write(database)
+            }
             last = state
         }
     }
@@ -211,7 +239,7 @@ final class CheckpointFile: Sendable {
             var reader = ChunkIndexReader(oldest: state.oldest)
             var count = 0
             var last: Int64 = 0
-            try ChunkTable.forEach(in: database) { chunk, body in
+            try ChunkTable.forEach(through: state.revision, in: database) { chunk, body in
                 reader.see(chunk)
                 let rows = try VersionRows.forEach(in: body) { row in
                     guard row.revision >= max(last, chunk.first), row.revision <= state.revision else {

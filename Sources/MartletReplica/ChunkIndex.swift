@@ -47,8 +47,7 @@ struct Replacement: Sendable {
 /// What is known of the rows in the file without reading them: the chunks, which rows are dead, and which will be.
 ///
 /// Rows lie in the order of their revisions, and those that die together are far apart. So dead rows stay a while, and
-/// are removed in rounds through the chunks: a chunk whose rows are all dead goes unread, what is left of its
-/// neighbours is packed together.
+/// are removed in rounds through the chunks, and what is left of neighbours is packed together.
 struct ChunkIndex: Sendable {
     private(set) var chunks: [Chunk] = []
     /// The rows after the oldest revision, in order.

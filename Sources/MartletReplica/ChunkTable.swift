@@ -37,9 +37,20 @@ struct ChunkTable: ~Copyable {
         try deletion.run()
     }
 
-    /// Hands out all chunks, in order.
-    static func forEach(in database: borrowing SQLiteDatabase, _ take: (Chunk, [UInt8]) throws -> Void) throws {
-        let query = try database.prepare("SELECT first, rows, checksum, body FROM versions ORDER BY first")
+    /// Removes the chunks after a revision: those of a checkpoint that was not finished.
+    static func removeAll(after revision: Int64, in database: borrowing SQLiteDatabase) throws(SQLiteError) {
+        let statement = try database.prepare("DELETE FROM versions WHERE first > ?")
+        try statement.bind(1, revision)
+        try statement.run()
+    }
+
+    /// Hands out the chunks through a revision, in order.
+    static func forEach(
+        through revision: Int64, in database: borrowing SQLiteDatabase, _ take: (Chunk, [UInt8]) throws -> Void
+    ) throws {
+        let query = try database.prepare(
+            "SELECT first, rows, checksum, body FROM versions WHERE first <= ? ORDER BY first")
+        try query.bind(1, revision)
         while try query.step() {
             let (chunk, body) = try row(query)
             try take(chunk, body)

@@ -20,6 +20,10 @@ enum Limits {
     static let vacuumPages: Int64 = 8192
     /// Dead rows of a checkpoint that stay whatever the size of the file, in bytes.
     static let deadBytes = 8 << 20
+    /// What a checkpoint writes before it leaves the disk to the log: three times as long as that took, but not longer
+    /// than this.
+    static let checkpointStepBytes = 512 << 10
+    static let checkpointPause: Duration = .milliseconds(50)
     /// What a checkpoint reads and packs anew at most to remove dead rows from it.
     static let checkpointCopyBytes = 32 << 20
     /// What a snapshot's reader hands out at a time.
