@@ -102,31 +102,43 @@ static int follow(cm_log *log, image seg, uint64_t *end, const char *file, cm_lo
     return 0;
 }
 
+/* Puts zeros from `at` to `end` of a segment, and makes that durable. */
+static int put_zeros(const log_file *file, uint64_t at, uint64_t end, cm_log_error *error) {
+    static const uint8_t zeros[1 << 16];
+    for (; at < end; at += sizeof zeros) {
+        uint64_t length = end - at < sizeof zeros ? end - at : sizeof zeros;
+        int failure = log_write_at(file, zeros, length, at);
+        if (failure < 0) return log_system(error, file->path, "write", -failure);
+    }
+    int failure = log_sync_file(file);
+    return failure < 0 ? log_system(error, file->path, "fdatasync", -failure) : 0;
+}
+
 /*
- * Clears what a crash has left behind the good records, which end at `stop`, and makes durable what is good. Where that
- * begins within a sector, the records before it in the sector are of the same batch, which nobody was told of.
+ * Clears what a crash has left behind the good records, which end at `stop`, and makes durable what is good. The sector
+ * with the first bad record's head comes last: a crash in between leaves a record that lacks a sector, as before, and
+ * not its rest alone, which would look like damage. Where that sector has good records, too, they are of the same
+ * batch, which nobody was told of.
  */
 static int clear_tail(cm_log *log, segment *seg, uint64_t stop, const uint8_t *bytes, const char *path,
                       cm_log_error *error) {
-    uint64_t last = seg->size;
+    uint64_t last = seg->size, bad = stop;
     while (last > stop && bytes[last - 1] == 0) last--;
     if (last > stop) {
         image view = {.bytes = bytes, .of = seg};
-        uint64_t bad = bad_record(view, stop);
+        bad = bad_record(view, stop);
         log->torn = (cm_log_tail){.offset = bad, .bytes = last - bad};
         snprintf(log->torn.file, sizeof log->torn.file, "%s", path);
         record_header record;
         for (uint64_t at = bad; at < last; at += 8) log->torn.records += record_at(view, at, &record);
     }
-    static const uint8_t zeros[1 << 16];
     log_file file = {.fd = seg->fd, .direct_fd = -1, .path = path, .recorder = &log->recorder};
-    for (uint64_t at = stop; at < last; at += sizeof zeros) {
-        uint64_t length = last - at < sizeof zeros ? last - at : sizeof zeros;
-        int failure = log_write_at(&file, zeros, length, at);
-        if (failure < 0) return log_system(error, path, "write", -failure);
+    uint64_t head = round_up(bad + 1, SECTOR);
+    if (last > head) {
+        int status = put_zeros(&file, head, last, error);
+        if (status != 0) return status;
     }
-    int failure = log_sync_file(&file);
-    return failure < 0 ? log_system(error, path, "fdatasync", -failure) : 0;
+    return put_zeros(&file, bad, last < head ? last : head, error);
 }
 
 /* Tries direct writes on the last segment, with zeros where there are zeros. */

@@ -102,10 +102,12 @@ struct ChangeLog: Sendable {
     // MARK: Chunks
 
     /// Hands out the rows in chunks, and what each of them will make dead.
-    func forEach(chunk: (Chunk, [UInt8]) throws -> Void, replacement: (Replacement) -> Void) throws {
+    func forEach(
+        ofAbout bytes: Int, chunk: (Chunk, [UInt8]) throws -> Void, replacement: (Replacement) -> Void
+    ) throws {
         var next = 0
         while next < changes.count {
-            let range = next..<endOfChunk(from: next)
+            let range = next..<endOfChunk(from: next, bytes)
             if let (made, body) = encode(range) { try chunk(made, body) }
             for at in range { if let made = self.replacement(at) { replacement(made) } }
             next = range.upperBound
@@ -113,11 +115,11 @@ struct ChangeLog: Sendable {
     }
 
     /// Where a chunk ends that begins there: when it has its size, and never within a revision.
-    private func endOfChunk(from start: Int) -> Int {
+    private func endOfChunk(from start: Int, _ bytes: Int) -> Int {
         var size = 0
         var end = start
         while end < changes.count {
-            if size >= Chunk.target, changes[end].revision != changes[end - 1].revision { break }
+            if size >= bytes, changes[end].revision != changes[end - 1].revision { break }
             if changes[end].isKept { size += changes[end].end - changes[end].start }
             end += 1
         }
@@ -127,7 +129,7 @@ struct ChangeLog: Sendable {
     private func encode(_ range: Range<Int>) -> (Chunk, [UInt8])? {
         var made: Chunk?
         var body: [UInt8] = []
-        body.reserveCapacity(Chunk.target)
+        body.reserveCapacity(changes[range].reduce(0) { $0 + $1.end - $1.start })
         for change in changes[range] where change.isKept {
             let start = body.count
             body += bytes[change.start..<change.end]

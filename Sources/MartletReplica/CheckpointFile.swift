@@ -35,8 +35,8 @@ internal import Synchronization
 //     body            the changes, encoded (see VersionRows)
 //
 // A change's row is dead when a later one took its place at or before `oldest`, a deletion when it is not after
-// `oldest`. What each row took the place of is in the row, so which ones are dead is known without an index on keys.
-// They stay a while, and go chunk by chunk (ChunkIndex.swift); a deletion goes after all older rows of its key.
+// `oldest`. Who runs the file knows them from the changes; who opens it, from reading all rows in their order. They
+// stay a while, and go chunk by chunk (ChunkIndex.swift); a deletion goes after all older rows of its key.
 //
 // A checkpoint is one transaction, or several: chunks after the state's revision are of one that was not finished, and
 // count for nothing. SQLite's own journal (WAL, synchronous=FULL) lets a crash at any moment leave the
@@ -50,6 +50,8 @@ final class CheckpointFile: Sendable {
     let path: String
     /// Dead rows of so many bytes stay whatever the size of the file.
     private let spareBytes: Int
+    /// The size of a chunk, about.
+    private let chunkBytes: Int
     private let database: Mutex<Opened>
 
     /// The connection, and the state that the file holds.
@@ -62,9 +64,10 @@ final class CheckpointFile: Sendable {
 
     /// Opens or makes the file.
     /// - Throws: ``ReplicaError/unusable(_:)``.
-    init(path: String, spareBytes: Int = Limits.deadBytes) throws {
+    init(path: String, spareBytes: Int = Limits.deadBytes, chunkBytes: Int = Chunk.target) throws {
         self.path = path
         self.spareBytes = spareBytes
+        self.chunkBytes = chunkBytes
         database = Mutex(try Self.open(path, creates: true))
     }
 
@@ -148,7 +151,7 @@ final class CheckpointFile: Sendable {
             let bytes = try Self.usedBytes(database)
             try ChunkTable.removeAll(after: before.revision, in: database)
             var step: [(chunk: Chunk, body: [UInt8])] = []
-            try changes.forEach { chunk, body in
+            try changes.forEach(ofAbout: chunkBytes) { chunk, body in
                 index.append(chunk)
                 step.append((chunk, body))
                 if step.reduce(0, { $0 + $1.body.count }) >= Limits.checkpointStepBytes {
@@ -163,7 +166,8 @@ final class CheckpointFile: Sendable {
                 let table = try ChunkTable(database)
                 for (chunk, body) in step { try table.insert(chunk, body) }
                 index.pass(state.oldest)
-                try index.clean(downTo: max(bytes - index.deadBytes, 0) / 2 + spareBytes, table)
+                let limit = max(bytes - index.deadBytes, 0) / 2 + spareBytes
+                try index.clean(downTo: limit, table, chunkBytes: chunkBytes)
                 new.versionCount = index.rows
                 try new.write(database)
             }

@@ -96,13 +96,13 @@ struct ChunkIndex: Sendable {
     // MARK: Removal
 
     /// Removes dead rows until no more than `limit` bytes of them are left, or enough was read and written for once.
-    mutating func clean(downTo limit: Int, _ table: borrowing ChunkTable) throws {
+    mutating func clean(downTo limit: Int, _ table: borrowing ChunkTable, chunkBytes: Int) throws {
         var budget = Limits.checkpointCopyBytes
         var ended = 0
         while deadBytes > limit, budget > 0, ended < Self.roundsAtOnce {
             let start = chunks.partitioningIndex { $0.first >= cursor }
             var at = start
-            var packing = Packing(round: round)
+            var packing = Packing(round: round, chunkBytes: chunkBytes)
             while at < chunks.count, deadBytes > limit, budget > 0 {
                 deadBytes -= chunks[at].deadBytes
                 budget -= try packing.take(chunks[at], table)
@@ -125,6 +125,7 @@ struct ChunkIndex: Sendable {
 /// Takes chunks that follow each other, and packs what is left of them.
 private struct Packing {
     let round: Int
+    let chunkBytes: Int
     /// What takes the place of the chunks that were taken.
     private(set) var chunks: [Chunk] = []
     /// The dead rows that had to stay.
@@ -134,7 +135,10 @@ private struct Packing {
     private var last: Int64 = 0
     private var body: [UInt8] = []
 
-    init(round: Int) { self.round = round }
+    init(round: Int, chunkBytes: Int) {
+        self.round = round
+        self.chunkBytes = chunkBytes
+    }
 
     /// Takes a chunk, and removes those of its dead rows that may go. Returns how many bytes were copied.
     mutating func take(_ chunk: Chunk, _ table: borrowing ChunkTable) throws -> Int {
@@ -167,7 +171,7 @@ private struct Packing {
     }
 
     private mutating func keep(_ row: EncodedRow, of bytes: [UInt8], _ table: borrowing ChunkTable) throws {
-        if body.count >= Chunk.target, row.revision != last { try flush(table) }
+        if body.count >= chunkBytes, row.revision != last { try flush(table) }
         body += bytes[row.range]
         last = row.revision
         open = open ?? Chunk(first: row.revision, rows: 0, bytes: 0)
@@ -189,14 +193,9 @@ private struct Packing {
 struct ChunkIndexReader {
     private let oldest: Int64
     private var index = ChunkIndex()
-    /// The rows seen so far.
-    private var revisions: [Int64] = []
-    private var tags: [KeyTag] = []
-    /// The tags of revisions with so many rows that they are not searched one by one.
-    private var large: [Int64: Set<KeyTag>] = [:]
-    /// Where the newest revision begins.
-    private var start = 0
-    private static let largeRows = 64
+    /// Of each key that is there, its last row so far. What a row says that it took the place of is no help here: that
+    /// row may be gone, and older ones of the key may not.
+    private var last: [KeyTag: Int64] = [:]
 
     init(oldest: Int64) { self.oldest = oldest }
 
@@ -206,28 +205,12 @@ struct ChunkIndexReader {
     /// Takes note of the next row of the last chunk.
     mutating func see(_ row: EncodedRow) {
         let tag = row.tag
-        var previous = row.previous
-        if previous > 0, !has(previous, tag) { previous = 0 }
+        let previous = last.updateValue(row.revision, forKey: tag) ?? 0
         if previous > 0 || row.isDeletion {
             index.append(
                 Replacement(revision: row.revision, previous: previous, tag: tag, isDeletion: row.isDeletion))
         }
-        if revisions.last != row.revision { start = revisions.count }
-        revisions.append(row.revision)
-        tags.append(tag)
-        if tags.count - start > Self.largeRows {
-            large[row.revision, default: Set(tags[start...])].insert(tag)
-        }
-    }
-
-    private func has(_ revision: Int64, _ tag: KeyTag) -> Bool {
-        if let tags = large[revision] { return tags.contains(tag) }
-        var at = revisions.partitioningIndex { $0 >= revision }
-        while at < revisions.count, revisions[at] == revision {
-            if tags[at] == tag { return true }
-            at += 1
-        }
-        return false
+        if row.isDeletion { last[tag] = nil }
     }
 
     /// What was found.

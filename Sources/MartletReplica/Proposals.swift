@@ -6,7 +6,7 @@ extension Replica {
     /// Proposes a change, on any member; returns when it is durable on a quorum and applied here. Once taken in, a
     /// proposal goes on when its task is cancelled. It is made at most once, also where leaders change meanwhile.
     /// - Throws: ``ReplicaError``, or ``CommandRefusal`` when the store refuses it. After `timedOut`,
-    /// `undecided` and `stopped` the   change may or may not have happened; after all others it has not.
+    /// `undecided` and `stopped` the change may or may not have happened; after all others it has not.
     public func propose(_ transaction: Transaction) async throws -> TransactionResult {
         guard case .transaction(let result) = try await propose(Command(.transaction(transaction))) else {
             throw ReplicaError.stopped("a transaction was answered as something else")

@@ -209,6 +209,7 @@ extension Replica {
         positionsFrom = base.index + 1
         progress = CheckpointProgress(keepsChanges: true)
         progress.index = base.index
+        checkpointFailure = nil
         progress.appliedTerm = base.term
         progress.wasMember = membership.contains(core.member)
         truncation = base.position

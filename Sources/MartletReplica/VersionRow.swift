@@ -57,7 +57,7 @@ enum VersionRows {
         }
     }
 
-    /// Goes through encoded rows, in place. False from `body` ends it.
+    /// Goes through encoded rows, in place.
     /// - Returns: how many there are; nil when the bytes are no whole rows.
     static func forEach(in bytes: [UInt8], _ body: (EncodedRow) throws -> Void) rethrows -> Int? {
         try bytes.withUnsafeBytes { all in
@@ -119,16 +119,21 @@ struct EncodedRow {
     }
 }
 
-/// A key's hash, with a seed of this process that nobody outside knows: no two keys of one revision share it but by a
-/// chance of 2 to the 64.
+/// A key's hash of 128 bits, with a seed of this process that nobody outside knows. It stands for the key: that two
+/// keys of a store share one is less likely than that its memory errs.
 struct KeyTag: Sendable, Hashable, Comparable {
-    private let hash: Int
+    private let first: Int
+    private let second: Int
 
-    static func < (a: KeyTag, b: KeyTag) -> Bool { a.hash < b.hash }
+    static func < (a: KeyTag, b: KeyTag) -> Bool { (a.first, a.second) < (b.first, b.second) }
 
     init(_ key: UnsafeRawBufferPointer) {
         var hasher = Hasher()
         hasher.combine(bytes: key)
-        hash = hasher.finalize()
+        first = hasher.finalize()
+        hasher = Hasher()
+        hasher.combine(UInt8(1))
+        hasher.combine(bytes: key)
+        second = hasher.finalize()
     }
 }

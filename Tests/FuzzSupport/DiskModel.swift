@@ -16,6 +16,15 @@ public struct DiskModel {
     /// An empty disk.
     public init() {}
 
+    /// A disk with these files, all of them safe.
+    public init(holding files: [String: [UInt8]]) {
+        for (name, bytes) in files.sorted(by: { $0.key < $1.key }) {
+            names[name] = self.files.count
+            self.files.append(File(durable: bytes))
+        }
+        durableNames = names
+    }
+
     /// One step of whoever writes.
     public enum Step: Sendable {
         case create(String), write(String, at: Int, [UInt8]), sync(String), rename(String, to: String)
@@ -58,10 +67,14 @@ public struct DiskModel {
         return kept.mapValues { number in
             var bytes = files[number].durable
             for write in files[number].unsynced {
-                for start in stride(from: 0, to: write.bytes.count, by: 512)
-                where Double.random(in: 0..<1, using: &random) < share {
-                    let sector = write.bytes[start..<min(write.bytes.count, start + 512)]
-                    Self.put(sector, at: write.at + start, in: &bytes)
+                var start = 0
+                while start < write.bytes.count {
+                    // Sectors are the file's, wherever in one a write begins.
+                    let end = min(write.bytes.count, start + 512 - (write.at + start) % 512)
+                    if Double.random(in: 0..<1, using: &random) < share {
+                        Self.put(write.bytes[start..<end], at: write.at + start, in: &bytes)
+                    }
+                    start = end
                 }
             }
             return bytes

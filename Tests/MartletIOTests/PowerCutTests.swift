@@ -99,11 +99,59 @@ extension DiskModel.Step {
                     }
                     done = point
                     let share = [0, 0.1, 0.5, 0.9, 1][Int(random.next() % 5)]
-                    try place(disk.afterPowerCut(keeping: share, &random), in: folder)
+                    let left = disk.afterPowerCut(keeping: share, &random)
+                    try place(left, in: folder)
+                    try place(cutAgain(left, folder, &random), in: folder)
                     try check(folder, acknowledged, wanted, "cut at \(point) of \(moments.count), \(share) kept")
                 }
             }
         }
+    }
+
+    /// A record that lacks its last sector is torn, as the log finds out when it is opened. It must still look so when
+    /// the power goes again while the log clears it away.
+    @Test func `a second power cut while the first one's traces are cleared leaves a log that opens`() async throws {
+        var random = SplitMix64(seed: Fuzz.seed(12))
+        try await withFolder(in: "/dev/shm") { folder in
+            do {
+                let log = try RawLog(folder)
+                log.append([[1]])
+                log.append([[UInt8](repeating: 2, count: 100), [UInt8](repeating: 3, count: 2000)])
+            }
+            var torn: [String: [UInt8]] = [:]
+            for name in try Files.list(folder) {
+                var bytes = try Files.read("\(folder)/\(name)")
+                if let last = bytes.lastIndex(of: 3) {
+                    for at in (last / 512 * 512)...last { bytes[at] = 0 }
+                }
+                torn[name] = bytes
+            }
+            for _ in 0..<300 {
+                try place(torn, in: folder)
+                let left = try cutAgain(torn, folder, &random)
+                try place(left, in: folder)
+                do throws(RawLog.Refusal) {
+                    let log = try RawLog(folder)
+                    #expect(log.payloads.first == [1])
+                } catch {
+                    Issue.record("\(error)")
+                    return
+                }
+            }
+        }
+    }
+
+    /// What is left when the power goes once more, while the log is opened on what the first cut has left.
+    private func cutAgain(
+        _ left: [String: [UInt8]], _ folder: String, _ random: inout SplitMix64
+    ) throws -> [String: [UInt8]] {
+        let tape = Tape()
+        _ = try? RawLog(folder, recorder: tape.recorder)
+        var disk = DiskModel(holding: left)
+        for case .disk(let step) in tape.moments.prefix(Int.random(in: 0...tape.moments.count, using: &random)) {
+            disk.carryOut(step)
+        }
+        return disk.afterPowerCut(keeping: [0, 0.1, 0.5, 0.9, 1][Int(random.next() % 5)], &random)
     }
 
     private func place(_ files: [String: [UInt8]], in folder: String) throws {

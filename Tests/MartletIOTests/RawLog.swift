@@ -3,14 +3,16 @@ import Glibc
 import MartletBase
 import Testing
 
+@testable import MartletIO
+
 /// The log without its thread, so that thousands of damaged copies can be opened in a moment.
 struct RawLog: ~Copyable {
     let log: OpaquePointer
 
-    init(_ folder: String) throws(Refusal) {
+    init(_ folder: String, recorder: LogRecorder? = nil) throws(Refusal) {
         var opened: OpaquePointer?
         var error = cm_log_error()
-        let status = cm_log_open(&opened, folder, 65536, 0, &error)
+        let status = cm_log_open_recorded(&opened, folder, 65536, 0, LogRecorder.callback(recorder), &error)
         guard status == 0, let opened else { throw Refusal(status: Int(status), error) }
         log = opened
     }
