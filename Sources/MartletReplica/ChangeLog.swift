@@ -23,6 +23,8 @@ struct ChangeLog: Sendable {
     /// How many there are.
     var count: Int { changes.count }
     var isEmpty: Bool { changes.isEmpty }
+    /// What their rows take, with those that were dropped.
+    var size: Int { bytes.count }
 
     /// Takes note of the next change.
     mutating func append(_ event: borrowing StoreEvent) {

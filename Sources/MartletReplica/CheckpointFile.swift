@@ -150,13 +150,19 @@ final class CheckpointFile: Sendable {
             var index = known ?? ChunkIndex()
             let bytes = try Self.usedBytes(database)
             try ChunkTable.removeAll(after: before.revision, in: database)
+            // What waits must not grow without end: one that is late does not rest.
+            let isLate = changes.size > Limits.checkpointLateBytes
+            let stepBytes = isLate ? Limits.checkpointLateStepBytes : Limits.checkpointStepBytes
+            var stepped = 0
             var step: [(chunk: Chunk, body: [UInt8])] = []
             try changes.forEach(ofAbout: chunkBytes) { chunk, body in
                 index.append(chunk)
                 step.append((chunk, body))
-                if step.reduce(0, { $0 + $1.body.count }) >= Limits.checkpointStepBytes {
-                    try Self.write(step, database)
+                stepped += body.count
+                if stepped >= stepBytes {
+                    try Self.write(step, database, restingAtMost: isLate ? .zero : Limits.checkpointPause)
                     step = []
+                    stepped = 0
                 }
             } replacement: {
                 index.append($0)
@@ -178,8 +184,10 @@ final class CheckpointFile: Sendable {
     }
 
     /// Writes chunks ahead of the state that they belong to, and leaves the disk to the log for a while.
-    private static func write(_ step: [(chunk: Chunk, body: [UInt8])], _ database: borrowing SQLiteDatabase) throws {
-        try BlockingWorker.gently(restingAtMost: Limits.checkpointPause) {
+    private static func write(
+        _ step: [(chunk: Chunk, body: [UInt8])], _ database: borrowing SQLiteDatabase, restingAtMost pause: Duration
+    ) throws {
+        try BlockingWorker.gently(restingAtMost: pause) {
             try database.transaction {
                 let table = try ChunkTable(database)
                 for (chunk, body) in step { try table.insert(chunk, body) }

@@ -24,6 +24,9 @@ enum Limits {
     /// than this.
     static let checkpointStepBytes = 512 << 10
     static let checkpointPause: Duration = .milliseconds(50)
+    /// One that is larger than this was late, and is written in steps of so much, without pauses.
+    static let checkpointLateBytes = 32 << 20
+    static let checkpointLateStepBytes = 8 << 20
     /// What a checkpoint reads and packs anew at most to remove dead rows from it.
     static let checkpointCopyBytes = 32 << 20
     /// What a snapshot's reader hands out at a time.
