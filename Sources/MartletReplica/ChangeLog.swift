@@ -133,9 +133,7 @@ struct ChangeLog: Sendable {
         var body: [UInt8] = []
         body.reserveCapacity(changes[range].reduce(0) { $0 + $1.end - $1.start })
         for change in changes[range] where change.isKept {
-            let start = body.count
             body += bytes[change.start..<change.end]
-            VersionRows.setPrevious(change.previous, at: start, of: &body)
             made = made ?? Chunk(first: change.revision, rows: 0, bytes: 0)
             made?.rows += 1
         }

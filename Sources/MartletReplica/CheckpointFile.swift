@@ -243,7 +243,7 @@ final class CheckpointFile: Sendable {
 
     /// The last checkpoint's versions in the order of their revisions, one by one.
     /// - Throws: ``ReplicaError/unusable(_:)`` when the file is damaged, and what `take` throws.
-    func read(_ take: (VersionRow) throws -> Void) throws { try readRows { try take($0.row) } }
+    func read(_ take: (StoredVersion) throws -> Void) throws { try readRows { try take($0.version) } }
 
     private func readRows(_ take: (EncodedRow) throws -> Void) throws {
         try withDatabase { database, state, index in

@@ -45,7 +45,7 @@ extension CheckpointFile {
                 image.appliedIndex == state.appliedIndex
             else { throw ReplicaError.damaged(path, "its state contradicts the store's") }
             var loader = Store.Loader(image, historyLimit: history.revisions, historyByteLimit: history.bytes)
-            try read { row in try loader.add(StoredVersion(row.pair, isDeletion: row.isDeletion)) }
+            try read { try loader.add($0) }
             return try loader.finish()
         } catch let error as ByteCodecError {
             throw ReplicaError.damaged(path, "\(error)")

@@ -103,7 +103,7 @@ func randomCommand(_ random: inout SplitMix64, _ store: Store, keys: UInt64 = 12
             // Nothing is left in the end but what can still be read.
             let again = try CheckpointFile(path: name, spareBytes: -1 << 30)
             try again.write(ChangeLog(), kept.state)
-            var rows: [VersionRow] = []
+            var rows: [StoredVersion] = []
             try again.read { rows.append($0) }
             let past = rows.filter { $0.pair.modRevision <= kept.store.oldestRevision }
             #expect(Set(past.map(\.pair.key)).count == past.count && past.allSatisfy { !$0.isDeletion })
@@ -132,7 +132,7 @@ func randomCommand(_ random: inout SplitMix64, _ store: Store, keys: UInt64 = 12
             kept.file.close()
             let again = try CheckpointFile(path: name, spareBytes: -1 << 30, chunkBytes: 200)
             try again.write(ChangeLog(), kept.state)
-            var rows: [VersionRow] = []
+            var rows: [StoredVersion] = []
             try again.read { rows.append($0) }
             let past = rows.filter { $0.pair.modRevision <= kept.store.oldestRevision }
             #expect(Set(past.map(\.pair.key)).count == past.count && past.allSatisfy { !$0.isDeletion })

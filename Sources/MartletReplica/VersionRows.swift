@@ -1,30 +1,18 @@
-internal import MartletIO
 internal import MartletStore
-
-/// A change as the checkpoint keeps it.
-struct VersionRow: Sendable, Hashable {
-    /// The pair after the change; for a deletion only `key` and `modRevision` are set.
-    var pair: KeyValue
-    /// Whether the change was a deletion.
-    var isDeletion: Bool
-    /// The revision of the version that this one took the place of; 0 for none.
-    var previous: Int64
-}
 
 /// Rows in their encoding, one behind the other:
 ///
-///     8   revision          the five numbers are little-endian
+///     8   revision          the four numbers are little-endian
 ///     8   created           0 for a deletion
 ///     8   version           0 for a deletion
 ///     8   lease             0 for none
-///     8   previous          the revision of the version that this one took the place of; 0 for none
 ///     1   1 for a deletion, else 0
 ///     4   the key's bytes, little-endian
 ///     4   the value's, 0 for a deletion
 ///     key, value
 enum VersionRows {
     /// What a row takes beside its key and value.
-    static let head = 49
+    static let head = 41
 
     /// Adds an event's row.
     static func append(_ event: borrowing StoreEvent, to bytes: inout [UInt8]) {
@@ -37,24 +25,14 @@ enum VersionRows {
             put(isDeletion ? 0 : event.pair.createRevision, at: 8)
             put(isDeletion ? 0 : event.pair.version, at: 16)
             put(isDeletion ? 0 : event.pair.lease, at: 24)
-            put(event.previous?.modRevision ?? 0, at: previousOffset)
-            row.storeBytes(of: isDeletion ? 1 : 0, toByteOffset: 40, as: UInt8.self)
-            row.storeBytes(of: UInt32(event.pair.key.count).littleEndian, toByteOffset: 41, as: UInt32.self)
+            row.storeBytes(of: isDeletion ? 1 : 0, toByteOffset: 32, as: UInt8.self)
+            row.storeBytes(of: UInt32(event.pair.key.count).littleEndian, toByteOffset: 33, as: UInt32.self)
             let valueCount = isDeletion ? 0 : event.pair.value.count
-            row.storeBytes(of: UInt32(valueCount).littleEndian, toByteOffset: 45, as: UInt32.self)
+            row.storeBytes(of: UInt32(valueCount).littleEndian, toByteOffset: 37, as: UInt32.self)
             bytes.append(contentsOf: UnsafeRawBufferPointer(row))
         }
         bytes.append(contentsOf: event.pair.key)
         if !isDeletion { bytes.append(contentsOf: event.pair.value) }
-    }
-
-    private static let previousOffset = 32
-
-    /// Changes what the row at `start` took the place of.
-    static func setPrevious(_ previous: Int64, at start: Int, of bytes: inout [UInt8]) {
-        bytes.withUnsafeMutableBytes {
-            $0.storeBytes(of: previous.littleEndian, toByteOffset: start + previousOffset, as: Int64.self)
-        }
     }
 
     /// Goes through encoded rows, in place.
@@ -79,7 +57,6 @@ struct EncodedRow {
     /// Where it stands.
     let range: Range<Int>
     let revision: Int64
-    let previous: Int64
     let isDeletion: Bool
     private let all: UnsafeRawBufferPointer
     private let keyCount: Int
@@ -90,13 +67,12 @@ struct EncodedRow {
         func number<I: FixedWidthInteger>(_ at: Int) -> I {
             I(littleEndian: all.loadUnaligned(fromByteOffset: offset + at, as: I.self))
         }
-        keyCount = Int(number(41) as UInt32)
-        let size = VersionRows.head + keyCount + Int(number(45) as UInt32)
-        guard all.count - offset >= size, all[offset + 40] <= 1 else { return nil }
+        keyCount = Int(number(33) as UInt32)
+        let size = VersionRows.head + keyCount + Int(number(37) as UInt32)
+        guard all.count - offset >= size, all[offset + 32] <= 1 else { return nil }
         range = offset..<offset + size
         revision = number(0)
-        previous = number(32)
-        isDeletion = all[offset + 40] == 1
+        isDeletion = all[offset + 32] == 1
         self.all = all
     }
 
@@ -107,15 +83,15 @@ struct EncodedRow {
     /// What tells its key from the others of one revision.
     var tag: KeyTag { KeyTag(key) }
 
-    /// The row by itself.
-    var row: VersionRow {
+    /// What it says, by itself.
+    var version: StoredVersion {
         func number(_ at: Int) -> Int64 {
             Int64(littleEndian: all.loadUnaligned(fromByteOffset: range.lowerBound + at, as: Int64.self))
         }
         let pair = KeyValue(
             key: Array(key), value: Array(all[keyStart + keyCount..<range.upperBound]),
             createRevision: number(8), modRevision: revision, version: number(16), lease: number(24))
-        return VersionRow(pair: pair, isDeletion: isDeletion, previous: previous)
+        return StoredVersion(pair, isDeletion: isDeletion)
     }
 }
 
