@@ -6,7 +6,7 @@ public struct GarbageCollector: Controller {
     /// `generic-garbage-collector`
     public let name = "generic-garbage-collector"
     /// Every kind.
-    public let kinds: [ResourceKind] = ResourceKind.all
+    public let kinds: [ResourceKind] = ResourceKind.all.filter(\.isHome)
 
     static let foreground: JSON = "foregroundDeletion"
     static let orphan: JSON = "orphan"
@@ -89,7 +89,7 @@ public struct GarbageCollector: Controller {
     /// What an object owns.
     static func dependents(of object: JSON, in snapshot: Snapshot) -> [(key: ObjectKey, object: JSON)] {
         let namespace = object.namespace.isEmpty ? nil : object.namespace
-        return ResourceKind.all.flatMap { kind in
+        return ResourceKind.all.filter(\.isHome).flatMap { kind in
             snapshot.list(kind, namespace: namespace).compactMap { candidate in
                 let isOwned =
                     candidate["metadata", "ownerReferences"]?.array?.contains { $0["uid"]?.string == object.uid }

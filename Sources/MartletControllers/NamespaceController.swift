@@ -6,7 +6,7 @@ public struct NamespaceController: Controller {
     /// `namespace-controller`
     public let name = "namespace-controller"
     /// Every kind: an object that goes may be the last one.
-    public let kinds: [ResourceKind] = ResourceKind.all
+    public let kinds: [ResourceKind] = ResourceKind.all.filter(\.isHome)
     /// Deletions in one go.
     static let burst = 500
 
@@ -27,7 +27,7 @@ public struct NamespaceController: Controller {
         else { return [] }
         var left = 0
         var intents: [Intent] = []
-        for kind in ResourceKind.all where kind.isNamespaced {
+        for kind in kinds where kind.isNamespaced {
             for object in snapshot.list(kind, namespace: key.name) {
                 left += 1
                 guard !object.isTerminating, intents.count < Self.burst else { continue }

@@ -19,11 +19,21 @@ public struct ResourceKind: Sendable, Hashable {
     public var isNamespaced: Bool
     /// Subresources served: `status`, `scale`, `log`, ...
     public var subresources: [String]
+    /// Verbs served, in the order of discovery.
+    public var verbs: [String]
+    /// The form that its objects are stored in; nil when they are stored as they are served.
+    public var stored: StoredForm?
+
+    /// The verbs of most kinds.
+    public static let standardVerbs = [
+        "create", "delete", "deletecollection", "get", "list", "patch", "update", "watch",
+    ]
 
     /// A kind by all its names.
     public init(
         group: String, version: String, kind: String, plural: String, singular: String, shortNames: [String] = [],
-        categories: [String] = [], isNamespaced: Bool, subresources: [String] = []
+        categories: [String] = [], isNamespaced: Bool, subresources: [String] = [],
+        verbs: [String] = ResourceKind.standardVerbs, stored: StoredForm? = nil
     ) {
         self.group = group
         self.version = version
@@ -34,10 +44,34 @@ public struct ResourceKind: Sendable, Hashable {
         self.categories = categories
         self.isNamespaced = isNamespaced
         self.subresources = subresources
+        self.verbs = verbs
+        self.stored = stored
+    }
+
+    /// A built-in kind, whose singular name is its kind in lower case.
+    init(
+        _ group: String, _ version: String, _ kind: String, _ plural: String, short: [String] = [],
+        in categories: [String] = [], isNamespaced: Bool = true, _ subresources: [String] = [],
+        verbs: [String] = ResourceKind.standardVerbs, stored: StoredForm? = nil
+    ) {
+        self.init(
+            group: group, version: version, kind: kind, plural: plural, singular: kind.lowercased(),
+            shortNames: short, categories: categories, isNamespaced: isNamespaced, subresources: subresources,
+            verbs: verbs, stored: stored)
+    }
+
+    /// Only what tells kinds apart: tables are keyed by kinds.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(group)
+        hasher.combine(version)
+        hasher.combine(kind)
     }
 
     /// `v1`, or `apps/v1`: the `apiVersion` of its objects.
     public var apiVersion: String { group.isEmpty ? version : "\(group)/\(version)" }
+    /// Whether this row is where its objects are at home: they can be listed, and no other row serves the same ones
+    /// in the form that they are stored in. What follows every object of the cluster follows these rows.
+    public var isHome: Bool { verbs.contains("list") && (stored.map { $0.apiVersion == apiVersion } ?? true) }
     /// `deployments`, or `deployments.apps`: how messages name it.
     public var qualifiedPlural: String { group.isEmpty ? plural : "\(plural).\(group)" }
 
@@ -54,65 +88,6 @@ public struct ResourceKind: Sendable, Hashable {
 }
 
 extension ResourceKind {
-    /// `namespaces`
-    public static let namespace = ResourceKind(
-        group: "", version: "v1", kind: "Namespace", plural: "namespaces", singular: "namespace", shortNames: ["ns"],
-        isNamespaced: false, subresources: ["status", "finalize"])
-    /// `nodes`
-    public static let node = ResourceKind(
-        group: "", version: "v1", kind: "Node", plural: "nodes", singular: "node", shortNames: ["no"],
-        isNamespaced: false, subresources: ["status"])
-    /// `pods`
-    public static let pod = ResourceKind(
-        group: "", version: "v1", kind: "Pod", plural: "pods", singular: "pod", shortNames: ["po"],
-        categories: ["all"], isNamespaced: true, subresources: ["status", "log", "binding", "eviction"])
-    /// `services`
-    public static let service = ResourceKind(
-        group: "", version: "v1", kind: "Service", plural: "services", singular: "service", shortNames: ["svc"],
-        categories: ["all"], isNamespaced: true, subresources: ["status"])
-    /// `secrets`
-    public static let secret = ResourceKind(
-        group: "", version: "v1", kind: "Secret", plural: "secrets", singular: "secret", isNamespaced: true)
-    /// `configmaps`
-    public static let configMap = ResourceKind(
-        group: "", version: "v1", kind: "ConfigMap", plural: "configmaps", singular: "configmap", shortNames: ["cm"],
-        isNamespaced: true)
-    /// `events` of the core group
-    public static let event = ResourceKind(
-        group: "", version: "v1", kind: "Event", plural: "events", singular: "event", shortNames: ["ev"],
-        isNamespaced: true)
-    /// `serviceaccounts`
-    public static let serviceAccount = ResourceKind(
-        group: "", version: "v1", kind: "ServiceAccount", plural: "serviceaccounts", singular: "serviceaccount",
-        shortNames: ["sa"], isNamespaced: true)
-    /// `deployments.apps`
-    public static let deployment = ResourceKind(
-        group: "apps", version: "v1", kind: "Deployment", plural: "deployments", singular: "deployment",
-        shortNames: ["deploy"], categories: ["all"], isNamespaced: true, subresources: ["status", "scale"])
-    /// `replicasets.apps`
-    public static let replicaSet = ResourceKind(
-        group: "apps", version: "v1", kind: "ReplicaSet", plural: "replicasets", singular: "replicaset",
-        shortNames: ["rs"], categories: ["all"], isNamespaced: true, subresources: ["status", "scale"])
-    /// `endpointslices.discovery.k8s.io`
-    public static let endpointSlice = ResourceKind(
-        group: "discovery.k8s.io", version: "v1", kind: "EndpointSlice", plural: "endpointslices",
-        singular: "endpointslice", isNamespaced: true)
-    /// `ingresses.networking.k8s.io`
-    public static let ingress = ResourceKind(
-        group: "networking.k8s.io", version: "v1", kind: "Ingress", plural: "ingresses", singular: "ingress",
-        shortNames: ["ing"], isNamespaced: true, subresources: ["status"])
-    /// `ingressclasses.networking.k8s.io`
-    public static let ingressClass = ResourceKind(
-        group: "networking.k8s.io", version: "v1", kind: "IngressClass", plural: "ingressclasses",
-        singular: "ingressclass", isNamespaced: false)
-    /// `leases.coordination.k8s.io`
-    public static let lease = ResourceKind(
-        group: "coordination.k8s.io", version: "v1", kind: "Lease", plural: "leases", singular: "lease",
-        isNamespaced: true)
-
-    /// Every kind that is served, in the order of discovery.
-    public static let all: [ResourceKind] = [
-        .namespace, .node, .pod, .service, .secret, .configMap, .event, .serviceAccount, .deployment, .replicaSet,
-        .endpointSlice, .ingress, .ingressClass, .lease,
-    ]
+    /// Every built-in kind, in the order of discovery: groups as they come, in a group the preferred version first.
+    public static let all: [ResourceKind] = core + groups + gatewayAPI
 }

@@ -112,6 +112,7 @@ struct SchemaType: Sendable {
 ///       conditions 6 []T map=type merge=type a field: name, protobuf number, type, marks
 ///       replicas 1 *int32                    one whose zero value means something: a pointer in Go
 ///       name 1.1 string                      one that protobuf has in a message of its own: field 1 of field 1
+///       name - string                        one of a type that has no protobuf form
 ///
 /// Types: `string bool int32 int64 float64 bytes quantity intOrString time microTime any`, `[]T` a list, `{}T` a map,
 /// or a name from the same package, else from any other. Marks: `!` required; `set`, `map=KEYS` list kinds (else
@@ -124,7 +125,10 @@ struct SchemaTables: Sendable {
     private var byName: [String: [Int]] = [:]
 
     static let texts = [
-        core, pods, volumes, apps, networking, discovery, coordination, autoscaling, policy, meta,
+        core, pods, volumes, persistentVolumes, coreObjects, apps, stateful, batch, networking, networkPolicy,
+        discovery, coordination, events, autoscaling, autoscalers, policy, disruption, access, scheduling, storage,
+        certificates,
+        gateway, meta,
     ]
     /// The tables of all served kinds, read once.
     static let all = SchemaTables(texts)
@@ -196,7 +200,7 @@ struct SchemaTables: Sendable {
             name: words[0], type: type(String(words[2].dropFirst(isPointer ? 1 : 0)), in: types[index].package))
         field.isPointer = isPointer
         field.numbers = words[1].split(separator: ".").compactMap { Int($0) }
-        if field.numbers.isEmpty { faults.append("\(words[0]): \(words[1]) is no protobuf number") }
+        if field.numbers.isEmpty, words[1] != "-" { faults.append("\(words[0]): \(words[1]) is no protobuf number") }
         for mark in words.dropFirst(3) { add(mark: mark, to: &field) }
         fields.append(field)
         types[index].form = .structure(fields)
@@ -277,7 +281,8 @@ struct SchemaTables: Sendable {
         case .any: "runtime.RawExtension"
         case .list(let element): "[]\(goName(element))"
         case .map(let element): "map[string]\(goName(element))"
-        case .named(let index): "v1.\(types[index].name)"
+        case .named(let index):
+            "\(types[index].groupVersion.split(separator: "/").last ?? "v1").\(types[index].name)"
         }
     }
 }

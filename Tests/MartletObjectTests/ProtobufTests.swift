@@ -165,7 +165,9 @@ import Testing
 
     @Test func whatIsNoSuchObjectIsRefusedWithAReason() {
         #expect(refusal(Array("{}".utf8)).contains("k8s"))
-        #expect(refusal(KubectlBodies.job) == #"protobuf: no kind "Job" is registered for version "batch/v1""#)
+        #expect(
+            refusal(Message().body("batch/v2", "Job"))
+                == #"protobuf: no kind "Job" is registered for version "batch/v2""#)
         #expect(refusal(KubectlBodies.service.dropLast(9)) == "protobuf: unexpected end")
         let compressed = ProtobufBody.magic + Message().text(3, "gzip").bytes
         #expect(refusal(compressed) == "protobuf: the encoding gzip is not read")

@@ -11,7 +11,9 @@ import Testing
         print("tables read in \(clock.now - start), \(tables.types.count) types")
         #expect(tables.faults == [])
         for kind in ResourceKind.all { #expect(tables.place(of: kind.kind, in: kind.apiVersion) != nil) }
-        for kind in ResourceKind.all { #expect(tables.place(of: kind.kind + "List", in: kind.apiVersion) != nil) }
+        for kind in ResourceKind.all where kind.verbs.contains("list") {
+            #expect(tables.place(of: kind.kind + "List", in: kind.apiVersion) != nil)
+        }
     }
 
     @Test func unknownFieldsAreDroppedAndTold() throws {

@@ -19,10 +19,7 @@ struct Discovery: Sendable {
         kinds.filter { $0.group == group && $0.version == version }
     }
 
-    /// The verbs of every resource.
-    private static let verbs: [JSON] = [
-        "create", "delete", "deletecollection", "get", "list", "patch", "update", "watch",
-    ]
+    private static func verbs(_ kind: ResourceKind) -> JSON { .array(kind.verbs.map { .string($0) }) }
 
     /// The document, in the aggregated form when that is asked for and there is one.
     func document(_ document: DiscoveryDocument, _ representation: Representation, address: String) -> JSON? {
@@ -62,7 +59,7 @@ struct Discovery: Sendable {
         for kind in kinds(group, version) {
             var resource: JSON = [
                 "name": .string(kind.plural), "singularName": .string(kind.singular),
-                "namespaced": .bool(kind.isNamespaced), "kind": .string(kind.kind), "verbs": .array(Self.verbs),
+                "namespaced": .bool(kind.isNamespaced), "kind": .string(kind.kind), "verbs": Self.verbs(kind),
             ]
             if !kind.shortNames.isEmpty { resource["shortNames"] = .array(kind.shortNames.map { .string($0) }) }
             if !kind.categories.isEmpty { resource["categories"] = .array(kind.categories.map { .string($0) }) }
@@ -113,7 +110,7 @@ struct Discovery: Sendable {
         var entry: JSON = [
             "resource": .string(kind.plural), "responseKind": responseKind(kind.group, kind.version, kind.kind),
             "scope": kind.isNamespaced ? "Namespaced" : "Cluster", "singularResource": .string(kind.singular),
-            "verbs": .array(Self.verbs),
+            "verbs": Self.verbs(kind),
         ]
         if !kind.shortNames.isEmpty { entry["shortNames"] = .array(kind.shortNames.map { .string($0) }) }
         if !kind.categories.isEmpty { entry["categories"] = .array(kind.categories.map { .string($0) }) }

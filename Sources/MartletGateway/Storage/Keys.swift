@@ -1,6 +1,7 @@
 internal import MartletObject
 
-/// How objects are named in the store: `/registry/GROUP/PLURAL/[NAMESPACE/]NAME`, with `core` for the core group.
+/// How objects are named in the store: `/registry/GROUP/PLURAL/[NAMESPACE/]NAME`, with `core` for the core group. All
+/// versions of a kind have the same keys.
 /// Beside them, `/registry/allocations/...` holds who has a cluster IP or node port.
 enum Keys {
     /// A range of keys: from `from` up to, not including, `to`.
@@ -35,7 +36,7 @@ enum Keys {
     }
 
     private static func prefix(_ kind: ResourceKind, namespace: String) -> [UInt8] {
-        let root = "/registry/\(kind.group.isEmpty ? "core" : kind.group)/\(kind.plural)/"
+        let root = "/registry/\(kind.storedGroup.isEmpty ? "core" : kind.storedGroup)/\(kind.plural)/"
         return Array((kind.isNamespaced && !namespace.isEmpty ? "\(root)\(namespace)/" : root).utf8)
     }
 }

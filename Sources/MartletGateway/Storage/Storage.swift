@@ -76,18 +76,42 @@ extension APIError {
 }
 
 extension KeyValue {
-    /// The bytes to serve.
-    var served: [UInt8] { StoredObject(stored: value).served(resourceVersion: modRevision) }
+    /// The bytes to serve, in the form of a kind.
+    /// - Throws: 500 when the store holds something that is no object.
+    func served(as kind: ResourceKind) throws(APIError) -> [UInt8] {
+        try kind.served(value, revision: modRevision)
+    }
 
-    /// The object with its resourceVersion.
+    /// The object as it is stored, with its resourceVersion: for kinds that have one form.
     /// - Throws: 500 when the store holds something that is no object.
     func object() throws(APIError) -> JSON {
         do {
-            var object = try JSON(parsing: value)
-            object["metadata", "resourceVersion"] = .string(String(modRevision))
-            return object
+            return try StoredObject(stored: value).decoded(resourceVersion: modRevision)
         } catch {
             throw .internalError("\(String(decoding: key, as: UTF8.self)) in the store is not an object: \(error)")
         }
+    }
+
+    /// The object in the form of a kind, with its resourceVersion.
+    /// - Throws: 500 when the store holds something that is no object.
+    func object(as kind: ResourceKind) throws(APIError) -> JSON {
+        kind.fromStored(try object())
+    }
+}
+
+extension ResourceKind {
+    /// Stored bytes in the form of this kind, ready to serve.
+    /// - Throws: 500 when they are no object.
+    func served(_ stored: [UInt8], revision: Int64) throws(APIError) -> [UInt8] {
+        do {
+            return StoredObject(stored: try fromStored(stored)).served(resourceVersion: revision)
+        } catch {
+            throw .internalError("an object in the store is not JSON: \(error)")
+        }
+    }
+
+    /// The bytes to store of an object of this kind, whose own are `object`'s.
+    func bytesToStore(_ json: JSON, _ object: StoredObject) -> [UInt8] {
+        stored == nil ? object.bytes : StoredObject(toStored(json)).bytes
     }
 }

@@ -27,6 +27,10 @@ struct Strategy: Sendable {
     var prepareForCreate: @Sendable (inout JSON) -> Void = { _ in }
     /// Preparation of a changed object; the second is the old one.
     var prepareForUpdate: @Sendable (inout JSON, JSON) -> Void = { _, _ in }
+    /// What of the metadata an update of the status does not change.
+    var keptByStatus: Set<String> = []
+    /// Preparation of a changed status; the second is the old object.
+    var prepareForStatus: @Sendable (inout JSON, JSON, WritePart) -> Void = { _, _, _ in }
     /// How many seconds a deletion leaves the object, when its makers must see to the end first: given the object
     /// and what the request asks for. Nil for kinds that go at once.
     var gracePeriod: (@Sendable (JSON, Int?) -> Int)?
@@ -51,7 +55,7 @@ struct Strategy: Sendable {
         .service: .service,
         .secret: .secret,
         .serviceAccount: Strategy(returnsDeletedObject: true),
-        .deployment: Strategy(generations: .specAndAnnotations),
+        .deployment: Strategy(generations: .specAndAnnotations, keptByStatus: ["labels"]),
         .replicaSet: Strategy(generations: .spec),
         .endpointSlice: Strategy(generations: .content),
         .ingress: Strategy(generations: .spec, prepareForCreate: { $0["status"] = ["loadBalancer": [:]] }),

@@ -29,6 +29,17 @@ extension Registry {
         return .document(Self.successStatus, code: 201)
     }
 
+    /// POST bindings: the same for the pod whose name the binding has.
+    func bindNamed(_ target: Target, body: ObjectBody, options: WriteOptions) async throws(APIError) -> Answer {
+        let name = try SmallBody.parse(body, as: "Binding").name
+        guard Route.isSafe(name), !target.namespace.isEmpty else {
+            throw Self.invalidBinding(
+                target, .required, "metadata.name", "Required value: name or generateName is required")
+        }
+        let pod = Target(kind: .pod, namespace: target.namespace, name: name, subresource: "binding")
+        return try await bind(pod, body: body, options: options)
+    }
+
     private static func checkBinding(
         _ binding: JSON, of pod: JSON, to node: String, _ target: Target
     ) throws(APIError) {
@@ -52,9 +63,7 @@ extension Registry {
     private static func invalidBinding(
         _ target: Target, _ reason: FieldError.Reason, _ field: String, _ message: String
     ) -> APIError {
-        let kind = ResourceKind(
-            group: "", version: "v1", kind: "Binding", plural: "bindings", singular: "binding", isNamespaced: true)
-        return .invalid(kind, name: target.name, [FieldError(reason, field: field, message: message)])
+        return .invalid(.binding, name: target.name, [FieldError(reason, field: field, message: message)])
     }
 
     /// POST pods/NAME/eviction: a deletion that, once there are disruption budgets, may be refused.

@@ -15,6 +15,7 @@ struct Subresource: Sendable, Hashable {
             Subresource(name: "status", verbs: ["get", "patch", "update"]),
             Subresource(
                 name: "scale", group: "autoscaling", version: "v1", kind: "Scale", verbs: ["get", "patch", "update"]),
+            Subresource(name: "approval", verbs: ["get", "patch", "update"]),
             Subresource(name: "log", verbs: ["get"]),
             Subresource(name: "binding", group: "", version: "v1", kind: "Binding", verbs: ["create"]),
             Subresource(name: "eviction", group: "policy", version: "v1", kind: "Eviction", verbs: ["create"]),

@@ -36,7 +36,8 @@ extension Registry {
             }
             var transaction = Transaction(
                 when: [.modRevision(key: key, is: 0)] + namespaceCondition,
-                then: [.put(key: key, value: stored.bytes)], otherwise: [.get(key: key)])
+                then: [.put(key: key, value: target.kind.bytesToStore(complete, stored))],
+                otherwise: [.get(key: key)])
             transaction.takeHoldings(strategy.holdings(complete), for: target)
             let result = try await storage.commit(transaction)
             if result.succeeded { return Written(stored, revision: result.revision, warnings: warnings) }

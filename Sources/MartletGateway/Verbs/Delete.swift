@@ -69,24 +69,25 @@ extension Registry {
         let strategy = Strategy.of(target.kind)
         for _ in 1...Limits.attempts {
             let pair = try await current(target)
-            let object = try pair.object()
+            let object = try pair.object(as: target.kind)
             try Self.check(options, object, target)
             if let why = strategy.refusesDeletion(object) { throw .forbidden(target.subject, why) }
             let transaction: Transaction
             var answer: Answer
             let decision = Self.deletion(of: object, strategy, options, now: world.wallTime())
             switch decision {
-            case .wait: return .object(pair.served, kind: target.kind, code: 200)
+            case .wait: return .object(try pair.served(as: target.kind), kind: target.kind, code: 200)
             case .remove:
                 transaction = Self.removal(of: pair, object: object, strategy)
                 answer =
                     strategy.returnsDeletedObject
-                    ? .object(pair.served, kind: target.kind, code: 200) : Self.success(object, target)
+                    ? .object(try pair.served(as: target.kind), kind: target.kind, code: 200)
+                    : Self.success(object, target)
             case .mark(let marked):
                 let stored = StoredObject(marked)
                 transaction = Transaction(
                     when: [.modRevision(key: pair.key, is: pair.modRevision)],
-                    then: [.put(key: pair.key, value: stored.bytes)])
+                    then: [.put(key: pair.key, value: target.kind.bytesToStore(marked, stored))])
                 answer = .object(stored.served(resourceVersion: pair.modRevision), kind: target.kind, code: 200)
             }
             if options.isDryRun { return answer }

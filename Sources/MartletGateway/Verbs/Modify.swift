@@ -5,10 +5,21 @@ internal import MartletStore
 enum WritePart: Sendable {
     /// All but the status.
     case main
-    /// The status only.
+    /// The status, and what people note in the metadata.
     case status
+    /// The word of an approver in the status of a CertificateSigningRequest.
+    case approval
     /// Whatever the change changes: the server's own doing (binding, finalizing).
     case whole
+
+    /// What a subresource shows.
+    init(subresource: String) {
+        switch subresource {
+        case "status": self = .status
+        case "approval": self = .approval
+        default: self = .main
+        }
+    }
 }
 
 extension Registry {
@@ -22,17 +33,17 @@ extension Registry {
         let strategy = Strategy.of(target.kind)
         for _ in 1...Limits.attempts {
             let pair = try await current(target)
-            let old = try pair.object()
+            let old = try pair.object(as: target.kind)
             var (object, warnings) = try await change(old)
             try Self.identify(&object, old: old, target)
             switch part {
             case .main: try await finishMain(&object, old: old, target, strategy)
-            case .status: Self.finishStatus(&object, old: old, target)
+            case .status, .approval: Self.finishStatus(&object, old: old, part, strategy)
             case .whole: break
             }
             if Self.isGone(object, strategy) {
                 let removal = Self.removal(of: pair, object: old, strategy)
-                if options.isDryRun { return Written(bytes: pair.served, warnings: warnings) }
+                if options.isDryRun { return Written(bytes: try pair.served(as: target.kind), warnings: warnings) }
                 if try await storage.commit(removal).succeeded {
                     return Written(StoredObject(object), revision: pair.modRevision, warnings: warnings)
                 }
@@ -45,7 +56,7 @@ extension Registry {
             }
             var transaction = Transaction(
                 when: [.modRevision(key: pair.key, is: pair.modRevision)],
-                then: [.put(key: pair.key, value: stored.bytes)])
+                then: [.put(key: pair.key, value: target.kind.bytesToStore(object, stored))])
             let (before, after) = (strategy.holdings(old), strategy.holdings(object))
             transaction.takeHoldings(after.subtracting(before), for: target)
             transaction.returnHoldings(before.subtracting(after))
@@ -123,10 +134,17 @@ extension Registry {
         if generation > 0 { object["metadata", "generation"] = .int(Int64(generation)) }
     }
 
-    private static func finishStatus(_ object: inout JSON, old: JSON, _ target: Target) {
-        let status = object["status"]
-        object = old
-        object["status"] = status
+    /// All but metadata and status is as it was.
+    private static func finishStatus(_ object: inout JSON, old: JSON, _ part: WritePart, _ strategy: Strategy) {
+        var finished = old
+        for name in ["labels", "annotations", "finalizers", "ownerReferences"]
+        where !strategy.keptByStatus.contains(name) {
+            finished["metadata", name] = object["metadata", name]
+        }
+        finished.dropEmptyMetadata()
+        finished["status"] = object["status"]
+        object = finished
+        strategy.prepareForStatus(&object, old, part)
     }
 
     private static func validate(_ object: JSON, from old: JSON, _ target: Target) throws(APIError) {

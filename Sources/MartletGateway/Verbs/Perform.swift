@@ -7,7 +7,8 @@ internal import MartletObject
 extension Gateway {
     func perform(_ call: Call, on target: Target) async throws(APIError) -> Response {
         let renderer = try call.renderer(now: world.wallTime())
-        if !target.subresource.isEmpty && target.subresource != "status" {
+        if target.subresource.isEmpty && !target.kind.verbs.contains(call.verb) { throw .methodNotAllowed }
+        if !target.subresource.isEmpty && target.subresource != "status" && target.subresource != "approval" {
             return try await performSubresource(call, target, renderer)
         }
         let answer: Answer
@@ -16,6 +17,9 @@ extension Gateway {
             answer = .object(try await registry.get(target), kind: target.kind, code: 200)
         case "list": answer = .list(try await registry.list(target, query: call.query))
         case "watch": return try await watch(call, target, renderer)
+        case "create" where target.kind == .binding:
+            let body = try await call.objectBody()
+            answer = try await registry.bindNamed(target, body: body, options: try WriteOptions(call.query))
         case "create" where target.name.isEmpty:
             let written = try await registry.create(
                 target, body: try await call.objectBody(), options: try WriteOptions(call.query))

@@ -6,12 +6,15 @@ internal import MartletStore
 struct Selection: Sendable {
     var labels: LabelSelector?
     var fields: FieldSelector?
+    /// In whose form objects are looked at.
+    let kind: ResourceKind
     /// The range of keys in which everything selected lies.
     var range: Keys.Range
 
     /// Reads `labelSelector` and `fieldSelector`.
     /// - Throws: 400.
     init(_ target: Target, query: Query) throws(APIError) {
+        kind = target.kind
         var fieldText = query.text("fieldSelector")
         // A watch of one object by its path is one by its name.
         if !target.name.isEmpty { fieldText = "metadata.name=\(target.name)" }
@@ -39,7 +42,7 @@ struct Selection: Sendable {
     func admits(_ pair: KeyValue) throws(APIError) -> Bool {
         if let labels, !labels.matches(StoredObject(stored: pair.value).labels) { return false }
         guard let fields else { return true }
-        return fields.matches(try pair.object())
+        return fields.matches(try pair.object(as: kind))
     }
 
     func matches(_ object: JSON) -> Bool {
@@ -58,7 +61,7 @@ struct Selection: Sendable {
 
 extension Registry {
     /// GET of one object.
-    func get(_ target: Target) async throws(APIError) -> [UInt8] { try await current(target).served }
+    func get(_ target: Target) async throws(APIError) -> [UInt8] { try await current(target).served(as: target.kind) }
 
     /// GET of a collection. All pages of one list show one revision.
     func list(_ target: Target, query: Query) async throws(APIError) -> ObjectList {
@@ -116,7 +119,7 @@ extension Registry {
             list.revision = revision ?? seen
             for (index, pair) in pairs.enumerated() {
                 guard try selection.admits(pair) else { continue }
-                let served = pair.served
+                let served = try pair.served(as: kind)
                 bytes += served.count
                 if bytes > Limits.list {
                     throw APIError(

@@ -7,6 +7,8 @@ final class SharedEvents: Sendable {
     private struct Key: Hashable {
         var revision: Int64
         var key: [UInt8]
+        /// In whose form the object is: empty as it is stored.
+        var apiVersion: String
     }
     private struct State {
         var events: [Key: WatchEvent] = [:]
@@ -16,11 +18,14 @@ final class SharedEvents: Sendable {
     private let state = Mutex(State())
 
     /// The event as it goes over the wire.
-    func event(for change: StoreEvent) -> WatchEvent {
-        let key = Key(revision: change.pair.modRevision, key: change.pair.key)
-        return state.withLock { state in
+    /// - Throws: 500 when the store holds something that is no object.
+    func event(for change: StoreEvent, kind: ResourceKind) throws(APIError) -> WatchEvent {
+        let key = Key(
+            revision: change.pair.modRevision, key: change.pair.key,
+            apiVersion: kind.stored == nil ? "" : kind.apiVersion)
+        return try state.withLock { state throws(APIError) in
             if let known = state.events[key] { return known }
-            let event = WatchEvent(change)
+            let event = try WatchEvent(change, kind: kind)
             state.events[key] = event
             state.order.append(key)
             state.bytes += event.line.count
@@ -54,15 +59,17 @@ final class WatchEvent: Sendable {
     private let before: [UInt8]?
     private let parsed = Mutex<(now: JSON?, before: JSON?)>((nil, nil))
 
-    init(_ event: StoreEvent) {
+    init(_ event: StoreEvent, kind: ResourceKind) throws(APIError) {
         let revision = event.pair.modRevision
-        before = event.previous.map { StoredObject(stored: $0.value).served(resourceVersion: revision) }
+        before = try event.previous.map { previous throws(APIError) in
+            try kind.served(previous.value, revision: revision)
+        }
         if event.isDeletion {
             change = .deleted
             bytes = before ?? Array("{}".utf8)
         } else {
             change = event.previous == nil ? .added : .modified
-            bytes = StoredObject(stored: event.pair.value).served(resourceVersion: revision)
+            bytes = try kind.served(event.pair.value, revision: revision)
         }
         line = Self.line(change.rawValue, bytes)
     }

@@ -6,7 +6,7 @@ extension Registry {
         var decoder = BodyDecoder(kind: target.kind, validation: options.validation)
         let object = try decoder.object(body)
         let warnings = decoder.warnings
-        let part: WritePart = target.subresource == "status" ? .status : .main
+        let part = WritePart(subresource: target.subresource)
         return try await modify(target, part: part, options: options) { _ throws(APIError) in (object, warnings) }
     }
 
@@ -14,7 +14,7 @@ extension Registry {
     func patch(
         _ target: Target, patch: JSON, type: PatchType, options: WriteOptions
     ) async throws(APIError) -> Written {
-        let part: WritePart = target.subresource == "status" ? .status : .main
+        let part = WritePart(subresource: target.subresource)
         return try await modify(target, part: part, options: options) { old throws(APIError) in
             let patched = try Self.apply(patch, type, to: old, target)
             var decoder = BodyDecoder(kind: target.kind, validation: options.validation)

@@ -127,7 +127,7 @@ struct WatchSession: Sendable {
             var lines: [UInt8] = []
             for pair in pairs {
                 guard try selection.admits(pair) else { continue }
-                lines += WatchEvent.line("ADDED", try rendered(pair.served, &state))
+                lines += WatchEvent.line("ADDED", try rendered(pair.served(as: kind), &state))
             }
             if !lines.isEmpty { try await writer.write(lines) }
             guard more, let last = pairs.last else { break }
@@ -184,7 +184,7 @@ struct WatchSession: Sendable {
     private func lines(_ events: [StoreEvent], _ state: inout State) throws(APIError) -> [UInt8] {
         var lines: [UInt8] = []
         for change in events {
-            let event = registry.sharedEvents.event(for: change)
+            let event = try registry.sharedEvents.event(for: change, kind: kind)
             if renderer.representation == .json, selection.isEverything {
                 if events.count == 1 { return event.line }
                 lines += event.line
