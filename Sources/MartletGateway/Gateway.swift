@@ -32,8 +32,7 @@ public final class Gateway: RequestHandler {
     let logger: Logger
     let metrics = Metrics()
     let admittance = Admittance()
-    let discovery = Discovery(kinds: ResourceKind.all)
-    let openAPI = OpenAPIDocuments(kinds: ResourceKind.all)
+    let served = ServedKinds()
 
     /// A gateway over `replica`.
     public init(replica: Replica, configuration: GatewayConfiguration, in world: any World, logger: Logger) {
@@ -60,7 +59,7 @@ public final class Gateway: RequestHandler {
         to request: Request, from identity: Identity, _ pool: Admittance.Pool
     ) async -> Response {
         let start = world.now()
-        let call = Call(request, identity: identity)
+        let call = Call(request, identity: identity, kinds: served.current)
         var response: Response
         do {
             response = try await answer(call, pool)

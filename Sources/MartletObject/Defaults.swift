@@ -6,6 +6,7 @@ public enum Defaults {
     /// Fills in what the object leaves out, as upstream's defaulting does for this kind. Members stay in the order of
     /// the tables. Filling in twice changes nothing more.
     public static func apply(to object: inout JSON, kind: ResourceKind) {
+        if let custom = kind.custom { return custom.schema.fillDefaults(of: &object) }
         let tables = SchemaTables.all
         guard let place = tables.place(of: kind.kind, in: kind.apiVersion) else { return }
         fill(&object, type: tables.types[place], tables: tables)

@@ -3,8 +3,10 @@ internal import OrderedCollections
 /// The OpenAPI documents, made from the tables.
 public enum OpenAPI {
     /// `/openapi/v3/api/v1` or `/openapi/v3/apis/GROUP/VERSION`; nil when the group is not served.
-    public static func v3(group: String, version: String) -> JSON? {
-        let kinds = ResourceKind.all.filter { $0.group == group && $0.version == version }
+    public static func v3(
+        _ catalog: KindCatalog = .builtIn, group: String, version: String
+    ) -> JSON? {
+        let kinds = catalog.kinds.filter { $0.group == group && $0.version == version }
         if kinds.isEmpty { return nil }
         var builder = OpenAPIBuilder(form: .v3)
         let paths = builder.paths(of: kinds)
@@ -14,25 +16,11 @@ public enum OpenAPI {
     }
 
     /// `/openapi/v2`
-    public static func v2() -> JSON {
+    public static func v2(_ catalog: KindCatalog = .builtIn) -> JSON {
         var builder = OpenAPIBuilder(form: .v2)
-        let paths = builder.paths(of: ResourceKind.all)
+        let paths = builder.paths(of: catalog.kinds)
         return ["swagger": "2.0", "info": info, "paths": paths, "definitions": builder.definitions()]
     }
-
-    /// The bytes of ``v2()``, made once.
-    public static let v2Bytes: [UInt8] = v2().encoded()
-
-    /// The bytes of ``v3(group:version:)`` for each group and version that is served, by `api/v1` or
-    /// `apis/GROUP/VERSION`, made once.
-    public static let v3Bytes: [String: [UInt8]] = {
-        var documents: [String: [UInt8]] = [:]
-        for kind in ResourceKind.all {
-            let name = kind.group.isEmpty ? "api/\(kind.version)" : "apis/\(kind.group)/\(kind.version)"
-            if documents[name] == nil { documents[name] = v3(group: kind.group, version: kind.version)?.encoded() }
-        }
-        return documents
-    }()
 
     private static let info: JSON = ["title": "Kubernetes", "version": "v1.36.0"]
 }

@@ -1,5 +1,6 @@
 /// A kind that the API serves: one row of the schema tables, and all that the code knows of it. A new kind is a new
 /// row, never a new `if`.
+/// Two rows with the same names are of one kind, whatever else they say.
 public struct ResourceKind: Sendable, Hashable {
     /// API group; empty for the core group.
     public var group: String
@@ -23,6 +24,8 @@ public struct ResourceKind: Sendable, Hashable {
     public var verbs: [String]
     /// The form that its objects are stored in; nil when they are stored as they are served.
     public var stored: StoredForm?
+    /// What a CustomResourceDefinition says of it; nil for built-in kinds, which the tables describe.
+    public var custom: CustomKind?
 
     /// The verbs of most kinds.
     public static let standardVerbs = [
@@ -33,7 +36,7 @@ public struct ResourceKind: Sendable, Hashable {
     public init(
         group: String, version: String, kind: String, plural: String, singular: String, shortNames: [String] = [],
         categories: [String] = [], isNamespaced: Bool, subresources: [String] = [],
-        verbs: [String] = ResourceKind.standardVerbs, stored: StoredForm? = nil
+        verbs: [String] = ResourceKind.standardVerbs, stored: StoredForm? = nil, custom: CustomKind? = nil
     ) {
         self.group = group
         self.version = version
@@ -46,6 +49,7 @@ public struct ResourceKind: Sendable, Hashable {
         self.subresources = subresources
         self.verbs = verbs
         self.stored = stored
+        self.custom = custom
     }
 
     /// A built-in kind, whose singular name is its kind in lower case.
@@ -60,6 +64,12 @@ public struct ResourceKind: Sendable, Hashable {
             verbs: verbs, stored: stored)
     }
 
+    /// Whether two rows are of one kind.
+    public static func == (one: ResourceKind, other: ResourceKind) -> Bool {
+        one.plural == other.plural && one.group == other.group && one.version == other.version
+            && one.kind == other.kind
+    }
+
     /// Only what tells kinds apart: tables are keyed by kinds.
     public func hash(into hasher: inout Hasher) {
         hasher.combine(group)
@@ -71,7 +81,8 @@ public struct ResourceKind: Sendable, Hashable {
     public var apiVersion: String { group.isEmpty ? version : "\(group)/\(version)" }
     /// Whether this row is where its objects are at home: they can be listed, and no other row serves the same ones
     /// in the form that they are stored in. What follows every object of the cluster follows these rows.
-    public var isHome: Bool { verbs.contains("list") && (stored.map { $0.apiVersion == apiVersion } ?? true) }
+    public var isHome: Bool { verbs.contains("list") && isStoredForm }
+    private var isStoredForm: Bool { custom?.isHome ?? stored.map { $0.apiVersion == apiVersion } ?? true }
     /// `deployments`, or `deployments.apps`: how messages name it.
     public var qualifiedPlural: String { group.isEmpty ? plural : "\(plural).\(group)" }
 

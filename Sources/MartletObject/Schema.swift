@@ -12,7 +12,8 @@ public enum Schema {
     public static func conform(_ object: JSON, to kind: ResourceKind) throws(SchemaError) -> (
         object: JSON, unknown: [String]
     ) {
-        try conform(object, groupVersion: kind.apiVersion, kind: kind.kind)
+        if let custom = kind.custom { return try conform(object, to: custom) }
+        return try conform(object, groupVersion: kind.apiVersion, kind: kind.kind)
     }
 
     /// As ``conform(_:to:)`` for what is no resource: `DeleteOptions` and `Status` of `meta/v1`, `Scale` of
@@ -31,6 +32,26 @@ public enum Schema {
         var conformer = Conformer(tables: tables)
         let conformed = try conformer.conform(object, to: .named(place))
         return (conformed, conformer.unknown)
+    }
+}
+
+extension Schema {
+    /// The metadata by the tables, all else by the custom kind's schema. Wrong types outside of the metadata are left
+    /// to validation, which has better words for them.
+    private static func conform(_ object: JSON, to custom: CustomKind) throws(SchemaError) -> (
+        object: JSON, unknown: [String]
+    ) {
+        var object = object
+        var unknown: [String] = []
+        if let metadata = object["metadata"] {
+            let tables = SchemaTables.all
+            guard let place = tables.place(ofType: "ObjectMeta", in: "meta/v1") else { return (object, []) }
+            var conformer = Conformer(tables: tables, below: "metadata")
+            object["metadata"] = try conformer.conform(metadata, to: .named(place))
+            unknown = conformer.unknown
+        }
+        let pruned = custom.schema.pruned(object, isRoot: true, unknown: &unknown)
+        return (pruned, unknown)
     }
 }
 
@@ -57,6 +78,12 @@ private struct Conformer {
     }
 
     init(tables: SchemaTables) { self.tables = tables }
+
+    /// For a value that is the member `name` of an object.
+    init(tables: SchemaTables, below name: String) {
+        self.tables = tables
+        path = [.field(name)]
+    }
 
     mutating func conform(_ value: JSON, to type: FieldType) throws(SchemaError) -> JSON {
         switch tables.resolved(type) {

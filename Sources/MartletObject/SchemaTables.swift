@@ -127,7 +127,7 @@ struct SchemaTables: Sendable {
     static let texts = [
         core, pods, volumes, persistentVolumes, coreObjects, apps, stateful, batch, networking, networkPolicy,
         discovery, coordination, events, autoscaling, autoscalers, policy, disruption, access, scheduling, storage,
-        certificates,
+        certificates, customDefinitions,
         gateway, meta,
     ]
     /// The tables of all served kinds, read once.
@@ -244,6 +244,11 @@ struct SchemaTables: Sendable {
     /// The type of a kind's objects, by `apps/v1` and `Deployment`.
     func place(of kind: String, in groupVersion: String) -> Int? {
         byName[kind]?.first { types[$0].groupVersion == groupVersion && types[$0].isKind }
+    }
+
+    /// A type that is no kind, by `meta/v1` and `ObjectMeta`.
+    func place(ofType name: String, in groupVersion: String) -> Int? {
+        byName[name]?.first { types[$0].groupVersion == groupVersion }
     }
 
     /// Looks through aliases and choices.

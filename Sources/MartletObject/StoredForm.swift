@@ -48,8 +48,15 @@ extension ResourceKind {
         }
     }
 
-    /// A stored object in the form of this kind.
+    /// A stored object in the form of this kind. Custom kinds fill in what has a default now and had none when the
+    /// object was stored.
     public func fromStored(_ object: JSON) -> JSON {
+        var object = converted(object)
+        custom?.completeRead(&object)
+        return object
+    }
+
+    private func converted(_ object: JSON) -> JSON {
         guard let stored, object.apiVersion != apiVersion else { return object }
         var object = object
         object["apiVersion"] = .string(apiVersion)
@@ -63,7 +70,8 @@ extension ResourceKind {
     /// The bytes of an object as they come out of the store, in the form of this kind.
     /// - Throws: ``JSONError`` when the bytes are not JSON.
     public func fromStored(_ bytes: [UInt8]) throws(JSONError) -> [UInt8] {
-        if stored == nil || StoredObject(stored: bytes).value(at: ["apiVersion"])?.string == apiVersion { return bytes }
+        if stored == nil { return bytes }
+        if custom?.completesOnRead != true, StoredObject(stored: bytes).value(at: ["apiVersion"])?.string == apiVersion { return bytes }
         return fromStored(try JSON(parsing: bytes)).encoded()
     }
 }

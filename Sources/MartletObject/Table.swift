@@ -130,6 +130,8 @@ private enum TableColumns {
             Kernel-Version|string|1|Its kernel.
             Container-Runtime|string|1|Its container runtime.
             """,
+        "customresourcedefinitions.apiextensions.k8s.io": "Name|string|0|The name, plural and group.\n"
+            + "Created At|date|0|When the definition was made.",
         "namespaces": name + "Status|string|0|Whether it is active or ending.\n" + age,
         "events": """
         Last Seen|string|0|How long ago it happened last.

@@ -61,6 +61,10 @@ public struct FieldError: Error, Sendable, Hashable, CustomStringConvertible {
         case forbidden = "FieldValueForbidden"
         /// Too long or too many
         case tooLong = "FieldValueTooLong"
+        /// Of another type
+        case typeInvalid = "FieldValueTypeInvalid"
+        /// Too many elements
+        case tooMany = "FieldValueTooMany"
         /// Refers to nothing
         case notFound = "FieldValueNotFound"
     }

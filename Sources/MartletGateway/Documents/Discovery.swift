@@ -1,22 +1,18 @@
 internal import MartletObject
 
-/// What is served, said in the three ways that clients ask. All of it follows from the kinds' table.
+/// What is served, said in the three ways that clients ask. All of it follows from the catalog of kinds.
 struct Discovery: Sendable {
-    let kinds: [ResourceKind]
+    let catalog: KindCatalog
 
-    /// The groups in the order of the table; the core group is the empty one.
-    private var groups: [String] {
-        var seen: Set<String> = []
-        return kinds.map(\.group).filter { seen.insert($0).inserted }
-    }
+    /// The groups in the order of discovery; the core group is the empty one.
+    private var groups: [String] { catalog.groups.map(\.name) }
 
     private func versions(of group: String) -> [String] {
-        var seen: Set<String> = []
-        return kinds.filter { $0.group == group }.map(\.version).filter { seen.insert($0).inserted }
+        catalog.groups.first { $0.name == group }?.versions.map(\.name) ?? []
     }
 
     private func kinds(_ group: String, _ version: String) -> [ResourceKind] {
-        kinds.filter { $0.group == group && $0.version == version }
+        catalog.groups.first { $0.name == group }?.versions.first { $0.name == version }?.kinds ?? []
     }
 
     private static func verbs(_ kind: ResourceKind) -> JSON { .array(kind.verbs.map { .string($0) }) }

@@ -12,16 +12,15 @@ extension Gateway {
         case .discovery(let document): return try discovery(document, call)
         case .openAPIv2: return try openAPIv2(call)
         case .openAPIv3(let path):
-            guard let bytes = openAPI.v3(path: path) else { throw .noSuchResource }
+            guard let bytes = call.kinds.openAPI.v3(path: path) else { throw .noSuchResource }
             return try openAPI(bytes, call)
-        case .customResourceDefinitions: return try await customResourceDefinitions(call)
         case .version: return Self.json(PrettyPrinter.indented(version.encoded()))
         case .health(let check): return try await health(check, call)
         case .metrics:
             return Response(
                 status: .ok, contentType: "text/plain; version=0.0.4; charset=utf-8",
                 bytes: Array(metrics.text(inFlight: admittance.inFlight).utf8))
-        case .index: return Self.json(PrettyPrinter.indented(index.encoded()))
+        case .index: return Self.json(PrettyPrinter.indented(Self.index(call.kinds.catalog).encoded()))
         case .resource, .nothing: throw .noSuchResource
         }
     }
@@ -37,7 +36,7 @@ extension Gateway {
         guard var form = Representation.negotiate(accept, discovery: true) else { throw .notAcceptable }
         if !isRoot { form = .json }
         let address = call.request.head.authority ?? ""
-        guard let json = discovery.document(document, form, address: address) else { throw .noSuchResource }
+        guard let json = call.kinds.discovery.document(document, form, address: address) else { throw .noSuchResource }
         var type = "application/json"
         if case .discovery(let version) = form {
             type += ";g=apidiscovery.k8s.io;v=\(version);as=APIGroupDiscoveryList"
@@ -58,22 +57,11 @@ extension Gateway {
         let accept = call.request.head.headerFields[.accept] ?? ""
         for range in accept.split(separator: ",").prefix(32).compactMap({ MediaRange(String($0)) }) {
             if range.quality > 0, OpenAPIProtobuf.mediaTypes.contains(range.type) {
-                return Self.json(openAPI.v2Protobuf(), contentType: OpenAPIProtobuf.contentType)
+                return Self.json(call.kinds.openAPI.v2Protobuf(), contentType: OpenAPIProtobuf.contentType)
             }
             if range.quality > 0, Representation.negotiate(range.type) != nil { break }
         }
-        return try openAPI(openAPI.v2(), call)
-    }
-
-    /// There are no custom resources, and kubectl asks for their list before it says that a kind is unknown.
-    private func customResourceDefinitions(_ call: Call) async throws(APIError) -> Response {
-        if call.query.flag("watch") == true { throw .methodNotAllowed }
-        let revision = await registry.storage.revision()
-        let list: JSON = [
-            "kind": "CustomResourceDefinitionList", "apiVersion": "apiextensions.k8s.io/v1",
-            "metadata": ["resourceVersion": .string(String(revision))], "items": [],
-        ]
-        return Self.json(list.encoded())
+        return try openAPI(call.kinds.openAPI.v2(), call)
     }
 
     private var version: JSON {
@@ -92,9 +80,9 @@ extension Gateway {
         ]
     }
 
-    private var index: JSON {
+    private static func index(_ catalog: KindCatalog) -> JSON {
         var paths = ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz"]
-        for kind in ResourceKind.all {
+        for kind in catalog.kinds {
             let path = kind.group.isEmpty ? "/api/\(kind.version)" : "/apis/\(kind.group)/\(kind.version)"
             if !paths.contains(path) { paths.append(path) }
         }

@@ -3,28 +3,28 @@ internal import Synchronization
 
 /// The OpenAPI documents' bytes, made once and kept.
 final class OpenAPIDocuments: Sendable {
-    private let kinds: [ResourceKind]
+    private let catalog: KindCatalog
     /// At most one entry for each served group and version, one for each form of v2 and one for the index.
     private let made = Mutex<[String: [UInt8]]>([:])
 
-    init(kinds: [ResourceKind]) { self.kinds = kinds }
+    init(catalog: KindCatalog) { self.catalog = catalog }
 
     /// `/openapi/v2`
-    func v2() -> [UInt8] { cached("v2") { OpenAPI.v2().encoded() } ?? [] }
+    func v2() -> [UInt8] { cached("v2") { OpenAPI.v2(catalog).encoded() } ?? [] }
 
     /// `/openapi/v2` as a protocol buffer.
-    func v2Protobuf() -> [UInt8] { cached("v2+protobuf") { OpenAPIProtobuf.encode(OpenAPI.v2()) } ?? [] }
+    func v2Protobuf() -> [UInt8] { cached("v2+protobuf") { OpenAPIProtobuf.encode(OpenAPI.v2(catalog)) } ?? [] }
 
     /// `/openapi/v3`, or below it `api/v1` or `apis/GROUP/VERSION`; nil when that is not served.
     func v3(path: String) -> [UInt8]? {
         if path.isEmpty { return cached("") { index().encoded() } }
         guard let (group, version) = groupVersions()[path] else { return nil }
-        return cached(path) { OpenAPI.v3(group: group, version: version)?.encoded() }
+        return cached(path) { OpenAPI.v3(catalog, group: group, version: version)?.encoded() }
     }
 
     private func groupVersions() -> [String: (group: String, version: String)] {
         var paths: [String: (group: String, version: String)] = [:]
-        for kind in kinds {
+        for kind in catalog.kinds {
             let path = kind.group.isEmpty ? "api/\(kind.version)" : "apis/\(kind.group)/\(kind.version)"
             paths[path] = (kind.group, kind.version)
         }

@@ -15,14 +15,18 @@ struct Call: Sendable {
     /// As authorisation names it: `get`, `list`, `watch`, `create`, ...
     let verb: String
 
-    init(_ request: Request, identity: Identity) {
+    /// The kinds that are served to it.
+    let kinds: ServedKinds.State
+
+    init(_ request: Request, identity: Identity, kinds: ServedKinds.State) {
+        self.kinds = kinds
         self.request = request
         self.identity = identity
         let text = request.head.path ?? "/"
         let parts = text.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         path = String(parts.first ?? "/")
         query = Query(parts.count > 1 ? parts[1] : "")
-        route = Route(path: parts.first ?? "/")
+        route = Route(path: parts.first ?? "/", catalog: kinds.catalog)
         verb = Self.verb(request.head.method, route, query)
     }
 

@@ -10,8 +10,6 @@ enum Route: Sendable, Hashable {
     /// `/openapi/v2`, or under `/openapi/v3`: the rest of the path.
     case openAPIv2
     case openAPIv3(path: String)
-    /// `/apis/apiextensions.k8s.io/v1/customresourcedefinitions`: a list that is always empty. Not in discovery.
-    case customResourceDefinitions
     /// `/version`
     case version
     /// `/healthz`, `/livez`, `/readyz`, and one check below them.
@@ -58,8 +56,8 @@ enum DiscoveryDocument: Sendable, Hashable {
 }
 
 extension Route {
-    /// Reads a path (without its query). A pure function of the kinds' table.
-    init(path: Substring, kinds: [ResourceKind] = ResourceKind.all) {
+    /// Reads a path (without its query). A pure function of the kinds that are served.
+    init(path: Substring, catalog: KindCatalog) {
         var segments: [String] = []
         for segment in path.split(separator: "/").prefix(Limits.pathSegments + 1) {
             segments.append(PercentCoding.decode(segment))
@@ -68,7 +66,7 @@ extension Route {
             self = .nothing
             return
         }
-        self = Self.route(segments, kinds: kinds)
+        self = Self.route(segments, catalog)
     }
 
     /// Whether a segment may stand in a key of the store.
@@ -77,12 +75,12 @@ extension Route {
             && segment.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "%") }
     }
 
-    private static func route(_ segments: [String], kinds: [ResourceKind]) -> Route {
+    private static func route(_ segments: [String], _ catalog: KindCatalog) -> Route {
         guard let first = segments.first else { return .index }
         let rest = Array(segments.dropFirst())
         switch first {
-        case "api": return core(rest, kinds)
-        case "apis": return groups(rest, kinds)
+        case "api": return core(rest, catalog)
+        case "apis": return groups(rest, catalog)
         case "version": return rest.isEmpty ? .version : .nothing
         case "healthz", "livez", "readyz": return rest.count <= 1 ? .health(check: rest.first) : .nothing
         case "metrics": return rest.isEmpty ? .metrics : .nothing
@@ -92,31 +90,29 @@ extension Route {
         }
     }
 
-    private static func core(_ rest: [String], _ kinds: [ResourceKind]) -> Route {
+    private static func core(_ rest: [String], _ catalog: KindCatalog) -> Route {
         guard let version = rest.first else { return .discovery(.coreVersions) }
-        return resource(group: "", version: version, Array(rest.dropFirst()), kinds)
+        return resource(group: "", version: version, Array(rest.dropFirst()), catalog)
     }
 
-    private static func groups(_ rest: [String], _ kinds: [ResourceKind]) -> Route {
+    private static func groups(_ rest: [String], _ catalog: KindCatalog) -> Route {
         guard let group = rest.first else { return .discovery(.groups) }
-        if rest == ["apiextensions.k8s.io", "v1", "customresourcedefinitions"] { return .customResourceDefinitions }
-        guard !group.isEmpty, kinds.contains(where: { $0.group == group }) else { return .nothing }
+        guard !group.isEmpty, catalog.has(group: group) else { return .nothing }
         guard rest.count > 1 else { return .discovery(.group(group)) }
-        return resource(group: group, version: rest[1], Array(rest.dropFirst(2)), kinds)
+        return resource(group: group, version: rest[1], Array(rest.dropFirst(2)), catalog)
     }
 
     private static func resource(
-        group: String, version: String, _ rest: [String], _ kinds: [ResourceKind]
+        group: String, version: String, _ rest: [String], _ catalog: KindCatalog
     ) -> Route {
-        let kinds = kinds.filter { $0.group == group && $0.version == version }
-        guard !kinds.isEmpty else { return .nothing }
+        guard catalog.has(group: group, version: version) else { return .nothing }
         if rest.isEmpty { return .discovery(.resources(group: group, version: version)) }
         if rest[0] == "namespaces", rest.count >= 3,
-            let kind = kinds.first(where: { $0.isNamespaced && $0.plural == rest[2] })
+            let kind = catalog.kind(group: group, version: version, plural: rest[2]), kind.isNamespaced
         {
             return target(kind, namespace: rest[1], Array(rest.dropFirst(3)))
         }
-        guard let kind = kinds.first(where: { $0.plural == rest[0] }) else { return .nothing }
+        guard let kind = catalog.kind(group: group, version: version, plural: rest[0]) else { return .nothing }
         // A namespaced kind without a namespace is all of them: there is only the collection.
         if kind.isNamespaced && rest.count > 1 { return .nothing }
         return target(kind, namespace: "", Array(rest.dropFirst()))

@@ -22,7 +22,7 @@ final class SharedEvents: Sendable {
     func event(for change: StoreEvent, kind: ResourceKind) throws(APIError) -> WatchEvent {
         let key = Key(
             revision: change.pair.modRevision, key: change.pair.key,
-            apiVersion: kind.stored == nil ? "" : kind.apiVersion)
+            apiVersion: kind.stored == nil ? "" : kind.apiVersion + (kind.custom?.identity ?? ""))
         return try state.withLock { state throws(APIError) in
             if let known = state.events[key] { return known }
             let event = try WatchEvent(change, kind: kind)

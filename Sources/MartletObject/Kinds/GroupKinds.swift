@@ -98,11 +98,16 @@ extension ResourceKind {
     public static let volumeAttributesClass = ResourceKind(
         storageGroup, "v1", "VolumeAttributesClass", "volumeattributesclasses", short: ["vac"], isNamespaced: false)
 
+    /// `customresourcedefinitions.apiextensions.k8s.io`
+    public static let customResourceDefinition = ResourceKind(
+        "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", short: ["crd", "crds"],
+        in: ["api-extensions"], isNamespaced: false, ["status"])
+
     static let groups: [ResourceKind] = [
         .deployment, .replicaSet, .statefulSet, .daemonSet, .controllerRevision, .job, .cronJob, .endpointSlice,
         .ingress, .ingressClass, .networkPolicy, .ipAddress, .serviceCIDR, .lease, .groupedEvent, .podAutoscaler,
         .podAutoscalerV1, .disruptionBudget, .role, .roleBinding, .clusterRole, .clusterRoleBinding, .priorityClass,
         .runtimeClass, .certificateSigningRequest, .storageClass, .volumeAttachment, .csiDriver, .csiNode,
-        .csiStorageCapacity, .volumeAttributesClass,
+        .csiStorageCapacity, .volumeAttributesClass, .customResourceDefinition,
     ]
 }
