@@ -12,7 +12,7 @@ FLAGS := --explicit-target-dependency-import-check error
 RELEASE_BIN := .build/release
 DEBUG_BIN := .build/debug
 
-.PHONY: help demo up test fuzz build release fmt lint simulate torture bench-log bench-store packages clean
+.PHONY: help demo up test compatibility fuzz build release fmt lint simulate torture bench-log bench-store packages clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,9 @@ test: build  ## all tests
 	  echo "== The story, end to end"; CI=true BIN=$(DEBUG_BIN) Tests/EndToEnd/run; \
 	else echo "== SKIPPED the end-to-end story: it needs root"; fi
 	@echo "== All tests passed"
+
+compatibility:  ## write docs/compatibility.md from the tables of kinds
+	@MARTLET_UPDATE_DOCS=1 swift test $(FLAGS) --filter CompatibilityTests
 
 FUZZ_RUNS ?= 1000000
 fuzz: build  ## every fuzz test, a million rounds each (FUZZ_RUNS=, and MARTLET_FUZZ_SEED= for other rounds)

@@ -81,7 +81,9 @@ public struct GarbageCollector: Controller {
                     $0.kind == reference["kind"]?.string && $0.apiVersion == reference["apiVersion"]?.string
                 }), let name = reference["name"]?.string, let uid = reference["uid"]?.string
             else { return [:] }
-            owners[ObjectKey(kind, namespace: kind.isNamespaced ? object.namespace : "", name: name)] = uid
+            // Whoever is named in another version is known by the version that is followed.
+            let home = kind.home(among: ResourceKind.all)
+            owners[ObjectKey(home, namespace: kind.isNamespaced ? object.namespace : "", name: name)] = uid
         }
         return owners
     }

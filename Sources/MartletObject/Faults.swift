@@ -43,6 +43,26 @@ struct Faults {
         }
     }
 
+    /// A count, or a share like `25%`. Returns whether it is nothing at all.
+    @discardableResult
+    mutating func share(_ path: String, _ value: JSON) -> Bool {
+        guard let percent = value.string else {
+            notNegative(path, value)
+            return value == 0
+        }
+        guard percent.hasSuffix("%"), let number = Int(percent.dropLast()), number >= 0 else {
+            invalid(
+                path, value,
+                "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', "
+                    + "regex used for validation is '[0-9]+%')")
+            return false
+        }
+        return number == 0
+    }
+
+    /// A fault without a value to show.
+    mutating func invalid(_ path: String, _ detail: String) { add(.invalid, path, "Invalid value", detail) }
+
     mutating func immutable(_ path: String, _ value: JSON?, _ old: JSON?) {
         let (value, old) = (value ?? .null, old ?? .null)
         if value != old { invalid(path, value, "field is immutable") }
@@ -93,6 +113,30 @@ struct Faults {
         let tables = SchemaTables.all
         guard let place = tables.place(of: kind.kind, in: kind.apiVersion) else { return }
         choices(object, .named(place), tables) { "" }
+    }
+
+    /// Every field that the tables call required.
+    mutating func requiredFields(_ object: JSON, kind: ResourceKind) {
+        let tables = SchemaTables.all
+        guard let place = tables.place(of: kind.kind, in: kind.apiVersion) else { return }
+        requiredFields(object, .named(place), tables, "")
+    }
+
+    private mutating func requiredFields(_ value: JSON, _ type: FieldType, _ tables: SchemaTables, _ path: String) {
+        switch (tables.resolved(type), value) {
+        case (.named(let place), .object(let members)):
+            for field in tables.types[place].fields where field.name != "status" {
+                let path = path.isEmpty ? field.name : "\(path).\(field.name)"
+                if let member = members[field.name] {
+                    requiredFields(member, field.type, tables, path)
+                } else if field.isRequired {
+                    required(path)
+                }
+            }
+        case (.list(let element), .array(let elements)):
+            for (index, value) in elements.enumerated() { requiredFields(value, element, tables, "\(path)[\(index)]") }
+        default: return
+        }
     }
 
     private mutating func choices(_ value: JSON, _ type: FieldType, _ tables: SchemaTables, _ path: () -> String) {

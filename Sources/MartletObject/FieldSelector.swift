@@ -150,6 +150,16 @@ private struct SelectableField: Sendable, Hashable {
         "secrets": [SelectableField("type")],
         "services": [SelectableField("spec.clusterIP"), SelectableField("spec.type")],
         "replicasets.apps": [SelectableField("status.replicas", absent: "0")],
+        "replicationcontrollers": [SelectableField("status.replicas", absent: "0")],
+        "jobs.batch": [SelectableField("status.successful", absent: "0", paths: ["status.succeeded"])],
+        "certificatesigningrequests.certificates.k8s.io": [SelectableField("spec.signerName")],
+        "events.events.k8s.io": [
+            SelectableField("regarding.kind"), SelectableField("regarding.namespace"),
+            SelectableField("regarding.name"), SelectableField("regarding.uid"),
+            SelectableField("regarding.apiVersion"), SelectableField("regarding.resourceVersion"),
+            SelectableField("regarding.fieldPath"), SelectableField("reason"), SelectableField("type"),
+            SelectableField("reportingController"),
+        ],
     ]
 
     static func fields(of kind: ResourceKind) -> [SelectableField] { common + (special[kind.qualifiedPlural] ?? []) }

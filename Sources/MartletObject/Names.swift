@@ -51,6 +51,13 @@ public enum Names {
             + "validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"
     }
 
+    /// A segment of a URL's path: the names of roles. Nil when it is one.
+    public static func pathSegmentFault(_ text: String) -> String? {
+        if text == "." || text == ".." { return "may not be '\(text)'" }
+        for character in ["/", "%"] where text.contains(character) { return "may not contain '\(character)'" }
+        return nil
+    }
+
     /// A label's or annotation's key: `name` or `prefix/name`. Nil when it is one.
     public static func qualifiedNameFault(_ text: String) -> String? {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)

@@ -26,7 +26,7 @@ public enum OpenAPI {
 }
 
 /// Makes paths, and the definitions that they refer to.
-private struct OpenAPIBuilder {
+struct OpenAPIBuilder {
     enum Form { case v2, v3 }
 
     let form: Form
@@ -54,7 +54,7 @@ private struct OpenAPIBuilder {
         return .object(OrderedDictionary(uniqueKeysWithValues: result))
     }
 
-    private static let patch = "io.k8s.apimachinery.pkg.apis.meta.v1.Patch"
+    static let patch = "io.k8s.apimachinery.pkg.apis.meta.v1.Patch"
     private static let quantity = "io.k8s.apimachinery.pkg.api.resource.Quantity"
     private static let intOrString = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
     private static let time = "io.k8s.apimachinery.pkg.apis.meta.v1.Time"
@@ -70,8 +70,13 @@ private struct OpenAPIBuilder {
 
     private mutating func definition(of type: SchemaType) -> JSON {
         var properties: OrderedDictionary<String, JSON> = [:]
-        for field in type.fields { properties[field.name] = property(field) }
-        var schema: JSON = ["type": "object", "description": .string("\(type.name), \(type.groupVersion)")]
+        for field in type.fields {
+            var property = property(field)
+            if let text = FieldTexts.text(of: field.name, in: type.name) { property["description"] = .string(text) }
+            properties[field.name] = property
+        }
+        let about = FieldTexts.kinds[type.name] ?? "\(type.name) of \(type.groupVersion)."
+        var schema: JSON = ["type": "object", "description": .string(about)]
         let required = type.fields.filter(\.isRequired).map { JSON.string($0.name) }
         if !required.isEmpty { schema["required"] = .array(required) }
         schema["properties"] = .object(properties)
@@ -81,7 +86,7 @@ private struct OpenAPIBuilder {
         return schema
     }
 
-    private func groupVersionKind(_ groupVersion: String, _ kind: String) -> JSON {
+    func groupVersionKind(_ groupVersion: String, _ kind: String) -> JSON {
         let parts = groupVersion.split(separator: "/").map(String.init)
         return [
             "group": .string(parts.count == 2 ? parts[0] : ""), "version": .string(parts.last ?? ""),
@@ -108,7 +113,7 @@ private struct OpenAPIBuilder {
         return schema
     }
 
-    private mutating func reference(_ name: String) -> JSON {
+    mutating func reference(_ name: String) -> JSON {
         ["$ref": .string((form == .v2 ? "#/definitions/" : "#/components/schemas/") + name)]
     }
 
@@ -144,123 +149,8 @@ private struct OpenAPIBuilder {
         }
     }
 
-    private mutating func schema(kind: String, in groupVersion: String) -> JSON {
+    mutating func schema(kind: String, in groupVersion: String) -> JSON {
         guard let place = tables.place(of: kind, in: groupVersion) else { return ["type": "object"] }
         return schema(.named(place))
-    }
-
-    // MARK: Paths
-
-    mutating func paths(of kinds: [ResourceKind]) -> JSON {
-        var paths: [(String, JSON)] = []
-        for kind in kinds {
-            let root = kind.group.isEmpty ? "/api/\(kind.version)" : "/apis/\(kind.group)/\(kind.version)"
-            let collection =
-                kind.isNamespaced ? "\(root)/namespaces/{namespace}/\(kind.plural)" : "\(root)/\(kind.plural)"
-            if kind.isNamespaced { paths.append(("\(root)/\(kind.plural)", item(kind, ["list"], at: "/"))) }
-            paths.append((collection, item(kind, ["list", "post", "deletecollection"], at: collection)))
-            paths.append(
-                ("\(collection)/{name}", item(kind, ["get", "put", "delete", "patch"], at: "\(collection)/{name}")))
-            for subresource in kind.subresources where subresource == "status" || subresource == "scale" {
-                let path = "\(collection)/{name}/\(subresource)"
-                paths.append((path, item(kind, ["get", "put", "patch"], at: path, subresource: subresource)))
-            }
-        }
-        paths.sort { $0.0 < $1.0 }
-        return .object(OrderedDictionary(uniqueKeysWithValues: paths))
-    }
-
-    private mutating func item(_ kind: ResourceKind, _ actions: [String], at path: String, subresource: String = "")
-        -> JSON
-    {
-        var item: JSON = [:]
-        for action in actions {
-            let verb = ["list": "get", "deletecollection": "delete"][action] ?? action
-            item[verb] = operation(kind, action, at: path, subresource: subresource)
-        }
-        let places = ["name", "namespace"].filter { path.contains("{\($0)}") }
-        let parameters = places.map { parameter($0, in: "path", isRequired: true) }
-        if !parameters.isEmpty { item["parameters"] = .array(parameters) }
-        return item
-    }
-
-    private func parameter(_ name: String, in place: String, type: String = "string", isRequired: Bool = false) -> JSON
-    {
-        var parameter: JSON = ["name": .string(name), "in": .string(place)]
-        if isRequired { parameter["required"] = true }
-        switch form {
-        case .v2: parameter["type"] = .string(type)
-        case .v3: parameter["schema"] = ["type": .string(type)]
-        }
-        return parameter
-    }
-
-    private static let patchTypes = [
-        "application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json",
-    ]
-    private static let queries: [String: [(String, String)]] = [
-        "list": [
-            ("continue", "string"), ("fieldSelector", "string"), ("labelSelector", "string"), ("limit", "integer"),
-            ("resourceVersion", "string"), ("watch", "boolean"),
-        ],
-        "post": [("dryRun", "string"), ("fieldManager", "string"), ("fieldValidation", "string")],
-        "put": [("dryRun", "string"), ("fieldManager", "string"), ("fieldValidation", "string")],
-        "patch": [
-            ("dryRun", "string"), ("fieldManager", "string"), ("fieldValidation", "string"), ("force", "boolean"),
-        ],
-        "delete": [("dryRun", "string"), ("gracePeriodSeconds", "integer"), ("propagationPolicy", "string")],
-        "deletecollection": [("fieldSelector", "string"), ("labelSelector", "string")],
-        "get": [("resourceVersion", "string")],
-    ]
-
-    private mutating func operation(_ kind: ResourceKind, _ action: String, at path: String, subresource: String)
-        -> JSON
-    {
-        let isScale = subresource == "scale"
-        let version = isScale ? "autoscaling/v1" : kind.apiVersion
-        let name = isScale ? "Scale" : kind.kind
-        let group = (kind.group.isEmpty ? "core" : kind.group.split(separator: ".").first.map(String.init)) ?? ""
-        let scope = path == "/" ? "ForAllNamespaces" : path.contains("{namespace}") ? "Namespaced" : ""
-        let object = schema(kind: name, in: version)
-        let answer = action == "list" ? schema(kind: name + "List", in: version) : object
-        let status = schema(kind: "Status", in: "meta/v1")
-        var operation: JSON = [
-            "tags": [.string("\(group)_\(kind.version)")],
-            "operationId": .string("\(action)_\(group)_\(kind.version)_\(scope)_\(kind.kind)_\(subresource)"),
-            "x-kubernetes-action": .string(action),
-            "x-kubernetes-group-version-kind": groupVersionKind(version, name),
-        ]
-        var parameters = (Self.queries[action] ?? []).map { parameter($0.0, in: "query", type: $0.1) }
-        let body: JSON? =
-            switch action {
-            case "post", "put": object
-            case "patch": reference(Self.patch)
-            case "delete", "deletecollection": schema(kind: "DeleteOptions", in: "meta/v1")
-            default: nil
-            }
-        let accepted = action == "patch" ? Self.patchTypes : ["application/json"]
-        let responses = ["200": action.hasPrefix("delete") ? status : answer]
-        switch form {
-        case .v2:
-            if let body { parameters.append(["name": "body", "in": "body", "required": true, "schema": body]) }
-            operation["consumes"] = .array(accepted.map(JSON.string))
-            operation["produces"] = ["application/json"]
-        case .v3:
-            if let body { operation["requestBody"] = ["content": content(accepted, body)] }
-        }
-        operation["parameters"] = .array(parameters)
-        for (code, schema) in responses {
-            let described: JSON = ["description": "OK"]
-            operation["responses", code] = described
-            switch form {
-            case .v2: operation["responses", code, "schema"] = schema
-            case .v3: operation["responses", code, "content"] = content(["application/json"], schema)
-            }
-        }
-        return operation
-    }
-
-    private func content(_ types: [String], _ schema: JSON) -> JSON {
-        .object(OrderedDictionary(uniqueKeysWithValues: types.map { ($0, ["schema": schema]) }))
     }
 }

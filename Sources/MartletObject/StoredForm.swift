@@ -33,6 +33,12 @@ public struct StoredForm: Sendable, Hashable {
 }
 
 extension ResourceKind {
+    /// The row where the objects of this one are at home: itself, or the one in whose form they are stored.
+    public func home(among kinds: [ResourceKind]) -> ResourceKind {
+        guard let stored, !isHome else { return self }
+        return kinds.first { $0.apiVersion == stored.apiVersion && $0.plural == plural } ?? self
+    }
+
     /// The group in whose place the objects are stored.
     public var storedGroup: String { stored?.group ?? group }
 

@@ -8,6 +8,8 @@ public enum Validation {
         MetadataRules.check(object, kind: kind, &faults)
         byKind[kind.qualifiedPlural]?.check(object, &faults)
         faults.choices(object, kind: kind)
+        // As custom resources are checked, which these kinds are elsewhere.
+        if kind.group == ResourceKind.gateway.group { faults.requiredFields(object, kind: kind) }
         return faults.list
     }
 
@@ -28,6 +30,46 @@ public enum Validation {
 
     private static let byKind: [String: Rules] = [
         "pods": Rules(check: PodRules.check, checkChange: PodRules.checkChange),
+        "statefulsets.apps": Rules(check: WorkloadRules.statefulSet, checkChange: WorkloadRules.statefulSetChange),
+        "daemonsets.apps": Rules(check: WorkloadRules.daemonSet, checkChange: WorkloadRules.checkChange),
+        "replicationcontrollers": Rules(check: WorkloadRules.replicationController),
+        "podtemplates": Rules(check: WorkloadRules.podTemplate),
+        "controllerrevisions.apps": Rules(
+            check: WorkloadRules.controllerRevision, checkChange: WorkloadRules.controllerRevisionChange),
+        "jobs.batch": Rules(check: JobRules.job, checkChange: JobRules.jobChange),
+        "cronjobs.batch": Rules(check: JobRules.cronJob),
+        "persistentvolumes": Rules(check: VolumeObjectRules.volume, checkChange: VolumeObjectRules.volumeChange),
+        "persistentvolumeclaims": Rules(check: VolumeObjectRules.claim, checkChange: VolumeObjectRules.claimChange),
+        "storageclasses.storage.k8s.io": Rules(
+            check: VolumeObjectRules.storageClass, checkChange: VolumeObjectRules.storageClassChange),
+        "volumeattributesclasses.storage.k8s.io": Rules(
+            check: VolumeObjectRules.attributesClass, checkChange: VolumeObjectRules.attributesClassChange),
+        "volumeattachments.storage.k8s.io": Rules(
+            check: VolumeObjectRules.attachment, checkChange: VolumeObjectRules.specChange),
+        "csistoragecapacities.storage.k8s.io": Rules(
+            check: VolumeObjectRules.capacity, checkChange: VolumeObjectRules.capacityChange),
+        "networkpolicies.networking.k8s.io": Rules(check: NetworkRules.policy),
+        "ipaddresses.networking.k8s.io": Rules(
+            check: NetworkRules.ipAddress, checkChange: NetworkRules.ipAddressChange),
+        "servicecidrs.networking.k8s.io": Rules(
+            check: NetworkRules.serviceCIDR, checkChange: NetworkRules.serviceCIDRChange),
+        "endpoints": Rules(check: NetworkRules.endpoints),
+        "poddisruptionbudgets.policy": Rules(check: PolicyRules.budget),
+        "horizontalpodautoscalers.autoscaling": Rules(check: PolicyRules.autoscaler),
+        "resourcequotas": Rules(check: PolicyRules.quota, checkChange: PolicyRules.quotaChange),
+        "limitranges": Rules(check: PolicyRules.limits),
+        "priorityclasses.scheduling.k8s.io": Rules(
+            check: PolicyRules.priorityClass, checkChange: PolicyRules.priorityClassChange),
+        "runtimeclasses.node.k8s.io": Rules(
+            check: PolicyRules.runtimeClass, checkChange: PolicyRules.runtimeClassChange),
+        "roles.rbac.authorization.k8s.io": Rules(check: AccessRules.role),
+        "clusterroles.rbac.authorization.k8s.io": Rules(check: AccessRules.clusterRole),
+        "rolebindings.rbac.authorization.k8s.io": Rules(
+            check: AccessRules.roleBinding, checkChange: AccessRules.bindingChange),
+        "clusterrolebindings.rbac.authorization.k8s.io": Rules(
+            check: AccessRules.clusterRoleBinding, checkChange: AccessRules.bindingChange),
+        "certificatesigningrequests.certificates.k8s.io": Rules(check: AccessRules.signingRequest),
+        "events.events.k8s.io": Rules(check: AccessRules.groupedEvent),
         "deployments.apps": Rules(check: WorkloadRules.deployment, checkChange: WorkloadRules.checkChange),
         "replicasets.apps": Rules(check: WorkloadRules.replicaSet, checkChange: WorkloadRules.checkChange),
         "services": Rules(check: ServiceRules.check, checkChange: ServiceRules.checkChange),
@@ -94,6 +136,9 @@ enum MetadataRules {
             switch kind.qualifiedPlural {
             case "namespaces": Names.labelFault
             case "services": Names.dns1035LabelFault
+            case let name where name.hasSuffix(".rbac.authorization.k8s.io"): Names.pathSegmentFault
+            // Its name is an address, which its rules check.
+            case "ipaddresses.networking.k8s.io": Names.pathSegmentFault
             default: Names.subdomainFault
             }
         if !object.name.isEmpty {

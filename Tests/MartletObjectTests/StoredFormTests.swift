@@ -14,6 +14,15 @@ import Testing
             ])
     }
 
+    @Test func everyViewKnowsWhereItsObjectsAreAtHome() {
+        #expect(ResourceKind.podAutoscalerV1.home(among: ResourceKind.all) == .podAutoscaler)
+        #expect(ResourceKind.groupedEvent.home(among: ResourceKind.all) == .event)
+        #expect(ResourceKind.pod.home(among: ResourceKind.all) == .pod)
+        for kind in ResourceKind.all where kind.verbs.contains("list") {
+            #expect(kind.home(among: ResourceKind.all).isHome, "\(kind.apiVersion) \(kind.kind)")
+        }
+    }
+
     @Test func aVersionThatIsOnlyAnotherNameChangesTheName() throws {
         let stored = StoredForm(group: "example.org", version: "v1", conversion: .apiVersion)
         let old = ResourceKind(

@@ -3,8 +3,8 @@ internal import MartletObject
 extension Strategy {
     /// Services draw a cluster IP and node ports from pools, and give them back with their end.
     static let service = Strategy(
+        initialStatus: ["loadBalancer": [:]],
         returnsDeletedObject: true,
-        prepareForCreate: { $0["status"] = ["loadBalancer": [:]] },
         prepareForUpdate: { service, old in keepAllocated(&service, from: old) },
         allocate: { service, old, allocator throws(APIError) in
             try await ServiceAllocation(allocator: allocator, old: old).fill(&service)

@@ -19,6 +19,10 @@ struct Strategy: Sendable {
     var generations: Generations = .none
     /// Whether a new object brings its own status along.
     var keepsStatusOnCreate = false
+    /// The status of a new object else: what clients may rely on to be there. Nil: none.
+    var initialStatus: JSON? = [:]
+    /// Whether a deletion that does not say so leaves behind what the object owns.
+    var orphansByDefault = false
     /// Whether a deletion answers with the object, and not with a Status.
     var returnsDeletedObject = false
     /// Whether an update must name the resourceVersion it is made from.
@@ -48,7 +52,9 @@ struct Strategy: Sendable {
     /// The row of a kind.
     static func of(_ kind: ResourceKind) -> Strategy { table[kind] ?? Strategy() }
 
-    private static let table: [ResourceKind: Strategy] = [
+    private static let table = own.merging(gatewayAPI) { own, _ in own }
+
+    private static let own: [ResourceKind: Strategy] = [
         .namespace: .namespace,
         .node: Strategy(keepsStatusOnCreate: true),
         .pod: .pod,
@@ -56,11 +62,35 @@ struct Strategy: Sendable {
         .secret: .secret,
         .serviceAccount: Strategy(returnsDeletedObject: true),
         .deployment: Strategy(generations: .specAndAnnotations, keptByStatus: ["labels"]),
-        .replicaSet: Strategy(generations: .spec),
+        .replicaSet: Strategy(generations: .spec, initialStatus: ["replicas": 0]),
+        .replicationController: Strategy(
+            generations: .spec, initialStatus: ["replicas": 0], orphansByDefault: true),
+        .statefulSet: Strategy(generations: .spec, initialStatus: ["replicas": 0, "availableReplicas": 0]),
+        .daemonSet: Strategy(
+            generations: .spec,
+            initialStatus: [
+                "currentNumberScheduled": 0, "numberMisscheduled": 0, "desiredNumberScheduled": 0, "numberReady": 0,
+            ]),
+        .job: .job,
+        .cronJob: Strategy(generations: .spec),
+        .podTemplate: Strategy(generations: .content, returnsDeletedObject: true),
+        .persistentVolume: Strategy(initialStatus: ["phase": "Pending"], returnsDeletedObject: true),
+        .persistentVolumeClaim: Strategy(initialStatus: ["phase": "Pending"], returnsDeletedObject: true),
+        .resourceQuota: Strategy(returnsDeletedObject: true),
         .endpointSlice: Strategy(generations: .content),
-        .ingress: Strategy(generations: .spec, prepareForCreate: { $0["status"] = ["loadBalancer": [:]] }),
+        .ingress: Strategy(generations: .spec, initialStatus: ["loadBalancer": [:]]),
         .ingressClass: Strategy(generations: .spec),
+        .networkPolicy: Strategy(generations: .spec),
         .lease: Strategy(needsRevisionOnUpdate: true),
+        .podAutoscaler: Strategy(initialStatus: ["desiredReplicas": 0]),
+        .podAutoscalerV1: Strategy(initialStatus: ["currentReplicas": 0, "desiredReplicas": 0]),
+        .disruptionBudget: Strategy(
+            generations: .spec,
+            initialStatus: ["disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0]),
+        .priorityClass: Strategy(generations: .content),
+        .volumeAttachment: Strategy(initialStatus: ["attached": false]),
+        .csiDriver: Strategy(generations: .spec),
+        .certificateSigningRequest: .signingRequest,
     ]
 }
 

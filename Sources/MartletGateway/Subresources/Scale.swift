@@ -66,7 +66,9 @@ extension Registry {
 
     /// A LabelSelector object in the form of URLs.
     private static func selectorText(_ selector: JSON) -> String {
-        var terms = (selector["matchLabels"]?.stringMap ?? [:]).map { "\($0.key)=\($0.value)" }
+        let isPlain = selector["matchLabels"] == nil && selector["matchExpressions"] == nil
+        // A ReplicationController's selector is a map of labels.
+        var terms = ((isPlain ? selector : selector["matchLabels"])?.stringMap ?? [:]).map { "\($0.key)=\($0.value)" }
         for expression in selector["matchExpressions"]?.array ?? [] {
             let key = expression["key"]?.string ?? ""
             let values = (expression["values"]?.array ?? []).compactMap(\.string).sorted().joined(separator: ",")

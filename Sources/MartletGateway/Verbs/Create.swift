@@ -20,11 +20,14 @@ extension Registry {
         try Self.place(&object, at: &target)
         if target.kind.isNamespaced { _ = try await namespaceGuard(target) }
         Defaults.apply(to: &object, kind: target.kind)
-        prepare(&object, target, strategy)
+        let given = object
         let generateName = target.name.isEmpty ? object["metadata", "generateName"]?.string ?? "" : ""
-        for attempt in 1...Limits.attempts {
+        for _ in 1...Limits.attempts {
+            object = given
+            // What a strategy makes of an object may hold its name.
             if !generateName.isEmpty { name(&object, &target, from: generateName) }
-            if attempt == 1 { try Self.validate(object, target) }
+            prepare(&object, target, strategy)
+            try Self.validate(object, target)
             let namespaceCondition = try await namespaceGuard(target)
             var complete = object
             try await strategy.allocate?(&complete, nil, allocator)
@@ -77,7 +80,9 @@ extension Registry {
         object["metadata", "uid"] = .string(uuid())
         object["metadata", "creationTimestamp"] = .string(world.wallTime().rfc3339)
         if strategy.generations != .none { object["metadata", "generation"] = 1 }
-        if target.kind.subresources.contains("status") && !strategy.keepsStatusOnCreate { object["status"] = [:] }
+        if target.kind.subresources.contains("status") && !strategy.keepsStatusOnCreate {
+            object["status"] = strategy.initialStatus
+        }
         strategy.prepareForCreate(&object)
     }
 

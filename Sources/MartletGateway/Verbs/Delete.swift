@@ -122,9 +122,11 @@ extension Registry {
     static func deletion(of object: JSON, _ strategy: Strategy, _ options: DeleteOptions, now: WallTime) -> Deletion {
         var marked = object
         var finalizers = (object["metadata", "finalizers"]?.array ?? [])
-        switch options.propagation {
+        let isUndecided = !finalizers.contains("orphan") && !finalizers.contains("foregroundDeletion")
+        let byKind = strategy.orphansByDefault && isUndecided ? DeleteOptions.Propagation.orphan : nil
+        switch options.propagation ?? byKind {
         case .foreground, .orphan:
-            let wanted: JSON = options.propagation == .orphan ? "orphan" : "foregroundDeletion"
+            let wanted: JSON = options.propagation == .foreground ? "foregroundDeletion" : "orphan"
             finalizers.removeAll { ["orphan", "foregroundDeletion"].contains($0) && $0 != wanted }
             if !finalizers.contains(wanted) { finalizers.append(wanted) }
         case .background: finalizers.removeAll { ["orphan", "foregroundDeletion"].contains($0) }

@@ -95,7 +95,7 @@ extension SchemaTables {
         DaemonSetConditionType: string
         DaemonSetUpdateStrategyType: enum OnDelete RollingUpdate
         PersistentVolumeClaimRetentionPolicyType: enum Delete Retain
-        PodManagementPolicyType: enum OrderedReady Parallel
+        PodManagementPolicyType: string
         StatefulSetConditionType: string
         StatefulSetUpdateStrategyType: string
         """

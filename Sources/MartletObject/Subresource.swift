@@ -1,16 +1,18 @@
-internal import MartletObject
-
 /// How a subresource is served: what discovery says of it, and which verbs it has.
-struct Subresource: Sendable, Hashable {
-    var name: String
+public struct Subresource: Sendable, Hashable {
+    /// `status`, `scale`, ...
+    public var name: String
+    /// The group of its bodies' kind; nil: that of the resource.
+    public var group: String?
+    /// The version of its bodies' kind; nil: that of the resource.
+    public var version: String?
     /// The kind of its bodies; nil: that of the resource.
-    var group: String?
-    var version: String?
-    var kind: String?
-    var verbs: [String]
+    public var kind: String?
+    /// The verbs that it has.
+    public var verbs: [String]
 
     /// All that are served, by name. Which resource has which is in its row of the kinds' table.
-    static let table: [String: Subresource] = Dictionary(
+    public static let table: [String: Subresource] = Dictionary(
         uniqueKeysWithValues: [
             Subresource(name: "status", verbs: ["get", "patch", "update"]),
             Subresource(

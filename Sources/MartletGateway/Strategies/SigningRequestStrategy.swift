@@ -1,0 +1,22 @@
+internal import MartletObject
+
+extension Strategy {
+    /// A certificate signing request is judged through `approval` and signed through `status`: neither may do the
+    /// other's part. Its spec never changes.
+    static let signingRequest = Strategy(
+        prepareForUpdate: { request, old in request["spec"] = old["spec"] },
+        prepareForStatus: { request, old, part in
+            var conditions = request["status", "conditions"]?.array ?? []
+            if part == .approval {
+                request["status", "certificate"] = old["status", "certificate"]
+            } else {
+                let kept = old["status", "conditions"]?.array ?? []
+                conditions = kept.filter(isJudgement) + conditions.filter { !isJudgement($0) }
+            }
+            request["status", "conditions"] = conditions.isEmpty ? nil : .array(conditions)
+        })
+
+    private static func isJudgement(_ condition: JSON) -> Bool {
+        ["Approved", "Denied"].contains(condition["type"]?.string ?? "")
+    }
+}
