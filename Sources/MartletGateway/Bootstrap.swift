@@ -5,6 +5,7 @@ extension Gateway {
     /// the Service `default/kubernetes`. Safe to call at each start.
     /// - Throws: when the store takes no writes, or the service network is not one.
     public func bootstrap() async throws {
+        await customKinds.start()
         for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
             try await ensure(["metadata": ["name": .string(name)]], .namespace, namespace: "")
         }

@@ -33,6 +33,7 @@ public final class Gateway: RequestHandler {
     let metrics = Metrics()
     let admittance = Admittance()
     let served = ServedKinds()
+    let customKinds: CustomKinds
 
     /// A gateway over `replica`.
     public init(replica: Replica, configuration: GatewayConfiguration, in world: any World, logger: Logger) {
@@ -40,6 +41,7 @@ public final class Gateway: RequestHandler {
         self.world = world
         self.logger = logger
         registry = Registry(replica: replica, serviceCIDR: configuration.serviceCIDR, world: world, logger: logger)
+        customKinds = CustomKinds(registry: registry, served: served, world: world, logger: logger)
     }
 
     /// Authenticates, then answers (see ``serve(_:as:)``).
@@ -59,7 +61,7 @@ public final class Gateway: RequestHandler {
         to request: Request, from identity: Identity, _ pool: Admittance.Pool
     ) async -> Response {
         let start = world.now()
-        let call = Call(request, identity: identity, kinds: served.current)
+        let call = await call(request, identity)
         var response: Response
         do {
             response = try await answer(call, pool)
@@ -67,9 +69,26 @@ public final class Gateway: RequestHandler {
             response = Self.response(error)
             if error.code >= 500 { logger.error("\(call.verb) \(call.path): \(error.message)") }
         }
-        response.head.headerFields[.cacheControl] = "no-cache, private"
+        if response.head.headerFields[.cacheControl] == nil {
+            response.head.headerFields[.cacheControl] = "no-cache, private"
+        }
         metrics.count(call.label(code: response.head.status.code), took: world.now() - start)
         return response
+    }
+
+    /// The request with the kinds that it is served. Whoever has seen a definition established finds its kind: before
+    /// a path is unknown, and before documents are made, the definitions are looked at once more.
+    private func call(_ request: Request, _ identity: Identity) async -> Call {
+        let call = Call(request, identity: identity, kinds: served.current)
+        guard identity.groups.contains("system:authenticated") else { return call }
+        switch call.route {
+        case .nothing where call.path.hasPrefix("/apis/"):
+            try? await registry.storage.confirm()
+            await customKinds.refresh()
+        case .discovery, .openAPIv2, .openAPIv3: await customKinds.refresh()
+        default: return call
+        }
+        return Call(request, identity: identity, kinds: served.current)
     }
 
     private func answer(_ call: Call, _ pool: Admittance.Pool) async throws(APIError) -> Response {

@@ -37,6 +37,10 @@ enum Limits {
     static let allocationTries = 32
     /// Bytes of a node agent's error answer that are passed on.
     static let nodeError = 2048
+    /// Time before the definitions of custom resources are followed anew after a failure.
+    static let definitionsPause: Duration = .seconds(1)
+    /// Time between two looks at the objects of a definition that is being deleted.
+    static let cleaningPause: Duration = .seconds(1)
     /// Time between two bookmarks of a watch that asked for them.
     static let bookmarkInterval: Duration = .seconds(60)
     /// How long a watch lives when it names no `timeoutSeconds`: this, and up to as much again.

@@ -7,24 +7,63 @@ final class ServedKinds: Sendable {
     /// One state.
     final class State: Sendable {
         let catalog: KindCatalog
-        let discovery: Discovery
+        let discovery: DiscoveryDocuments
         let openAPI: OpenAPIDocuments
 
-        init(_ catalog: KindCatalog) {
+        init(_ catalog: KindCatalog, after old: State?) {
             self.catalog = catalog
-            discovery = Discovery(catalog: catalog)
-            openAPI = OpenAPIDocuments(catalog: catalog)
+            discovery = DiscoveryDocuments(Discovery(catalog: catalog))
+            openAPI = OpenAPIDocuments(catalog: catalog, after: old?.openAPI)
         }
     }
 
-    private let state = Mutex(State(.builtIn))
+    private struct Shared {
+        var state = State(.builtIn, after: nil)
+        /// Those that wait for the end of a custom kind: at most one for each watch.
+        var waiters: [Int: (kind: ObjectIdentifier, waiter: CheckedContinuation<Void, Never>)] = [:]
+        var nextWaiter = 0
+        /// The custom kinds of the state.
+        var custom: Set<ObjectIdentifier> = []
+    }
+
+    private let shared = Mutex(Shared())
 
     /// The state now.
-    var current: State { state.withLock { $0 } }
+    var current: State { shared.withLock { $0.state } }
 
-    /// Serves other kinds from now on.
+    /// Serves other kinds from now on. Whoever waits for the end of one that is gone is woken.
     func swap(to catalog: KindCatalog) {
-        let next = State(catalog)
-        state.withLock { $0 = next }
+        let next = State(catalog, after: current)
+        let custom = Set(catalog.kinds.compactMap { $0.custom.map(ObjectIdentifier.init) })
+        let woken = shared.withLock { shared in
+            shared.state = next
+            shared.custom = custom
+            let gone = shared.waiters.filter { !custom.contains($0.value.kind) }
+            for number in gone.keys { shared.waiters[number] = nil }
+            return gone.values.map(\.waiter)
+        }
+        for waiter in woken { waiter.resume() }
+    }
+
+    /// Returns when the kind is no longer served by this definition, or the task is cancelled.
+    func untilGone(_ custom: CustomKind) async {
+        let kind = ObjectIdentifier(custom)
+        let number = shared.withLock { shared in
+            shared.nextWaiter += 1
+            return shared.nextWaiter
+        }
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { waiter in
+                let isOver = shared.withLock { shared in
+                    if Task.isCancelled || !shared.custom.contains(kind) { return true }
+                    shared.waiters[number] = (kind, waiter)
+                    return false
+                }
+                if isOver { waiter.resume() }
+            }
+        } onCancel: {
+            let waiter = shared.withLock { $0.waiters.removeValue(forKey: number)?.waiter }
+            waiter?.resume()
+        }
     }
 }

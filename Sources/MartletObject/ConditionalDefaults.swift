@@ -21,6 +21,7 @@ enum ConditionalDefaults {
         "Container": imagePullPolicy, "EphemeralContainer": imagePullPolicy, "Volume": emptyDirectory,
         "PodSpec": serviceAccount, "v1 Pod": pod, "DeploymentStrategy": rollingUpdate, "ServiceSpec": service,
         "LoadBalancerIngress": loadBalancerMode, "Secret": foldText, "Namespace": namespace,
+        "CustomResourceDefinition": customDefinition,
     ]
 
     static func isEmpty(_ value: JSON?) -> Bool { value == nil || value == "" }
@@ -125,6 +126,10 @@ enum ConditionalDefaults {
         data.sort { $0.key < $1.key }
         secret["stringData"] = nil
         if !data.isEmpty { secret["data"] = .object(data) }
+    }
+
+    @Sendable private static func customDefinition(_ definition: inout JSON) {
+        CustomDefinition.fillDefaults(of: &definition)
     }
 
     @Sendable private static func namespace(_ namespace: inout JSON) {

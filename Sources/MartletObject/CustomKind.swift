@@ -47,9 +47,12 @@ public final class CustomKind: Sendable {
     /// Whether this version stands for all where every object is to be met once: the stored version, or when that is
     /// not served the first one.
     public let isHome: Bool
+    /// Whether the definition is being deleted: nothing new is made.
+    public let isTerminating: Bool
 
     /// Reads one element of a definition's `spec.versions`.
-    public init(version: JSON, identity: String, isHome: Bool = true) {
+    public init(version: JSON, identity: String, isHome: Bool = true, isTerminating: Bool = false) {
+        self.isTerminating = isTerminating
         self.isHome = isHome
         document = version["schema", "openAPIV3Schema"] ?? [:]
         schema = StructuralSchema(document)
@@ -102,7 +105,10 @@ extension ResourceKind {
         let home = (served.first { $0["name"]?.string == stored } ?? served.first)?["name"]
         return served.compactMap { version in
             guard let name = version["name"]?.string else { return nil }
-            let custom = CustomKind(version: version, identity: "\(definition.uid)/\(definition.generation)", isHome: version["name"] == home)
+            let custom = CustomKind(
+                version: version, identity: "\(definition.uid)/\(definition.generation)",
+                isHome: version["name"] == home,
+                isTerminating: definition.isTerminating)
             var subresources: [String] = []
             if custom.hasStatus { subresources.append("status") }
             if custom.scale != nil { subresources.append("scale") }

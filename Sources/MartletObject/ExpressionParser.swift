@@ -349,7 +349,9 @@ struct ExpressionCompiler {
 
     mutating func compile(_ tree: ExpressionTree) throws(RegularExpressionError) {
         steps += 1
-        if max(program.count, steps) > RegularExpression.maximumProgram { throw RegularExpressionError("expression too large") }
+        if max(program.count, steps) > RegularExpression.maximumProgram {
+            throw RegularExpressionError("expression too large")
+        }
         switch tree {
         case .empty: return
         case .set(let set): program.append(.consume(set))

@@ -8,6 +8,11 @@ struct Faults {
         list.append(FieldError(reason, field: path, message: detail.isEmpty ? kind : "\(kind): \(detail)"))
     }
 
+    /// Adds faults that were found elsewhere.
+    mutating func add(_ faults: [FieldError]) { list += faults }
+    mutating func tooMany(_ path: String, _ count: Int, most: Int) {
+        add(.tooMany, path, "Too many: \(count)", "must have at most \(most) items")
+    }
     mutating func required(_ path: String, _ detail: String = "") { add(.required, path, "Required value", detail) }
     mutating func forbidden(_ path: String, _ detail: String) { add(.forbidden, path, "Forbidden", detail) }
     mutating func duplicate(_ path: String, _ value: JSON) {

@@ -162,5 +162,8 @@ private struct SelectableField: Sendable, Hashable {
         ],
     ]
 
-    static func fields(of kind: ResourceKind) -> [SelectableField] { common + (special[kind.qualifiedPlural] ?? []) }
+    static func fields(of kind: ResourceKind) -> [SelectableField] {
+        if let custom = kind.custom { return common + custom.selectableFields.map { SelectableField($0) } }
+        return common + (special[kind.qualifiedPlural] ?? [])
+    }
 }

@@ -45,7 +45,8 @@ extension JSON {
         set { set(newValue, at: [first, second] + rest) }
     }
 
-    private mutating func set(_ value: JSON?, at path: some Collection<String>) {
+    /// Sets the value at a path of member names, or takes it away; makes the objects on the way.
+    public mutating func set(_ value: JSON?, at path: some Collection<String>) {
         guard let first = path.first else { return }
         let rest = path.dropFirst()
         if rest.isEmpty {

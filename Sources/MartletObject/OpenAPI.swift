@@ -33,6 +33,8 @@ struct OpenAPIBuilder {
     private let tables = SchemaTables.all
     /// The types to define, in the order they were met; those before ``done`` are defined.
     private var wanted: OrderedSet<Int> = []
+    /// Definitions of custom kinds, by name.
+    var custom: OrderedDictionary<String, JSON> = [:]
     private var scalars: OrderedSet<String> = []
 
     init(form: Form) { self.form = form }
@@ -48,6 +50,7 @@ struct OpenAPIBuilder {
             done += 1
             result.append(("\(type.package).\(type.name)", definition(of: type)))
         }
+        for (name, definition) in custom { result.append((name, definition)) }
         for name in scalars { result.append((name, Self.scalarDefinitions[name] ?? ["type": "object"])) }
         result.append((Self.patch, ["type": "object", "description": "A patch in one of the forms of PATCH."]))
         result.sort { $0.0 < $1.0 }
@@ -147,6 +150,11 @@ struct OpenAPIBuilder {
             case .choice(let values): return ["type": "string", "enum": .array(values.map(JSON.string))]
             }
         }
+    }
+
+    mutating func schema(type: String, in groupVersion: String) -> JSON {
+        guard let place = tables.place(ofType: type, in: groupVersion) else { return ["type": "object"] }
+        return schema(.named(place))
     }
 
     mutating func schema(kind: String, in groupVersion: String) -> JSON {

@@ -151,7 +151,8 @@ extension OpenAPIBuilder {
         ]
         var parameters = (Self.queries[action] ?? []).map { parameter($0.0, in: "query", type: $0.1) }
         let isText = action == "connect" || subresource?.name == "log"
-        let object: JSON = isText ? ["type": "string"] : schema(kind: name, in: version)
+        let own = subresource?.kind == nil
+        let object: JSON = isText ? ["type": "string"] : own ? schema(of: kind) : schema(kind: name, in: version)
         let body: JSON? =
             switch action {
             case "post", "put": object
@@ -160,7 +161,8 @@ extension OpenAPIBuilder {
             default: nil
             }
         let produced = isText ? ["text/plain"] : ["application/json", "application/yaml"]
-        let accepted = action == "patch" ? Self.patchTypes : ["application/json", "application/yaml"]
+        let patchTypes = Self.patchTypes.filter { kind.custom == nil || $0 != PatchType.strategic.rawValue }
+        let accepted = action == "patch" ? patchTypes : ["application/json", "application/yaml"]
         switch form {
         case .v2:
             let isRequired = !action.hasPrefix("delete")
@@ -184,7 +186,7 @@ extension OpenAPIBuilder {
     ) -> JSON {
         let answer =
             switch action {
-            case "list": schema(kind: kind.kind + "List", in: kind.apiVersion)
+            case "list": schema(of: kind, isList: true)
             case "delete", "deletecollection": schema(kind: "Status", in: "meta/v1")
             default: object
             }

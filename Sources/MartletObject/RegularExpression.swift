@@ -17,7 +17,9 @@ public struct RegularExpression: Sendable, Hashable {
         var compiler = ExpressionCompiler()
         try compiler.compile(tree)
         compiler.append(.match)
-        guard compiler.program.count <= Self.maximumProgram else { throw RegularExpressionError("expression too large") }
+        guard compiler.program.count <= Self.maximumProgram else {
+            throw RegularExpressionError("expression too large")
+        }
         program = compiler.program
     }
 

@@ -77,7 +77,8 @@ extension ResourceKind {
     /// - Throws: ``JSONError`` when the bytes are not JSON.
     public func fromStored(_ bytes: [UInt8]) throws(JSONError) -> [UInt8] {
         if stored == nil { return bytes }
-        if custom?.completesOnRead != true, StoredObject(stored: bytes).value(at: ["apiVersion"])?.string == apiVersion { return bytes }
+        let isComplete = custom?.completesOnRead != true
+        if isComplete, StoredObject(stored: bytes).value(at: ["apiVersion"])?.string == apiVersion { return bytes }
         return fromStored(try JSON(parsing: bytes)).encoded()
     }
 }

@@ -294,12 +294,16 @@ enum TextFormat {
     }
 
     private static let mac = try? RegularExpression("^([0-9A-Fa-f]{2}[:-]){5}([0-9A-Fa-f]{2}[:-]?){0,2}[0-9A-Fa-f]{2}$")
-    private static let uuid = try? RegularExpression("(?i)^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$")
-    private static let hostName = try? RegularExpression(
-        "^([a-zA-Z0-9\\p{L}]([-a-zA-Z0-9\\p{L}]{0,61}[a-zA-Z0-9\\p{L}])?)(\\.[a-zA-Z0-9\\p{L}]([-a-zA-Z0-9\\p{L}]{0,61}[a-zA-Z0-9\\p{L}])?)*$")
+    private static let uuid = try? RegularExpression(
+        "(?i)^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$")
+    private static let hostName = try? RegularExpression("^\(label)(\\.\(label))*$")
+    private static let label = "[a-zA-Z0-9\\p{L}]([-a-zA-Z0-9\\p{L}]{0,61}[a-zA-Z0-9\\p{L}])?"
     private static let uri = try? RegularExpression("^[a-zA-Z][a-zA-Z0-9+.-]*:[^\\s]+$")
     private static let duration = try? RegularExpression(
-        "^(0|[-+]?([0-9]+(\\.[0-9]*)?|\\.[0-9]+)\\s*(ns|us|µs|μs|ms|s|m|h|d|w|nano(s(econds?)?)?|micro(s(econds?)?)?|milli(s(econds?)?)?|sec(onds?)?|min(utes?)?|hours?|hrs?|days?|weeks?|wks?)\\s*)+$")
+        "^(0|[-+]?(([0-9]+(\\.[0-9]*)?|\\.[0-9]+)\\s*(\(units))\\s*)+)$")
+    private static let units =
+        "ns|us|µs|μs|ms|s|m|h|d|w|nano(s(econds?)?)?|micro(s(econds?)?)?|milli(s(econds?)?)?|sec(onds?)?|min(utes?)?|"
+        + "hours?|hrs?|days?|weeks?|wks?"
     private static let hexColor = try? RegularExpression("^#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})$")
 
     private static func matches(_ text: String, _ form: RegularExpression?) -> Bool { form?.matches(text) ?? true }

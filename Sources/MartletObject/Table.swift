@@ -26,11 +26,13 @@ public enum Table {
 
     /// The columns of a kind. Kinds without columns of their own show name and age.
     public static func columns(of kind: ResourceKind) -> [Column] {
-        TableColumns.byKind[kind.qualifiedPlural] ?? TableColumns.standard
+        if let custom = kind.custom { return custom.tableColumns }
+        return TableColumns.byKind[kind.qualifiedPlural] ?? TableColumns.standard
     }
 
     /// One object's cells, in the order of the columns.
     public static func cells(of object: JSON, kind: ResourceKind, now: WallTime) -> [JSON] {
+        if let custom = kind.custom { return custom.cells(of: object, now: now) }
         guard let make = TableCells.byKind[kind.qualifiedPlural] else {
             return [.string(object.name), object["metadata", "creationTimestamp"] ?? .null]
         }

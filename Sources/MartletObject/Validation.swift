@@ -6,6 +6,7 @@ public enum Validation {
     public static func create(_ object: JSON, kind: ResourceKind) -> [FieldError] {
         var faults = Faults()
         MetadataRules.check(object, kind: kind, &faults)
+        if let custom = kind.custom { return faults.list + StructuralValidator.faults(of: object, custom.schema) }
         byKind[kind.qualifiedPlural]?.check(object, &faults)
         faults.choices(object, kind: kind)
         // As custom resources are checked, which these kinds are elsewhere.
@@ -19,7 +20,10 @@ public enum Validation {
         var faults = Faults()
         MetadataRules.checkChange(object, from: old, &faults)
         byKind[kind.qualifiedPlural]?.checkChange?(object, old, &faults)
-        return create(object, kind: kind) + faults.list
+        guard let custom = kind.custom else { return create(object, kind: kind) + faults.list }
+        // A value that was wrong before the schema said so, and has not changed, does not stand in the way.
+        let before = Set(StructuralValidator.faults(of: old, custom.schema).filter { $0.reason != .required })
+        return create(object, kind: kind).filter { !before.contains($0) } + faults.list
     }
 
     /// The rules of one kind.
@@ -84,6 +88,8 @@ public enum Validation {
         "events": Rules(check: SmallRules.event),
         "nodes": Rules(check: SmallRules.node),
         "namespaces": Rules(check: SmallRules.namespace),
+        "customresourcedefinitions.apiextensions.k8s.io": Rules(
+            check: CustomDefinitionRules.check, checkChange: CustomDefinitionRules.checkChange),
     ]
 }
 

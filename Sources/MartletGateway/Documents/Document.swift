@@ -11,9 +11,7 @@ extension Gateway {
         switch call.route {
         case .discovery(let document): return try discovery(document, call)
         case .openAPIv2: return try openAPIv2(call)
-        case .openAPIv3(let path):
-            guard let bytes = call.kinds.openAPI.v3(path: path) else { throw .noSuchResource }
-            return try openAPI(bytes, call)
+        case .openAPIv3(let path): return try openAPIv3(path, call)
         case .version: return Self.json(PrettyPrinter.indented(version.encoded()))
         case .health(let check): return try await health(check, call)
         case .metrics:
@@ -33,23 +31,64 @@ extension Gateway {
         let accept = call.request.head.headerFields[.accept]
         // Only the two roots have the aggregated form.
         let isRoot = document == .coreVersions || document == .groups
-        guard var form = Representation.negotiate(accept, discovery: true) else { throw .notAcceptable }
-        if !isRoot { form = .json }
-        let address = call.request.head.authority ?? ""
-        guard let json = call.kinds.discovery.document(document, form, address: address) else { throw .noSuchResource }
-        var type = "application/json"
-        if case .discovery(let version) = form {
-            type += ";g=apidiscovery.k8s.io;v=\(version);as=APIGroupDiscoveryList"
+        guard let form = Representation.negotiate(accept, discovery: true) else { throw .notAcceptable }
+        var response: Response
+        if isRoot, case .discovery(let version) = form {
+            guard let tagged = call.kinds.discovery.aggregated(document, version: version) else {
+                throw .noSuchResource
+            }
+            let type = "application/json;g=apidiscovery.k8s.io;v=\(version);as=APIGroupDiscoveryList"
+            response = Self.tagged(tagged, call, contentType: type)
+            response.head.headerFields[.cacheControl] = "public"
+        } else {
+            let address = call.request.head.authority ?? ""
+            guard let json = call.kinds.discovery.plain(document, address: address) else { throw .noSuchResource }
+            let bytes = json.encoded()
+            response = Self.json(call.isPretty ? PrettyPrinter.indented(bytes) : bytes)
         }
-        let bytes = json.encoded()
-        var response = Self.json(call.isPretty ? PrettyPrinter.indented(bytes) : bytes, contentType: type)
         response.head.headerFields[.vary] = "Accept"
         return response
     }
 
-    private func openAPI(_ bytes: [UInt8], _ call: Call) throws(APIError) -> Response {
+    /// The document, or 304 when the caller has it.
+    private static func tagged(
+        _ document: TaggedDocument, _ call: Call, contentType: String = "application/json"
+    ) -> Response {
+        let tag = "\"\(document.tag)\""
+        let known = call.request.head.headerFields[.ifNoneMatch] ?? ""
+        let isKnown = known.split(separator: ",").contains { part in
+            let text = part.drop { $0 == " " }
+            return text == "*" || text == tag || text == "W/\(tag)"
+        }
+        var response =
+            isKnown
+            ? Response(status: .notModified, contentType: contentType, bytes: [])
+            : json(
+                call.isPretty && contentType.hasPrefix("application/json")
+                    ? PrettyPrinter.indented(document.bytes) : document.bytes, contentType: contentType)
+        response.head.headerFields[.eTag] = tag
+        response.head.headerFields[.vary] = "Accept"
+        return response
+    }
+
+    private func openAPI(_ document: TaggedDocument?, _ call: Call) throws(APIError) -> Response {
+        guard let document else { throw .noSuchResource }
         guard Representation.negotiate(call.request.head.headerFields[.accept]) != nil else { throw .notAcceptable }
-        return Self.json(bytes)
+        return Self.tagged(document, call)
+    }
+
+    /// Who names the hash gets what may be kept for ever; who names an old one is sent to the new one.
+    private func openAPIv3(_ path: String, _ call: Call) throws(APIError) -> Response {
+        guard let document = call.kinds.openAPI.v3(path: path) else { throw .noSuchResource }
+        guard let hash = call.query.text("hash"), !path.isEmpty else { return try openAPI(document, call) }
+        if hash != document.tag {
+            var response = Response(status: .movedPermanently, contentType: "text/plain; charset=utf-8", bytes: [])
+            response.head.headerFields[.location] = "/openapi/v3/\(path)?hash=\(document.tag)"
+            return response
+        }
+        var response = try openAPI(document, call)
+        response.head.headerFields[.cacheControl] = "public, immutable, max-age=31536000"
+        return response
     }
 
     /// In the form that the header names first: JSON or a protocol buffer.
@@ -57,7 +96,8 @@ extension Gateway {
         let accept = call.request.head.headerFields[.accept] ?? ""
         for range in accept.split(separator: ",").prefix(32).compactMap({ MediaRange(String($0)) }) {
             if range.quality > 0, OpenAPIProtobuf.mediaTypes.contains(range.type) {
-                return Self.json(call.kinds.openAPI.v2Protobuf(), contentType: OpenAPIProtobuf.contentType)
+                guard let document = call.kinds.openAPI.v2Protobuf() else { throw .noSuchResource }
+                return Self.tagged(document, call, contentType: OpenAPIProtobuf.contentType)
             }
             if range.quality > 0, Representation.negotiate(range.type) != nil { break }
         }

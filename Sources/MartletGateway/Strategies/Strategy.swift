@@ -14,6 +14,8 @@ struct Strategy: Sendable {
         case specAndAnnotations
         /// When anything but metadata and status changes.
         case content
+        /// When anything but metadata changes.
+        case everything
     }
 
     var generations: Generations = .none
@@ -48,9 +50,13 @@ struct Strategy: Sendable {
     var allocate: (@Sendable (inout JSON, JSON?, Allocator) async throws(APIError) -> Void)?
     /// The pool keys that an object holds. They are taken and given back in the object's own transaction.
     var holdings: @Sendable (JSON) -> Set<[UInt8]> = { _ in [] }
+    /// What whoever writes the object is warned of.
+    var warnings: @Sendable (JSON) -> [String] = { _ in [] }
 
     /// The row of a kind.
-    static func of(_ kind: ResourceKind) -> Strategy { table[kind] ?? Strategy() }
+    static func of(_ kind: ResourceKind) -> Strategy {
+        kind.custom.map { .custom($0) } ?? table[kind] ?? Strategy()
+    }
 
     private static let table = own.merging(gatewayAPI) { own, _ in own }
 
@@ -81,6 +87,7 @@ struct Strategy: Sendable {
         .ingress: Strategy(generations: .spec, initialStatus: ["loadBalancer": [:]]),
         .ingressClass: Strategy(generations: .spec),
         .networkPolicy: Strategy(generations: .spec),
+        .customResourceDefinition: .customResourceDefinition,
         .lease: Strategy(needsRevisionOnUpdate: true),
         .podAutoscaler: Strategy(initialStatus: ["desiredReplicas": 0]),
         .podAutoscalerV1: Strategy(initialStatus: ["currentReplicas": 0, "desiredReplicas": 0]),
@@ -104,6 +111,8 @@ extension Strategy {
             case .specAndAnnotations:
                 Self.spec(object) != Self.spec(old) || object.annotations != old.annotations
             case .content: Self.content(object) != Self.content(old)
+            case .everything:
+                Self.content(object) != Self.content(old) || object["status"] != old["status"]
             }
         return old.generation + (changed ? 1 : 0)
     }

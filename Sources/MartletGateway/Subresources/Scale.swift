@@ -3,7 +3,8 @@ internal import MartletObject
 /// The subresource `scale`: an autoscaling/v1 Scale as a window on `spec.replicas`.
 extension Registry {
     /// The Scale of an object.
-    static func scale(of object: JSON) -> JSON {
+    static func scale(of object: JSON, kind: ResourceKind) throws(APIError) -> JSON {
+        if let custom = kind.custom { return try Self.scale(of: object, custom) }
         var metadata: JSON = ["name": .string(object.name)]
         if !object.namespace.isEmpty { metadata["namespace"] = .string(object.namespace) }
         for field in ["uid", "resourceVersion", "creationTimestamp"] { metadata[field] = object["metadata", field] }
@@ -16,7 +17,7 @@ extension Registry {
     }
 
     func getScale(_ target: Target) async throws(APIError) -> JSON {
-        Self.scale(of: try await current(target).object())
+        try Self.scale(of: try await current(target).object(as: target.kind), kind: target.kind)
     }
 
     /// PUT of a Scale.
@@ -40,17 +41,17 @@ extension Registry {
         _ target: Target, _ options: WriteOptions, change: (JSON) throws(APIError) -> JSON
     ) async throws(APIError) -> JSON {
         let written = try await modify(target, part: .main, options: options) { old throws(APIError) in
-            let scale = try change(Self.scale(of: old))
+            let scale = try change(try Self.scale(of: old, kind: target.kind))
             guard let replicas = (scale["spec", "replicas"] ?? 0).int, (0...Int(Int32.max)).contains(replicas) else {
                 throw Self.badReplicas(scale, target)
             }
             var object = old
-            object["spec", "replicas"] = .int(Int64(replicas))
+            object.set(.int(Int64(replicas)), at: target.kind.custom?.scale?.specReplicas ?? ["spec", "replicas"])
             object["metadata", "resourceVersion"] = .string(scale.resourceVersion)
             if !scale.uid.isEmpty { object["metadata", "uid"] = .string(scale.uid) }
             return (object, [])
         }
-        return Self.scale(of: try Renderer.parse(written.bytes))
+        return try Self.scale(of: try Renderer.parse(written.bytes), kind: target.kind)
     }
 
     private static func badReplicas(_ scale: JSON, _ target: Target) -> APIError {

@@ -28,6 +28,7 @@ extension Registry {
             if !generateName.isEmpty { name(&object, &target, from: generateName) }
             prepare(&object, target, strategy)
             try Self.validate(object, target)
+            let warnings = warnings + strategy.warnings(object)
             let namespaceCondition = try await namespaceGuard(target)
             var complete = object
             try await strategy.allocate?(&complete, nil, allocator)

@@ -37,8 +37,15 @@ extension Registry {
             var (object, warnings) = try await change(old)
             try Self.identify(&object, old: old, target)
             switch part {
-            case .main: try await finishMain(&object, old: old, target, strategy)
-            case .status, .approval: Self.finishStatus(&object, old: old, part, strategy)
+            case .main:
+                try await finishMain(&object, old: old, target, strategy)
+                warnings += strategy.warnings(object)
+            case .status, .approval:
+                Self.finishStatus(&object, old: old, part, strategy)
+                if target.kind.custom != nil {
+                    Defaults.apply(to: &object, kind: target.kind)
+                    try Self.validate(object, from: old, target)
+                }
             case .whole: break
             }
             if Self.isGone(object, strategy) {

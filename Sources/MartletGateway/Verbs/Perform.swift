@@ -6,6 +6,42 @@ internal import MartletObject
 /// From a call on a resource to the verb that answers it.
 extension Gateway {
     func perform(_ call: Call, on target: Target) async throws(APIError) -> Response {
+        if let custom = target.kind.custom { return try await perform(call, on: target, custom) }
+        let response = try await performOnce(call, on: target)
+        if target.kind == .customResourceDefinition, !["get", "list", "watch"].contains(call.verb) {
+            await customKinds.takeChange()
+        }
+        return response
+    }
+
+    /// What is different for objects of custom kinds.
+    private func perform(
+        _ call: Call, on target: Target, _ custom: CustomKind
+    ) async throws(APIError) -> Response {
+        if call.verb == "create", custom.isTerminating {
+            var error = APIError.methodNotAllowed
+            error.message = "create not allowed while custom resource definition is terminating"
+            throw error
+        }
+        if ["create", "update", "patch"].contains(call.verb) {
+            let media = call.request.head.headerFields[.contentType].flatMap { MediaRange($0) }?.type
+            if media == ObjectBody.Form.protobuf.rawValue {
+                throw .unsupportedMediaType(["application/json", "application/yaml"])
+            }
+            if media == PatchType.strategic.rawValue {
+                throw .unsupportedMediaType(
+                    [PatchType.json.rawValue, PatchType.merge.rawValue, "application/apply-patch+yaml"])
+            }
+        }
+        var response = try await performOnce(call, on: target)
+        if custom.deprecation.isDeprecated {
+            let text = custom.deprecation.warning ?? "\(target.kind.apiVersion) \(target.kind.kind) is deprecated"
+            response.head.headerFields.append(HTTPField(name: .warning, value: Self.warning(text)))
+        }
+        return response
+    }
+
+    private func performOnce(_ call: Call, on target: Target) async throws(APIError) -> Response {
         let renderer = try call.renderer(now: world.wallTime())
         if target.subresource.isEmpty && !target.kind.verbs.contains(call.verb) { throw .methodNotAllowed }
         if !target.subresource.isEmpty && target.subresource != "status" && target.subresource != "approval" {
@@ -76,7 +112,9 @@ extension Gateway {
     }
 
     private func watch(_ call: Call, _ target: Target, _ renderer: Renderer) async throws(APIError) -> Response {
-        let session = try await registry.watch(target, query: call.query, renderer: renderer)
+        var prepared = try await registry.watch(target, query: call.query, renderer: renderer)
+        if let custom = target.kind.custom { prepared.untilGone = { [served] in await served.untilGone(custom) } }
+        let session = prepared
         var head = HTTPResponse(status: .ok)
         head.headerFields[.contentType] = "application/json"
         return Response(head: head, body: .stream { writer in try await session.run(writer) })

@@ -75,6 +75,8 @@ struct WatchSession: Sendable {
     /// Nil when the watch is refused.
     fileprivate(set) var changes: StoreWatch?
     fileprivate(set) var refusal: APIError?
+    /// Returns when the kind is no longer served as it was: the watch ends then.
+    var untilGone: (@Sendable () async -> Void)?
 
     private enum Signal: Sendable {
         case batch([StoreEvent], revision: Int64)
@@ -143,6 +145,12 @@ struct WatchSession: Sendable {
         try await withThrowingTaskGroup(of: Signal.self) { group in
             defer { group.cancelAll() }
             group.addTask { try await Self.next(changes) }
+            if let untilGone {
+                group.addTask {
+                    await untilGone()
+                    return .closed
+                }
+            }
             group.addTask { [nextTick] in try await Self.sleep(until: nextTick, in: world) }
             while let signal = try await group.next() {
                 switch signal {
