@@ -30,6 +30,8 @@ actor ControllerHost {
     /// must not bring the object back.
     private var gone = RecentSet<String>(limit: 4096)
     private var tasks: [Task<Void, Never>] = []
+    /// The custom kinds that are followed, by the name of their definition.
+    private var custom: [String: CustomFollow] = [:]
     private var isStopped = false
 
     init(_ controllers: [any Controller], client: Client, world: any World, logger: Logger) {
@@ -44,7 +46,9 @@ actor ControllerHost {
 
     /// Follows every kind that some controller wants, and starts the loops.
     func start() {
-        let kinds = ResourceKind.all.filter { kind in controllers.contains { $0.kinds.contains(kind) } }
+        let kinds = ResourceKind.all.filter { kind in
+            controllers.contains { $0.follows(kind) || ($0.followsCustomKinds && kind == .customResourceDefinition) }
+        }
         unsynced = kinds.count
         for kind in kinds {
             tasks.append(
@@ -60,6 +64,8 @@ actor ControllerHost {
     func stop() {
         isStopped = true
         for task in tasks { task.cancel() }
+        for follow in custom.values { follow.task.cancel() }
+        custom = [:]
         for alarm in alarms.values { alarm.task.cancel() }
         alarms = [:]
         for index in waiters.indices { wake(index) }
@@ -72,9 +78,62 @@ actor ControllerHost {
         case .synced:
             unsynced -= 1
             if unsynced == 0 { for index in controllers.indices { wake(index) } }
-        case .put(let object): see(object, kind)
-        case .removed(let object): lose(object, kind)
+        case .put(let object):
+            see(object, kind)
+            if kind == .customResourceDefinition { learn(object) }
+        case .removed(let object):
+            lose(object, kind)
+            if kind == .customResourceDefinition { forget(object.name) }
         }
+    }
+
+    // MARK: Custom kinds
+
+    /// What is followed of one CustomResourceDefinition.
+    private struct CustomFollow {
+        /// All versions that are served.
+        var kinds: [ResourceKind]
+        /// The one under which objects are met.
+        var home: ResourceKind
+        var task: Task<Void, Never>
+        var isSynced = false
+    }
+
+    /// Follows the kind of a definition from when it is established.
+    private func learn(_ definition: JSON) {
+        guard controllers.contains(where: \.followsCustomKinds), !isStopped else { return }
+        let kinds = ResourceKind.custom(of: definition)
+        guard let home = kinds.first(where: \.isHome) else { return }
+        let name = definition.name
+        if custom[name]?.home == home {
+            custom[name]?.kinds = kinds
+        } else {
+            forget(name)
+            unsynced += 1
+            let task = world.spawn { [weak self, client, logger] in
+                for await change in client.follow(home, logger: logger) { await self?.takeCustom(change, name, home) }
+            }
+            custom[name] = CustomFollow(kinds: kinds, home: home, task: task)
+        }
+        snapshot.catalog = KindCatalog(custom: custom.values.flatMap(\.kinds))
+    }
+
+    private func takeCustom(_ change: Change, _ name: String, _ kind: ResourceKind) {
+        guard let follow = custom[name], follow.home == kind else { return }
+        if case .synced = change {
+            if follow.isSynced { return }
+            custom[name]?.isSynced = true
+        }
+        take(change, kind)
+    }
+
+    /// The definition is gone, and with it all objects of its kind.
+    private func forget(_ name: String) {
+        guard let follow = custom.removeValue(forKey: name) else { return }
+        follow.task.cancel()
+        if !follow.isSynced { take(.synced, follow.home) }
+        for object in snapshot.list(follow.home) { lose(object, follow.home) }
+        snapshot.catalog = KindCatalog(custom: custom.values.flatMap(\.kinds))
     }
 
     /// Takes in an object unless a newer state of it is known: answers to our own writes are taken in at once, and
@@ -100,7 +159,7 @@ actor ControllerHost {
     }
 
     private func tell(_ object: JSON, _ kind: ResourceKind) {
-        for (index, controller) in controllers.enumerated() where controller.kinds.contains(kind) {
+        for (index, controller) in controllers.enumerated() where controller.follows(kind) {
             for key in controller.keys(for: object, kind: kind, in: snapshot) { enqueue(index, key) }
         }
     }

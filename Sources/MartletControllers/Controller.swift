@@ -8,11 +8,23 @@ public protocol Controller: Sendable {
     var name: String { get }
     /// The kinds whose changes can call for work.
     var kinds: [ResourceKind] { get }
+    /// Whether the kinds of CustomResourceDefinitions can call for work, too.
+    var followsCustomKinds: Bool { get }
     /// Which objects to look at after `object` has changed or gone.
     func keys(for object: JSON, kind: ResourceKind, in snapshot: Snapshot) -> [ObjectKey]
     /// What should be done about the object `key`, present or gone. The wishes are carried out in order; when one
     /// fails, those after it are dropped and the object is looked at again.
     func reconcile(_ key: ObjectKey, in snapshot: Snapshot, _ context: inout ControllerContext) -> [Intent]
+}
+
+extension Controller {
+    /// Most controllers know their kinds.
+    public var followsCustomKinds: Bool { false }
+
+    /// Whether changes of the kind can call for work.
+    public func follows(_ kind: ResourceKind) -> Bool {
+        kind.custom == nil ? kinds.contains(kind) : followsCustomKinds
+    }
 }
 
 /// What a controller may know beside the snapshot.

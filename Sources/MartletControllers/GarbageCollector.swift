@@ -7,6 +7,8 @@ public struct GarbageCollector: Controller {
     public let name = "generic-garbage-collector"
     /// Every kind.
     public let kinds: [ResourceKind] = ResourceKind.all.filter(\.isHome)
+    /// Custom objects own and are owned.
+    public let followsCustomKinds = true
 
     static let foreground: JSON = "foregroundDeletion"
     static let orphan: JSON = "orphan"
@@ -18,7 +20,7 @@ public struct GarbageCollector: Controller {
     public func keys(for object: JSON, kind: ResourceKind, in snapshot: Snapshot) -> [ObjectKey] {
         let key = ObjectKey(kind, namespace: object.namespace, name: object.name)
         var keys: [ObjectKey] = []
-        let owners = Self.owners(of: object)
+        let owners = Self.owners(of: object, in: snapshot)
         if !owners.isEmpty {
             keys.append(key)
             keys += owners.keys.filter { snapshot.get($0)?.isTerminating == true }
@@ -36,7 +38,7 @@ public struct GarbageCollector: Controller {
     public func reconcile(_ key: ObjectKey, in snapshot: Snapshot, _ context: inout ControllerContext) -> [Intent] {
         guard let object = snapshot.get(key) else { return [] }
         if object.isTerminating { return release(object, key, snapshot) }
-        let owners = Self.owners(of: object)
+        let owners = Self.owners(of: object, in: snapshot)
         guard !owners.isEmpty else { return [] }
         let isHeld = owners.contains { owner, uid in snapshot.get(owner)?.uid == uid }
         return isHeld ? [] : [.collect(key, uid: object.uid, owners: owners)]
@@ -72,32 +74,27 @@ public struct GarbageCollector: Controller {
         return .update(kind, object)
     }
 
-    /// The owners of an object that are of a served kind, with their uids. One of an unknown kind is taken to live.
-    static func owners(of object: JSON) -> [ObjectKey: String] {
+    /// The owners of an object that are of a served kind, with their uids; none when one is of an unknown kind, which
+    /// is taken to live.
+    static func owners(of object: JSON, in snapshot: Snapshot) -> [ObjectKey: String] {
         var owners: [ObjectKey: String] = [:]
         for reference in object["metadata", "ownerReferences"]?.array ?? [] {
             guard
-                let kind = ResourceKind.all.first(where: {
-                    $0.kind == reference["kind"]?.string && $0.apiVersion == reference["apiVersion"]?.string
-                }), let name = reference["name"]?.string, let uid = reference["uid"]?.string
+                let named = snapshot.catalog.kind(
+                    apiVersion: reference["apiVersion"]?.string ?? "", kind: reference["kind"]?.string ?? ""),
+                let kind = snapshot.catalog.home(of: named), let name = reference["name"]?.string,
+                let uid = reference["uid"]?.string
             else { return [:] }
-            // Whoever is named in another version is known by the version that is followed.
-            let home = kind.home(among: ResourceKind.all)
-            owners[ObjectKey(home, namespace: kind.isNamespaced ? object.namespace : "", name: name)] = uid
+            owners[ObjectKey(kind, namespace: kind.isNamespaced ? object.namespace : "", name: name)] = uid
         }
         return owners
     }
 
-    /// What an object owns.
+    /// What an object owns: nothing outside of its namespace, unless it is cluster-wide.
     static func dependents(of object: JSON, in snapshot: Snapshot) -> [(key: ObjectKey, object: JSON)] {
-        let namespace = object.namespace.isEmpty ? nil : object.namespace
-        return ResourceKind.all.filter(\.isHome).flatMap { kind in
-            snapshot.list(kind, namespace: namespace).compactMap { candidate in
-                let isOwned =
-                    candidate["metadata", "ownerReferences"]?.array?.contains { $0["uid"]?.string == object.uid }
-                guard isOwned ?? false else { return nil }
-                return (ObjectKey(kind, namespace: candidate.namespace, name: candidate.name), candidate)
-            }
+        snapshot.owned(by: object.uid).compactMap { key in
+            guard object.namespace.isEmpty || key.namespace == object.namespace else { return nil }
+            return snapshot.get(key).map { (key, $0) }
         }
     }
 }

@@ -7,6 +7,8 @@ public struct NamespaceController: Controller {
     public let name = "namespace-controller"
     /// Every kind: an object that goes may be the last one.
     public let kinds: [ResourceKind] = ResourceKind.all.filter(\.isHome)
+    /// Custom objects live in namespaces.
+    public let followsCustomKinds = true
     /// Deletions in one go.
     static let burst = 500
 
@@ -20,26 +22,99 @@ public struct NamespaceController: Controller {
         return [ObjectKey(.namespace, namespace: "", name: name)]
     }
 
-    /// Deletes what is left; when nothing is, takes the finalizer away.
+    /// Deletes what is left and says so in the namespace's conditions; when nothing is left, takes the finalizer away.
     public func reconcile(_ key: ObjectKey, in snapshot: Snapshot, _ context: inout ControllerContext) -> [Intent] {
         guard var namespace = snapshot.get(key), namespace.isTerminating,
             namespace["spec", "finalizers"]?.array?.contains("kubernetes") == true
         else { return [] }
-        var left = 0
+        var left = NamespaceContent()
         var intents: [Intent] = []
-        for kind in kinds where kind.isNamespaced {
+        for kind in snapshot.catalog.kinds where kind.isNamespaced && kind.isHome {
             for object in snapshot.list(kind, namespace: key.name) {
-                left += 1
+                left.add(object, kind)
                 guard !object.isTerminating, intents.count < Self.burst else { continue }
                 intents.append(
                     .delete(ObjectKey(kind, namespace: object.namespace, name: object.name), uid: object.uid))
             }
         }
+        if left.isEmpty {
+            let finalizers = (namespace["spec", "finalizers"]?.array ?? []).filter { $0 != "kubernetes" }
+            namespace["spec", "finalizers"] = .array(finalizers)
+            return [.finalizeNamespace(namespace)]
+        }
+        let told = left.told(in: namespace, now: context.now)
+        if told != namespace { intents.append(.updateStatus(.namespace, told)) }
         // Pods leave when their node says so; a look later covers a change that was missed.
-        if left > 0 { return intents + [.requeue(key, afterMilliseconds: 5000)] }
-        let finalizers = (namespace["spec", "finalizers"]?.array ?? []).filter { $0 != "kubernetes" }
-        namespace["spec", "finalizers"] = .array(finalizers)
-        return [.finalizeNamespace(namespace)]
+        return intents + [.requeue(key, afterMilliseconds: 5000)]
+    }
+}
+
+/// What is left in a namespace that is being deleted.
+struct NamespaceContent {
+    /// How many objects there are of each resource.
+    private var counts: [String: Int] = [:]
+    /// How many objects each finalizer holds.
+    private var finalizers: [String: Int] = [:]
+
+    var isEmpty: Bool { counts.isEmpty }
+
+    mutating func add(_ object: JSON, _ kind: ResourceKind) {
+        // Upstream's name of a resource of the core group ends in a dot.
+        counts["\(kind.plural).\(kind.group)", default: 0] += 1
+        for finalizer in object["metadata", "finalizers"]?.array ?? [] {
+            finalizers[finalizer.string ?? "", default: 0] += 1
+        }
+    }
+
+    /// The namespace with conditions that say what is left. Their times stay where nothing else has changed.
+    func told(in namespace: JSON, now: WallTime) -> JSON {
+        func list(_ counts: [String: Int], _ what: String) -> String {
+            counts.sorted { $0.key < $1.key }.map { "\($0.key) \(what) \($0.value) resource instances" }
+                .joined(separator: ", ")
+        }
+        let rows: [(type: String, isTrue: Bool, reason: String, message: String)] = [
+            (
+                "NamespaceDeletionDiscoveryFailure", false, "ResourcesDiscovered",
+                "All resources successfully discovered"
+            ),
+            (
+                "NamespaceDeletionGroupVersionParsingFailure", false, "ParsedGroupVersions",
+                "All legacy kube types successfully parsed"
+            ),
+            (
+                "NamespaceDeletionContentFailure", false, "ContentDeleted",
+                "All content successfully deleted, may be waiting on finalization"
+            ),
+            (
+                "NamespaceContentRemaining", true, "SomeResourcesRemain",
+                "Some resources are remaining: \(list(counts, "has"))"
+            ),
+            finalizers.isEmpty
+                ? (
+                    "NamespaceFinalizersRemaining", false, "ContentHasNoFinalizers",
+                    "All content-preserving finalizers finished"
+                )
+                : (
+                    "NamespaceFinalizersRemaining", true, "SomeFinalizersRemain",
+                    "Some content in the namespace has finalizers remaining: \(list(finalizers, "in"))"
+                ),
+        ]
+        var told = namespace
+        var conditions = namespace["status", "conditions"]?.array ?? []
+        for row in rows {
+            let place = conditions.firstIndex { $0["type"]?.string == row.type }
+            let old = place.map { conditions[$0] }
+            let status: JSON = row.isTrue ? "True" : "False"
+            let isSame = old?["status"] == status && old?["message"]?.string == row.message
+            let condition: JSON = [
+                "type": .string(row.type), "status": status,
+                "lastTransitionTime": isSame ? old?["lastTransitionTime"] ?? .null : .string(now.rfc3339),
+                "reason": .string(row.reason), "message": .string(row.message),
+            ]
+            if let place { conditions[place] = condition } else { conditions.append(condition) }
+        }
+        told["status", "conditions"] = .array(conditions)
+        return told
     }
 }
 

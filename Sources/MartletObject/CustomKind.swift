@@ -39,6 +39,8 @@ public final class CustomKind: Sendable {
     public let selectableFields: [String]
     /// Whether clients are warned of this version, and with which words when not the usual ones.
     public let deprecation: (isDeprecated: Bool, warning: String?)
+    /// The version to use instead of a deprecated one; nil when there is no better one.
+    public let successor: String?
     /// Tells two definitions of one kind apart: the definition's uid and generation.
     public let identity: String
     /// Whether reading stored objects fills something in.
@@ -51,7 +53,10 @@ public final class CustomKind: Sendable {
     public let isTerminating: Bool
 
     /// Reads one element of a definition's `spec.versions`.
-    public init(version: JSON, identity: String, isHome: Bool = true, isTerminating: Bool = false) {
+    public init(
+        version: JSON, identity: String, isHome: Bool = true, isTerminating: Bool = false,
+        successor: String? = nil
+    ) {
         self.isTerminating = isTerminating
         self.isHome = isHome
         document = version["schema", "openAPIV3Schema"] ?? [:]
@@ -78,6 +83,7 @@ public final class CustomKind: Sendable {
             field["jsonPath"]?.string.map { String($0.drop { $0 == "." }) }
         }
         deprecation = (version["deprecated"]?.bool ?? false, version["deprecationWarning"]?.string)
+        self.successor = successor
         self.identity = identity
     }
 
@@ -103,12 +109,15 @@ extension ResourceKind {
         func texts(_ name: String) -> [String] { (names[name]?.array ?? []).compactMap(\.string) }
         let served = versions.filter { $0["served"]?.bool == true }
         let home = (served.first { $0["name"]?.string == stored } ?? served.first)?["name"]
+        let best = served.filter { $0["deprecated"]?.bool != true }.compactMap { $0["name"]?.string }
+            .max { VersionPriority($0) < VersionPriority($1) }
         return served.compactMap { version in
             guard let name = version["name"]?.string else { return nil }
             let custom = CustomKind(
                 version: version, identity: "\(definition.uid)/\(definition.generation)",
                 isHome: version["name"] == home,
-                isTerminating: definition.isTerminating)
+                isTerminating: definition.isTerminating,
+                successor: best.flatMap { VersionPriority($0) > VersionPriority(name) ? $0 : nil })
             var subresources: [String] = []
             if custom.hasStatus { subresources.append("status") }
             if custom.scale != nil { subresources.append("scale") }

@@ -40,7 +40,7 @@ extension OpenAPIBuilder {
 
     private mutating func metadata(_ type: String) -> JSON {
         let known = schema(type: type, in: "meta/v1")
-        return form == .v3 ? ["allOf": [known]] : known
+        return form == .v3 ? ["allOf": [known], "description": "The name, and what holds for every object."] : known
     }
 
     /// A schema as the document's form can say it: the second version knows neither alternatives nor null.

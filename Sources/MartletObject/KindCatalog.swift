@@ -19,6 +19,10 @@ public struct KindCatalog: Sendable {
         var group: String
         var version: String
     }
+    private struct StoredPlace: Hashable {
+        var group: String
+        var plural: String
+    }
     private struct TypeName: Hashable {
         var apiVersion: String
         var kind: String
@@ -33,6 +37,7 @@ public struct KindCatalog: Sendable {
     private let byPlural: [GroupVersion: [String: ResourceKind]]
     private let byType: [TypeName: ResourceKind]
     private let groupNames: Set<String>
+    private let homes: [StoredPlace: ResourceKind]
 
     /// The built-in kinds alone.
     public static let builtIn = KindCatalog()
@@ -41,6 +46,7 @@ public struct KindCatalog: Sendable {
     public init(custom: [ResourceKind] = []) {
         var byPlural: [GroupVersion: [String: ResourceKind]] = [:]
         var byType: [TypeName: ResourceKind] = [:]
+        var homes: [StoredPlace: ResourceKind] = [:]
         var kinds: [ResourceKind] = []
         let ordered = custom.sorted { ($0.group, $0.plural) < ($1.group, $1.plural) }
         for kind in ResourceKind.all + ordered {
@@ -49,8 +55,10 @@ public struct KindCatalog: Sendable {
             byPlural[place, default: [:]][kind.plural] = kind
             let name = TypeName(apiVersion: kind.apiVersion, kind: kind.kind)
             if byType[name] == nil { byType[name] = kind }
+            if kind.isHome { homes[StoredPlace(group: kind.storedGroup, plural: kind.plural)] = kind }
             kinds.append(kind)
         }
+        self.homes = homes
         self.kinds = kinds
         self.byPlural = byPlural
         self.byType = byType
@@ -67,6 +75,11 @@ public struct KindCatalog: Sendable {
     /// The kind of objects with this `apiVersion` and `kind`.
     public func kind(apiVersion: String, kind: String) -> ResourceKind? {
         byType[TypeName(apiVersion: apiVersion, kind: kind)]
+    }
+
+    /// The row under which the objects of a kind are met when every object is met once.
+    public func home(of kind: ResourceKind) -> ResourceKind? {
+        homes[StoredPlace(group: kind.storedGroup, plural: kind.plural)]
     }
 
     /// Whether any version of the group is served.

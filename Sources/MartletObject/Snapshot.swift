@@ -2,16 +2,44 @@
 /// current from watches, and hands it to pure functions.
 public struct Snapshot: Sendable {
     private var tables: [ResourceKind: [ObjectKey: JSON]] = [:]
+    /// The objects by the uids of their owners.
+    private var owned: [String: Set<ObjectKey>] = [:]
+    /// The kinds that there are.
+    public var catalog = KindCatalog.builtIn
 
     /// A snapshot without objects.
     public init() {}
 
     /// Puts an object in, in place of the one of its name.
     public mutating func put(_ object: JSON, kind: ResourceKind) {
-        tables[kind, default: [:]][ObjectKey(kind, namespace: object.namespace, name: object.name)] = object
+        let key = ObjectKey(kind, namespace: object.namespace, name: object.name)
+        let before = tables[kind, default: [:]].updateValue(object, forKey: key)
+        if let before { forget(before, key) }
+        for uid in Self.owners(of: object) { owned[uid, default: []].insert(key) }
     }
     /// Takes an object out.
-    public mutating func remove(_ key: ObjectKey) { tables[key.kind]?[key] = nil }
+    public mutating func remove(_ key: ObjectKey) {
+        if let object = tables[key.kind]?.removeValue(forKey: key) { forget(object, key) }
+    }
+
+    private mutating func forget(_ object: JSON, _ key: ObjectKey) {
+        for uid in Self.owners(of: object) {
+            owned[uid]?.remove(key)
+            if owned[uid]?.isEmpty == true { owned[uid] = nil }
+        }
+    }
+
+    private static func owners(of object: JSON) -> [String] {
+        (object["metadata", "ownerReferences"]?.array ?? []).compactMap { $0["uid"]?.string }
+    }
+
+    /// The objects that name this uid among their owners, ordered by kind, namespace and name.
+    public func owned(by uid: String) -> [ObjectKey] {
+        (owned[uid] ?? []).sorted {
+            ($0.kind.group, $0.kind.plural, $0.namespace, $0.name)
+                < ($1.kind.group, $1.kind.plural, $1.namespace, $1.name)
+        }
+    }
     /// The object of that key.
     public func get(_ key: ObjectKey) -> JSON? { tables[key.kind]?[key] }
     /// The object of that kind and name.

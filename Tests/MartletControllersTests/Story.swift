@@ -79,7 +79,7 @@ struct Story {
     }
 
     private mutating func tell(_ object: JSON, _ kind: ResourceKind) {
-        for (index, controller) in controllers.enumerated() where controller.kinds.contains(kind) {
+        for (index, controller) in controllers.enumerated() where controller.follows(kind) {
             queue += controller.keys(for: object, kind: kind, in: snapshot).map { (index, $0) }
         }
     }

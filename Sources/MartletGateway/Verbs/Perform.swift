@@ -35,7 +35,9 @@ extension Gateway {
         }
         var response = try await performOnce(call, on: target)
         if custom.deprecation.isDeprecated {
-            let text = custom.deprecation.warning ?? "\(target.kind.apiVersion) \(target.kind.kind) is deprecated"
+            let usual = "\(target.kind.apiVersion) \(target.kind.kind) is deprecated"
+            let advice = custom.successor.map { "; use \(target.kind.group)/\($0) \(target.kind.kind)" } ?? ""
+            let text = custom.deprecation.warning ?? usual + advice
             response.head.headerFields.append(HTTPField(name: .warning, value: Self.warning(text)))
         }
         return response
