@@ -181,12 +181,19 @@ extension OpenAPIBuilder {
         return result
     }
 
+    /// Kinds whose deletion answers with the object, and not with a Status.
+    static let returningDeleted: Set<ResourceKind> = [
+        .pod, .podTemplate, .service, .serviceAccount, .persistentVolume, .persistentVolumeClaim, .resourceQuota,
+        .storageClass, .volumeAttachment, .csiDriver, .csiNode, .volumeAttributesClass,
+    ]
+
     private mutating func responses(
         _ action: String, _ object: JSON, _ kind: ResourceKind, _ produced: [String]
     ) -> JSON {
         let answer =
             switch action {
             case "list": schema(of: kind, isList: true)
+            case "delete" where Self.returningDeleted.contains(kind): object
             case "delete", "deletecollection": schema(kind: "Status", in: "meta/v1")
             default: object
             }

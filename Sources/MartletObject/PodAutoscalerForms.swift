@@ -4,7 +4,7 @@ internal import OrderedCollections
 /// autoscaling/v2 knows is kept in annotations there, in autoscaling/v1's own words, so that nothing is lost on the
 /// way there and back.
 enum PodAutoscalerForms {
-    private static let metrics = "autoscaling.alpha.kubernetes.io/metrics"
+    static let metrics = "autoscaling.alpha.kubernetes.io/metrics"
     private static let currentMetrics = "autoscaling.alpha.kubernetes.io/current-metrics"
     private static let conditions = "autoscaling.alpha.kubernetes.io/conditions"
     private static let behavior = "autoscaling.alpha.kubernetes.io/behavior"

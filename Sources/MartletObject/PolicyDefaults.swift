@@ -4,6 +4,7 @@ internal import OrderedCollections
 enum PolicyDefaults {
     static let byType: [String: @Sendable (inout JSON) -> Void] = [
         "NetworkPolicySpec": policyTypes, "rbac.authorization.k8s.io/v1 Subject": subject,
+        "autoscaling/v1 HorizontalPodAutoscaler": oldAutoscaler,
         "autoscaling/v2 HorizontalPodAutoscalerSpec": autoscaler, "HorizontalPodAutoscalerBehavior": behavior,
     ]
 
@@ -28,6 +29,14 @@ enum PolicyDefaults {
                 "resource": ["name": "cpu", "target": ["type": "Utilization", "averageUtilization": 80]],
             ]
         ]
+    }
+
+    /// The same, where the other metrics are in an annotation.
+    @Sendable private static func oldAutoscaler(_ object: inout JSON) {
+        guard object["spec", "targetCPUUtilizationPercentage"] == nil, object["spec"]?.object != nil,
+            object.annotations[PodAutoscalerForms.metrics] == nil
+        else { return }
+        object["spec", "targetCPUUtilizationPercentage"] = 80
     }
 
     @Sendable private static func behavior(_ behavior: inout JSON) {

@@ -111,6 +111,41 @@ private struct Fields {
         #expect(answer == "#/definitions/io.k8s.api.apps.v1.Deployment")
     }
 
+    @Test func theThirdVersionSaysInBothFormsTheSame() async throws {
+        var encoder = OpenAPIProtobuf()
+        let json = try #require(OpenAPI.v3(group: "apps", version: "v1"))
+        let document = try #require(Fields(encoder.encode(json, as: .document3)))
+        #expect(encoder.unknown.isEmpty)
+        #expect(document.text(1) == "3.0.0")
+        let paths = try #require(document[4])
+        #expect(paths.all(1).map { $0.text(1) } == (json["paths"]?.members ?? []).map(\.key))
+        let schemas = try #require(document[5]?[1])
+        #expect(schemas.all(1).map { $0.text(1) } == (json["components", "schemas"]?.members ?? []).map(\.key))
+        let spec = try #require(schemas.named("io.k8s.api.apps.v1.DeploymentSpec", in: 1)?[1])
+        #expect(spec.text(25) == "object")
+        let replicas = spec[31]?.named("replicas", in: 1)?[1]
+        #expect(replicas?.text(25) == "integer" && replicas?.text(35) == "int32")
+        let selector = spec[31]?.named("selector", in: 1)?[1]?[26]?[2]?.text(1)
+        #expect(selector == "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector")
+        let path = "/apis/apps/v1/namespaces/{namespace}/deployments/{name}"
+        let patch = try #require(paths.named(path, in: 1)?[10])
+        #expect(patch.text(5) == "patchAppsV1NamespacedDeployment")
+        #expect(patch.all(6).compactMap { $0[1]?.text(1) } == ["dryRun", "fieldManager", "fieldValidation", "force"])
+        let answer = patch[8]?.named("200", in: 2)?[1]?[3]?.named("application/json", in: 1)?[1]?[2]?.text(1)
+        #expect(answer == "#/components/schemas/io.k8s.api.apps.v1.Deployment")
+    }
+
+    @Test func theThirdVersionIsServedInBothForms() async throws {
+        try await TestAPI.run { api in
+            let type = "application/com.github.proto-openapi.spec.v3.v1.0+protobuf"
+            let path = "/openapi/v3/apis/apps/v1"
+            let encoded = await api.get(path, accept: "application/com.github.proto-openapi.spec.v3@v1.0+protobuf")
+            #expect(encoded.head.headerFields[.contentType] == type)
+            #expect(Fields(encoded.bytes)?.text(1) == "3.0.0")
+            #expect(await api.get(path, accept: "application/json").json["openapi"] == "3.0.0")
+        }
+    }
+
     @Test func theFormIsChosenByTheAcceptHeader() async throws {
         try await TestAPI.run { api in
             let old = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"

@@ -26,7 +26,12 @@ import Testing
 
         Not served: `componentstatuses` (deprecated), `admissionregistration.k8s.io` and
         `flowcontrol.apiserver.k8s.io` (nothing would act on their objects yet), `resource.k8s.io`, alpha and beta
-        versions.
+        versions but for the Gateway API's.
+
+        Served is not acted upon. Controllers act on Deployments, ReplicaSets, Services, Namespaces, Nodes, owner
+        references and service accounts, the data plane on Ingresses. Objects of other kinds are checked, kept and
+        told to watchers; what makes pods of Jobs, StatefulSets and DaemonSets, binds claims, scales or counts
+        disruptions comes later. Addresses of services are drawn from `--service-cidr`, whatever ServiceCIDRs say.
 
         """
 

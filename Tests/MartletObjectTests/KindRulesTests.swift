@@ -76,6 +76,7 @@ import Testing
                     ]
                 ]
             ),
+            (.podAutoscalerV1, ["spec", "minReplicas"], 1),
             (.priorityClass, ["preemptionPolicy"], "PreemptLowerPriority"),
             (.storageClass, ["reclaimPolicy"], "Delete"), (.storageClass, ["volumeBindingMode"], "Immediate"),
             (

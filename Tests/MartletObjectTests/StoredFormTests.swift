@@ -1,3 +1,5 @@
+import FuzzSupport
+import MartletBase
 import MartletObject
 import Testing
 
@@ -77,6 +79,25 @@ import Testing
             "conditions": [["type": "AbleToScale", "status": "True"]],
         ],
     ]
+
+    @Test func anyAnnotationIsReadWithoutATrap() throws {
+        let old = ResourceKind.podAutoscalerV1.fromStored(Self.autoscaler)
+        let names = old.annotations.keys.filter { $0.hasPrefix("autoscaling.") }.sorted()
+        #expect(names.count == 3)
+        var random = SplitMix64(seed: Fuzz.seed(11))
+        for _ in 0..<Fuzz.runs(2000) {
+            var spoilt = old
+            for name in names {
+                let text = Array((old.annotations[name] ?? "").utf8)
+                spoilt["metadata", "annotations", name] = .string(
+                    String(decoding: Fuzz.spoiled(text, &random), as: UTF8.self))
+            }
+            let stored = ResourceKind.podAutoscalerV1.toStored(spoilt)
+            _ = ResourceKind.podAutoscalerV1.fromStored(stored)
+            _ = Table.cells(of: stored, kind: .podAutoscaler, now: WallTime(nanoseconds: 0))
+            _ = Validation.create(stored, kind: .podAutoscaler)
+        }
+    }
 
     @Test func anAutoscalersFirstVersionLosesNothing() throws {
         let old = ResourceKind.podAutoscalerV1.fromStored(Self.autoscaler)

@@ -80,28 +80,40 @@ extension Gateway {
     /// Who names the hash gets what may be kept for ever; who names an old one is sent to the new one.
     private func openAPIv3(_ path: String, _ call: Call) throws(APIError) -> Response {
         guard let document = call.kinds.openAPI.v3(path: path) else { throw .noSuchResource }
-        guard let hash = call.query.text("hash"), !path.isEmpty else { return try openAPI(document, call) }
+        guard let hash = call.query.text("hash"), !path.isEmpty else { return try openAPIv3(document, path, call) }
         if hash != document.tag {
             var response = Response(status: .movedPermanently, contentType: "text/plain; charset=utf-8", bytes: [])
             response.head.headerFields[.location] = "/openapi/v3/\(path)?hash=\(document.tag)"
             return response
         }
-        var response = try openAPI(document, call)
+        var response = try openAPIv3(document, path, call)
         response.head.headerFields[.cacheControl] = "public, immutable, max-age=31536000"
         return response
     }
 
+    private func openAPIv3(_ document: TaggedDocument, _ path: String, _ call: Call) throws(APIError) -> Response {
+        guard Self.prefers(OpenAPIProtobuf.mediaTypes3, call),
+            let encoded = call.kinds.openAPI.v3Protobuf(path: path)
+        else { return try openAPI(document, call) }
+        return Self.tagged(encoded, call, contentType: OpenAPIProtobuf.mediaTypes3[1])
+    }
+
     /// In the form that the header names first: JSON or a protocol buffer.
     private func openAPIv2(_ call: Call) throws(APIError) -> Response {
+        guard Self.prefers(OpenAPIProtobuf.mediaTypes, call) else { return try openAPI(call.kinds.openAPI.v2(), call) }
+        guard let document = call.kinds.openAPI.v2Protobuf() else { throw .noSuchResource }
+        return Self.tagged(document, call, contentType: OpenAPIProtobuf.contentType)
+    }
+
+    /// Whether the caller names one of these media types before any that JSON will do for.
+    private static func prefers(_ types: [String], _ call: Call) -> Bool {
         let accept = call.request.head.headerFields[.accept] ?? ""
-        for range in accept.split(separator: ",").prefix(32).compactMap({ MediaRange(String($0)) }) {
-            if range.quality > 0, OpenAPIProtobuf.mediaTypes.contains(range.type) {
-                guard let document = call.kinds.openAPI.v2Protobuf() else { throw .noSuchResource }
-                return Self.tagged(document, call, contentType: OpenAPIProtobuf.contentType)
-            }
-            if range.quality > 0, Representation.negotiate(range.type) != nil { break }
+        for range in accept.split(separator: ",").prefix(32).compactMap({ MediaRange(String($0)) })
+        where range.quality > 0 {
+            if types.contains(range.type) { return true }
+            if Representation.negotiate(range.type) != nil { return false }
         }
-        return try openAPI(call.kinds.openAPI.v2(), call)
+        return false
     }
 
     private var version: JSON {

@@ -10,7 +10,7 @@ final class OpenAPIDocuments: Sendable {
     private let catalog: KindCatalog
     /// By path under `/openapi/v3`.
     private let groupVersions: [String: (group: String, version: String, source: Source)]
-    /// At most one entry for each served group and version, one for each form of v2 and one for the index.
+    /// At most one entry for each form of each served group and version, one for each form of v2 and one for the index.
     private let made = Mutex<[String: TaggedDocument]>([:])
 
     init(catalog: KindCatalog, after old: OpenAPIDocuments?) {
@@ -42,6 +42,14 @@ final class OpenAPIDocuments: Sendable {
         if path.isEmpty { return cached("") { index().encoded() } }
         guard let (group, version, _) = groupVersions[path] else { return nil }
         return cached(path) { OpenAPI.v3(catalog, group: group, version: version)?.encoded() }
+    }
+
+    /// The same as a protocol buffer; nil for the index, which has no such form.
+    func v3Protobuf(path: String) -> TaggedDocument? {
+        guard !path.isEmpty, let (group, version, _) = groupVersions[path] else { return nil }
+        return cached("\(path)+protobuf") {
+            OpenAPI.v3(catalog, group: group, version: version).map(OpenAPIProtobuf.encode3)
+        }
     }
 
     private func index() -> JSON {

@@ -1,11 +1,14 @@
-/// The messages of package `openapi.v2` (gnostic's OpenAPIv2.proto), as far as our document uses them: which member of
-/// the JSON form goes into which field.
+/// The messages of packages `openapi.v2` and `openapi.v3` (gnostic's OpenAPIv2.proto and OpenAPIv3.proto), as far as our
+/// documents use them: which member of the JSON form goes into which field.
 enum OpenAPIMessage: Hashable, Sendable {
     case document, info, contact, license, externalDocs, tag
     case paths, pathItem, operation
     case bodyParameter, queryParameter, pathParameter
     case responses, response, reference
     case schema
+    /// Those of version 3 that differ.
+    case document3, info3, components, paths3, pathItem3, operation3, parameter3, requestBody, mediaType, responses3,
+        response3, reference3, schema3
 
     /// How a JSON value is written.
     indirect enum Shape: Sendable {
@@ -28,6 +31,12 @@ enum OpenAPIMessage: Hashable, Sendable {
         case response
         /// `AdditionalPropertiesItem`: a schema, or true or false.
         case additionalProperties
+        /// `SchemaOrReference` and its like: the message, or a reference.
+        case orReference(OpenAPIMessage)
+        /// `AdditionalPropertiesItem` of version 3.
+        case additionalProperties3
+        /// `DefaultType`: a number, true or false, or text.
+        case plainValue
     }
 
     struct Field: Sendable {
@@ -48,7 +57,7 @@ enum OpenAPIMessage: Hashable, Sendable {
         var others: Field?
     }
 
-    var layout: Layout { OpenAPILayouts.all[self] ?? Layout() }
+    var layout: Layout { OpenAPILayouts.all[self] ?? OpenAPILayouts3.all[self] ?? Layout() }
 }
 
 /// The layouts of the messages.

@@ -1,7 +1,7 @@
 internal import MartletObject
 
-/// Writes an OpenAPI v2 document as the protocol buffer `openapi.v2.Document`, which kubectl asks for. What goes where
-/// is said by ``OpenAPIMessage``.
+/// Writes OpenAPI documents as the protocol buffers `openapi.v2.Document`, which kubectl asks for, and
+/// `openapi.v3.Document`. What goes where is said by ``OpenAPIMessage``.
 struct OpenAPIProtobuf {
     /// The media types that ask for this form: the older one is not a valid media type, and still the one asked for.
     static let mediaTypes = [
@@ -14,10 +14,22 @@ struct OpenAPIProtobuf {
     /// Members that have no field, as `schema.moon`. None are written.
     private(set) var unknown: Set<String> = []
 
-    /// The bytes of `document`.
+    /// The same for `openapi.v3.Document`.
+    static let mediaTypes3 = [
+        "application/com.github.proto-openapi.spec.v3@v1.0+protobuf",
+        "application/com.github.proto-openapi.spec.v3.v1.0+protobuf",
+    ]
+
+    /// The bytes of a document of version 2.
     static func encode(_ document: JSON) -> [UInt8] {
         var encoder = OpenAPIProtobuf()
         return encoder.encode(document, as: .document)
+    }
+
+    /// The bytes of a document of version 3.
+    static func encode3(_ document: JSON) -> [UInt8] {
+        var encoder = OpenAPIProtobuf()
+        return encoder.encode(document, as: .document3)
     }
 
     /// The fields of one message.
@@ -59,7 +71,7 @@ struct OpenAPIProtobuf {
             var message: [UInt8] = []
             write(value, shape, as: inner, to: &message)
             Self.append(message, as: number, to: &output)
-        case .parameter, .response, .additionalProperties:
+        case .parameter, .response, .additionalProperties, .orReference, .additionalProperties3, .plainValue:
             write(value, Self.branch(of: shape, for: value), as: number, to: &output)
         }
     }
@@ -88,6 +100,13 @@ struct OpenAPIProtobuf {
         case .response: return isReference ? .wrapped(2, .message(.reference)) : .wrapped(1, .message(.response))
         case .additionalProperties:
             return value.bool != nil ? .wrapped(2, .flag) : .wrapped(1, .message(.schema))
+        case .orReference(let message):
+            return .wrapped(isReference ? 2 : 1, .message(isReference ? .reference3 : message))
+        case .additionalProperties3:
+            return value.bool != nil ? .wrapped(2, .flag) : .wrapped(1, .orReference(.schema3))
+        case .plainValue:
+            if value.string != nil { return .wrapped(3, .text) }
+            return value.bool != nil ? .wrapped(2, .flag) : .wrapped(1, .real)
         default: return shape
         }
     }

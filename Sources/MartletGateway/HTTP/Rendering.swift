@@ -44,7 +44,8 @@ struct Renderer: Sendable {
         switch answer {
         case .object(let bytes, let kind, let code): return send(try object(bytes, kind: kind), code: code)
         case .list(let list): return send(try self.list(list), code: 200)
-        case .document(let document, let code): return send(document.encoded(), code: code)
+        case .document(let document, let code):
+            return send((representation == .table ? table(ofScale: document) : document).encoded(), code: code)
         case .response(let response): return response
         }
     }
@@ -106,6 +107,13 @@ struct Renderer: Sendable {
             "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
             "columnDefinitions": headings ? columns : nil, "rows": .array(rows),
         ]
+    }
+
+    /// The Table of a Scale; other documents have none and are sent as they are.
+    private func table(ofScale document: JSON) -> JSON {
+        guard document.kind == "Scale" else { return document }
+        return table(
+            [document], kind: .scale, metadata: ["resourceVersion": .string(document.resourceVersion)], headings: true)
     }
 
     static func metadataOnly(_ object: JSON) -> JSON {

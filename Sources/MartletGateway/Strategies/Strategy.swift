@@ -95,8 +95,11 @@ struct Strategy: Sendable {
             generations: .spec,
             initialStatus: ["disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0]),
         .priorityClass: Strategy(generations: .content),
-        .volumeAttachment: Strategy(initialStatus: ["attached": false]),
-        .csiDriver: Strategy(generations: .spec),
+        .storageClass: Strategy(returnsDeletedObject: true),
+        .volumeAttachment: Strategy(initialStatus: ["attached": false], returnsDeletedObject: true),
+        .csiDriver: Strategy(generations: .spec, returnsDeletedObject: true),
+        .csiNode: Strategy(returnsDeletedObject: true),
+        .volumeAttributesClass: Strategy(returnsDeletedObject: true),
         .certificateSigningRequest: .signingRequest,
     ]
 }

@@ -59,10 +59,7 @@ extension Registry {
         let fault = FieldError(
             .invalid, field: "spec.replicas",
             message: "Invalid value: \(value): must be greater than or equal to 0")
-        let kind = ResourceKind(
-            group: "autoscaling", version: "v1", kind: "Scale", plural: "scales", singular: "scale",
-            isNamespaced: true)
-        return .invalid(kind, name: target.name, [fault])
+        return .invalid(.scale, name: target.name, [fault])
     }
 
     /// A LabelSelector object in the form of URLs.

@@ -7,7 +7,8 @@ enum PolicyCells {
     static let byKind: [String: @Sendable (JSON, WallTime) -> [JSON]] = [
         "resourcequotas": quota, "networkpolicies.networking.k8s.io": networkPolicy,
         "ipaddresses.networking.k8s.io": ipAddress, "servicecidrs.networking.k8s.io": serviceCIDR,
-        "horizontalpodautoscalers.autoscaling": autoscaler, "poddisruptionbudgets.policy": budget,
+        "horizontalpodautoscalers.autoscaling": autoscaler, "scales.autoscaling": scale,
+        "poddisruptionbudgets.policy": budget,
         "rolebindings.rbac.authorization.k8s.io": binding, "clusterrolebindings.rbac.authorization.k8s.io": binding,
         "priorityclasses.scheduling.k8s.io": priorityClass, "runtimeclasses.node.k8s.io": runtimeClass,
         "certificatesigningrequests.certificates.k8s.io": signingRequest,
@@ -58,6 +59,13 @@ enum PolicyCells {
     @Sendable private static func serviceCIDR(_ object: JSON, _ now: WallTime) -> [JSON] {
         let networks = (object["spec", "cidrs"]?.array ?? []).compactMap(\.string).joined(separator: ",")
         return [TableCells.name(object), .string(networks), TableCells.age(object, now)]
+    }
+
+    @Sendable private static func scale(_ object: JSON, _ now: WallTime) -> [JSON] {
+        [
+            TableCells.name(object), TableCells.count(object["spec", "replicas"]),
+            TableCells.count(object["status", "replicas"]), TableCells.age(object, now),
+        ]
     }
 
     @Sendable private static func autoscaler(_ object: JSON, _ now: WallTime) -> [JSON] {

@@ -185,6 +185,11 @@ enum TableColumns {
             Replicas|string|0|Pods there are.
             \(age)
             """,
+        "scales.autoscaling": name + """
+            Desired|integer|0|Pods wanted.
+            Available|integer|0|Pods there are.
+            \(age)
+            """,
         "poddisruptionbudgets.policy": name + """
             Min Available|string|0|Pods that must stay.
             Max Unavailable|string|0|Pods that may be missing.

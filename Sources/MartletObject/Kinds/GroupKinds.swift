@@ -53,6 +53,8 @@ extension ResourceKind {
     public static let podAutoscalerV1 = ResourceKind(
         "autoscaling", "v1", "HorizontalPodAutoscaler", "horizontalpodautoscalers", short: ["hpa"], in: ["all"],
         ["status"], stored: StoredForm(group: "autoscaling", version: "v2", conversion: .podAutoscaler))
+    /// What the `scale` subresources speak of. It is at no place of its own.
+    public static let scale = ResourceKind("autoscaling", "v1", "Scale", "scales", verbs: [])
     /// `poddisruptionbudgets.policy`
     public static let disruptionBudget = ResourceKind(
         "policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", short: ["pdb"], ["status"])
