@@ -23,6 +23,18 @@ public struct DaemonOptions: ParsableArguments {
     @Option(help: "The range that Services get their addresses from.")
     var serviceCIDR = "10.96.0.0/16"
 
+    @Option(help: "A file of bearer tokens: TOKEN,USER,UID,\"GROUP1,GROUP2\" in each line.")
+    var tokenAuthFile: String?
+
+    @Option(help: "The key that signs service account tokens, PEM. (default: sa.key in the PKI folder)")
+    var serviceAccountKeyFile: String?
+
+    @Option(help: "The name of who signs service account tokens: an https URL.")
+    var serviceAccountIssuer = "https://kubernetes.default.svc.cluster.local"
+
+    @Option(help: "Whether health and version are shown to everybody: true or false.")
+    var anonymousAuth = true
+
     @Option(help: "How much to say: trace, debug, info, notice, warning, error.")
     var logLevel = "info"
 
@@ -38,6 +50,13 @@ public struct DaemonOptions: ParsableArguments {
         configuration.apiEndpoint = try Flags.endpoint(apiAddress, flag: "--api-address")
         configuration.apiNames = apiSan
         configuration.serviceCIDR = serviceCIDR
+        configuration.tokenFile = tokenAuthFile
+        configuration.serviceAccountKey = serviceAccountKeyFile
+        guard serviceAccountIssuer.hasPrefix("https://") else {
+            throw ValidationError("--service-account-issuer \(serviceAccountIssuer) is no https URL")
+        }
+        configuration.serviceAccountIssuer = serviceAccountIssuer
+        configuration.allowsAnonymous = anonymousAuth
         guard let level = Logger.Level(rawValue: logLevel) else {
             throw ValidationError("--log-level \(logLevel) is none of trace, debug, info, notice, warning, error")
         }

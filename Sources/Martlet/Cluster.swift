@@ -121,15 +121,20 @@ public actor Cluster {
         do {
             let client = parts.master.client(as: "system:admin", groups: ["system:masters"], in: reactor)
             if configuration.roles.contains(.controlPlane) {
-                parts.controlPlane = await startControlPlane(configuration, podCIDR, parts.master, reactor)
+                parts.controlPlane = await startControlPlane(
+                    configuration, podCIDR, try pki.authority("ca"), parts.master, reactor)
                 try await ControlPlane.makeIngressClass(client)
             }
             try writeKubeconfig(configuration, data, pki, parts.master.server.endpoint, reactor.wallTime())
             if configuration.roles.contains(.worker) {
-                let user = "system:node:\(configuration.nodeName)"
+                let master = parts.master
                 parts.worker = try await Worker.start(
                     configuration, data, pki, in: reactor,
-                    client: parts.master.client(as: user, groups: ["system:nodes"], in: reactor))
+                    clients: Worker.Clients(
+                        node: master.client(
+                            as: "system:node:\(configuration.nodeName)", groups: ["system:nodes"], in: reactor),
+                        ingress: master.client(as: "system:martlet-ingress", groups: [], in: reactor),
+                        administrator: client))
             }
             if configuration.roles.contains(.edge) {
                 parts.edge = try await startEdge(configuration, pki, parts.master, reactor)
@@ -157,11 +162,16 @@ public actor Cluster {
     }
 
     private static func startControlPlane(
-        _ configuration: ClusterConfiguration, _ podCIDR: PodCIDR, _ master: Master, _ world: any World
+        _ configuration: ClusterConfiguration, _ podCIDR: PodCIDR, _ authority: Authority, _ master: Master,
+        _ world: any World
     ) async -> ControlPlane {
         let controlPlane = ControlPlane(
-            podCIDR: podCIDR, client: { master.client(as: $0, groups: ["system:masters"], in: world) }, world: world,
-            logger: configuration.logger)
+            podCIDR: podCIDR, authority: String(decoding: authority.keyPair.certificatePEM, as: UTF8.self),
+            client: { user in
+                // The scheduler has its role; the controllers, which play many, are one user here.
+                let groups = user == "system:kube-scheduler" ? [] : ["system:masters"]
+                return master.client(as: user, groups: groups, in: world)
+            }, world: world, logger: configuration.logger)
         await controlPlane.start()
         return controlPlane
     }
@@ -178,7 +188,7 @@ public actor Cluster {
             publishedAddress: configuration.nodeAddress)
         return try await listening("edge", configuration.edgeEndpoint, "--edge-address") {
             try await Edge.start(
-                settings, client: master.client(as: "system:martlet-edge", groups: ["system:masters"], in: world),
+                settings, client: master.client(as: "system:martlet-edge", groups: [], in: world),
                 in: world, logger: configuration.logger)
         }
     }

@@ -41,6 +41,14 @@ public struct ClusterConfiguration: Sendable {
     public var apiEndpoint = Endpoint.ip("127.0.0.1", port: 6443)
     /// Names and addresses for which the gateway's certificate is made out, beside the standard ones.
     public var apiNames: [String] = []
+    /// A file of bearer tokens, in kube-apiserver's form; nil for none.
+    public var tokenFile: String?
+    /// The private key (PEM) that signs service account tokens; nil for the one in the PKI folder.
+    public var serviceAccountKey: String?
+    /// Who signs service account tokens, by name: an https URL; nil for the usual one.
+    public var serviceAccountIssuer: String?
+    /// Whether the gateway shows health and version to those who do not say who they are.
+    public var allowsAnonymous = true
     /// How this process' store meets those of other masters; nil: it is the only one.
     public var storePeers: PeerConfiguration?
     /// Where the node agent's own API listens.

@@ -10,11 +10,14 @@ struct ControlPlane {
     private let scheduler: SchedulerHost
     private let controllers: ControllerHost
 
-    /// - Parameter client: makes the client of a component from its user name.
-    init(podCIDR: PodCIDR?, client: (String) -> Client, world: any World, logger: Logger) {
+    /// - Parameters:
+    ///   - client: makes the client of a component from its user name.
+    ///   - authority: the cluster's authority, PEM.
+    init(podCIDR: PodCIDR?, authority: String, client: (String) -> Client, world: any World, logger: Logger) {
         scheduler = SchedulerHost(client: client("system:kube-scheduler"), world: world, logger: logger)
         controllers = ControllerHost(
-            StandardControllers.all(podCIDR: podCIDR), client: client("system:kube-controller-manager"), world: world,
+            StandardControllers.all(podCIDR: podCIDR, authority: authority),
+            client: client("system:kube-controller-manager"), world: world,
             logger: logger)
     }
 

@@ -3,6 +3,8 @@ internal import MartletBase
 internal import MartletClient
 internal import MartletGateway
 internal import MartletHTTP
+internal import MartletIO
+internal import MartletObject
 internal import MartletPKI
 internal import MartletReplica
 internal import Synchronization
@@ -28,6 +30,13 @@ final class Master: Sendable {
             identity: TLSIdentity(pki.keyPair("apiserver")), clients: .optional(authoritiesPEM: authority))
         var settings = GatewayConfiguration()
         settings.serviceCIDR = configuration.serviceCIDR
+        settings.tokens = try tokens(configuration, pki)
+        settings.allowsAnonymous = configuration.allowsAnonymous
+        if let path = configuration.tokenFile {
+            do {
+                settings.tokenFile = try TokenFile(String(decoding: try Files.read(path), as: UTF8.self))
+            } catch { throw ClusterError.unusable("--token-auth-file \(path): \(error)") }
+        }
         let nodes = try NodeClients(
             authority: authority, identity: TLSIdentity(pki.keyPair("apiserver-kubelet-client")), world: world)
         settings.nodeClient = { try nodes.client(address: $0, port: $1) }
@@ -45,6 +54,25 @@ final class Master: Sendable {
             await replica.close()
             throw error
         }
+    }
+
+    /// How service account tokens are signed: by the key that is named, else by the cluster's own.
+    private static func tokens(_ configuration: ClusterConfiguration, _ pki: ClusterPKI) throws -> TokenSettings {
+        let key: SigningKey
+        if let path = configuration.serviceAccountKey {
+            do { key = try SigningKey(pem: try Files.read(path)) } catch {
+                throw ClusterError.unusable("--service-account-key-file \(path): \(error)")
+            }
+        } else {
+            key = try SigningKey(pem: try pki.serviceAccountKeys().privateKeyPEM)
+        }
+        var settings = TokenSettings(
+            key: TokenSettings.Key(
+                identifier: key.identifier, algorithm: key.algorithm, jwk: key.jwk.encoded(),
+                verifies: { key.verifies($0, of: $1) }),
+            sign: { try key.sign($0) })
+        if let issuer = configuration.serviceAccountIssuer { settings.issuer = issuer }
+        return settings
     }
 
     /// A client inside this process that acts as `user`.

@@ -15,8 +15,21 @@ final class Worker: Sendable {
     private let agent: NodeAgent
     private let ingress: Ingress
     private let network: Task<Void, Never>?
+    private let labeller: Task<Void, Never>
 
-    private init(_ containers: Containers, _ agent: NodeAgent, _ ingress: Ingress, _ network: Task<Void, Never>?) {
+    /// Who the parts of a worker are.
+    struct Clients {
+        var node: Client
+        var ingress: Client
+        /// For what a node may not say of itself.
+        var administrator: Client
+    }
+
+    private init(
+        _ containers: Containers, _ agent: NodeAgent, _ ingress: Ingress, _ network: Task<Void, Never>?,
+        _ labeller: Task<Void, Never>
+    ) {
+        self.labeller = labeller
         self.containers = containers
         self.agent = agent
         self.ingress = ingress
@@ -25,15 +38,15 @@ final class Worker: Sendable {
 
     static func start(
         _ configuration: ClusterConfiguration, _ data: DataDirectory, _ pki: ClusterPKI, in world: any World,
-        client: Client
+        clients: Clients
     ) async throws -> Worker {
+        let client = clients.node
         let logger = configuration.logger
         let containers = try await Containers.start(configuration, data, in: world)
         do {
             var settings = NodeAgentConfiguration(
                 nodeName: configuration.nodeName, addresses: [configuration.nodeAddress], rootDirectory: data.node)
             settings.endpoint = configuration.nodeEndpoint
-            settings.labels = labels(configuration)
             settings.tls = try TLSServer(
                 identity: TLSIdentity(pki.keyPair("kubelet")),
                 clients: .required(authoritiesPEM: pki.authority("ca").keyPair.certificatePEM))
@@ -46,11 +59,13 @@ final class Worker: Sendable {
                 let ingress = try await listening("ingress", configuration.ingressEndpoint, "--ingress-address") {
                     try await Ingress.start(
                         on: configuration.ingressEndpoint, nodeName: configuration.nodeName,
-                        edgeAddresses: ["127.0.0.1", "::1", configuration.nodeAddress], client: client, in: world,
+                        edgeAddresses: ["127.0.0.1", "::1", configuration.nodeAddress], client: clients.ingress,
+                        in: world,
                         logger: logger)
                 }
                 let network = containers.makeNetwork(configuration, client, in: world)
-                return Worker(containers, agent, ingress, network)
+                let labeller = keepRoles(labels(configuration), configuration, clients.administrator, in: world)
+                return Worker(containers, agent, ingress, network, labeller)
             } catch {
                 await agent.stop(teardown: data.isNew)
                 throw error
@@ -67,8 +82,29 @@ final class Worker: Sendable {
         return labels
     }
 
+    /// Keeps the labels of the node's roles on it. A node may not give itself these: they steer pods.
+    private static func keepRoles(
+        _ labels: [String: String], _ configuration: ClusterConfiguration, _ client: Client, in world: any World
+    ) -> Task<Void, Never> {
+        let (name, logger) = (configuration.nodeName, configuration.logger)
+        return world.spawn {
+            for await change in client.follow(.node, fieldSelector: "metadata.name=\(name)", logger: logger) {
+                guard case .put(let node) = change, labels.contains(where: { node.labels[$0.key] != $0.value }) else {
+                    continue
+                }
+                do {
+                    _ = try await client.patch(
+                        .node, name: name, type: .merge, ["metadata": ["labels": JSON(labels)]])
+                } catch {
+                    logger.warning("the node's roles are not written on it", metadata: ["error": "\(error)"])
+                }
+            }
+        }
+    }
+
     func stop(removesPods: Bool) async {
         network?.cancel()
+        labeller.cancel()
         await ingress.stop()
         await agent.stop(teardown: removesPods)
         await containers.stop(teardown: removesPods)

@@ -50,13 +50,17 @@ public struct ControllerContext: Sendable {
 /// The control loops of a cluster.
 public enum StandardControllers {
     /// All of them.
-    /// - Parameter podCIDR: what nodes get their pod ranges from; nil when something else hands them out.
-    public static func all(podCIDR: PodCIDR?) -> [any Controller] {
+    /// - Parameters:
+    ///   - podCIDR: what nodes get their pod ranges from; nil when something else hands them out.
+    ///   - authority: the cluster's authority (PEM), for pods to know the API by; nil when it is published elsewhere.
+    public static func all(podCIDR: PodCIDR?, authority: String? = nil) -> [any Controller] {
         var all: [any Controller] = [
             DeploymentController(), ReplicaSetController(), EndpointSliceController(), NamespaceController(),
             ServiceAccountController(), NodeLifecycleController(), GarbageCollector(), EventPruner(),
+            RoleAggregationController(),
         ]
         if let podCIDR { all.append(NodeRangeController(podCIDR: podCIDR)) }
+        if let authority { all.append(RootAuthorityController(authority: authority)) }
         return all
     }
 }

@@ -7,12 +7,16 @@ extension Gateway {
     public func bootstrap() async throws {
         await customKinds.start()
         for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
-            try await ensure(["metadata": ["name": .string(name)]], .namespace, namespace: "")
+            try await registry.ensure(["metadata": ["name": .string(name)]], .namespace)
+        }
+        try await registry.reconcileRoles()
+        for priorityClass in PriorityAdmission.systemClasses {
+            try await registry.ensure(priorityClass, .priorityClass)
         }
         guard let address = registry.allocator.firstAddress else {
             throw APIError.internalError("the service network \(configuration.serviceCIDR) is not an IPv4 range")
         }
-        let service: JSON = [
+        var service: JSON = [
             "metadata": [
                 "name": "kubernetes", "labels": ["component": "apiserver", "provider": "kubernetes"],
             ],
@@ -21,19 +25,23 @@ extension Gateway {
                 "ports": [["name": "https", "protocol": "TCP", "port": 443, "targetPort": 6443]],
             ],
         ]
-        try await ensure(service, .service, namespace: "default")
+        service["metadata", "namespace"] = "default"
+        try await registry.ensure(service, .service)
     }
+}
 
-    private func ensure(_ object: JSON, _ kind: ResourceKind, namespace: String) async throws(APIError) {
-        let target = Target(kind: kind, namespace: namespace, name: object.name, subresource: "")
-        if await registry.storage.get(Keys.object(target)) != nil { return }
+extension Registry {
+    /// Makes an object unless it is there.
+    func ensure(_ object: JSON, _ kind: ResourceKind) async throws(APIError) {
+        let target = Target(kind: kind, namespace: object.namespace, name: object.name, subresource: "")
+        if await storage.get(Keys.object(target)) != nil { return }
         var object = object
         object["apiVersion"] = .string(kind.apiVersion)
         object["kind"] = .string(kind.kind)
         do {
             var place = target
             place.name = ""
-            _ = try await registry.create(place, object: object, options: WriteOptions())
+            _ = try await create(place, object: object, options: WriteOptions())
         } catch  where error.reason == "AlreadyExists" {
             return
         }

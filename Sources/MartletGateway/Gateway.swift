@@ -14,8 +14,12 @@ public struct GatewayConfiguration: Sendable {
     public var nodeClient: (@Sendable (_ address: String, _ port: UInt16) throws -> HTTPClient)?
     /// What `/version` says, as `v1.36.0`.
     public var kubernetesVersion = "v1.36.0"
-    /// Who may do what.
-    public var authorizer: any Authorizer = SystemAuthorizer()
+    /// How service account tokens are signed and known again; nil: there are none.
+    public var tokens: TokenSettings?
+    /// Tokens out of a file (`--token-auth-file`).
+    public var tokenFile: TokenFile?
+    /// Whether health and version are shown to those who do not say who they are.
+    public var allowsAnonymous = true
     /// How long a request's body may take to arrive. Then: 408.
     public var bodyPatience = Limits.bodyPatience
     /// Defaults.
@@ -27,6 +31,9 @@ public struct GatewayConfiguration: Sendable {
 /// Events (core/v1 Event) are stored like all other objects and do not expire here: a controller prunes them.
 public final class Gateway: RequestHandler {
     let registry: Registry
+    let access: AccessControl
+    let accounts: ServiceAccountTokens?
+    let authentication: Authentication
     let configuration: GatewayConfiguration
     let world: any World
     let logger: Logger
@@ -40,20 +47,28 @@ public final class Gateway: RequestHandler {
         self.configuration = configuration
         self.world = world
         self.logger = logger
-        registry = Registry(replica: replica, serviceCIDR: configuration.serviceCIDR, world: world, logger: logger)
+        let storage = Storage(replica: replica)
+        access = AccessControl(storage)
+        registry = Registry(
+            storage: storage, access: access, served: served, serviceCIDR: configuration.serviceCIDR, world: world,
+            logger: logger)
+        accounts = configuration.tokens.map { ServiceAccountTokens($0, storage, in: world) }
+        authentication = Authentication(
+            accounts: accounts, file: configuration.tokenFile, bootstrap: BootstrapTokens(storage: storage),
+            allowsAnonymous: configuration.allowsAnonymous, world: world)
         customKinds = CustomKinds(registry: registry, served: served, world: world, logger: logger)
     }
 
     /// Authenticates, then answers (see ``serve(_:as:)``).
     public func handle(_ request: Request) async -> Response {
-        let identity =
-            Identity(request.peer) ?? Identity(user: "system:anonymous", groups: ["system:unauthenticated"])
+        let identity: Identity
+        do { identity = try await authentication.identity(of: request) } catch { return Self.response(error) }
         return await respond(to: request, from: identity, identity.isOfCluster ? .cluster : .others)
     }
 
     /// Answers on behalf of `identity`: the in-process door, for roles that share the process.
     public func serve(_ request: Request, as identity: Identity) async -> Response {
-        let isOwn = identity.isOfCluster || identity.groups.contains("system:masters")
+        let isOwn = identity.isOfCluster || identity.isMaster
         return await respond(to: request, from: identity, isOwn ? .cluster : .others)
     }
 
@@ -94,11 +109,12 @@ public final class Gateway: RequestHandler {
     private func answer(_ call: Call, _ pool: Admittance.Pool) async throws(APIError) -> Response {
         guard let admittanceClass = call.admittanceClass else { return try await perform(call) }
         var call = call
-        if !call.identity.groups.contains("system:authenticated") { throw .unauthorized }
+        if !call.identity.isAuthenticated { throw .unauthorized }
         if let impersonation = try Impersonation(call.request.head.headerFields) {
-            call = call.acting(as: try impersonation.identity(for: call.identity))
+            for request in impersonation.requests(by: call.identity) { try await access.demand(request) }
+            call = call.acting(as: impersonation.identity)
         }
-        if await !configuration.authorizer.allows(call.accessRequest) { throw .forbidden(call.accessRequest) }
+        try await access.demand(call.accessRequest)
         // A body may come slowly: nobody holds a place among the writes while it does.
         if admittanceClass == .write {
             call = try await call.withBody(

@@ -45,4 +45,24 @@ enum Limits {
     static let bookmarkInterval: Duration = .seconds(60)
     /// How long a watch lives when it names no `timeoutSeconds`: this, and up to as much again.
     static let watchSeconds = 1800
+    /// Parts into which one rule of a role is split when it is looked at for what its author may give away. A rule
+    /// over the bound is one that nobody has, and so nobody but an administrator may write it.
+    static let roleParts = 100_000
+    /// Roles and bindings that are made in one transaction when a cluster begins.
+    static let seededAtOnce = 64
+    /// Bytes of a bearer token. A longer one is not good.
+    static let token = 16 * 1024
+    /// Tokens of service accounts that are remembered as signed by us. The least used ones are looked at anew.
+    static let knownTokens = 4096
+    /// Tokens of a token file. Above it: the file is refused.
+    static let fileTokens = 10_000
+    /// The shortest and the longest life of a token that a request asks for, in seconds.
+    static let tokenSeconds: ClosedRange<Int64> = 600...(1 << 32)
+    /// Objects of a kind that admission looks at (classes, quotas and limit ranges of a namespace). The rest is not
+    /// looked at.
+    static let admissionList = 1000
+    /// How long a pod's token is good that says it is for about an hour: a year, as upstream.
+    static let lenientTokenSeconds: Int64 = 365 * 24 * 3600
+    /// Objects of one kind that are counted when a quota begins. The rest is not.
+    static let countedByQuota = 100_000
 }

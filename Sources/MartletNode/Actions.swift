@@ -135,10 +135,12 @@ extension NodeAgent {
             }
         }
         let node = NodeObject(configuration: configuration, facts: facts, port: 0)
-        return PodSurroundings(
+        var surroundings = PodSurroundings(
             objects: objects, podIPs: spec.hostNetwork ? configuration.addresses : podIPs,
             hostIPs: configuration.addresses, nodeMilliCPU: node.allocatableMilliCPU, nodeMemory: node.allocatableMemory
         )
+        for reference in spec.tokens { surroundings.tokens[reference] = try await token(reference, of: spec) }
+        return surroundings
     }
 
     private func mountVolumes(of spec: PodSpec) async throws {

@@ -9,6 +9,8 @@ protocol ClusterAPI: Sendable {
     func update(_ kind: ResourceKind, _ object: JSON) async throws -> JSON
     func updateStatus(_ kind: ResourceKind, _ object: JSON) async throws -> JSON
     func delete(_ key: ObjectKey, uid: String, graceSeconds: Int) async throws
+    /// Asks for a token of a service account (a TokenRequest), and returns it as it was answered.
+    func requestToken(_ request: JSON, namespace: String, account: String) async throws -> JSON
     /// Follows the pods that are bound to a node.
     func followPods(of node: String, logger: Logger) -> AsyncStream<Change>
 }
@@ -28,6 +30,10 @@ struct ClientAPI: ClusterAPI {
     func delete(_ key: ObjectKey, uid: String, graceSeconds: Int) async throws {
         try await client.delete(
             key.kind, namespace: key.namespace, name: key.name, uid: uid, graceSeconds: graceSeconds)
+    }
+    func requestToken(_ request: JSON, namespace: String, account: String) async throws -> JSON {
+        try await client.createSubresource(
+            .serviceAccount, namespace: namespace, name: account, subresource: "token", request)
     }
     func followPods(of node: String, logger: Logger) -> AsyncStream<Change> {
         client.follow(.pod, fieldSelector: "spec.nodeName=\(node)", logger: logger)

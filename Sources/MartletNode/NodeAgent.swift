@@ -19,6 +19,8 @@ public actor NodeAgent {
         /// The machine waits for a listing with at least this number, even for one that shows nothing new.
         var awaitedRound: Int? = 0
         var volumesMounted = false
+        /// The tokens in its volumes.
+        var tokens: [TokenReference: HeldToken] = [:]
         var pendingStatus: JSON?
         var isWriting = false
         var wake: Task<Void, Never>?

@@ -58,7 +58,7 @@ struct PodFiles: Sendable {
             // Any user of any container may write here; the umask must not say otherwise.
             guard unsafe chmod(path, 0o777) == 0 else { throw Errno(errno) }
         case .hostPath(_, let type): try checkHostPath(path, type: type)
-        case .unsupported, .keys, .downwardAPI, .projected:
+        case .unsupported, .keys, .downwardAPI, .token, .projected:
             try AtomicFolder(path: path).write(try spec.files(of: volume, in: surroundings))
         }
     }

@@ -100,5 +100,5 @@ public struct ResourceKind: Sendable, Hashable {
 
 extension ResourceKind {
     /// Every built-in kind, in the order of discovery: groups as they come, in a group the preferred version first.
-    public static let all: [ResourceKind] = core + groups + gatewayAPI
+    public static let all: [ResourceKind] = core + groups + reviews + gatewayAPI
 }

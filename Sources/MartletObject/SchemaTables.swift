@@ -127,8 +127,7 @@ struct SchemaTables: Sendable {
     static let texts = [
         core, pods, volumes, persistentVolumes, coreObjects, apps, stateful, batch, networking, networkPolicy,
         discovery, coordination, events, autoscaling, autoscalers, policy, disruption, access, scheduling, storage,
-        certificates, customDefinitions,
-        gateway, meta,
+        certificates, customDefinitions, authentication, authorization, gateway, meta,
     ]
     /// The tables of all served kinds, read once.
     static let all = SchemaTables(texts)

@@ -22,5 +22,7 @@ public struct Subresource: Sendable, Hashable {
             Subresource(name: "binding", group: "", version: "v1", kind: "Binding", verbs: ["create"]),
             Subresource(name: "eviction", group: "policy", version: "v1", kind: "Eviction", verbs: ["create"]),
             Subresource(name: "finalize", verbs: ["update"]),
+            Subresource(
+                name: "token", group: "authentication.k8s.io", version: "v1", kind: "TokenRequest", verbs: ["create"]),
         ].map { ($0.name, $0) })
 }

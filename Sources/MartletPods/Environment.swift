@@ -33,6 +33,8 @@ public struct ConfigReference: Sendable, Hashable {
 public struct PodSurroundings: Sendable {
     /// The ConfigMaps and Secrets that exist, of those the pod uses.
     public var objects: [ConfigReference: JSON]
+    /// The tokens of the pod's service account that there are.
+    public var tokens: [TokenReference: String] = [:]
     /// The pod's addresses, first the primary one.
     public var podIPs: [String]
     /// The node's addresses, first the primary one.
@@ -68,6 +70,19 @@ public struct PodSurroundings: Sendable {
             for (key, value) in object["data"]?.stringMap ?? [:] { contents[key] = Array(value.utf8) }
         }
         return contents
+    }
+}
+
+/// A token of a pod's service account, as a volume asks for it (core/v1 ServiceAccountTokenProjection).
+public struct TokenReference: Sendable, Hashable {
+    /// Whom it is for; empty for the API itself.
+    public var audience: String
+    /// How long it is good for.
+    public var expirationSeconds: Int64
+    /// A reference from its parts.
+    public init(audience: String, expirationSeconds: Int64) {
+        self.audience = audience
+        self.expirationSeconds = expirationSeconds
     }
 }
 
@@ -149,6 +164,12 @@ extension PodSpec {
         for container in initContainers + containers { found.formUnion(container.references) }
         for volume in volumes { found.formUnion(volume.source.references) }
         return found.sorted { ($0.kind.rawValue, $0.name) < ($1.kind.rawValue, $1.name) }
+    }
+
+    /// The tokens of its service account that the pod's volumes hold, in a fixed order.
+    public var tokens: [TokenReference] {
+        let found = volumes.reduce(into: Set<TokenReference>()) { $0.formUnion($1.source.tokens) }
+        return found.sorted { ($0.audience, $0.expirationSeconds) < ($1.audience, $1.expirationSeconds) }
     }
 
     /// The environment of a container, in order: `envFrom`, then `env`, each name once with its last value.

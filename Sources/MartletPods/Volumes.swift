@@ -21,6 +21,8 @@ public struct VolumeSpec: Sendable, Hashable {
         case keys(ConfigReference, items: [String: Item]?, isOptional: Bool)
         /// Fields of the pod.
         case downwardAPI([Item])
+        /// A token of the pod's service account, in one file.
+        case token(TokenReference, path: String)
         /// Several of these in one folder.
         case projected([Source])
         /// Something this node cannot provide; the text names it.
@@ -62,6 +64,12 @@ extension VolumeSpec.Source {
             self = .downwardAPI((downward["items"]?.array ?? []).map(Self.downwardItem))
         } else if let projected = json["projected"] {
             self = .projected((projected["sources"]?.array ?? []).map { Self($0) })
+        } else if let token = json["serviceAccountToken"] {
+            self = .token(
+                TokenReference(
+                    audience: token["audience"]?.string ?? "",
+                    expirationSeconds: Int64(token["expirationSeconds"]?.int ?? 3600)),
+                path: token["path"]?.string ?? "")
         } else if json["emptyDir"] != nil {
             self = .emptyDir
         } else {
@@ -103,6 +111,14 @@ extension VolumeSpec.Source {
         default: []
         }
     }
+
+    var tokens: Set<TokenReference> {
+        switch self {
+        case .token(let reference, _): [reference]
+        case .projected(let sources): sources.reduce(into: []) { $0.formUnion($1.tokens) }
+        default: []
+        }
+    }
 }
 
 /// One file of a volume.
@@ -140,6 +156,11 @@ extension PodSpec {
         case .unsupported(let kind): throw ConfigurationError("volumes of kind \(kind) are not supported by this node")
         case .projected(let sources):
             for source in sources { try collect(source, mode: mode, in: surroundings, into: &files) }
+        case .token(let reference, let path):
+            guard let token = surroundings.tokens[reference] else {
+                throw ConfigurationError("there is no token of service account \"\(serviceAccountName)\" yet")
+            }
+            try add(path, Array(token.utf8), mode, to: &files)
         case .downwardAPI(let items):
             for item in items {
                 let text = try text(of: item, in: surroundings)

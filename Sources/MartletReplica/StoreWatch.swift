@@ -33,6 +33,32 @@ public final class StoreWatch: Sendable {
         }
     }
 
+    /// What ``poll()`` finds.
+    public enum Polled: Sendable {
+        /// All changes of one or more whole revisions.
+        case events([StoreEvent])
+        /// Every change that anybody was told of has been taken.
+        case upToDate
+        /// The history must be read first: call ``catchUp()``, and poll again.
+        case behind
+        /// The watch is over.
+        case ended
+    }
+
+    /// Takes what is there, without waiting: for those who look only when they must know, in place of ``next()``.
+    public func poll() -> Polled {
+        switch queue.take() {
+        case .batch(let events, _): .events(events)
+        case .nothing: .upToDate
+        case .behind: .behind
+        case .ended: .ended
+        }
+    }
+
+    /// Reads on from the history, after ``poll()`` has said that it must be.
+    /// - Throws: ``StoreError/compacted(oldest:)`` when this watcher fell too far behind.
+    public func catchUp() async throws { try await replica.catchUp(queue) }
+
     /// Asks that ``next()`` return soon, with an empty batch when there is nothing else: then all changes up to the
     /// batch's revision, which is at least the store's at this call, have been delivered.
     public func requestProgress() { queue.requestProgress() }

@@ -71,6 +71,28 @@ struct TestAPI: Sendable {
         await send(.delete, path, options?.encoded() ?? [])
     }
 
+    /// Gives somebody a verb for a resource of the core group, everywhere.
+    func allow(_ verbs: String, _ resources: String, to subjects: [(kind: String, name: String)]) async {
+        func list(_ text: String) -> JSON { .array(text.split(separator: ",").map { .string(String($0)) }) }
+        let name = "test-\(world.random() % 1_000_000)"
+        let role: JSON = [
+            "metadata": ["name": .string(name)],
+            "rules": [["apiGroups": [""], "resources": list(resources), "verbs": list(verbs)]],
+        ]
+        let binding: JSON = [
+            "metadata": ["name": .string(name)],
+            "roleRef": ["apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": .string(name)],
+            "subjects": .array(
+                subjects.map {
+                    [
+                        "apiGroup": "rbac.authorization.k8s.io", "kind": .string($0.kind), "name": .string($0.name),
+                    ]
+                }),
+        ]
+        _ = await post("\(Paths.roles)/clusterroles", role)
+        _ = await post("\(Paths.roles)/clusterrolebindings", binding)
+    }
+
     /// Starts a watch; its events are taken from what is returned.
     func watch(_ path: String, accept: String? = nil) async -> Watching {
         let response = await gateway.serve(request(.get, path, [], accept), as: Self.admin)
@@ -86,13 +108,20 @@ struct TestAPI: Sendable {
     }
 
     /// Runs `body` on a reactor of its own, with a fresh cluster.
-    static func run(_ body: @escaping @Sendable (TestAPI) async throws -> Void) async throws {
+    ///
+    /// - Parameter configure: changes the gateway's configuration.
+    static func run(
+        configure: @escaping @Sendable (inout GatewayConfiguration) -> Void = { _ in },
+        _ body: @escaping @Sendable (TestAPI) async throws -> Void
+    ) async throws {
         let world = try Reactor(name: "gateway-test")
         defer { world.shutdown() }
         try await Task(executorPreference: world.executor) {
             let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
             let replica = try await Replica.open(.init(directory: ""), in: world, logger: logger)
-            let gateway = Gateway(replica: replica, configuration: .init(), in: world, logger: logger)
+            var configuration = GatewayConfiguration()
+            configure(&configuration)
+            let gateway = Gateway(replica: replica, configuration: configuration, in: world, logger: logger)
             try await gateway.bootstrap()
             let api = TestAPI(world: world, replica: replica, gateway: gateway)
             do {
@@ -164,6 +193,8 @@ enum Samples {
 
 enum Paths {
     static let configMaps = "/api/v1/namespaces/default/configmaps"
+    static let roles = "/apis/rbac.authorization.k8s.io/v1"
+    static let reviews = "/apis/authorization.k8s.io/v1"
     static let pods = "/api/v1/namespaces/default/pods"
     static let services = "/api/v1/namespaces/default/services"
     static let deployments = "/apis/apps/v1/namespaces/default/deployments"

@@ -14,6 +14,7 @@ actor FakeAPI: ClusterAPI {
     /// The next status writes are refused with a conflict.
     private(set) var conflicts = 0
     private(set) var statusWrites = 0
+    private(set) var tokenRequests = 0
 
     init(in world: any World) { self.world = world }
 
@@ -74,6 +75,13 @@ actor FakeAPI: ClusterAPI {
         }
         table[key] = nil
         if key.kind == .pod { for follower in followers { follower.yield(.removed(object)) } }
+    }
+
+    func requestToken(_ request: JSON, namespace: String, account: String) async throws -> JSON {
+        tokenRequests += 1
+        var answer = request
+        answer["status"] = ["token": .string("token-\(tokenRequests) of \(namespace)/\(account)")]
+        return answer
     }
 
     nonisolated func followPods(of node: String, logger: Logger) -> AsyncStream<Change> {

@@ -11,6 +11,9 @@ import Testing
         #expect(
             ResourceKind.all.filter { !$0.isHome }.map { "\($0.apiVersion) \($0.plural)" } == [
                 "v1 bindings", "events.k8s.io/v1 events", "autoscaling/v1 horizontalpodautoscalers",
+                "authentication.k8s.io/v1 tokenreviews", "authentication.k8s.io/v1 selfsubjectreviews",
+                "authorization.k8s.io/v1 subjectaccessreviews", "authorization.k8s.io/v1 selfsubjectaccessreviews",
+                "authorization.k8s.io/v1 selfsubjectrulesreviews", "authorization.k8s.io/v1 localsubjectaccessreviews",
                 "gateway.networking.k8s.io/v1beta1 gatewayclasses", "gateway.networking.k8s.io/v1beta1 gateways",
                 "gateway.networking.k8s.io/v1beta1 httproutes", "gateway.networking.k8s.io/v1beta1 referencegrants",
             ])

@@ -46,6 +46,30 @@ struct SurroundingsTests {
             ])
     }
 
+    @Test("A token of the service account is a file beside the others")
+    func token() throws {
+        let volume: JSON = [
+            "name": "t",
+            "projected": [
+                "sources": [
+                    ["serviceAccountToken": ["path": "token", "expirationSeconds": 3607]],
+                    ["serviceAccountToken": ["path": "vault", "audience": "vault"]],
+                    ["configMap": ["name": "c", "items": [["key": "k", "path": "k"]]]],
+                ]
+            ],
+        ]
+        let spec = Self.spec([:], volumes: [volume])
+        let own = TokenReference(audience: "", expirationSeconds: 3607)
+        let vault = TokenReference(audience: "vault", expirationSeconds: 3600)
+        #expect(spec.tokens == [own, vault])
+        var surroundings = Self.surroundings
+        #expect(throws: ConfigurationError.self) { try spec.files(of: spec.volumes[0], in: surroundings) }
+        surroundings.tokens = [own: "abc", vault: "def"]
+        let files = try spec.files(of: spec.volumes[0], in: surroundings)
+        #expect(files.map(\.path) == ["k", "token", "vault"])
+        #expect(files[1].bytes == Array("abc".utf8))
+    }
+
     @Test("A missing object or key is named, unless it is optional")
     func missing() throws {
         let ref: (String, String, Bool) -> JSON = { name, key, optional in

@@ -18,12 +18,14 @@ extension Gateway {
             return Response(
                 status: .ok, contentType: "text/plain; version=0.0.4; charset=utf-8",
                 bytes: Array(metrics.text(inFlight: admittance.inFlight).utf8))
+        case .tokenIssuer: return try tokenIssuer()
+        case .tokenKeys: return try tokenKeys()
         case .index: return Self.json(PrettyPrinter.indented(Self.index(call.kinds.catalog).encoded()))
         case .resource, .nothing: throw .noSuchResource
         }
     }
 
-    private static func json(_ bytes: [UInt8], contentType: String = "application/json") -> Response {
+    static func json(_ bytes: [UInt8], contentType: String = "application/json") -> Response {
         Response(status: .ok, contentType: contentType, bytes: bytes)
     }
 

@@ -66,10 +66,15 @@ struct Call: Sendable {
             return access
         }
         access.group = target.kind.group
-        access.resource =
-            target.subresource.isEmpty ? target.kind.plural : "\(target.kind.plural)/\(target.subresource)"
+        access.resource = target.kind.plural
+        access.subresource = target.subresource
         access.namespace = target.namespace
         access.name = target.name
+        // As upstream: a namespace lies in itself, so that a role in it can be about it.
+        if target.kind == .namespace { access.namespace = target.name }
+        guard ["list", "watch", "deletecollection"].contains(verb) else { return access }
+        access.fieldSelector = query.text("fieldSelector") ?? ""
+        if access.name.isEmpty { access.name = access.selectedName }
         return access
     }
 

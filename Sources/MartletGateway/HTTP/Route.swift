@@ -16,6 +16,10 @@ enum Route: Sendable, Hashable {
     case health(check: String?)
     /// `/metrics`
     case metrics
+    /// `/.well-known/openid-configuration`, and `/openid/v1/jwks` (OpenID Connect Discovery 1.0): who signs service
+    /// account tokens, and by which keys.
+    case tokenIssuer
+    case tokenKeys
     /// `/`
     case index
     /// Nothing is here.
@@ -84,6 +88,8 @@ extension Route {
         case "version": return rest.isEmpty ? .version : .nothing
         case "healthz", "livez", "readyz": return rest.count <= 1 ? .health(check: rest.first) : .nothing
         case "metrics": return rest.isEmpty ? .metrics : .nothing
+        case ".well-known" where rest == ["openid-configuration"]: return .tokenIssuer
+        case "openid" where rest == ["v1", "jwks"]: return .tokenKeys
         case "openapi" where rest == ["v2"]: return .openAPIv2
         case "openapi" where rest.first == "v3": return .openAPIv3(path: rest.dropFirst().joined(separator: "/"))
         default: return .nothing

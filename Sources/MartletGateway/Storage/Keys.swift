@@ -24,6 +24,12 @@ enum Keys {
         return Range(from: from, to: from.dropLast() + [UInt8(ascii: "/") + 1])
     }
 
+    /// All objects of a group.
+    static func group(_ group: String) -> Range {
+        let from = Array("/registry/\(group.isEmpty ? "core" : group)/".utf8)
+        return Range(from: from, to: from.dropLast() + [UInt8(ascii: "/") + 1])
+    }
+
     /// One key alone.
     static func single(_ key: [UInt8]) -> Range { Range(from: key, to: after(key)) }
 

@@ -1,13 +1,11 @@
 internal import MartletObject
 
 extension Strategy {
-    /// Pods begin Pending, go gracefully, and get what upstream's admission plugins ServiceAccount, Priority and
-    /// DefaultTolerationSeconds give them.
+    /// Pods begin Pending, and go gracefully.
     static let pod = Strategy(
         generations: .spec,
         returnsDeletedObject: true,
         prepareForCreate: { pod in
-            admit(&pod)
             pod["status"] = ["phase": "Pending", "qosClass": .string(qualityOfService(pod))]
         },
         prepareForUpdate: { pod, old in
@@ -20,28 +18,6 @@ extension Strategy {
             let seconds = requested ?? pod["spec", "terminationGracePeriodSeconds"]?.int ?? 30
             return seconds < 0 ? 1 : seconds
         })
-
-    private static func admit(_ pod: inout JSON) {
-        let account = pod["spec", "serviceAccountName"]?.string ?? ""
-        let name = account.isEmpty ? (pod["spec", "serviceAccount"]?.string ?? "") : account
-        pod["spec", "serviceAccountName"] = .string(name.isEmpty ? "default" : name)
-        pod["spec", "serviceAccount"] = pod["spec", "serviceAccountName"]
-        if pod["spec", "priority"] == nil { pod["spec", "priority"] = 0 }
-        if pod["spec", "preemptionPolicy"] == nil { pod["spec", "preemptionPolicy"] = "PreemptLowerPriority" }
-        var tolerations = pod["spec", "tolerations"]?.array ?? []
-        for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]
-        where !tolerations.contains(where: { tolerates($0, noExecuteOf: key) }) {
-            tolerations.append(
-                ["key": .string(key), "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300])
-        }
-        pod["spec", "tolerations"] = .array(tolerations)
-    }
-
-    private static func tolerates(_ toleration: JSON, noExecuteOf key: String) -> Bool {
-        let effect = toleration["effect"]?.string ?? ""
-        let tolerated = toleration["key"]?.string ?? ""
-        return (effect.isEmpty || effect == "NoExecute") && (tolerated.isEmpty || tolerated == key)
-    }
 
     /// `status.qosClass` (core/v1 PodQOSClass): Guaranteed when every container's limits of CPU and memory are set
     /// and equal its requests, BestEffort when no container asks for either, Burstable otherwise.

@@ -20,6 +20,10 @@ extension Registry {
         try Self.place(&object, at: &target)
         if target.kind.isNamespaced { _ = try await namespaceGuard(target) }
         Defaults.apply(to: &object, kind: target.kind)
+        var review = AdmissionReview(operation: .create, target: target, identity: identity, object: object, old: nil)
+        try await admit(&review)
+        object = review.object
+        Defaults.apply(to: &object, kind: target.kind)
         let given = object
         let generateName = target.name.isEmpty ? object["metadata", "generateName"]?.string ?? "" : ""
         for _ in 1...Limits.attempts {
@@ -28,20 +32,22 @@ extension Registry {
             if !generateName.isEmpty { name(&object, &target, from: generateName) }
             prepare(&object, target, strategy)
             try Self.validate(object, target)
-            let warnings = warnings + strategy.warnings(object)
+            let warnings = warnings + review.warnings + strategy.warnings(object)
             let namespaceCondition = try await namespaceGuard(target)
             var complete = object
             try await strategy.allocate?(&complete, nil, allocator)
             let key = Keys.object(target)
+            var transaction = Transaction(
+                when: [.modRevision(key: key, is: 0)] + namespaceCondition, then: [], otherwise: [.get(key: key)])
+            try await charge(&transaction, target, old: nil, new: complete)
+            if target.kind == .resourceQuota { try await count(&complete, old: nil, &transaction) }
             let stored = StoredObject(complete)
             if options.isDryRun {
                 if await storage.get(key) != nil { throw .alreadyExists(target.subject) }
                 return Written(stored, revision: 0, warnings: warnings)
             }
-            var transaction = Transaction(
-                when: [.modRevision(key: key, is: 0)] + namespaceCondition,
-                then: [.put(key: key, value: target.kind.bytesToStore(complete, stored))],
-                otherwise: [.get(key: key)])
+            transaction.success.append(.put(key: key, value: target.kind.bytesToStore(complete, stored)))
+            transaction.take(review.companions)
             transaction.takeHoldings(strategy.holdings(complete), for: target)
             let result = try await storage.commit(transaction)
             if result.succeeded { return Written(stored, revision: result.revision, warnings: warnings) }
@@ -78,13 +84,20 @@ extension Registry {
             object["metadata", field] = nil
         }
         object.dropEmptyMetadata()
-        object["metadata", "uid"] = .string(uuid())
-        object["metadata", "creationTimestamp"] = .string(world.wallTime().rfc3339)
+        object = stamped(object)
         if strategy.generations != .none { object["metadata", "generation"] = 1 }
         if target.kind.subresources.contains("status") && !strategy.keepsStatusOnCreate {
             object["status"] = strategy.initialStatus
         }
         strategy.prepareForCreate(&object)
+    }
+
+    /// With what every stored object has: who it is, and since when.
+    func stamped(_ object: JSON) -> JSON {
+        var object = object
+        object["metadata", "uid"] = .string(uuid())
+        object["metadata", "creationTimestamp"] = .string(world.wallTime().rfc3339)
+        return object
     }
 
     /// `metadata.generateName` and five characters that spell no words.
@@ -114,7 +127,7 @@ extension Registry {
     }
 
     /// A random UUID (RFC 9562 version 4).
-    private func uuid() -> String {
+    func uuid() -> String {
         let high = (world.random() & ~0xF000) | 0x4000
         let low = (world.random() & ~(0xC000 << 48)) | (0x8000 << 48)
         func hex(_ value: UInt64, _ digits: Int) -> String {

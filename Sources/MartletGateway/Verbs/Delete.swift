@@ -72,13 +72,17 @@ extension Registry {
             let object = try pair.object(as: target.kind)
             try Self.check(options, object, target)
             if let why = strategy.refusesDeletion(object) { throw .forbidden(target.subject, why) }
-            let transaction: Transaction
+            var review = AdmissionReview(
+                operation: .delete, target: target, identity: identity, object: object, old: nil)
+            try await admit(&review)
+            var transaction: Transaction
             var answer: Answer
             let decision = Self.deletion(of: object, strategy, options, now: world.wallTime())
             switch decision {
             case .wait: return .object(try pair.served(as: target.kind), kind: target.kind, code: 200)
             case .remove:
                 transaction = Self.removal(of: pair, object: object, strategy)
+                try await charge(&transaction, target, old: object, new: nil)
                 answer =
                     strategy.returnsDeletedObject
                     ? .object(try pair.served(as: target.kind), kind: target.kind, code: 200)

@@ -48,22 +48,25 @@ extension Registry {
                 }
             case .whole: break
             }
+            if part != .whole { try await admitUpdate(&object, old: old, target, &warnings) }
             if Self.isGone(object, strategy) {
-                let removal = Self.removal(of: pair, object: old, strategy)
+                var removal = Self.removal(of: pair, object: old, strategy)
+                try await charge(&removal, target, old: old, new: nil)
                 if options.isDryRun { return Written(bytes: try pair.served(as: target.kind), warnings: warnings) }
                 if try await storage.commit(removal).succeeded {
                     return Written(StoredObject(object), revision: pair.modRevision, warnings: warnings)
                 }
                 continue
             }
+            var transaction = Transaction(when: [.modRevision(key: pair.key, is: pair.modRevision)], then: [])
+            if object != old { try await charge(&transaction, target, old: old, new: object) }
+            if target.kind == .resourceQuota, part == .main { try await count(&object, old: old, &transaction) }
             let stored = StoredObject(object)
             // A change that changes nothing is not written: no event wakes anybody.
             if object == old || options.isDryRun {
                 return Written(stored, revision: pair.modRevision, warnings: warnings)
             }
-            var transaction = Transaction(
-                when: [.modRevision(key: pair.key, is: pair.modRevision)],
-                then: [.put(key: pair.key, value: target.kind.bytesToStore(object, stored))])
+            transaction.success.append(.put(key: pair.key, value: target.kind.bytesToStore(object, stored)))
             let (before, after) = (strategy.holdings(old), strategy.holdings(object))
             transaction.takeHoldings(after.subtracting(before), for: target)
             transaction.returnHoldings(before.subtracting(after))
@@ -71,6 +74,15 @@ extension Registry {
             if result.succeeded { return Written(stored, revision: result.revision, warnings: warnings) }
         }
         throw .modified(target.subject)
+    }
+
+    private func admitUpdate(
+        _ object: inout JSON, old: JSON, _ target: Target, _ warnings: inout [String]
+    ) async throws(APIError) {
+        var review = AdmissionReview(operation: .update, target: target, identity: identity, object: object, old: old)
+        try await admit(&review)
+        object = review.object
+        warnings += review.warnings
     }
 
     /// The removal of an object, with all that it holds.

@@ -45,6 +45,7 @@ extension Gateway {
 
     private func performOnce(_ call: Call, on target: Target) async throws(APIError) -> Response {
         let renderer = try call.renderer(now: world.wallTime())
+        let registry = registry.acting(as: call.identity)
         if target.subresource.isEmpty && !target.kind.verbs.contains(call.verb) { throw .methodNotAllowed }
         if !target.subresource.isEmpty && target.subresource != "status" && target.subresource != "approval" {
             return try await performSubresource(call, target, renderer)
@@ -55,6 +56,8 @@ extension Gateway {
             answer = .object(try await registry.get(target), kind: target.kind, code: 200)
         case "list": answer = .list(try await registry.list(target, query: call.query))
         case "watch": return try await watch(call, target, renderer)
+        case "create" where CreateOnly.table[target.kind] != nil:
+            return try await review(call, target, renderer)
         case "create" where target.kind == .binding:
             let body = try await call.objectBody()
             answer = try await registry.bindNamed(target, body: body, options: try WriteOptions(call.query))
@@ -87,6 +90,7 @@ extension Gateway {
         _ call: Call, _ target: Target, _ renderer: Renderer
     ) async throws(APIError) -> Response {
         let options = try WriteOptions(call.query)
+        let registry = registry.acting(as: call.identity)
         switch (target.subresource, call.verb) {
         case ("scale", "get"): return try renderer.response(.document(try await registry.getScale(target), code: 200))
         case ("scale", "update"):
@@ -103,6 +107,9 @@ extension Gateway {
         case ("eviction", "create"):
             let body = try await call.objectBody()
             return try renderer.response(try await registry.evict(target, body: body, query: call.query))
+        case ("token", "create"):
+            let request = try await requestToken(target, body: try await call.objectBody(), as: call.identity)
+            return try renderer.response(.document(request, code: 201))
         case ("finalize", "update"):
             let written = try await registry.finalize(target, body: try await call.objectBody(), options: options)
             return try response(written, target.kind, code: 200, renderer)
@@ -122,7 +129,7 @@ extension Gateway {
         return Response(head: head, body: .stream { writer in try await session.run(writer) })
     }
 
-    private func response(
+    func response(
         _ written: Written, _ kind: ResourceKind, code: Int, _ renderer: Renderer
     ) throws(APIError) -> Response {
         var response = renderer.send(try renderer.object(written.bytes, kind: kind), code: code)

@@ -1,7 +1,6 @@
 internal import Logging
 internal import MartletBase
 internal import MartletObject
-internal import MartletReplica
 internal import MartletStore
 
 /// The verbs over the store: the same for every kind.
@@ -11,12 +10,28 @@ struct Registry: Sendable {
     let world: any World
     let logger: Logger
     let sharedEvents = SharedEvents()
+    let access: AccessControl
+    let served: ServedKinds
+    /// On whose behalf: see ``acting(as:)``.
+    private(set) var identity = Identity.gateway
 
-    init(replica: Replica, serviceCIDR: String, world: any World, logger: Logger) {
-        storage = Storage(replica: replica)
+    init(
+        storage: Storage, access: AccessControl, served: ServedKinds, serviceCIDR: String, world: any World,
+        logger: Logger
+    ) {
+        self.served = served
+        self.storage = storage
+        self.access = access
         allocator = Allocator(storage: storage, world: world, serviceCIDR: serviceCIDR)
         self.world = world
         self.logger = logger
+    }
+
+    /// The verbs on behalf of somebody: admission looks at who it is.
+    func acting(as identity: Identity) -> Registry {
+        var registry = self
+        registry.identity = identity
+        return registry
     }
 
     /// The object that a target names, with its key's history.

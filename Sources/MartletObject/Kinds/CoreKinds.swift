@@ -19,7 +19,8 @@ extension ResourceKind {
     /// `events` of the core group
     public static let event = ResourceKind("", "v1", "Event", "events", short: ["ev"])
     /// `serviceaccounts`
-    public static let serviceAccount = ResourceKind("", "v1", "ServiceAccount", "serviceaccounts", short: ["sa"])
+    public static let serviceAccount = ResourceKind(
+        "", "v1", "ServiceAccount", "serviceaccounts", short: ["sa"], ["token"])
     /// `endpoints`
     public static let endpoints = ResourceKind("", "v1", "Endpoints", "endpoints", short: ["ep"])
     /// `persistentvolumes`

@@ -1,0 +1,76 @@
+public import MartletObject
+
+/// Gathers the rules of ClusterRoles that others are meant for (kube-controller-manager's clusterrole-aggregation
+/// controller).
+public struct RoleAggregationController: Controller {
+    /// `clusterrole-aggregation-controller`
+    public let name = "clusterrole-aggregation-controller"
+    /// ClusterRoles.
+    public let kinds: [ResourceKind] = [.clusterRole]
+
+    /// A controller; it holds nothing.
+    public init() {}
+
+    /// Every role that gathers: a label that is gone counts as well as one that came.
+    public func keys(for object: JSON, kind: ResourceKind, in snapshot: Snapshot) -> [ObjectKey] {
+        snapshot.list(.clusterRole).filter { $0["aggregationRule"] != nil }
+            .map { ObjectKey(.clusterRole, namespace: "", name: $0.name) }
+    }
+
+    /// Writes the rules when they are others than the role has.
+    public func reconcile(_ key: ObjectKey, in snapshot: Snapshot, _ context: inout ControllerContext) -> [Intent] {
+        guard var role = snapshot.get(key), !role.isTerminating,
+            let rules = RoleAggregation.rules(for: role, among: snapshot.list(.clusterRole)),
+            rules != role["rules"]?.array ?? []
+        else { return [] }
+        role["rules"] = .array(rules)
+        return [.update(.clusterRole, role)]
+    }
+}
+
+/// Publishes the cluster's authority in every namespace, as ConfigMap `kube-root-ca.crt` (kube-controller-manager's
+/// root-ca-cert-publisher).
+public struct RootAuthorityController: Controller {
+    /// `root-ca-cert-publisher`
+    public let name = "root-ca-cert-publisher"
+    /// Namespaces and ConfigMaps.
+    public let kinds: [ResourceKind] = [.namespace, .configMap]
+    static let mapName = "kube-root-ca.crt"
+    private let authority: String
+
+    /// - Parameter authority: the certificate, PEM.
+    public init(authority: String) { self.authority = authority }
+
+    /// The namespace.
+    public func keys(for object: JSON, kind: ResourceKind, in snapshot: Snapshot) -> [ObjectKey] {
+        if kind == .namespace { return [ObjectKey(.namespace, namespace: "", name: object.name)] }
+        guard object.name == Self.mapName else { return [] }
+        return [ObjectKey(.namespace, namespace: "", name: object.namespace)]
+    }
+
+    /// Makes the map, or puts it right.
+    public func reconcile(_ key: ObjectKey, in snapshot: Snapshot, _ context: inout ControllerContext) -> [Intent] {
+        guard let namespace = snapshot.get(key), !namespace.isTerminating else { return [] }
+        let data: JSON = ["ca.crt": .string(authority)]
+        if var map = snapshot.get(.configMap, namespace: key.name, name: Self.mapName) {
+            if map["data"] == data || map.isTerminating { return [] }
+            map["data"] = data
+            return [.update(.configMap, map)]
+        }
+        let about =
+            "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints "
+            + "such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across "
+            + "distributions of Kubernetes clusters."
+        return [
+            .create(
+                .configMap,
+                [
+                    "apiVersion": "v1", "kind": "ConfigMap",
+                    "metadata": [
+                        "name": .string(Self.mapName), "namespace": .string(key.name),
+                        "annotations": ["kubernetes.io/description": .string(about)],
+                    ], "data": data,
+                ])
+        ]
+    }
+}
