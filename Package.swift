@@ -157,7 +157,7 @@ let frontends: [Target] = [
         "martlet-bench",
         [
             "MartletBase", "MartletIO", "MartletHTTP", "MartletPKI", "MartletEtcdClient", "MartletEtcdMessages",
-            "MartletSimulation", arguments, histogram,
+            "MartletSimulation", arguments, histogram, httpTypes,
         ]),
     frontend(
         "martlet-simulate",

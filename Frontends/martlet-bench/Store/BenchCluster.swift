@@ -114,28 +114,11 @@ final class BenchCluster: Sendable {
     }
 
     /// CPU seconds of the members so far, each.
-    func cpuSeconds() -> [Double] {
-        places.indices.map { number in
-            guard let pid = process(number)?.pid, let text = try? Files.read("/proc/\(pid)/stat") else { return 0 }
-            // After the name, which may hold anything: state is the first field, utime the 12th and stime the 13th.
-            let fields = String(decoding: text, as: UTF8.self).split(separator: ")").last?.split(separator: " ") ?? []
-            guard fields.count > 12, let user = Double(fields[11]), let system = Double(fields[12]) else { return 0 }
-            return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
-        }
-    }
+    func cpuSeconds() -> [Double] { places.indices.map { ProcessFigures.cpuSeconds(process($0)?.pid) } }
 
     /// Resident bytes of the members: all, and those that are no pages of files.
     func resident() -> [(all: Double, anonymous: Double)] {
-        places.indices.map { number in
-            guard let pid = process(number)?.pid, let text = try? Files.read("/proc/\(pid)/status") else {
-                return (0, 0)
-            }
-            func kilobytes(_ name: String) -> Double {
-                let line = String(decoding: text, as: UTF8.self).split(separator: "\n").first { $0.hasPrefix(name) }
-                return line.flatMap { Double($0.split(whereSeparator: \.isWhitespace)[1]) } ?? 0
-            }
-            return (kilobytes("VmRSS:") * 1024, kilobytes("RssAnon:") * 1024)
-        }
+        places.indices.map { ProcessFigures.resident(process($0)?.pid) }
     }
 
     /// An error with the last lines of what the members said.

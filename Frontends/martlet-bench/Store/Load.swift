@@ -25,15 +25,20 @@ final class Load: Sendable {
 
     private enum Phase: UInt8, AtomicRepresentable { case warmingUp, measuring, over }
 
-    private let cluster: BenchCluster
+    /// CPU seconds so far of each process that serves.
+    private let serverCPUSeconds: @Sendable () -> [Double]
     private let world: Reactor
     private let phase = Atomic<Phase>(.warmingUp)
     private let sample = Mutex(Sample())
     private let nextTurn = Atomic<Int>(0)
 
-    init(_ cluster: BenchCluster, in world: Reactor) {
-        self.cluster = cluster
+    init(in world: Reactor, serverCPUSeconds: @escaping @Sendable () -> [Double]) {
+        self.serverCPUSeconds = serverCPUSeconds
         self.world = world
+    }
+
+    convenience init(_ cluster: BenchCluster, in world: Reactor) {
+        self.init(in: world) { cluster.cpuSeconds() }
     }
 
     /// So many workers, each of which begins the next operation when its last one has ended: the most that goes.
@@ -67,7 +72,7 @@ final class Load: Sendable {
 
     /// So many operations in all, by so many workers.
     func count(_ total: Int, workers: Int, _ operation: @escaping Operation) async throws -> Sample {
-        let before = (cluster.cpuSeconds(), Self.ownCPUSeconds(), world.now())
+        let before = (serverCPUSeconds(), Self.ownCPUSeconds(), world.now())
         phase.store(.measuring, ordering: .relaxed)
         try await withThrowingTaskGroup(of: Void.self) { group in
             for worker in 0..<workers {
@@ -90,7 +95,7 @@ final class Load: Sendable {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for worker in 0..<workers { group.addTask { try await body(worker) } }
             try await world.sleep(for: warmUp)
-            let before = (cluster.cpuSeconds(), Self.ownCPUSeconds(), world.now())
+            let before = (serverCPUSeconds(), Self.ownCPUSeconds(), world.now())
             phase.store(.measuring, ordering: .relaxed)
             try await world.sleep(for: window)
             phase.store(.over, ordering: .relaxed)
@@ -107,7 +112,7 @@ final class Load: Sendable {
     private func finish(_ before: ([Double], Double, MonotonicTime)) -> Sample {
         var sample = sample.withLock { $0 }
         sample.seconds = Double((world.now() - before.2).nanoseconds) / 1e9
-        sample.serverCPU = zip(cluster.cpuSeconds(), before.0).reduce(0) { $0 + $1.0 - $1.1 }
+        sample.serverCPU = zip(serverCPUSeconds(), before.0).reduce(0) { $0 + $1.0 - $1.1 }
         sample.clientCPU = Self.ownCPUSeconds() - before.1
         return sample
     }

@@ -1,9 +1,13 @@
 /// The figures of all runs: medians, side by side, with their ratio.
 struct Report {
+    /// Whom Martlet is held against.
+    var rival: Rival.Kind
     private(set) var titles: [String] = []
     /// By title, then by store, then by figure: one number a run.
     private var numbers: [String: [Rival.Kind: [String: [Double]]]] = [:]
     private var names: [String: [String]] = [:]
+
+    init(rival: Rival.Kind) { self.rival = rival }
 
     mutating func add(_ figures: Figures, of kind: Rival.Kind) {
         if !titles.contains(figures.title) {
@@ -23,15 +27,15 @@ struct Report {
 
     /// One table for all.
     var table: String {
-        var lines = [Self.line(["case", "figure", "etcd", "martlet", "martlet/etcd"])]
+        var lines = [Self.line(["case", "figure", rival.rawValue, "martlet", "martlet/rival"])]
         for title in titles {
             var shown = title
             for name in names[title] ?? [] {
-                let (etcd, martlet) = (median(title, .etcd, name), median(title, .martlet, name))
-                if name == "failures", (etcd ?? 0) == 0, (martlet ?? 0) == 0 { continue }
+                let (theirs, ours) = (median(title, rival, name), median(title, .martlet, name))
+                if name == "failures", (theirs ?? 0) == 0, (ours ?? 0) == 0 { continue }
                 var ratio = ""
-                if let etcd, let martlet, etcd > 0 { ratio = Self.rounded(martlet / etcd, 2) }
-                lines.append(Self.line([shown, name, Self.shown(etcd), Self.shown(martlet), ratio]))
+                if let theirs, let ours, theirs > 0 { ratio = Self.rounded(ours / theirs, ours < theirs / 10 ? 4 : 2) }
+                lines.append(Self.line([shown, name, Self.shown(theirs), Self.shown(ours), ratio]))
                 shown = ""
             }
         }
@@ -42,7 +46,7 @@ struct Report {
     func json(_ facts: [(String, String)]) -> String {
         let head = facts.map { "  \(Self.quoted($0.0)): \(Self.quoted($0.1))" }
         let cases = titles.map { title in
-            let stores = [Rival.Kind.etcd, .martlet].compactMap { kind -> String? in
+            let stores = [rival, .martlet].compactMap { kind -> String? in
                 guard let figures = numbers[title]?[kind] else { return nil }
                 let lines = (names[title] ?? []).map { name in
                     let runs = (figures[name] ?? []).map { Self.rounded($0, 4) }.joined(separator: ", ")

@@ -4,7 +4,11 @@ import MartletPKI
 
 /// A store that is measured: how its members are started.
 struct Rival: Sendable {
-    enum Kind: String, Sendable { case etcd, martlet }
+    enum Kind: String, Sendable {
+        case etcd, martlet
+        /// With an etcd of its own.
+        case apiserver = "kube-apiserver"
+    }
 
     var kind: Kind
     var program: String
@@ -33,7 +37,7 @@ struct Rival: Sendable {
                 // The default of 2 GiB is too little for a million keys of 1 KB with their log.
                 "--quota-backend-bytes", "8589934592", "--logger", "zap",
             ]
-        case .martlet:
+        case .martlet, .apiserver:
             arguments = [
                 "--name", place.name, "--data-dir", "\(place.folder)/data", "--listen-client", client,
                 "--listen-peer", peer, "--initial-cluster", cluster, "--initial-cluster-token", "bench",

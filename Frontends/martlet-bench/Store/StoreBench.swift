@@ -90,7 +90,7 @@ struct StoreBenchCommand: AsyncParsableCommand {
         let certificates = tls ? try Certificates(in: folder, now: world.wallTime()) : nil
         let facts = await facts(rivals, world, certificates)
         for (name, fact) in facts { print("\(name): \(fact)") }
-        var report = Report()
+        var report = Report(rival: .etcd)
         for run in 1...runs {
             for rival in rivals {
                 try await measure(rival, in: folder, certificates, world, &report)
