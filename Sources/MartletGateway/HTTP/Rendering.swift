@@ -40,6 +40,9 @@ struct Renderer: Sendable {
     /// What ages are counted to.
     var now: WallTime
 
+    /// Whether objects are sent just as they are served.
+    var isPlain: Bool { representation == .json && !isPretty }
+
     func response(_ answer: Answer) throws(APIError) -> Response {
         switch answer {
         case .object(let bytes, let kind, let code): return send(try object(bytes, kind: kind), code: code)

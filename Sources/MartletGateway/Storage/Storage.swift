@@ -110,6 +110,16 @@ extension ResourceKind {
         }
     }
 
+    /// Appends stored bytes in the form of this kind, ready to serve: what a list writes, object by object.
+    /// - Throws: 500 when they are no object.
+    func appendServed(_ stored: [UInt8], revision: Int64, to bytes: inout [UInt8]) throws(APIError) {
+        do {
+            StoredObject(stored: try fromStored(stored)).appendServed(resourceVersion: revision, to: &bytes)
+        } catch {
+            throw .internalError("an object in the store is not JSON: \(error)")
+        }
+    }
+
     /// The bytes to store of an object of this kind, whose own are `object`'s.
     func bytesToStore(_ json: JSON, _ object: StoredObject) -> [UInt8] {
         stored == nil ? object.bytes : StoredObject(toStored(json)).bytes

@@ -13,8 +13,9 @@ extension Registry {
         guard let pair = await storage.get(key) else {
             throw .notFound(Subject(kind: .namespace, name: namespace))
         }
-        let object = try pair.object()
-        if object.isTerminating || object["status", "phase"] == "Terminating" {
+        // Every creation comes by here: the object is not decoded for it.
+        let object = StoredObject(stored: pair.value)
+        if object.header.isTerminating || object.value(at: ["status", "phase"]) == "Terminating" {
             throw .forbidden(
                 target.subject,
                 "unable to create new content in namespace \(namespace) because it is being terminated",

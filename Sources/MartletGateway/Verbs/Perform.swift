@@ -54,7 +54,11 @@ extension Gateway {
         switch call.verb {
         case "get":
             answer = .object(try await registry.get(target), kind: target.kind, code: 200)
-        case "list": answer = .list(try await registry.list(target, query: call.query))
+        case "list":
+            if renderer.isPlain, let list = try await registry.listStream(target, query: call.query) {
+                return try await list.response()
+            }
+            answer = .list(try await registry.list(target, query: call.query))
         case "watch": return try await watch(call, target, renderer)
         case "create" where CreateOnly.table[target.kind] != nil:
             return try await review(call, target, renderer)

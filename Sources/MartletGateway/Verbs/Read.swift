@@ -78,12 +78,8 @@ extension Registry {
             }
             range.from = token.from
             revision = token.revision
-        } else if query.text("resourceVersionMatch") == "Exact" {
-            revision = try Self.revision(query)
-        } else if let atLeast = try Self.revision(query) {
-            try await reach(atLeast)
         } else {
-            try await storage.confirm()
+            revision = try await listRevision(query)
         }
         do {
             return try await collect(range, selection, target.kind, limit: limit, at: revision)
@@ -92,6 +88,14 @@ extension Registry {
                 "The provided continue parameter is too old to display a consistent list result. You can start a new "
                     + "list without the continue parameter.")
         }
+    }
+
+    /// The revision that a list without `continue` shows; nil: what is there now.
+    func listRevision(_ query: Query) async throws(APIError) -> Int64? {
+        let revision = try Self.revision(query)
+        if query.text("resourceVersionMatch") == "Exact" { return revision }
+        if let revision { try await reach(revision) } else { try await storage.confirm() }
+        return nil
     }
 
     /// Makes sure that reads see `revision`, which another gateway may have told of before it came here.

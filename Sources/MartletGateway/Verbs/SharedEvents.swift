@@ -14,6 +14,8 @@ final class SharedEvents: Sendable {
         var events: [Key: WatchEvent] = [:]
         var order: [Key] = []
         var bytes = 0
+        /// The one asked for last: hundreds of watches ask for the same one after the other.
+        var last: (key: Key, event: WatchEvent)?
     }
     private let state = Mutex(State())
 
@@ -24,8 +26,13 @@ final class SharedEvents: Sendable {
             revision: change.pair.modRevision, key: change.pair.key,
             apiVersion: kind.stored == nil ? "" : kind.apiVersion + (kind.custom?.identity ?? ""))
         return try state.withLock { state throws(APIError) in
-            if let known = state.events[key] { return known }
+            if let last = state.last, last.key == key { return last.event }
+            if let known = state.events[key] {
+                state.last = (key, known)
+                return known
+            }
             let event = try WatchEvent(change, kind: kind)
+            state.last = (key, event)
             state.events[key] = event
             state.order.append(key)
             state.bytes += event.line.count

@@ -78,13 +78,6 @@ struct WatchSession: Sendable {
     /// Returns when the kind is no longer served as it was: the watch ends then.
     var untilGone: (@Sendable () async -> Void)?
 
-    private enum Signal: Sendable {
-        case batch([StoreEvent], revision: Int64)
-        case closed
-        case failed(APIError)
-        case tick
-    }
-
     init(
         registry: Registry, kind: ResourceKind, selection: Selection, options: WatchOptions, renderer: Renderer,
         start: Int64, deadline: MonotonicTime
@@ -140,53 +133,46 @@ struct WatchSession: Sendable {
 
     private func follow(_ changes: StoreWatch, _ writer: any BodyWriter, _ state: inout State) async throws {
         state.revision = start
-        let world = registry.world
-        var nextTick = tick(after: world.now())
-        try await withThrowingTaskGroup(of: Signal.self) { group in
+        let (world, deadline) = (registry.world, deadline)
+        var nextTick = Self.tick(after: world.now(), deadline)
+        try await withThrowingTaskGroup(of: Void.self) { group in
             defer { group.cancelAll() }
-            group.addTask { try await Self.next(changes) }
             if let untilGone {
                 group.addTask {
                     await untilGone()
-                    return .closed
+                    changes.cancel()
                 }
             }
-            group.addTask { [nextTick] in try await Self.sleep(until: nextTick, in: world) }
-            while let signal = try await group.next() {
-                switch signal {
-                case .closed: return
-                case .failed(let error):
-                    try await writer.write(Self.error(error))
-                    return
-                case .batch(let events, let revision):
+            // Wakes the loop below when it is time for a bookmark, or for the end.
+            group.addTask {
+                while true {
+                    try await world.sleep(until: Self.tick(after: world.now(), deadline))
+                    changes.requestProgress()
+                }
+            }
+            do {
+                while let (events, revision) = try await changes.next() {
                     let lines = try self.lines(events, &state)
                     if !lines.isEmpty { try await writer.write(lines) }
                     state.revision = max(state.revision, revision)
-                    group.addTask { try await Self.next(changes) }
-                case .tick:
-                    if world.now() >= deadline { return }
+                    let now = world.now()
+                    guard now >= nextTick else { continue }
+                    if now >= deadline { return }
                     if options.allowsBookmarks { try await writer.write(bookmark(state.revision, endsInitial: false)) }
-                    nextTick = tick(after: world.now())
-                    group.addTask { [nextTick] in try await Self.sleep(until: nextTick, in: world) }
+                    nextTick = Self.tick(after: now, deadline)
                 }
+            } catch is CancellationError {
+                return
+            } catch let error as StoreError {
+                try await writer.write(Self.error(APIError(error, requested: 0)))
+            } catch let error as APIError {
+                try await writer.write(Self.error(error))
             }
         }
     }
 
-    private func tick(after now: MonotonicTime) -> MonotonicTime { min(deadline, now + Limits.bookmarkInterval) }
-
-    private static func next(_ changes: StoreWatch) async throws -> Signal {
-        do {
-            guard let (events, revision) = try await changes.next() else { return .closed }
-            return .batch(events, revision: revision)
-        } catch let error as StoreError {
-            return .failed(APIError(error, requested: 0))
-        }
-    }
-
-    private static func sleep(until time: MonotonicTime, in world: any World) async throws -> Signal {
-        try await world.sleep(until: time)
-        return .tick
+    private static func tick(after now: MonotonicTime, _ deadline: MonotonicTime) -> MonotonicTime {
+        min(deadline, now + Limits.bookmarkInterval)
     }
 
     private func lines(_ events: [StoreEvent], _ state: inout State) throws(APIError) -> [UInt8] {
