@@ -13,42 +13,80 @@ public enum Defaults {
     }
 
     private static func fill(_ value: inout JSON, place: Int, tables: SchemaTables) {
-        let type = tables.types[place]
-        guard case .object(var members) = value else { return }
+        guard let plan = plans[place], case .object(var members) = value else { return }
         value = .null  // so that `members` is changed in place
-        for field in type.fields {
-            guard let standard = field.defaultValue else { continue }
-            if members[field.name] == nil || (standard.replacesZero && isZero(members[field.name])) {
-                members[field.name] = standard.value
+        let count = members.count
+        for standard in plan.standards {
+            guard let given = members[standard.name] else {
+                members[standard.name] = standard.value
+                continue
             }
+            if standard.replacesZero && isZero(given) { members[standard.name] = standard.value }
         }
-        if let special = ConditionalDefaults.byPlace[place] {
+        if let special = plan.special {
             var whole = JSON.object(members)
             members = [:]
             special(&whole)
             members = whole.object ?? [:]
         }
         for index in members.elements.indices {
-            guard let field = type.field(members.elements[index].key) else { continue }
-            fill(&members.values[index], field: field.type, tables: tables)
+            guard let below = plan.below[members.elements[index].key] else { continue }
+            var member = members.values[index]
+            members.values[index] = .null
+            fillEach(&member, place: below, tables: tables)
+            members.values[index] = member
         }
-        sortByTable(&members, type)
+        if members.count != count { sortByTable(&members, tables.types[place]) }
         value = .object(members)
     }
 
-    private static func fill(_ value: inout JSON, field: FieldType, tables: SchemaTables) {
-        switch tables.resolved(field) {
-        case .named(let place): fill(&value, place: place, tables: tables)
-        case .list(let element):
-            guard case .array(var elements) = value, tables.structure(element) != nil else { return }
-            value = .null
-            for index in elements.indices { fill(&elements[index], field: element, tables: tables) }
-            value = .array(elements)
-        default: return
-        }
+    /// Fills in one object, or each of a list.
+    private static func fillEach(_ value: inout JSON, place: Int, tables: SchemaTables) {
+        guard case .array(var elements) = value else { return fill(&value, place: place, tables: tables) }
+        value = .null
+        for index in elements.indices { fillEach(&elements[index], place: place, tables: tables) }
+        value = .array(elements)
     }
 
-    private static func isZero(_ value: JSON?) -> Bool { value == "" || value == 0 }
+    /// What there is to fill in for one type.
+    private struct Plan {
+        var standards: [(name: String, value: JSON, replacesZero: Bool)] = []
+        var special: (@Sendable (inout JSON) -> Void)?
+        /// The members that hold objects, or lists of them, of a type that has a plan, with its place.
+        var below: [String: Int] = [:]
+    }
+
+    /// By the types' places; nil for a type below which nothing is ever left out.
+    private static let plans: [Plan?] = {
+        let tables = SchemaTables.all
+        var plans: [Plan?] = tables.types.enumerated().map { place, type in
+            var plan = Plan(special: ConditionalDefaults.byPlace[place])
+            for field in type.fields {
+                guard let standard = field.defaultValue else { continue }
+                plan.standards.append((field.name, standard.value, standard.replacesZero))
+            }
+            return plan.standards.isEmpty && plan.special == nil ? nil : plan
+        }
+        // A type that holds one with a plan has one, too: until nothing more comes of it.
+        var isGrowing = true
+        while isGrowing {
+            isGrowing = false
+            for (place, type) in tables.types.enumerated() {
+                for field in type.fields {
+                    guard let below = tables.element(of: field.type), plans[below] != nil,
+                        plans[place]?.below[field.name] == nil
+                    else { continue }
+                    var plan = plans[place] ?? Plan()
+                    plan.below[field.name] = below
+                    plans[place] = plan
+                    isGrowing = true
+                }
+            }
+        }
+        return plans
+    }()
+
+    private static func isZero(_ value: JSON) -> Bool { value == "" || value == 0 }
 
     private static func sortByTable(_ members: inout OrderedDictionary<String, JSON>, _ type: SchemaType) {
         var last = -1

@@ -120,6 +120,11 @@ struct Faults {
         choices(object, .named(place), tables) { "" }
     }
 
+    /// Whether a type, by its place, has choices in it, at any depth.
+    private static let haveChoices = SchemaTables.all.reach { field, tables in
+        if case .named(let place) = field.type, case .choice = tables.types[place].form { true } else { false }
+    }
+
     /// Every field that the tables call required.
     mutating func requiredFields(_ object: JSON, kind: ResourceKind) {
         let tables = SchemaTables.all
@@ -150,7 +155,7 @@ struct Faults {
             let named = tables.types[place]
             switch named.form {
             case .structure(let fields):
-                guard case .object(let members) = value else { return }
+                guard case .object(let members) = value, Self.haveChoices[place] else { return }
                 for (name, member) in members {
                     guard let field = named.places[name] else { continue }
                     choices(member, fields[field].type, tables) {

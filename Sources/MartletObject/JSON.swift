@@ -53,10 +53,20 @@ extension JSON {
             self[first] = value
             return
         }
-        var child = self[first] ?? .null
-        if child == .null && value == nil { return }
+        guard case .object(var members) = self, let index = members.index(forKey: first) else {
+            if value == nil { return }
+            var child = JSON.null
+            child.set(value, at: rest)
+            self[first] = child
+            return
+        }
+        // Each container is taken out of the one around it, so that it is changed in place.
+        self = .null
+        var child = members.values[index]
+        members.values[index] = .null
         child.set(value, at: rest)
-        self[first] = child
+        members.values[index] = child
+        self = .object(members)
     }
 
     /// The element `index` of an array, if there is one.

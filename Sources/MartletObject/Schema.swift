@@ -102,6 +102,7 @@ private struct Conformer {
         var found: [(place: Int, value: JSON)] = []
         found.reserveCapacity(members.count)
         let outerOwner = owner
+        owner = structure.name
         defer { owner = outerOwner }
         for (name, member) in members {
             path.append(.field(name))
@@ -111,12 +112,11 @@ private struct Conformer {
                 continue
             }
             if member == .null { continue }
-            owner = structure.name
             found.append((place, try conform(member, to: fields[place].type)))
         }
         found.sort { $0.place < $1.place }
         return .object(
-            OrderedDictionary(uniqueKeysWithValues: found.map { (fields[$0.place].name, $0.value) }))
+            OrderedDictionary(uncheckedUniqueKeysWithValues: found.map { (fields[$0.place].name, $0.value) }))
     }
 
     private mutating func conformList(_ value: JSON, of element: FieldType, type: FieldType) throws(SchemaError) -> JSON
@@ -143,7 +143,7 @@ private struct Conformer {
             result.append((key, try conform(value, to: element)))
         }
         result.sort { $0.0 < $1.0 }
-        return .object(OrderedDictionary(uniqueKeysWithValues: result))
+        return .object(OrderedDictionary(uncheckedUniqueKeysWithValues: result))
     }
 
     private func conformScalar(_ value: JSON, to scalar: FieldType, type: FieldType) throws(SchemaError) -> JSON {

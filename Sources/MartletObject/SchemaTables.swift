@@ -260,6 +260,38 @@ struct SchemaTables: Sendable {
         }
     }
 
+    /// For each type, by its place: whether it has such a field in it, at any depth. Walks that look for these fields
+    /// pass by all else.
+    func reach(_ isWanted: (SchemaField, SchemaTables) -> Bool) -> [Bool] {
+        var found = types.map { type in type.fields.contains { isWanted(listed($0), self) } }
+        var isGrowing = true
+        while isGrowing {
+            isGrowing = false
+            for (place, type) in types.enumerated() where !found[place] {
+                guard type.fields.contains(where: { element(of: $0.type).map { found[$0] } ?? false }) else { continue }
+                found[place] = true
+                isGrowing = true
+            }
+        }
+        return found
+    }
+
+    /// A field with the type of its elements, when it is a list.
+    private func listed(_ field: SchemaField) -> SchemaField {
+        var field = field
+        while case .list(let element) = field.type { field.type = element }
+        return field
+    }
+
+    /// The place of the structure that a field holds, directly or in a list.
+    func element(of type: FieldType) -> Int? {
+        switch resolved(type) {
+        case .named(let place): place
+        case .list(let element): self.element(of: element)
+        default: nil
+        }
+    }
+
     /// The structure that a field holds, directly or as an element.
     func structure(_ type: FieldType) -> SchemaType? {
         switch resolved(type) {
