@@ -2,7 +2,7 @@ internal import HTTPTypes
 public import Logging
 public import MartletBase
 public import MartletHTTP
-internal import MartletObject
+public import MartletObject
 public import MartletReplica
 
 /// How the gateway is set up.
@@ -20,6 +20,9 @@ public struct GatewayConfiguration: Sendable {
     public var tokenFile: TokenFile?
     /// Whether health and version are shown to those who do not say who they are.
     public var allowsAnonymous = true
+    /// Reads YAML 1.2 of one document, of outside bytes: it must bound what aliases blow up, and throw on what it cannot
+    /// read. Nil: bodies in YAML are refused, but for those that are JSON as well.
+    public var yaml: (@Sendable (_ text: [UInt8]) throws -> JSON)?
     /// How long a request's body may take to arrive. Then: 408.
     public var bodyPatience = Limits.bodyPatience
     /// Defaults.

@@ -67,6 +67,11 @@ struct TestAPI: Sendable {
     func patch(_ path: String, _ patch: JSON, _ type: PatchType = .merge) async -> Reply {
         await send(.patch, path, patch.encoded(), type: type.rawValue)
     }
+    /// Server-side apply.
+    func apply(_ path: String, _ configuration: JSON, by manager: String, force: Bool = false) async -> Reply {
+        let query = "\(path.contains("?") ? "&" : "?")fieldManager=\(manager)\(force ? "&force=true" : "")"
+        return await send(.patch, path + query, configuration.encoded(), type: "application/apply-patch+yaml")
+    }
     func delete(_ path: String, _ options: JSON? = nil) async -> Reply {
         await send(.delete, path, options?.encoded() ?? [])
     }

@@ -146,6 +146,18 @@ struct Call: Sendable {
         return ObjectBody(bytes: bytes, form: form)
     }
 
+    /// The options of a write.
+    /// - Throws: 422.
+    func options(_ kind: WriteOptions.Kind) throws(APIError) -> WriteOptions {
+        try WriteOptions(query, kind: kind, agent: request.head.headerFields[.userAgent])
+    }
+
+    /// Whether it is a patch that is a configuration to apply.
+    var isApply: Bool {
+        verb == "patch"
+            && request.head.headerFields[.contentType].flatMap { MediaRange($0) }?.type == Registry.applyType
+    }
+
     /// - Throws: 413 or 400.
     func body() async throws(APIError) -> [UInt8] {
         do {

@@ -14,7 +14,7 @@ extension Registry {
                 target, .notSupported, "target.kind", "Unsupported value: supported values: \"Node\", \"\"")
         }
         let now = world.wallTime().rfc3339
-        _ = try await modify(target, part: .whole, options: options) { old throws(APIError) in
+        _ = try await modify(target, part: .whole, options: options, ownership: .kept) { old throws(APIError) in
             try Self.checkBinding(binding, of: old, to: node, target)
             var pod = old
             pod["spec", "nodeName"] = .string(node)

@@ -37,6 +37,25 @@ extension Registry {
         }
     }
 
+    /// Applies a Scale: a configuration of the object that sets nothing but the replicas.
+    func applyScale(_ target: Target, _ scale: JSON, options: WriteOptions) async throws(APIError) -> JSON {
+        guard scale.kind == "Scale", scale.apiVersion == "autoscaling/v1" else {
+            throw .badRequest("invalid object type: \(scale.apiVersion), Kind=\(scale.kind)")
+        }
+        if let replicas = scale["spec", "replicas"]?.int, !(0...Int(Int32.max)).contains(replicas) {
+            throw Self.badReplicas(scale, target)
+        }
+        var configuration: JSON = [
+            "apiVersion": .string(target.kind.apiVersion), "kind": .string(target.kind.kind),
+            "metadata": ["name": .string(target.name)],
+        ]
+        for field in ["uid", "resourceVersion"] { configuration["metadata", field] = scale["metadata", field] }
+        configuration.set(
+            scale["spec", "replicas"], at: target.kind.custom?.scale?.specReplicas ?? ["spec", "replicas"])
+        let written = try await apply(target, configuration, options: options).written
+        return try Self.scale(of: try Renderer.parse(written.bytes), kind: target.kind)
+    }
+
     private func modifyScale(
         _ target: Target, _ options: WriteOptions, change: (JSON) throws(APIError) -> JSON
     ) async throws(APIError) -> JSON {

@@ -53,17 +53,15 @@ struct BodyDecoder: Sendable {
     }
 
     private func parse(_ bytes: [UInt8], _ faults: inout [String]) throws(APIError) -> JSON {
+        var duplicates: [String] = []
         do {
-            return try JSON(parsing: bytes, strict: true)
-        } catch {
-            // A name given twice is a fault only for those who want to know.
-            guard let object = try? JSON(parsing: bytes) else {
-                throw .badRequest(
-                    "the object provided is unrecognized (must be of type \(kind.kind)): "
-                        + "couldn't get version/kind; json parse error: \(error)")
-            }
-            faults.append(error.message)
+            let object = try JSON(parsing: bytes, duplicates: &duplicates)
+            faults += duplicates.map { "duplicate field \"\($0)\"" }
             return object
+        } catch {
+            throw .badRequest(
+                "the object provided is unrecognized (must be of type \(kind.kind)): "
+                    + "couldn't get version/kind; json parse error: \(error)")
         }
     }
 
@@ -105,6 +103,46 @@ struct BodyDecoder: Sendable {
 
     private func unreadable(_ why: String) -> APIError {
         .badRequest("\(kind.kind) in version \"\(kind.apiVersion)\" cannot be handled as a \(kind.kind): \(why)")
+    }
+}
+
+/// Reads a configuration for server-side apply: YAML, of which JSON is a part.
+struct ApplyBody: Sendable {
+    var yaml: (@Sendable ([UInt8]) throws -> JSON)?
+
+    /// The configuration, and what the caller is to be warned of.
+    /// - Throws: 400.
+    func configuration(
+        _ bytes: [UInt8], validation: WriteOptions.FieldValidation
+    ) throws(APIError) -> (object: JSON, warnings: [String]) {
+        var faults: [String] = []
+        let object = try parse(bytes, &faults)
+        guard case .object = object else {
+            throw .badRequest("error decoding YAML: a configuration must be an object")
+        }
+        if validation == .strict, !faults.isEmpty {
+            throw .badRequest("error strict decoding YAML: \(faults.joined(separator: ", "))")
+        }
+        return (object, validation == .ignore ? [] : faults)
+    }
+
+    private func parse(_ bytes: [UInt8], _ faults: inout [String]) throws(APIError) -> JSON {
+        let blanks: Set<UInt8> = [0x20, 0x09, 0x0A, 0x0D]
+        let isJSON = bytes.first { !blanks.contains($0) } == UInt8(ascii: "{")
+        do {
+            if isJSON { return try JSON(parsing: bytes, duplicates: &faults) }
+        } catch {
+            // What begins as JSON may still be YAML's flow style.
+            guard yaml != nil else { throw .badRequest("error decoding YAML: \(error)") }
+        }
+        guard let yaml else {
+            throw .badRequest("error decoding YAML: this server reads configurations in JSON only")
+        }
+        do {
+            return try yaml(bytes)
+        } catch {
+            throw .badRequest("error decoding YAML: \(error)")
+        }
     }
 }
 

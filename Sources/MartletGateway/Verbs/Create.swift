@@ -12,7 +12,8 @@ extension Registry {
 
     /// Creates an object that has been read already.
     func create(
-        _ target: Target, object: JSON, options: WriteOptions, warnings: [String] = []
+        _ target: Target, object: JSON, options: WriteOptions, warnings: [String] = [],
+        ownership: OwnershipPolicy = .followed
     ) async throws(APIError) -> Written {
         let strategy = Strategy.of(target.kind)
         var target = target
@@ -20,6 +21,7 @@ extension Registry {
         try Self.place(&object, at: &target)
         if target.kind.isNamespaced { _ = try await namespaceGuard(target) }
         Defaults.apply(to: &object, kind: target.kind)
+        if ownership == .followed { own(&object, createdAt: target, options) }
         var review = AdmissionReview(operation: .create, target: target, identity: identity, object: object, old: nil)
         try await admit(&review)
         object = review.object
@@ -80,7 +82,7 @@ extension Registry {
     }
 
     private func prepare(_ object: inout JSON, _ target: Target, _ strategy: Strategy) {
-        for field in ["selfLink", "managedFields", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"] {
+        for field in ["selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"] {
             object["metadata", field] = nil
         }
         object.dropEmptyMetadata()

@@ -33,7 +33,10 @@ struct DeleteOptions: Sendable, Hashable {
         }
         uid = object["preconditions", "uid"]?.string
         resourceVersion = object["preconditions", "resourceVersion"]?.string
-        isDryRun = try WriteOptions.dryRun(object["dryRun"]?[0]?.string ?? query.text("dryRun"))
+        if let text = object["dryRun"]?[0]?.string ?? query.text("dryRun") {
+            if text != "All" { throw .invalidOptions("DeleteOptions", [WriteOptions.dryRunFault(text)]) }
+            isDryRun = true
+        }
         let orphans = object["orphanDependents"]?.bool ?? query.flag("orphanDependents")
         if let text = object["propagationPolicy"]?.string ?? query.text("propagationPolicy") {
             if orphans != nil {

@@ -22,12 +22,22 @@ enum WritePart: Sendable {
     }
 }
 
+/// Who keeps account of a write's fields.
+enum OwnershipPolicy: Sendable {
+    /// The verb: who writes owns what has changed.
+    case followed
+    /// The change itself: the object's `managedFields` are right already.
+    case decided
+    /// Nobody: the write is the server's own.
+    case kept
+}
+
 extension Registry {
     /// Reads the object, lets `change` make the new one of it, and writes that on condition that nobody else wrote in
     /// between; otherwise decides anew. A change that names the resourceVersion it was made from gets a conflict
     /// instead, because the second time it is not the current one.
     func modify(
-        _ target: Target, part: WritePart, options: WriteOptions,
+        _ target: Target, part: WritePart, options: WriteOptions, ownership: OwnershipPolicy = .followed,
         change: (JSON) async throws(APIError) -> (object: JSON, warnings: [String])
     ) async throws(APIError) -> Written {
         let strategy = Strategy.of(target.kind)
@@ -35,7 +45,10 @@ extension Registry {
             let pair = try await current(target)
             let old = try pair.object(as: target.kind)
             var (object, warnings) = try await change(old)
+            if ownership == .kept { object["metadata", "managedFields"] = old["metadata", "managedFields"] }
             try Self.identify(&object, old: old, target)
+            if part != .whole { Defaults.apply(to: &object, kind: target.kind) }
+            if ownership == .followed { own(&object, changedFrom: old, at: target, options) }
             switch part {
             case .main:
                 try await finishMain(&object, old: old, target, strategy)
@@ -134,7 +147,7 @@ extension Registry {
         }
         let kept = [
             "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink",
-            "managedFields", "generateName",
+            "generateName",
         ]
         for field in kept { object["metadata", field] = old["metadata", field] }
         object.dropEmptyMetadata()
@@ -145,7 +158,6 @@ extension Registry {
         _ object: inout JSON, old: JSON, _ target: Target, _ strategy: Strategy
     ) async throws(APIError) {
         if target.kind.subresources.contains("status") { object["status"] = old["status"] }
-        Defaults.apply(to: &object, kind: target.kind)
         strategy.prepareForUpdate(&object, old)
         try Self.validate(object, from: old, target)
         try await strategy.allocate?(&object, old, allocator)
@@ -161,6 +173,7 @@ extension Registry {
             finished["metadata", name] = object["metadata", name]
         }
         finished.dropEmptyMetadata()
+        finished["metadata", "managedFields"] = object["metadata", "managedFields"]
         finished["status"] = object["status"]
         object = finished
         strategy.prepareForStatus(&object, old, part)

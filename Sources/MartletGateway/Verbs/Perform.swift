@@ -67,18 +67,15 @@ extension Gateway {
             answer = try await registry.bindNamed(target, body: body, options: try WriteOptions(call.query))
         case "create" where target.name.isEmpty:
             let written = try await registry.create(
-                target, body: try await call.objectBody(), options: try WriteOptions(call.query))
+                target, body: try await call.objectBody(), options: try call.options(.create))
             return try response(written, target.kind, code: 201, renderer)
         case "update" where !target.name.isEmpty:
             let written = try await registry.update(
-                target, body: try await call.objectBody(), options: try WriteOptions(call.query))
+                target, body: try await call.objectBody(), options: try call.options(.update))
             return try response(written, target.kind, code: 200, renderer)
         case "patch" where !target.name.isEmpty:
-            let (patch, type) = try Registry.patch(
-                try await call.body(), contentType: call.request.head.headerFields[.contentType])
-            let written = try await registry.patch(
-                target, patch: patch, type: type, options: try WriteOptions(call.query))
-            return try response(written, target.kind, code: 200, renderer)
+            let (written, isNew) = try await patch(call, target, registry)
+            return try response(written, target.kind, code: isNew ? 201 : 200, renderer)
         case "delete" where target.subresource.isEmpty:
             let options = try DeleteOptions(body: try await call.objectBody(), query: call.query)
             answer = try await registry.delete(target, options: options)
@@ -90,15 +87,42 @@ extension Gateway {
         return try renderer.response(answer)
     }
 
+    /// PATCH of the object or its status, of any type. Tells whether the object is new.
+    private func patch(
+        _ call: Call, _ target: Target, _ registry: Registry
+    ) async throws(APIError) -> (written: Written, isNew: Bool) {
+        if call.isApply {
+            let options = try call.options(.apply)
+            let (object, warnings) = try ApplyBody(yaml: configuration.yaml).configuration(
+                try await call.body(), validation: options.validation)
+            // Who may patch may not therefore create.
+            var creation = call.accessRequest
+            creation.verb = "create"
+            let request = creation
+            return try await registry.apply(target, object, options: options, warnings: warnings) {
+                () throws(APIError) in try await access.demand(request)
+            }
+        }
+        let (patch, type) = try Registry.patch(
+            try await call.body(), contentType: call.request.head.headerFields[.contentType])
+        let options = try call.options(.patch)
+        return (try await registry.patch(target, patch: patch, type: type, options: options), false)
+    }
+
     private func performSubresource(
         _ call: Call, _ target: Target, _ renderer: Renderer
     ) async throws(APIError) -> Response {
-        let options = try WriteOptions(call.query)
+        let options = try call.options(call.isApply ? .apply : call.verb == "patch" ? .patch : .update)
         let registry = registry.acting(as: call.identity)
         switch (target.subresource, call.verb) {
         case ("scale", "get"): return try renderer.response(.document(try await registry.getScale(target), code: 200))
         case ("scale", "update"):
             let scale = try await registry.updateScale(target, body: try await call.objectBody(), options: options)
+            return try renderer.response(.document(scale, code: 200))
+        case ("scale", "patch") where call.isApply:
+            let (object, _) = try ApplyBody(yaml: configuration.yaml).configuration(
+                try await call.body(), validation: options.validation)
+            let scale = try await registry.applyScale(target, object, options: options)
             return try renderer.response(.document(scale, code: 200))
         case ("scale", "patch"):
             let (patch, type) = try Registry.patch(

@@ -43,45 +43,6 @@ struct Registry: Sendable {
     }
 }
 
-/// What a write's query asks for.
-struct WriteOptions: Sendable, Hashable {
-    /// What becomes of fields that the kind does not have.
-    enum FieldValidation: String, Sendable {
-        case ignore = "Ignore"
-        case warn = "Warn"
-        case strict = "Strict"
-    }
-
-    /// Check everything, change nothing.
-    var isDryRun = false
-    var validation = FieldValidation.warn
-
-    init() {}
-
-    init(_ query: Query) throws(APIError) {
-        isDryRun = try Self.dryRun(query.text("dryRun"))
-        if let text = query.text("fieldValidation") {
-            guard let validation = FieldValidation(rawValue: text) else {
-                throw Self.unsupported("fieldValidation", text, "\"Ignore\", \"Strict\", \"Warn\"")
-            }
-            self.validation = validation
-        }
-    }
-
-    /// Reads `dryRun`, which is `All` or absent.
-    static func dryRun(_ text: String?) throws(APIError) -> Bool {
-        guard let text, !text.isEmpty else { return false }
-        guard text == "All" else { throw unsupported("dryRun", text, "\"All\"") }
-        return true
-    }
-
-    static func unsupported(_ field: String, _ value: String, _ supported: String) -> APIError {
-        APIError(
-            422, "Invalid",
-            "\(field): Unsupported value: \"\(value)\": supported values: \(supported)")
-    }
-}
-
 /// The outcome of a write.
 struct Written: Sendable {
     /// The object's served form.

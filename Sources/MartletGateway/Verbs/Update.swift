@@ -36,9 +36,9 @@ extension Registry {
 
     /// Reads a patch's body and media type.
     static func patch(_ bytes: [UInt8], contentType: String?) throws(APIError) -> (JSON, PatchType) {
-        let supported: [PatchType] = [.json, .merge, .strategic]
+        let supported = [PatchType.json, .merge, .strategic].map(\.rawValue) + [applyType]
         guard let media = contentType.flatMap({ MediaRange($0) }), let type = PatchType(rawValue: media.type) else {
-            throw .unsupportedMediaType(supported.map(\.rawValue))
+            throw .unsupportedMediaType(supported)
         }
         do {
             return (try JSON(parsing: bytes), type)
