@@ -27,6 +27,8 @@ public final class CustomKind: Sendable {
 
     /// The form of objects.
     public let schema: StructuralSchema
+    /// The form as appliers see it.
+    let shape: Shape
     /// The schema as the definition has it, for OpenAPI.
     let document: JSON
     /// The columns of tables; empty: name and age.
@@ -61,6 +63,7 @@ public final class CustomKind: Sendable {
         self.isHome = isHome
         document = version["schema", "openAPIV3Schema"] ?? [:]
         schema = StructuralSchema(document)
+        shape = Shape(schema)
         columns = (version["additionalPrinterColumns"]?.array ?? []).map { column in
             Column(
                 name: column["name"]?.string ?? "", type: column["type"]?.string ?? "string",

@@ -59,6 +59,7 @@ public struct Shape: Sendable {
 
     /// The shape of a kind's objects.
     public static func of(_ kind: ResourceKind) -> Shape {
+        if let custom = kind.custom { return custom.shape }
         guard let place = SchemaTables.all.place(of: kind.kind, in: kind.apiVersion) else { return unknown }
         return Shape(nodes: tables.nodes, root: tables.roots[place])
     }

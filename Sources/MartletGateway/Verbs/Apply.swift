@@ -22,7 +22,9 @@ extension Registry {
                     continue  // It went in between.
                 }
             }
-            guard target.subresource.isEmpty, target.kind.verbs.contains("create") else { throw .notFound(target.subject) }
+            guard target.subresource.isEmpty, target.kind.verbs.contains("create") else {
+                throw .notFound(target.subject)
+            }
             try await demandCreation()
             do {
                 return (try await create(byApplying: configuration, target, options, warnings), true)
