@@ -211,6 +211,15 @@ enum MetadataRules {
         for field in ["name", "namespace", "uid", "deletionTimestamp"] {
             faults.immutable("metadata.\(field)", object["metadata", field], old["metadata", field])
         }
+        guard old.isTerminating else { return }
+        // What is going must not be held by ever more.
+        let held = old["metadata", "finalizers"]?.array ?? []
+        let new = (object["metadata", "finalizers"]?.array ?? []).filter { !held.contains($0) }
+        if new.isEmpty { return }
+        let names = Set(new.compactMap(\.string)).sorted().map { "\"\($0)\"" }.joined(separator: ", ")
+        faults.forbidden(
+            "metadata.finalizers",
+            "no new finalizers can be added if the object is being deleted, found new finalizers []string{\(names)}")
     }
 }
 

@@ -166,4 +166,31 @@ extension JSON {
             #expect(stale.code == 409 && stale.message.contains("the object has been modified"))
         }
     }
+
+    @Test func anUpdateMakesSomeKindsAndNotOthers() async throws {
+        try await TestAPI.run { api in
+            let service = await api.put("\(Paths.services)/web", Samples.service("web"))
+            #expect(service.code == 201 && !service.json.uid.isEmpty)
+            #expect(await api.put("\(Paths.services)/web", service.json).code == 200)
+            #expect(await api.put("\(Paths.services)/other", Samples.service("web")).code == 400)
+            #expect(await api.put(Self.path, Self.shared([:])).code == 404)
+        }
+    }
+
+    @Test func whatIsGoingIsNotHeldByMore() async throws {
+        try await TestAPI.run { api in
+            var object = Self.shared([:])
+            object["metadata", "finalizers"] = ["a.io/x"]
+            _ = await api.post(Paths.configMaps, object)
+            _ = await api.delete(Self.path)
+            let more = await api.patch(Self.path, ["metadata": ["finalizers": ["a.io/x", "b.io/y"]]])
+            #expect(more.code == 422)
+            #expect(
+                more.message.hasSuffix(
+                    "metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, "
+                        + #"found new finalizers []string{"b.io/y"}"#))
+            #expect(await api.patch(Self.path, ["metadata": ["finalizers": []]]).code == 200)
+            #expect(await api.get(Self.path).code == 404)
+        }
+    }
 }

@@ -78,6 +78,13 @@ struct Call: Sendable {
         return access
     }
 
+    /// What is asked for when an update or apply makes the object: who may change it may not therefore create it.
+    var creationRequest: AccessRequest {
+        var request = accessRequest
+        request.verb = "create"
+        return request
+    }
+
     func label(code: Int) -> Metrics.Label {
         var label = Metrics.Label(
             verb: verb.uppercased(), group: "", version: "", resource: "", subresource: "", code: code)

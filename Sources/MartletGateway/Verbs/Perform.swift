@@ -70,9 +70,11 @@ extension Gateway {
                 target, body: try await call.objectBody(), options: try call.options(.create))
             return try response(written, target.kind, code: 201, renderer)
         case "update" where !target.name.isEmpty:
-            let written = try await registry.update(
-                target, body: try await call.objectBody(), options: try call.options(.update))
-            return try response(written, target.kind, code: 200, renderer)
+            let creation = call.creationRequest
+            let (written, isNew) = try await registry.updateOrCreate(
+                target, body: try await call.objectBody(), options: try call.options(.update)
+            ) { () throws(APIError) in try await access.demand(creation) }
+            return try response(written, target.kind, code: isNew ? 201 : 200, renderer)
         case "patch" where !target.name.isEmpty:
             let (written, isNew) = try await patch(call, target, registry)
             return try response(written, target.kind, code: isNew ? 201 : 200, renderer)
@@ -95,10 +97,7 @@ extension Gateway {
             let options = try call.options(.apply)
             let (object, warnings) = try ApplyBody(yaml: configuration.yaml).configuration(
                 try await call.body(), validation: options.validation)
-            // Who may patch may not therefore create.
-            var creation = call.accessRequest
-            creation.verb = "create"
-            let request = creation
+            let request = call.creationRequest
             return try await registry.apply(target, object, options: options, warnings: warnings) {
                 () throws(APIError) in try await access.demand(request)
             }

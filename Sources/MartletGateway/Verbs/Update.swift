@@ -10,6 +10,35 @@ extension Registry {
         return try await modify(target, part: part, options: options) { _ throws(APIError) in (object, warnings) }
     }
 
+    /// The kinds of which an update makes an object that is not there, as upstream.
+    static let madeByUpdate: Set<String> = [
+        "services", "endpoints", "events", "limitranges", "podtemplates", "leases.coordination.k8s.io",
+        "roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io",
+        "clusterroles.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io",
+    ]
+
+    /// PUT of an object that may not be there yet. Tells whether it is new.
+    /// - Parameter demandCreation: throws when the caller may not create the object.
+    func updateOrCreate(
+        _ target: Target, body: ObjectBody, options: WriteOptions,
+        demandCreation: () async throws(APIError) -> Void
+    ) async throws(APIError) -> (written: Written, isNew: Bool) {
+        do {
+            return (try await update(target, body: body, options: options), false)
+        } catch  where error.reason == "NotFound" {
+            guard target.subresource.isEmpty, Self.madeByUpdate.contains(target.kind.qualifiedPlural) else {
+                throw error
+            }
+        }
+        try await demandCreation()
+        var decoder = BodyDecoder(kind: target.kind, validation: options.validation)
+        let object = try decoder.object(body)
+        try Self.checkName(object, target)
+        var place = target
+        place.name = ""
+        return (try await create(place, object: object, options: options, warnings: decoder.warnings), true)
+    }
+
     /// PATCH of the object or its status.
     func patch(
         _ target: Target, patch: JSON, type: PatchType, options: WriteOptions
