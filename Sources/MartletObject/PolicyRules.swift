@@ -25,6 +25,25 @@ enum PolicyRules {
     ]
 
     @Sendable static func autoscaler(_ object: JSON, _ faults: inout Faults) {
+        if object.apiVersion == ResourceKind.podAutoscalerV1.apiVersion {
+            // What its annotations say is stored as the second form, and must be right there.
+            do {
+                let current = ResourceKind.podAutoscalerV1.toStored(object)
+                checkAutoscaler(try Schema.conform(current, to: .podAutoscaler).object, &faults)
+            } catch {
+                faults.invalid("metadata.annotations", object["metadata", "annotations"] ?? [:], error.description)
+            }
+        }
+        checkAutoscaler(object, &faults)
+    }
+
+    private static func checkAutoscaler(_ object: JSON, _ faults: inout Faults) {
+        if object.apiVersion == ResourceKind.podAutoscalerV1.apiVersion {
+            if let share = object["spec", "targetCPUUtilizationPercentage"], share.int ?? 1 < 1 {
+                faults.invalid("spec.targetCPUUtilizationPercentage", share, "must be greater than 0")
+            }
+            return
+        }
         let spec = object["spec"] ?? [:]
         for field in ["kind", "name"] where (spec["scaleTargetRef"]?[field]?.string ?? "").isEmpty {
             faults.required("spec.scaleTargetRef.\(field)")
@@ -37,9 +56,6 @@ enum PolicyRules {
         if let count = most.int, count < 1 { faults.invalid("spec.maxReplicas", most, "must be greater than 0") }
         if let least = least.int, let count = most.int, count < least {
             faults.invalid("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`")
-        }
-        if let share = spec["targetCPUUtilizationPercentage"], share.int ?? 1 < 1 {
-            faults.invalid("spec.targetCPUUtilizationPercentage", share, "must be greater than 0")
         }
         for (index, metric) in (spec["metrics"]?.array ?? []).enumerated() {
             checkMetric("spec.metrics[\(index)]", metric, &faults)

@@ -161,7 +161,14 @@ import Testing
             ),
             (
                 .podAutoscalerV1, #"{"op":"add","path":"/spec/targetCPUUtilizationPercentage","value":0}"#,
-                "spec.targetCPUUtilizationPercentage: Invalid value: 0: must be greater than 0"
+                "spec.metrics[0].resource.target.averageUtilization: Invalid value: 0: must be greater than 0"
+            ),
+            (
+                .podAutoscalerV1,
+                #"{"op":"add","path":"/metadata/annotations","value":{"autoscaling.alpha.kubernetes.io/behavior":"1"}}"#,
+                "metadata.annotations: Invalid value: {\"autoscaling.alpha.kubernetes.io/behavior\":\"1\"}: json: cannot "
+                    + "unmarshal number into Go struct field HorizontalPodAutoscalerSpec.spec.behavior of type "
+                    + "v2.HorizontalPodAutoscalerBehavior"
             ),
             (
                 .role, #"{"op":"remove","path":"/rules/0/verbs"}"#,
@@ -254,6 +261,27 @@ import Testing
     func schedulesAreRead(text: String, isGood: Bool) throws {
         let patch = #"{"op":"replace","path":"/spec/schedule","value":"\#(text)"}"#
         #expect(Validation.create(try changed(.cronJob, patch), kind: .cronJob).isEmpty == isGood)
+    }
+
+    /// Spoilt bodies of every kind, on the way that the gateway leads them.
+    @Test func whateverIsSentIsJudgedWithoutATrap() throws {
+        var random = SplitMix64(seed: Fuzz.seed(17))
+        var judged = 0
+        for kind in ResourceKind.all where kind.verbs.contains("list") {
+            let good = try changed(kind, "")
+            for _ in 0..<Fuzz.runs(60) {
+                let bytes = Fuzz.spoiled(good.encoded(), &random)
+                guard let text = try? JSON(parsing: bytes), var object = try? Schema.conform(text, to: kind).object
+                else { continue }
+                judged += 1
+                Defaults.apply(to: &object, kind: kind)
+                _ = Validation.create(object, kind: kind)
+                _ = Validation.update(object, from: good, kind: kind)
+                _ = kind.fromStored(kind.toStored(object))
+                _ = Table.cells(of: object, kind: kind, now: WallTime(nanoseconds: 0))
+            }
+        }
+        #expect(judged > 100)
     }
 
     @Test func anySchedulesTextIsReadWithoutATrap() throws {

@@ -204,7 +204,7 @@ import Testing
 }
 
 /// Writes a protobuf message, field by field.
-private struct Message {
+struct Message {
     var bytes: [UInt8] = []
 
     private func adding(_ number: Int, _ wireType: Int, _ value: [UInt8]) -> Message {
