@@ -83,7 +83,9 @@ import Testing
         try await TestAPI.run { api in
             let kind = ResourceKind.certificateSigningRequest
             let text = try #require(KindSamples.text(apiVersion: kind.apiVersion, kind: kind.kind))
-            _ = await api.send(.post, path(kind), Array(text.utf8))
+            let made = await api.send(.post, path(kind), Array(text.utf8))
+            #expect(made.json["spec", "username"] == "admin", "\(made.text)")
+            #expect(made.json["spec", "groups"]?.array?.contains("system:masters") == true)
             let approval: JSON = ["type": "Approved", "status": "True", "reason": "Fine"]
             let attempt = await api.patch(path(kind, "sample", "status"), ["status": ["conditions": [approval]]])
             #expect(attempt.json["status", "conditions"] == nil, "\(attempt.text)")

@@ -31,6 +31,8 @@ struct Strategy: Sendable {
     var needsRevisionOnUpdate = false
     /// Admission and preparation of a new object, after defaulting.
     var prepareForCreate: @Sendable (inout JSON) -> Void = { _ in }
+    /// What a new object says of who asked for it.
+    var nameRequester: @Sendable (inout JSON, Identity) -> Void = { _, _ in }
     /// Preparation of a changed object; the second is the old one.
     var prepareForUpdate: @Sendable (inout JSON, JSON) -> Void = { _, _ in }
     /// What of the metadata an update of the status does not change.

@@ -92,6 +92,7 @@ extension Registry {
             object["status"] = strategy.initialStatus
         }
         strategy.prepareForCreate(&object)
+        strategy.nameRequester(&object, identity)
     }
 
     /// With what every stored object has: who it is, and since when.
