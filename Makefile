@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 # What the build and the programs need from Debian. Swift 6.3 comes from swift.org.
-BUILD_PACKAGES := liburing-dev libssl-dev libsqlite3-dev libnghttp2-dev pkg-config
+BUILD_PACKAGES := liburing-dev libssl-dev libsqlite3-dev libnghttp2-dev zlib1g-dev pkg-config
 RUN_PACKAGES := containerd runc containernetworking-plugins nftables iptables iproute2 busybox-static curl jq openssl procps
 # What the tests meet beside these: etcd's own client.
 TEST_PACKAGES := etcd-client

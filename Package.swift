@@ -61,6 +61,7 @@ let cSources: [Target] = [
     cRoom("CMartletTLS", links: ["ssl", "crypto"]),
     systemRoom("CSQLite", pkgConfig: "sqlite3", apt: "libsqlite3-dev"),
     systemRoom("CNGHTTP2", pkgConfig: "libnghttp2", apt: "libnghttp2-dev"),
+    systemRoom("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
 ]
 let foundations: [Target] = [
     room("MartletBase", [deques]),
@@ -76,7 +77,7 @@ let decisions: [Target] = [
 ]
 let effects: [Target] = [
     room("MartletIO", ["MartletBase", "CMartlet", "CMartletLinux", log, deques]),
-    room("MartletHTTP", ["MartletBase", "MartletIO", "CMartletTLS", "CNGHTTP2", httpTypes, log, deques]),
+    room("MartletHTTP", ["MartletBase", "MartletIO", "CMartletTLS", "CNGHTTP2", "CZlib", httpTypes, log, deques]),
     room(
         "MartletRuntime",
         ["MartletBase", "MartletObject", "MartletIO", "MartletHTTP", "MartletCRI", "MartletCNI", protobuf, log]),

@@ -32,3 +32,7 @@ void mtls_sha256_free(mtls_sha256 *digest) {
     EVP_MD_CTX_free(digest->context);
     free(digest);
 }
+
+int mtls_sha1(const void *bytes, size_t count, uint8_t out[MTLS_SHA1_SIZE]) {
+    return EVP_Digest(bytes, count, out, NULL, EVP_sha1(), NULL) == 1 ? 0 : -1;
+}

@@ -133,6 +133,12 @@ public final class Gateway: RequestHandler {
                 try await write(writer)
             }
         }
+        if case .upgrade(let run) = response.body {
+            response.body = .upgrade { stream in
+                defer { withExtendedLifetime(ticket) {} }
+                await run(stream)
+            }
+        }
         return response
     }
 

@@ -5,7 +5,7 @@ enum Limits {
     static let readsInFlight = 400
     /// Writes in flight. Above it: 429 with Retry-After.
     static let writesInFlight = 200
-    /// Watches and followed logs at one time. Above it: 429 with Retry-After.
+    /// Watches, followed logs and streams (exec, port-forward, proxies, ...) at one time. Above it: 429 with Retry-After.
     static let longRunning = 10_000
     /// Bytes of a request's body. Above it: 413.
     static let body = 3 * 1024 * 1024
@@ -45,6 +45,10 @@ enum Limits {
     static let definitionsPause: Duration = .seconds(1)
     /// Time between two looks at the objects of a definition that is being deleted.
     static let cleaningPause: Duration = .seconds(1)
+    /// Bytes of a node agent's refusal of a stream that are passed on.
+    static let streamRefusal = 16 * 1024
+    /// How long nothing may move on a stream before it is ended; the kubelet's default.
+    static let streamIdle: Duration = .seconds(4 * 3600)
     /// Time between two bookmarks of a watch that asked for them.
     static let bookmarkInterval: Duration = .seconds(60)
     /// How long a watch lives when it names no `timeoutSeconds`: this, and up to as much again.

@@ -9,6 +9,14 @@ public enum Digest {
         return digest.finish()
     }
 
+    /// The SHA-1 of `bytes`, for protocols that name it: 20 bytes that prove nothing.
+    static func sha1(_ bytes: [UInt8]) -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: Int(MTLS_SHA1_SIZE)) { buffer, count in
+            precondition(mtls_sha1(bytes, bytes.count, buffer.baseAddress) == 0, "OpenSSL refuses SHA-1")
+            count = Int(MTLS_SHA1_SIZE)
+        }
+    }
+
     /// Lower-case hex, as image digests write it.
     public static func hex(_ bytes: [UInt8]) -> String {
         let digits = Array("0123456789abcdef".utf8)

@@ -12,6 +12,9 @@ struct InputBuffer: Sendable {
     /// The first unused byte.
     var first: UInt8? { isEmpty ? nil : bytes[start] }
 
+    /// An unused byte, counted from the first.
+    subscript(_ offset: Int) -> UInt8 { bytes[start + offset] }
+
     /// Adds what was read.
     mutating func append(_ new: [UInt8]) {
         if isEmpty {

@@ -248,6 +248,7 @@ extension NodeAgent {
         config.addedCapabilities = container.security.addedCapabilities
         config.droppedCapabilities = container.security.droppedCapabilities
         config.stdin = container.stdin
+        config.stdinOnce = container.stdinOnce
         config.tty = container.tty
         return config
     }

@@ -6,8 +6,8 @@ internal import MartletObject
 internal import MartletPods
 internal import MartletRuntime
 
-/// The kubelet's API as far as the gateway needs it: `/containerLogs/...`, `/pods`, `/healthz`. Only the gateway and
-/// administrators may ask.
+/// The kubelet's API as far as the gateway needs it: `/containerLogs/...`, `/exec/...`, `/attach/...`,
+/// `/portForward/...`, `/run/...`, `/pods`, `/healthz`. Only the gateway and administrators may ask.
 struct KubeletAPI: RequestHandler {
     let agent: NodeAgent
 
@@ -19,10 +19,16 @@ struct KubeletAPI: RequestHandler {
             subject.organizations.contains("system:masters")
                 || subject.commonName == "kube-apiserver-kubelet-client"
         else { return Self.text(.forbidden, "\(subject.commonName) may not use the kubelet's API") }
-        guard request.head.method == .get else { return Self.text(.methodNotAllowed, "only GET is served") }
         let target = (request.head.path ?? "/").split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         let path = (target.first ?? "").split(separator: "/").map { PercentCoding.decode($0) }
         let query = Query(target.count > 1 ? target[1] : "")
+        if let wish = StreamWish(path, query) {
+            guard [.get, .post].contains(request.head.method) else {
+                return Self.text(.methodNotAllowed, "only GET and POST are served")
+            }
+            return await NodeStreams(agent: agent).answer(request, wish)
+        }
+        guard request.head.method == .get else { return Self.text(.methodNotAllowed, "only GET is served") }
         switch path.first {
         case "healthz" where path.count == 1: return Self.text(.ok, "ok")
         case "pods" where path.count == 1: return await pods()

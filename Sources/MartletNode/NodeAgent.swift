@@ -34,6 +34,7 @@ public actor NodeAgent {
     nonisolated let files: PodFiles
     nonisolated let disk: Disk
     nonisolated let facts: HostFacts
+    nonisolated let streamPlaces = StreamPlaces(limit: Limits.streams)
 
     var pods: [String: Pod] = [:]
     var events: EventQueue

@@ -71,6 +71,18 @@ enum Limits {
     static let logPollPeriod: Duration = .milliseconds(100)
     /// Bytes of a log that are read at once.
     static let logBlock = 64 * 1024
+    /// Execs, attachments and port-forwards at one time. Above it: 429.
+    static let streams = 1024
+    /// How long nothing may move on a stream before it is ended (kubelet's streamingConnectionIdleTimeout).
+    static let streamIdle: Duration = .seconds(4 * 3600)
+    /// How long the runtime may take to begin a stream.
+    static let streamBegin: Duration = .seconds(30)
+    /// Bytes of the runtime's refusal that are passed on.
+    static let streamRefusal = 16 * 1024
+    /// How long a caller may take to close its side of a stream that has ended.
+    static let streamFarewell: Duration = .seconds(2)
+    /// How long a command of `/run` may take, in seconds.
+    static let runSeconds = 300
     /// Attempts at one write that meets conflicts.
     static let writeAttempts = 5
 }

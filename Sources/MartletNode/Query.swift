@@ -1,17 +1,22 @@
 internal import MartletBase
 internal import MartletObject
 internal import MartletPods
+internal import MartletRuntime
 
 /// The query of a request.
 struct Query: Sendable {
     private var values: [String: String] = [:]
+    /// Every value of `command`, in order.
+    private(set) var command: [String] = []
 
-    /// Reads `a=b&c=d`; of a name given twice the first counts.
+    /// Reads `a=b&c=d`; of a name given twice the first counts, except for `command`.
     init(_ text: Substring) {
         for pair in text.split(separator: "&") {
             let halves = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             let name = Self.decoded(halves[0])
-            if values[name] == nil { values[name] = halves.count > 1 ? Self.decoded(halves[1]) : "" }
+            let value = halves.count > 1 ? Self.decoded(halves[1]) : ""
+            if name == "command" { command.append(value) }
+            if values[name] == nil { values[name] = value }
         }
     }
 
@@ -42,6 +47,23 @@ struct Query: Sendable {
             options.since = time.nanoseconds
         }
         return .success(options)
+    }
+
+    /// The first value of a name.
+    subscript(_ name: String) -> String? { values[name] }
+
+    /// The streams that exec and attach ask for, in the kubelet's own names. A terminal has no error output.
+    var streams: RemoteStreams {
+        let tty = flag("tty")
+        return RemoteStreams(
+            stdin: flag("input"), stdout: flag("output"), stderr: flag("error") && !tty, tty: tty)
+    }
+
+    /// The ports of a port-forward whose protocol names them here; nil when one is none.
+    var ports: [Int]? {
+        let texts = (values["port"] ?? "").split(separator: ",")
+        let ports = texts.compactMap { Int($0) }.filter { (1...65_535).contains($0) }
+        return ports.count == texts.count ? ports : nil
     }
 
     private func flag(_ name: String) -> Bool { ["true", "1"].contains(values[name]) }

@@ -11,6 +11,9 @@ public struct Subresource: Sendable, Hashable {
     /// The verbs that it has.
     public var verbs: [String]
 
+    /// Those whose connections become streams, or whose bodies are not ours.
+    public static let connecting: Set<String> = ["exec", "attach", "portforward", "proxy"]
+
     /// All that are served, by name. Which resource has which is in its row of the kinds' table.
     public static let table: [String: Subresource] = Dictionary(
         uniqueKeysWithValues: [
@@ -24,5 +27,8 @@ public struct Subresource: Sendable, Hashable {
             Subresource(name: "finalize", verbs: ["update"]),
             Subresource(
                 name: "token", group: "authentication.k8s.io", version: "v1", kind: "TokenRequest", verbs: ["create"]),
+            Subresource(name: "exec", kind: "PodExecOptions", verbs: ["create", "get"]),
+            Subresource(name: "attach", kind: "PodAttachOptions", verbs: ["create", "get"]),
+            Subresource(name: "portforward", kind: "PodPortForwardOptions", verbs: ["create", "get"]),
         ].map { ($0.name, $0) })
 }

@@ -187,6 +187,8 @@ public struct ContainerSpec: Sendable, Hashable {
     public var security: SecuritySpec
     /// `stdin`
     public var stdin: Bool
+    /// `stdinOnce`
+    public var stdinOnce: Bool
     /// `tty`
     public var tty: Bool
 
@@ -220,6 +222,7 @@ public struct ContainerSpec: Sendable, Hashable {
         isSidecar = json["restartPolicy"]?.string == "Always"
         security = SecuritySpec(json["securityContext"] ?? .null, pod: podSecurityContext)
         stdin = json["stdin"]?.bool ?? false
+        stdinOnce = json["stdinOnce"]?.bool ?? false
         tty = json["tty"]?.bool ?? false
     }
 

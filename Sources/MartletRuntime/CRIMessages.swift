@@ -109,6 +109,7 @@ extension ContainerConfig {
         message.annotations = annotations
         message.logPath = logPath
         message.stdin = stdin
+        message.stdinOnce = stdinOnce
         message.tty = tty
         message.linux.resources.cpuShares = cpuShares
         message.linux.resources.cpuQuota = cpuQuota

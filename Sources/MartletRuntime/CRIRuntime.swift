@@ -215,6 +215,49 @@ public actor CRIRuntime: ContainerRuntime {
         return ExecResult(exitCode: answer.exitCode, output: Array(answer.stdout), errors: Array(answer.stderr))
     }
 
+    // MARK: Streams
+
+    public func exec(_ id: String, command: [String], streams: RemoteStreams) async throws -> StreamAddress {
+        let request = Runtime_V1_ExecRequest.with {
+            $0.containerID = id
+            $0.cmd = command
+            $0.tty = streams.tty
+            $0.stdin = streams.stdin
+            $0.stdout = streams.stdout
+            $0.stderr = streams.stderr
+        }
+        let answer: Runtime_V1_ExecResponse = try await runtime("Exec", request, within: timeouts.query)
+        return try Self.address(answer.url)
+    }
+
+    public func attach(_ id: String, streams: RemoteStreams) async throws -> StreamAddress {
+        let request = Runtime_V1_AttachRequest.with {
+            $0.containerID = id
+            $0.tty = streams.tty
+            $0.stdin = streams.stdin
+            $0.stdout = streams.stdout
+            $0.stderr = streams.stderr
+        }
+        let answer: Runtime_V1_AttachResponse = try await runtime("Attach", request, within: timeouts.query)
+        return try Self.address(answer.url)
+    }
+
+    public func portForward(sandbox: String, ports: [Int]) async throws -> StreamAddress {
+        let request = Runtime_V1_PortForwardRequest.with {
+            $0.podSandboxID = sandbox
+            $0.port = ports.compactMap { Int32(exactly: $0) }
+        }
+        let answer: Runtime_V1_PortForwardResponse = try await runtime("PortForward", request, within: timeouts.query)
+        return try Self.address(answer.url)
+    }
+
+    private static func address(_ url: String) throws(RuntimeError) -> StreamAddress {
+        guard let address = StreamAddress(url: url) else {
+            throw .refused("the runtime serves streams at \(url), which is no http:// address of this host")
+        }
+        return address
+    }
+
     /// Changes the limits of a running container; those that are 0 stay as they are.
     public func updateResources(_ id: String, cpuShares: Int64, cpuQuota: Int64, memoryLimit: Int64) async throws {
         let request = Runtime_V1_UpdateContainerResourcesRequest.with {

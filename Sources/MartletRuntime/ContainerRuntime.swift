@@ -29,6 +29,13 @@ public protocol ContainerRuntime: Sendable {
     /// Runs a command in a container and waits for it.
     func execSync(_ id: String, command: [String], timeoutSeconds: Int) async throws -> ExecResult
 
+    /// Prepares a command in a running container whose streams somebody will ask for.
+    func exec(_ id: String, command: [String], streams: RemoteStreams) async throws -> StreamAddress
+    /// Prepares the streams of a running container's main process.
+    func attach(_ id: String, streams: RemoteStreams) async throws -> StreamAddress
+    /// Prepares connections to ports of a pod. `ports` is needed by protocols that do not name them later.
+    func portForward(sandbox: String, ports: [Int]) async throws -> StreamAddress
+
     /// Whether an image is present, and its id.
     func imageID(_ reference: String) async throws -> String?
     /// Pulls an image; returns its id.
@@ -40,6 +47,19 @@ public protocol ContainerRuntime: Sendable {
 extension ContainerRuntime {
     /// A runtime whose images name no user cannot tell.
     public func imageUser(_ reference: String) async throws -> ImageUser? { nil }
+
+    /// A runtime that serves no streams says so.
+    public func exec(_ id: String, command: [String], streams: RemoteStreams) async throws -> StreamAddress {
+        throw RuntimeError.refused("this node's runtime does not serve exec: it has no containers of its own")
+    }
+    /// A runtime that serves no streams says so.
+    public func attach(_ id: String, streams: RemoteStreams) async throws -> StreamAddress {
+        throw RuntimeError.refused("this node's runtime does not serve attach: it has no containers of its own")
+    }
+    /// A runtime that serves no streams says so.
+    public func portForward(sandbox: String, ports: [Int]) async throws -> StreamAddress {
+        throw RuntimeError.refused("this node's runtime does not serve port-forward: its pods have no network")
+    }
 }
 
 /// Whom an image runs as when nothing else is asked for (`USER`).
@@ -233,6 +253,8 @@ public struct ContainerConfig: Sendable, Hashable {
     public var droppedCapabilities: [String] = []
     /// Whether it has a standard input.
     public var stdin = false
+    /// Whether its standard input ends with the first who was attached to it.
+    public var stdinOnce = false
     /// Whether it has a terminal.
     public var tty = false
 

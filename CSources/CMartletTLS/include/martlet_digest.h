@@ -18,4 +18,9 @@ int mtls_sha256_finish(mtls_sha256 *digest, uint8_t out[MTLS_SHA256_SIZE]);
 /// Frees a digest.
 void mtls_sha256_free(mtls_sha256 *digest);
 
+/// Bytes of a SHA-1 digest.
+#define MTLS_SHA1_SIZE 20
+/// The SHA-1 of bytes, for protocols that name it (WebSocket); it proves nothing. 0, or -1 when the library refuses.
+int mtls_sha1(const void *bytes, size_t count, uint8_t out[MTLS_SHA1_SIZE]);
+
 #endif

@@ -53,8 +53,9 @@ struct Call: Sendable {
     var admittanceClass: Admittance.Class? {
         if route.isPublic { return nil }
         if verb == "watch" { return .longRunning }
-        if case .resource(let target) = route, target.subresource == "log", query.flag("follow") == true {
-            return .longRunning
+        if case .resource(let target) = route {
+            if Subresource.connecting.contains(target.subresource) { return .longRunning }
+            if target.subresource == "log", query.flag("follow") == true { return .longRunning }
         }
         return ["get", "list"].contains(verb) ? .read : .write
     }

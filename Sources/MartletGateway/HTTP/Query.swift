@@ -15,6 +15,8 @@ struct Query: Sendable, Hashable {
 
     /// The first value; nil when absent.
     subscript(_ name: String) -> String? { values[name]?.first }
+    /// Every value, in order.
+    func all(_ name: String) -> [String] { values[name] ?? [] }
     /// The first value if it has any text.
     func text(_ name: String) -> String? { self[name].flatMap { $0.isEmpty ? nil : $0 } }
     /// The value as upstream reads truth: `false` and `0` are false, any other text is true.

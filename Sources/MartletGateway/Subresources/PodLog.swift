@@ -5,8 +5,7 @@ internal import MartletObject
 
 /// GET pods/NAME/log: what the node agent on the pod's node has to say, passed through.
 struct PodLog: Sendable {
-    let registry: Registry
-    let nodeClient: (@Sendable (_ address: String, _ port: UInt16) throws -> HTTPClient)?
+    let door: NodeDoor
 
     /// What of the query is the node agent's.
     private static let passedOn = [
@@ -14,13 +13,13 @@ struct PodLog: Sendable {
     ]
 
     func answer(_ target: Target, query: Query) async throws(APIError) -> Response {
-        let pod = try await registry.current(target).object()
-        let container = try Self.container(query.text("container"), of: pod)
+        let pod = try await door.registry.current(target).object()
+        let container = try NodeDoor.container(query.text("container"), of: pod)
         guard let node = pod["spec", "nodeName"]?.string, !node.isEmpty else {
             // Upstream's answer for a pod that runs nowhere yet.
             return Response(head: HTTPResponse(status: .noContent))
         }
-        let client = try await client(forNode: node)
+        let client = try await door.client(forNode: node)
         var path = "/containerLogs/\(pod.namespace)/\(pod.name)/\(container)"
         let parameters = Self.passedOn.compactMap { name in
             query[name].map { "\(name)=\(PercentCoding.encode($0))" }
@@ -35,48 +34,6 @@ struct PodLog: Sendable {
         }
         guard answer.head.status == .ok else { throw await Self.refusal(answer) }
         return Self.passing(answer)
-    }
-
-    /// The client of a node's agent, found by the node's own words in its status.
-    private func client(forNode name: String) async throws(APIError) -> HTTPClient {
-        let target = Target(kind: .node, namespace: "", name: name, subresource: "")
-        let node = try await registry.current(target).object()
-        let addresses = node["status", "addresses"]?.array ?? []
-        let address = addresses.first { $0["type"] == "InternalIP" }?["address"]?.string
-        guard let address, let nodeClient else {
-            throw .internalError("node \(name) has no InternalIP address by which its logs can be read")
-        }
-        let port = node["status", "daemonEndpoints", "kubeletEndpoint", "Port"]?.int ?? 10250
-        guard let port = UInt16(exactly: port) else {
-            throw .internalError("node \(name) names the port \(port), which is none")
-        }
-        do {
-            return try nodeClient(address, port)
-        } catch {
-            throw .internalError("node \(name) at \(address):\(port): \(error)")
-        }
-    }
-
-    /// The container that is meant.
-    static func container(_ asked: String?, of pod: JSON) throws(APIError) -> String {
-        func names(_ field: String) -> [String] {
-            (pod["spec", field]?.array ?? []).compactMap { $0["name"]?.string }
-        }
-        let (main, initial, ephemeral) = (names("containers"), names("initContainers"), names("ephemeralContainers"))
-        if let asked {
-            guard (main + initial + ephemeral).contains(asked) else {
-                throw .badRequest("container \(asked) is not valid for pod \(pod.name)")
-            }
-            return asked
-        }
-        if main.count == 1 { return main[0] }
-        var text = "a container name must be specified for pod \(pod.name), choose one of: "
-        text += "[\(main.joined(separator: " "))]"
-        if !initial.isEmpty { text += " or one of the init containers: [\(initial.joined(separator: " "))]" }
-        if !ephemeral.isEmpty {
-            text += " or one of the ephemeral containers: [\(ephemeral.joined(separator: " "))]"
-        }
-        throw .badRequest(text)
     }
 
     private static func refusal(_ answer: ClientResponse) async -> APIError {

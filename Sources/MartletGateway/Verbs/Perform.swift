@@ -6,6 +6,7 @@ internal import MartletObject
 /// From a call on a resource to the verb that answers it.
 extension Gateway {
     func perform(_ call: Call, on target: Target) async throws(APIError) -> Response {
+        if Subresource.connecting.contains(target.subresource) { return try await connect(call, target) }
         if let custom = target.kind.custom { return try await perform(call, on: target, custom) }
         let response = try await performOnce(call, on: target)
         if target.kind == .customResourceDefinition, !["get", "list", "watch"].contains(call.verb) {
@@ -141,10 +142,21 @@ extension Gateway {
             let written = try await registry.finalize(target, body: try await call.objectBody(), options: options)
             return try response(written, target.kind, code: 200, renderer)
         case ("log", "get"):
-            let log = PodLog(registry: registry, nodeClient: configuration.nodeClient)
-            return try await log.answer(target, query: call.query)
+            return try await PodLog(door: door).answer(target, query: call.query)
         default: throw .methodNotAllowed
         }
+    }
+
+    private var door: NodeDoor { NodeDoor(registry: registry, nodeClient: configuration.nodeClient) }
+
+    /// What becomes a stream.
+    private func connect(_ call: Call, _ target: Target) async throws(APIError) -> Response {
+        guard ["get", "create"].contains(call.verb) else { throw .methodNotAllowed }
+        // A WebSocket is opened by GET, which must not be the way around the right to create.
+        var creation = call.accessRequest
+        creation.verb = "create"
+        if call.verb != "create" { try await access.demand(creation) }
+        return try await PodStream(door: door, world: world).answer(target, call)
     }
 
     private func watch(_ call: Call, _ target: Target, _ renderer: Renderer) async throws(APIError) -> Response {

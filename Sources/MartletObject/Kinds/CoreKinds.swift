@@ -8,7 +8,8 @@ extension ResourceKind {
     public static let node = ResourceKind("", "v1", "Node", "nodes", short: ["no"], isNamespaced: false, ["status"])
     /// `pods`
     public static let pod = ResourceKind(
-        "", "v1", "Pod", "pods", short: ["po"], in: ["all"], ["status", "log", "binding", "eviction"])
+        "", "v1", "Pod", "pods", short: ["po"], in: ["all"],
+        ["status", "log", "binding", "eviction", "exec", "attach", "portforward"])
     /// `services`
     public static let service = ResourceKind(
         "", "v1", "Service", "services", short: ["svc"], in: ["all"], ["status"])

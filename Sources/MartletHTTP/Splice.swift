@@ -1,0 +1,87 @@
+public import MartletBase
+internal import Synchronization
+
+/// Carries the bytes of an upgraded connection.
+public enum Splice {
+    /// Bytes taken at once. One read is passed on before the next, so a slow side slows the other down.
+    private static let piece = 64 * 1024
+
+    /// Both ways until both sides have ended. A side that breaks takes the other with it.
+    public static func run(_ a: any ByteStream, _ b: any ByteStream) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await pump(from: a, to: b) { _ in } }
+            group.addTask { await pump(from: b, to: a) { _ in } }
+        }
+        a.close()
+        b.close()
+    }
+
+    /// The same, and ends both sides when nothing has moved either way for `idle`, or when the task is cancelled.
+    public static func run(_ a: any ByteStream, _ b: any ByteStream, idle: Duration, in world: any World) async {
+        await watched(
+            idle: idle, in: world,
+            cut: {
+                a.close()
+                b.close()
+            }
+        ) { moved in
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { await pump(from: a, to: b, moved) }
+                group.addTask { await pump(from: b, to: a, moved) }
+            }
+        }
+        a.close()
+        b.close()
+    }
+
+    /// Runs `body`, which says when something moves, and calls `cut` when nothing has for `idle`, or the task is
+    /// cancelled.
+    public static func watched(
+        idle: Duration, in world: any World, cut: @escaping @Sendable () -> Void,
+        _ body: @escaping @Sendable (_ moved: @escaping @Sendable (Int) -> Void) async -> Void
+    ) async {
+        let last = LastMove(world.now())
+        await withTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                await withTaskCancellationHandler {
+                    await body { _ in last.time.withLock { $0 = world.now() } }
+                } onCancel: {
+                    cut()
+                }
+                return true
+            }
+            group.addTask {
+                while true {
+                    let deadline = last.time.withLock { $0 } + idle
+                    if world.now() >= deadline { return false }
+                    guard (try? await world.sleep(until: deadline)) != nil else { return false }
+                }
+            }
+            _ = await group.next()
+            group.cancelAll()
+        }
+    }
+
+    private static func pump(
+        from source: any ByteStream, to sink: any ByteStream, _ moved: @Sendable (Int) -> Void
+    ) async {
+        do {
+            while true {
+                let bytes = try await source.read(atMost: piece)
+                if bytes.isEmpty { return await sink.closeWrite() }
+                moved(bytes.count)
+                try await sink.write(bytes)
+                moved(bytes.count)
+            }
+        } catch {
+            source.close()
+            sink.close()
+        }
+    }
+}
+
+/// When something last moved.
+private final class LastMove: Sendable {
+    let time: Mutex<MonotonicTime>
+    init(_ time: MonotonicTime) { self.time = Mutex(time) }
+}

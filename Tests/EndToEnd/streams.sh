@@ -1,0 +1,69 @@
+# Exec, attach, cp, port-forward and logs with every kubectl at hand: those before 1.31 speak SPDY, the others WebSocket.
+. ./lib.sh
+
+[ -n "$(kubectls)" ] || { echo "   SKIPPED: there is no kubectl"; exit 0; }
+mkdir -p "$state/images"
+"$BIN/martlet" image busybox --tag ocf.test/ocfweb:1 --output "$state/images/ocfweb.tar" -- sh >/dev/null
+start martletd --ephemeral --images "$state/images" --edge-address 127.0.0.1:18443 --edge-http-address none
+
+cat >"$state/pod.yaml" <<'Y'
+apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+    - name: web
+      image: ocf.test/ocfweb:1
+      command: [sh, -c, 'mkdir -p /www; echo hello >/www/index.html; head -c 5000000 /dev/urandom >/www/big; exec httpd -f -p 8000 -h /www']
+Y
+kubectl=$(kubectls | tail -n 1)
+"$kubectl" apply -f "$state/pod.yaml" >/dev/null
+wait_for 60 "the pod runs" bash -c "$kubectl get pod web --no-headers | grep -q ' Running '"
+head -c 3000000 /dev/urandom >"$state/big"
+sum=$(sha256sum <"$state/big" | cut -d' ' -f1)
+open_files() { find "/proc/$daemon/fd" -mindepth 1 | wc -l; }
+
+# The kubectls of each protocol that are at hand, beside those of the other parts.
+folder=$(dirname "$(readlink -f "$(command -v kubectl)")")
+more=$(for v in 1.27 1.29 1.31 1.33; do [ -x "$folder/kubectl.$v" ] && echo "$folder/kubectl.$v" || true; done)
+port=28100
+for k in ${more:-$(kubectls)}; do
+    name=$(basename "$k")
+    code=0
+    "$k" exec web -- sh -c 'echo out; echo err >&2; exit 7' >"$state/out" 2>"$state/err" || code=$?
+    [ "$code" = 7 ] || fail "$name exec: exit code $code: $(cat "$state/err")"
+    expect "$name exec: the output" "$(cat "$state/out")" '^out$'
+    expect "$name exec: the error output and the exit code" "$(cat "$state/err")" '^err$'
+    expect "$name exec -i: 3 MB and their end" "$("$k" exec -i web -- sha256sum <"$state/big")" "$sum"
+    expect "$name exec -t: a terminal" "$(script -qec "$k exec -it web -- tty" /dev/null </dev/null)" '/dev/pts/'
+    "$k" cp "$state/big" web:/tmp/big 2>/dev/null && "$k" cp web:/tmp/big "$state/back" >/dev/null 2>&1 || true
+    cmp "$state/big" "$state/back" || fail "$name cp"
+    ok "$name cp there and back"
+    expect "$name run --rm -i" "$("$k" run "r-${name//[^0-9]/}" --rm -i --restart=Never --image=ocf.test/ocfweb:1 -- \
+        sh -c 'read x; echo got $x' <<<hi 2>&1)" 'got hi'
+    expect "$name exec: no such container" "$("$k" exec web -c nope -- true 2>&1 || true)" 'container nope is not valid for pod web'
+    port=$((port + 1))
+    "$k" port-forward pod/web "$port:8000" >"$state/forward.log" 2>&1 &
+    forward=$!
+    wait_for 20 "$name port-forward" curl -sf "http://127.0.0.1:$port/"
+    for i in 1 2 3; do curl -sf -o "$state/got.$i" "http://127.0.0.1:$port/big" & pids[i]=$!; done
+    for i in 1 2 3; do wait "${pids[i]}" || fail "$name port-forward: connection $i"; done
+    [ "$(cat "$state"/got.[123] | wc -c)" = 15000000 ] || fail "$name port-forward: 15 MB over three connections"
+    kill "$forward"; wait "$forward" 2>/dev/null || true
+    ok "$name port-forward: three connections at once, 5 MB each"
+
+    before=$(open_files)
+    for i in $(seq 20); do "$k" exec web -- echo "$i" >"$state/many.$i" 2>&1 & pids[i]=$!; done
+    for i in $(seq 20); do wait "${pids[i]}" || fail "$name: exec $i of 20: $(cat "$state/many.$i")"; done
+    [ "$(sort -n "$state"/many.* | tr '\n' ' ')" = "$(seq -s ' ' 20) " ] || fail "$name: 20 execs at once"
+    rm -f "$state"/many.*
+    "$k" exec -i web -- cat >/dev/null < <(sleep 30) &
+    victim=$!
+    sleep 1
+    kill -9 "$victim"; wait "$victim" 2>/dev/null || true
+    wait_for 10 "$name: nothing is left of a client that was killed" bash -c "[ \$(find /proc/$daemon/fd -mindepth 1 | wc -l) -le $((before + 4)) ]"
+    expect "$name: its command has ended" "$("$k" exec web -- sh -c 'ps | grep -c "[ ]cat$" || true')" '^0$'
+    ok "$name: 20 execs at once, and one that was killed"
+done
+stop
