@@ -5,16 +5,40 @@ import MartletHTTP
 import MartletIO
 import MartletPeerFlags
 
+#if canImport(Glibc)
+import Glibc
+#endif
+
 /// The flags of commands that talk to a running member.
 struct ClientOptions: ParsableArguments {
-    @Option(help: "Where the member serves clients.")
-    var endpoint = "http://127.0.0.1:2379"
-    @Option(help: "The authorities of the member's certificate. (default: the system's)")
-    var cacert: String?
-    @Option(help: "The certificate to show.")
-    var cert: String?
-    @Option(help: "Its private key.")
-    var key: String?
+    @Option(
+        name: [.customLong("endpoint"), .customLong("endpoints")],
+        help: "Where the member serves clients. (default: the first of $ETCDCTL_ENDPOINTS, or http://127.0.0.1:2379)")
+    var givenEndpoint: String?
+    @Option(
+        name: .customLong("cacert"),
+        help: "The authorities of the member's certificate. (default: $ETCDCTL_CACERT, or the system's)")
+    var givenCacert: String?
+    @Option(name: .customLong("cert"), help: "The certificate to show. (default: $ETCDCTL_CERT)")
+    var givenCert: String?
+    @Option(name: .customLong("key"), help: "Its private key. (default: $ETCDCTL_KEY)")
+    var givenKey: String?
+
+    /// As etcdctl's flags, these come from the environment where they are not given.
+    private static func variable(_ name: String) -> String? {
+        getenv("ETCDCTL_\(name)").map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
+    }
+
+    /// The first endpoint: each member answers for all, and a snapshot is one member's.
+    private var endpoint: String {
+        let all = givenEndpoint ?? Self.variable("ENDPOINTS") ?? "http://127.0.0.1:2379"
+        let first = all.split(separator: ",").first.map(String.init) ?? all
+        if first.contains("://") { return first }
+        return (cacert == nil && cert == nil ? "http://" : "https://") + first
+    }
+    private var cacert: String? { givenCacert ?? Self.variable("CACERT") }
+    private var cert: String? { givenCert ?? Self.variable("CERT") }
+    private var key: String? { givenKey ?? Self.variable("KEY") }
 
     /// Runs `body` with a connection to the member.
     func withClient(_ body: @escaping @Sendable (EtcdClient) async throws -> Void) async throws {
@@ -23,9 +47,37 @@ struct ClientOptions: ParsableArguments {
             let world = try Reactor(name: "martlet-store")
             defer { world.shutdown() }
             let client = try options.client(in: world)
-            try await Task(executorPreference: world.executor) { try await body(client) }.value
+            do { try await Task(executorPreference: world.executor) { try await body(client) }.value } catch {
+                throw options.explained(error)
+            }
         }
     }
+
+    /// What went wrong on the way to the member, or what it refused, with what to do.
+    private func explained(_ error: any Error) -> any Error {
+        switch error {
+        case let status as GRPCStatus:
+            let hint =
+                switch status.code {
+                case 4,
+                    14 where status.message.contains("etcdserver: "):
+                    "; without a quorum nothing can be decided: start the members that are missing, or, when a "
+                        + "majority is gone for good, see `martlet-store recover`"
+                case 14: "; --endpoint says where a member serves its clients"
+                default: ""
+                }
+            return Failure(description: "\(endpoint): \(status.message)\(hint)")
+        case is TLSError:
+            return Failure(description: "\(endpoint): \(error); look at --cacert, --cert and --key")
+        case is NetworkError:
+            return Failure(
+                description: "\(endpoint): \(error); --endpoint says where a member serves its clients, and https:// "
+                    + "there needs --cacert")
+        default: return error
+        }
+    }
+
+    private struct Failure: Error, CustomStringConvertible { var description: String }
 
     private func client(in world: any World) throws -> EtcdClient {
         let url = try MemberURL(endpoint, flag: "--endpoint")

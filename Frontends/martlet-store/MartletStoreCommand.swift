@@ -1,4 +1,5 @@
 import ArgumentParser
+import MartletEtcd
 import MartletIO
 
 #if canImport(Glibc)
@@ -12,9 +13,12 @@ struct MartletStoreCommand: AsyncParsableCommand {
         commandName: "martlet-store",
         abstract: "Runs a member of the replicated key-value store, which serves the etcd v3 API.",
         discussion: """
-            Without flags it is a store of one on the loopback addresses. Give --initial-cluster for the first members \
-            of a cluster, or --join to become a member of one that runs.
+            Without flags it is a store of one on the loopback addresses (ports 2379 for clients and 2380 for peers) \
+            that keeps its data in /var/lib/martlet-store, or in ~/.local/state/martlet-store when not root. Give \
+            --initial-cluster for the first members of a cluster, or --join to become a member of one that runs. \
+            `martlet-store help run` tells all flags.
             """,
+        version: "martlet-store, unreleased; serves the API of etcd \(EtcdServer.apiVersion)",
         subcommands: [Run.self, Members.self, Snapshot.self, Recover.self], defaultSubcommand: Run.self)
 }
 

@@ -58,6 +58,7 @@ struct Run: AsyncParsableCommand {
             }
             let world = try Reactor(name: "martlet-store")
             let logger = store.logger
+            Console.say("starting \(store.name) with its data in \(configuration.directory)")
             let member = try await Task(executorPreference: world.executor) {
                 try await Member.start(configuration, clients: endpoints, tls: clients, in: world, logger: logger)
             }.value

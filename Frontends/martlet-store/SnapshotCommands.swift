@@ -77,7 +77,9 @@ struct Snapshot: AsyncParsableCommand {
             discussion: """
                 The folder is that of one of the first members of a new cluster; run this once for each of them, with \
                 the same file and the same flags but for --name and --data-dir, then start them. Give --bump-revision \
-                when clients were told of revisions after the snapshot: a number larger than the writes made since.
+                when clients were told of revisions after the snapshot: a number larger than the writes made since. \
+                The new cluster's id follows from all of these: members of the old one are refused. Whoever restores \
+                the same file once more gives another --initial-cluster-token.
                 """)
 
         @Argument(help: "The snapshot's file.")

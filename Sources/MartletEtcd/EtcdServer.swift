@@ -6,6 +6,9 @@ public import MartletReplica
 
 /// etcd's v3 API over a replica, for etcd's own clients.
 public final class EtcdServer: Sendable {
+    /// The release of etcd whose API this is.
+    public static var apiVersion: String { EtcdService.version }
+
     private let servers: [GRPCServer]
     private let service: EtcdService
 

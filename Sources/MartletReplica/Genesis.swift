@@ -44,6 +44,20 @@ struct Genesis: Sendable, Hashable {
         return Genesis(identity: identity, members: infos)
     }
 
+    /// The member that `options` name of a cluster that begins with a snapshot, the same on each that restores the same
+    /// file with the same options, and another cluster with other members than that of the snapshot or of any other
+    /// one: a member that still has the old data is refused by its cluster's id.
+    /// - Parameter digest: the SHA-256 of the snapshot.
+    /// - Throws: ``ReplicaError/unusable(_:)`` when the names contradict each other.
+    static func restored(_ digest: [UInt8], _ options: RestoreOptions) throws(ReplicaError) -> Genesis {
+        let members = options.members.map { "\($0.name)=\($0.peerURLs.sorted().joined(separator: ","))" }.sorted()
+        let bytes = digest.map { String($0, radix: 16) }.joined(separator: ".")
+        // What is restored with another revision or history is another state.
+        let state = "bump \(options.bumpRevision), history \(options.forgetsHistory ? "forgotten" : "kept")"
+        let token = number(of: ["martlet restored", options.token, bytes, state] + members)
+        return try cluster(token: String(token, radix: 16), members: options.members, name: options.name)
+    }
+
     /// A member that was added to a running cluster.
     static func joining(cluster: UInt64, member: UInt64) -> Genesis {
         Genesis(identity: ReplicaIdentity(cluster: cluster, member: member), members: [])

@@ -84,7 +84,7 @@ extension Replica {
             // A folder with data knows who it is; a bare log must be told each time.
             let isNeeded = folder?.isNew ?? true
             if let peers = parts.peers {
-                if isNeeded { genesis = try await peers.genesis(in: world) }
+                if isNeeded { genesis = try await peers.genesis(in: world, logger: logger) }
             } else {
                 genesis = .alone(.drawn(in: world), name: "", peerURLs: [], clientURLs: [])
             }

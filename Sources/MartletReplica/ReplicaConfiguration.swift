@@ -1,3 +1,4 @@
+internal import Logging
 public import MartletBase
 public import MartletRaft
 public import MartletStore
@@ -124,43 +125,18 @@ extension PeerConfiguration {
         }
     }
 
-    /// What a member with this configuration begins with when it has no data.
-    func genesis(in world: any World) async throws -> Genesis? {
+    /// What a member with this configuration begins with when it has no data. `logger` is told why it takes long.
+    func genesis(in world: any World, logger: Logger) async throws -> Genesis? {
         switch bootstrap {
         case .alone:
             return .alone(.drawn(in: world), name: name, peerURLs: peerURLs, clientURLs: clientURLs)
         case .cluster(let token, let members):
             for url in members.flatMap(\.peerURLs) { _ = try PeerURL.endpoint(url) }
             return try .cluster(token: token, members: members.map { ($0.name, $0.peerURLs) }, name: name)
-        case .join(let endpoints, let asLearner): return try await join(via: endpoints, asLearner, in: world)
+        case .join(let endpoints, let asLearner): return try await join(via: endpoints, asLearner, in: world, logger)
         case .added(let cluster, let member): return .joining(cluster: cluster, member: member)
         case .existing: return nil
         }
-    }
-
-    /// Asks each of `endpoints` in turn, for a while, to be added.
-    private func join(via endpoints: [Endpoint], _ asLearner: Bool, in world: any World) async throws -> Genesis {
-        for url in peerURLs { _ = try PeerURL.endpoint(url) }
-        let dialer = PeerDialer(world: world, security: security)
-        let request = PeerRequest.join(peerURLs: peerURLs, asLearner: asLearner).encoded()
-        var last = "no member to ask was named"
-        for attempt in 0..<Limits.joinAttempts {
-            if attempt > 0 { try await world.sleep(for: Limits.joinPause) }
-            for endpoint in endpoints {
-                do {
-                    let answer = try await dialer.ask(endpoint, request)
-                    guard case .joined(let cluster, let member) = try PeerAnswer(decoding: answer) else {
-                        throw PeerError.refused("it answered something else")
-                    }
-                    return .joining(cluster: cluster, member: member)
-                } catch let error as CancellationError {
-                    throw error
-                } catch {
-                    last = "\(endpoint): \(error)"
-                }
-            }
-        }
-        throw ReplicaError.unusable("no member let this one join (\(last)); name members that run, and try again")
     }
 }
 

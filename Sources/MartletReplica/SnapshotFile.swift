@@ -41,6 +41,8 @@ public struct RestoreOptions: Sendable {
     public var marksCompacted = false
     /// Whether a file without a SHA-256 behind it is taken: a checkpoint copied out of a data folder.
     public var skipsHashCheck = false
+    /// Whether history is forgotten, for one reason or the other.
+    var forgetsHistory: Bool { marksCompacted || bumpRevision > 0 }
     /// Options from those that have no default.
     public init(name: String, members: [(name: String, peerURLs: [String])], token: String) {
         self.name = name
@@ -63,7 +65,7 @@ public enum SnapshotFile {
         let directory = try temporaryDirectory(beside: path)
         defer { try? Files.remove(directory) }
         let copy = "\(directory)/snapshot.sqlite"
-        let bytes = try Self.copy(path, to: copy, needsDigest: !skippingHashCheck)
+        let (bytes, _) = try Self.copy(path, to: copy, needsDigest: !skippingHashCheck)
         let file = try naming(path, for: copy) { try CheckpointFile(path: copy) }
         defer { file.close() }
         return try naming(path, for: copy) { try status(of: file, bytes: bytes) }
@@ -78,19 +80,21 @@ public enum SnapshotFile {
             hash: store.stateHash.value, members: store.members.values.sorted { $0.id < $1.id }, bytes: bytes)
     }
 
-    /// Makes a data folder of a snapshot, for a member of a new cluster.
+    /// Makes a data folder of a snapshot, for a member of a new cluster (see ``Genesis/restored(_:_:)``).
     /// - Throws: ``ReplicaError`` or ``LogError``.
     public static func restore(_ path: String, into directory: String, _ options: RestoreOptions) async throws
         -> SnapshotStatus
     {
-        let genesis = try Genesis.cluster(token: options.token, members: options.members, name: options.name)
+        // Names that contradict each other are told before anything is copied.
+        _ = try Genesis.restored([], options)
         if let names = try? Files.list(directory), !names.isEmpty {
             throw ReplicaError.unusable("\(directory) is not empty; restore into a new folder")
         }
         let copy = "\(directory).restoring"
         defer { try? Files.unlinkFile(copy) }
         try Files.unlinkFile(copy)
-        let bytes = try Self.copy(path, to: copy, needsDigest: !options.skipsHashCheck)
+        let (bytes, digest) = try Self.copy(path, to: copy, needsDigest: !options.skipsHashCheck)
+        let genesis = try Genesis.restored(digest, options)
         let (folder, log) = try await DataFolder.open(directory)
         do {
             let status = try await fill(folder, log, with: copy, genesis, options, naming: path)
@@ -120,7 +124,7 @@ public enum SnapshotFile {
                 guard let old = file.state else { throw ReplicaError.unusable("\(path) holds no checkpoint") }
                 let successor = Successor(
                     genesis: genesis, term: max(old.appliedTerm, old.hardState.term) + 1, position: position,
-                    bump: options.bumpRevision, forgetsHistory: options.marksCompacted || options.bumpRevision > 0)
+                    bump: options.bumpRevision, forgetsHistory: options.forgetsHistory)
                 let status = try naming(path, for: copy) {
                     try successor.replace(file, changes: ChangeLog(), store: try file.loadStore(.all))
                     return try Self.status(of: file, bytes: 0)
@@ -140,8 +144,9 @@ public enum SnapshotFile {
 
     // MARK: Files
 
-    /// Copies the file without its digest, which is checked when there is one. Returns the bytes copied.
-    private static func copy(_ path: String, to target: String, needsDigest: Bool) throws -> Int {
+    /// Copies the file without its digest, which is checked when there is one. Returns the file's size, and the SHA-256
+    /// of what was copied.
+    private static func copy(_ path: String, to target: String, needsDigest: Bool) throws -> (Int, [UInt8]) {
         do {
             let source = try RegularFile(reading: path)
             let size = try source.size()
@@ -162,11 +167,12 @@ public enum SnapshotFile {
                 try copy.append(bytes)
                 offset += bytes.count
             }
-            if hasDigest, try source.read(at: end, limit: digestBytes) != digest.finish() {
+            let found = digest.finish()
+            if hasDigest, try source.read(at: end, limit: digestBytes) != found {
                 throw ReplicaError.unusable("\(path) is damaged: its SHA-256 is wrong; use another snapshot")
             }
             try copy.sync()
-            return size
+            return (size, found)
         } catch let error as Errno {
             throw ReplicaError.unusable("\(path): \(error)")
         }

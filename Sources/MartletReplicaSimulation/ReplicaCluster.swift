@@ -77,6 +77,8 @@ public final class ReplicaCluster: Sendable {
         for machine in cluster.machines { machine.crash(tellingOthers: false, cluster.world.network) }
         try? Files.remove(cluster.directory)
         cluster.judge(&report)
+        // What the crashes set going ends, too: a task that never goes on keeps all that it has for good.
+        cluster.world.windDown()
         return report
     }
 

@@ -69,6 +69,9 @@ public final class SimWorld: World {
         return try outcome.get()
     }
 
+    /// Lets what was set going after the run's end wind down as well.
+    public func windDown() { scheduler.end() }
+
     /// Calls `action` after a while, on the world's thread and outside any task.
     public func after(_ duration: Duration, _ action: @escaping @Sendable () -> Void) {
         scheduler.after(UInt64(max(duration.nanoseconds, 0)), action)

@@ -139,7 +139,8 @@ public struct Applied: Sendable, Hashable {
         /// One line for people.
         public var description: String {
             "after entry \(index) this member's state differs from its leader's (hash \(found), not \(expected)); "
-                + "restore this member from a snapshot"
+                + "remove it from its cluster, empty its data folder, and let it join anew, or, when it is the only "
+                + "member, restore a snapshot"
         }
     }
 

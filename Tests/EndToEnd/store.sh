@@ -97,6 +97,11 @@ run d --listen-client http://127.0.0.1:12472 --listen-peer http://127.0.0.1:1248
 sleep 1
 expect_end "the end of a member that waits to join"
 expect "it says so" "$(cat "$state/d.log")" '^stopping$'
+expect "and why it could not join" "$(cat "$state/d.log")" 'cannot join through 127.0.0.1:12489: .*is it started'
+run e --listen-client http://127.0.0.1:12472 --listen-peer http://127.0.0.1:12483 --join http://127.0.0.1:12470
+says e 'cannot join through 127.0.0.1:12470: .*(--listen-peer)'
+end "$member" TERM
+ok "a client's port is no peer's"
 
 # Damage. The member is killed after its last write, and a bit of that, or of the record behind it, flips.
 end "${members[0]}" KILL 2>/dev/null
@@ -148,3 +153,24 @@ wait_for 10 "writes go on when there is room" room
 ok "writes go on when there is room"
 end "$member" TERM
 umount "$state/small"
+
+# A restore: two members of three go back to a snapshot, and the third, which still runs with the later state, is refused.
+cluster=
+for n in 0 1 2; do cluster=$cluster,r$n=http://127.0.0.1:1249$n; done
+trio() { run "r$1" --listen-client "http://127.0.0.1:1247$1" --listen-peer "http://127.0.0.1:1249$1" --initial-cluster "${cluster#,}"; }
+trio 0; first=$member; trio 1; second=$member; trio 2
+says r0 '^ready'; says r2 '^ready'
+put k <<<before >/dev/null
+"$store" snapshot save "$state/early" --endpoint http://127.0.0.1:12470 >/dev/null
+put k <<<after >/dev/null
+end "$first" TERM; end "$second" TERM
+for n in 0 1; do
+    rm -r "$state/r$n"
+    "$store" snapshot restore "$state/early" --name "r$n" --data-dir "$state/r$n" --initial-cluster "${cluster#,}" >/dev/null
+    trio "$n"
+done
+says r0 '^ready'; says r1 '^ready'
+says r2 'these are different clusters; .*empty its data folder'
+expect "the restored members hold the snapshot's state" "$("$client" --endpoints 127.0.0.1:12471 get k --print-value-only 2>/dev/null)" '^before$'
+"$client" --endpoints 127.0.0.1:12472 --command-timeout 2s get k >/dev/null 2>&1 && fail "the old member answers"
+ok "the old member does not"

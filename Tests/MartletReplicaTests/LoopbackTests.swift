@@ -166,6 +166,74 @@ private func onLoopback(
     }
 }
 
+/// What a new member says that cannot join, and what a member is told that missed a restore.
+@Suite(.serialized) struct AMemberThatDoesNotBelong {
+    @Test func isLeftOutOfARestoredCluster() async throws {
+        let names = ["a", "b", "c"]
+        try await onLoopback(names) { group in
+            var replicas: [String: Replica] = [:]
+            let seen = Whispers()
+            for name in names {
+                replicas[name] = try await group.open(
+                    name, group.first(names), logger: name == "c" ? seen.logger : quiet)
+            }
+            let (a, c) = (try #require(replicas["a"]), try #require(replicas["c"]))
+            _ = try await a.propose(put("k", "before"))
+            try await save(try await a.snapshot(), to: "\(group.path)/snapshot")
+            _ = try await a.propose(put("k", "after"))
+            try await c.confirmRead()
+            for name in ["a", "b"] {
+                await replicas[name]?.close()
+                try Files.remove("\(group.path)/\(name)")
+                let options = RestoreOptions(
+                    name: name, members: names.map { ($0, [group.url($0)]) }, token: "test")
+                _ = try await SnapshotFile.restore("\(group.path)/snapshot", into: "\(group.path)/\(name)", options)
+                replicas[name] = try await group.open(name, .existing)
+            }
+            for name in ["a", "b"] {
+                let restored = try #require(replicas[name])
+                try await group.wait("a leader") { await restored.leader != nil }
+                try await restored.confirmRead()
+                #expect(await restored.get(key("k"))?.value == Array("before".utf8))
+                #expect(await restored.identifiers.cluster != c.identifiers.cluster)
+            }
+            try await group.wait("c to be refused") {
+                seen.texts.contains { $0.contains("different clusters") && $0.contains("empty its data folder") }
+            }
+            #expect(await c.leader == nil)
+            for replica in replicas.values { await replica.close() }
+        }
+    }
+
+    @Test func saysAtOnceWhyItCannotJoin() async throws {
+        try await onLoopback(["b", "free"], isSecure: false) { group in
+            let web = try await group.world.listen(on: .ip("127.0.0.1", port: 0))
+            let serving = Task(executorPreference: group.world.executor) {
+                while let stream = try? await web.accept() {
+                    _ = try await stream.read(atMost: 100)
+                    try await stream.write(Array("HTTP/1.1 400 Bad Request\r\n\r\n".utf8))
+                    stream.close()
+                }
+            }
+            let seen = Whispers()
+            let nobody = Endpoint.ip("127.0.0.1", port: group.ports["free"] ?? 0)
+            let joining = Task(executorPreference: group.world.executor) {
+                _ = try await group.open(
+                    "b", .join(via: [nobody, web.endpoint], asLearner: false), logger: seen.logger)
+            }
+            try await group.wait("both to be named") { seen.texts.count >= 2 }
+            #expect(seen.texts.contains { $0.contains("through \(nobody): ") && $0.contains("is it started") })
+            #expect(seen.texts.contains { $0.contains("through \(web.endpoint): ") && $0.contains("(--listen-peer)") })
+            try await group.world.sleep(for: .milliseconds(800))
+            #expect(seen.texts.count == 2, "what is known is not said again: \(seen.texts)")
+            joining.cancel()
+            web.close()
+            _ = await joining.result
+            _ = await serving.result
+        }
+    }
+}
+
 /// A log that a test can read.
 final class Whispers: Sendable {
     private let lines = Mutex<[String]>([])

@@ -169,6 +169,33 @@ func save(_ reader: SnapshotReader, to path: String) async throws {
         }
     }
 
+    /// A member that still has the old data must not be taken for one of the restored cluster.
+    @Test func becomesAClusterThatNobodyElseIsOf() throws {
+        let members = ["a", "b", "c"].map { (name: $0, peerURLs: ["https://\($0):2380"]) }
+        let options = RestoreOptions(name: "a", members: members, token: "t")
+        let new = try Genesis.restored([1], options).identity
+        let old = try Genesis.cluster(token: "t", members: members, name: "a").identity
+        // The order in which the members are given says nothing.
+        let reversed = RestoreOptions(name: "a", members: members.reversed(), token: "t")
+        #expect(try Genesis.restored([1], reversed).identity == new)
+        let others = try ["b", "c"].map {
+            try Genesis.restored([1], RestoreOptions(name: $0, members: members, token: "t")).identity
+        }
+        #expect(others.allSatisfy { $0.cluster == new.cluster })
+        #expect(Set((others + [new]).map(\.member)).count == 3)
+        var (bumped, compacted) = (options, options)
+        bumped.bumpRevision = 5
+        compacted.marksCompacted = true
+        let moved = members.dropLast() + [(name: "c", peerURLs: ["https://elsewhere:2380"])]
+        let strangers = try [
+            Genesis.restored([2], options), Genesis.restored([1], bumped), Genesis.restored([1], compacted),
+            Genesis.restored([1], RestoreOptions(name: "a", members: members, token: "u")),
+            Genesis.restored([1], RestoreOptions(name: "a", members: Array(moved), token: "t")),
+        ].map(\.identity)
+        #expect(Set((strangers + [new, old]).map(\.cluster)).count == 7)
+        #expect(Set((strangers + [new, old]).map(\.member)).count == 7)
+    }
+
     @Test func thatIsDamagedIsNotRestored() async throws {
         try await withFolder { path in
             let world = TestWorld()

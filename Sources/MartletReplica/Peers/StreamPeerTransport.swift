@@ -242,7 +242,8 @@ extension StreamPeerTransport {
         }
         if hello.cluster == 0, hello.from == 0, hello.to == 0 { return nil }
         if hello.cluster != cluster {
-            return "\(there) came to \(here): these are different clusters; correct the peer URLs"
+            return "\(there) came to \(here): these are different clusters; correct the peer URLs, or, when one is "
+                + "left from before a restore or a recovery, empty its data folder and let it join"
         }
         if hello.from == member.number {
             return "\(there) came to itself, or two processes run as this member; correct the peer URLs, run it once"
