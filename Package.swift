@@ -157,7 +157,8 @@ let frontends: [Target] = [
     frontend(
         "martlet-bench",
         [
-            "MartletBase", "MartletIO", "MartletHTTP", "MartletPKI", "MartletEtcdClient", "MartletEtcdMessages",
+            "MartletBase", "MartletIO", "MartletHTTP", "MartletObject", "MartletPKI", "MartletEtcdClient",
+            "MartletEtcdMessages",
             "MartletSimulation", arguments, histogram, httpTypes,
         ]),
     frontend(

@@ -41,8 +41,7 @@ struct GatewayBenchCommand: AsyncParsableCommand {
         _ = try? System.raiseDescriptorLimit()
         let world = try Reactor(name: "martlet-bench")
         defer { world.shutdown() }
-        let here = directory.hasPrefix("/") ? directory : "\(Self.workingDirectory)/\(directory)"
-        let (command, folder) = (self, "\(here)/martlet-bench-\(System.processID)")
+        let (command, folder) = (self, "\(Self.absolute(directory))/martlet-bench-\(System.processID)")
         try Files.makeDirectory(folder)
         defer { try? Files.remove(folder) }
         do {
@@ -53,10 +52,18 @@ struct GatewayBenchCommand: AsyncParsableCommand {
         }
     }
 
-    private static var workingDirectory: String {
-        guard let path = getcwd(nil, 0) else { return "." }
+    /// A folder by its whole path: servers work in another folder.
+    static func absolute(_ directory: String) -> String {
+        if directory.hasPrefix("/") { return directory }
+        guard let path = getcwd(nil, 0) else { return directory }
         defer { free(path) }
-        return String(cString: path)
+        return "\(String(cString: path))/\(directory)"
+    }
+
+    /// A program in the folder of this one.
+    static func beside(_ name: String) -> String {
+        let folder = CommandLine.arguments[0].split(separator: "/", omittingEmptySubsequences: false).dropLast()
+        return (folder + [Substring(name)]).joined(separator: "/")
     }
 
     private var plan: GatewayCases.Plan {
@@ -66,10 +73,8 @@ struct GatewayBenchCommand: AsyncParsableCommand {
     }
 
     private func programs() -> GatewayServer.Programs {
-        let beside = CommandLine.arguments[0].split(separator: "/", omittingEmptySubsequences: false).dropLast()
-        return GatewayServer.Programs(
-            martlet: martlet ?? (beside + ["martlet-gateway"]).joined(separator: "/"), apiserver: apiserver, etcd: etcd
-        )
+        GatewayServer.Programs(
+            martlet: martlet ?? Self.beside("martlet-gateway"), apiserver: apiserver, etcd: etcd)
     }
 
     private func measure(in folder: String, _ world: Reactor) async throws {

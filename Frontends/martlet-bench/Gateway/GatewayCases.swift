@@ -5,7 +5,7 @@ import MartletIO
 import Synchronization
 
 /// Counts what tasks do together.
-private final class Counter: Sendable {
+final class Counter: Sendable {
     private let next = Atomic<Int>(0)
     /// The number of this one.
     func take() -> Int { next.wrappingAdd(1, ordering: .relaxed).oldValue }

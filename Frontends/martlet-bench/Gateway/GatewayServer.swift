@@ -4,6 +4,7 @@ import MartletBase
 import MartletHTTP
 import MartletIO
 import MartletPKI
+import Synchronization
 
 /// An API server that is measured, with its store: child processes on loopback that share one PKI folder's layout.
 final class GatewayServer: Sendable {
@@ -18,7 +19,8 @@ final class GatewayServer: Sendable {
     let port: UInt16
     private let startTime: MonotonicTime
     private let folder: String
-    private let processes: [(name: String, process: ChildProcess)]
+    private let commands: [(name: String, program: String, arguments: [String])]
+    private let running: Mutex<[(name: String, process: ChildProcess)]>
     private let tls: TLSClient
     private let world: Reactor
 
@@ -43,14 +45,26 @@ final class GatewayServer: Sendable {
             authoritiesPEM: pki.authority("ca").keyPair.certificatePEM,
             identity: TLSIdentity(certificateChainPEM: pair.certificatePEM, privateKeyPEM: pair.privateKeyPEM))
         startTime = world.now()
-        var started: [(name: String, process: ChildProcess)] = []
-        for command in Self.commands(kind, programs, folder, ports) {
-            let output = ChildProcess.Output.file("\(folder)/\(command.name).log")
-            let process = try ChildProcess(
-                command.program, command.arguments, output: output, errors: output, in: world)
-            started.append((command.name, process))
+        commands = Self.commands(kind, programs, folder, ports)
+        running = Mutex([])
+        try start()
+    }
+
+    private var processes: [(name: String, process: ChildProcess)] { running.withLock { $0 } }
+
+    /// Starts its processes, for the first time or again on what they have.
+    func start() throws {
+        let started = try commands.map { name, program, arguments in
+            let output = ChildProcess.Output.file("\(folder)/\(name).log")
+            return (name, try ChildProcess(program, arguments, output: output, errors: output, in: world))
         }
-        processes = started
+        running.withLock { $0 = started }
+    }
+
+    /// Ends its processes as a power cut would.
+    func kill() async {
+        for (_, process) in processes { process.signal(SIGKILL) }
+        for (_, process) in processes { _ = await process.wait() }
     }
 
     /// Waits until it is ready, and makes what the cases need. Returns the seconds from its start until it was ready.
@@ -81,7 +95,8 @@ final class GatewayServer: Sendable {
                 (
                     "martlet-gateway", programs.martlet,
                     [
-                        "--data-dir", "\(folder)/data", "--api-address", "127.0.0.1:\(ports[0])", "--node-name", "bench",
+                        "--data-dir", "\(folder)/data", "--api-address", "127.0.0.1:\(ports[0])", "--node-name",
+                        "bench",
                         "--node-address", "127.0.0.1", "--log-level", "warning",
                     ]
                 )
@@ -210,8 +225,7 @@ final class GatewayServer: Sendable {
 
     /// Ends the processes and removes their folder.
     func stop() async {
-        for (_, process) in processes { process.signal(SIGKILL) }
-        for (_, process) in processes { _ = await process.wait() }
+        await kill()
         try? Files.remove(folder)
     }
 }
