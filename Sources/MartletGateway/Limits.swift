@@ -5,7 +5,7 @@ enum Limits {
     static let readsInFlight = 400
     /// Writes in flight. Above it: 429 with Retry-After.
     static let writesInFlight = 200
-    /// Watches, followed logs and streams (exec, port-forward, proxies, ...) at one time. Above it: 429 with Retry-After.
+    /// Watches, followed logs and streams (exec, port-forward) at one time. Above it: 429 with Retry-After.
     static let longRunning = 10_000
     /// Bytes of a request's body. Above it: 413.
     static let body = 3 * 1024 * 1024

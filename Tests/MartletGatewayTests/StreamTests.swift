@@ -121,7 +121,7 @@ private struct EchoingNode: RequestHandler {
     }
 
     @Test(.timeLimit(.minutes(1))) func portsAndGetAreTheNodesToo() async throws {
-        try await Self.run { _, client in
+        try await Self.run { api, client in
             for (path, text) in [
                 ("portforward?ports=80,81&ports=90", "GET /portForward/default/a?port=80%2C81%2C90\n"),
                 ("portforward", "GET /portForward/default/a\n"),
@@ -137,7 +137,7 @@ private struct EchoingNode: RequestHandler {
                 let answer = try await client.send(Self.head(.get, "\(Paths.pods)/b/exec?command=a"))
                 if answer.head.status == .badRequest { break }
             }
-            try await Task.sleep(for: .milliseconds(100))
+            try await api.world.sleep(for: .milliseconds(100))
         }
     }
 
