@@ -6,5 +6,8 @@ struct MartletBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "martlet-bench",
         abstract: "Measures parts of Martlet beside their rival or their bound, in one run.",
-        subcommands: [LogBenchCommand.self, StoreBenchCommand.self, GatewayBenchCommand.self, InformerCommand.self, TortureCommand.self])
+        subcommands: [
+            LogBenchCommand.self, StoreBenchCommand.self, GatewayBenchCommand.self, InformerCommand.self,
+            TortureCommand.self,
+        ])
 }

@@ -20,8 +20,8 @@ public struct GatewayConfiguration: Sendable {
     public var tokenFile: TokenFile?
     /// Whether health and version are shown to those who do not say who they are.
     public var allowsAnonymous = true
-    /// Reads YAML 1.2 of one document, of outside bytes: it must bound what aliases blow up, and throw on what it cannot
-    /// read. Nil: bodies in YAML are refused, but for those that are JSON as well.
+    /// Reads YAML 1.2 of one document, of outside bytes: it must bound what aliases blow up, and throw on what it
+    /// cannot read. Nil: bodies in YAML are refused, but for those that are JSON as well.
     public var yaml: (@Sendable (_ text: [UInt8]) throws -> JSON)?
     /// How long a request's body may take to arrive. Then: 408.
     public var bodyPatience = Limits.bodyPatience

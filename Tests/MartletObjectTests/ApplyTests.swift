@@ -177,7 +177,8 @@ struct Story {
     @Test func kubectlTakesOverFromItsClientSideApply() throws {
         var story = Story()
         let last =
-            #"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web"},"spec":{"replicas":2,"paused":true}}"#
+            #"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web"},"#
+            + #""spec":{"replicas":2,"paused":true}}"#
         story.update("kubectl-client-side-apply") {
             $0 = [
                 "metadata": [

@@ -165,9 +165,10 @@ import Testing
             ),
             (
                 .podAutoscalerV1,
-                #"{"op":"add","path":"/metadata/annotations","value":{"autoscaling.alpha.kubernetes.io/behavior":"1"}}"#,
-                "metadata.annotations: Invalid value: {\"autoscaling.alpha.kubernetes.io/behavior\":\"1\"}: json: cannot "
-                    + "unmarshal number into Go struct field HorizontalPodAutoscalerSpec.spec.behavior of type "
+                #"{"op":"add","path":"/metadata/annotations","#
+                    + #""value":{"autoscaling.alpha.kubernetes.io/behavior":"1"}}"#,
+                "metadata.annotations: Invalid value: {\"autoscaling.alpha.kubernetes.io/behavior\":\"1\"}: json: "
+                    + "cannot unmarshal number into Go struct field HorizontalPodAutoscalerSpec.spec.behavior of type "
                     + "v2.HorizontalPodAutoscalerBehavior"
             ),
             (

@@ -5,8 +5,8 @@ import MartletIO
 import MartletObject
 import Synchronization
 
-/// A cached view of a collection, kept as client-go's informers keep theirs: a list or the initial events of a watch, then a
-/// watch that is resumed where it broke off, and a new list after 410. Every event must fit what is known.
+/// A cached view of a collection, kept as client-go's informers keep theirs: a list or the initial events of a watch,
+/// then a watch that is resumed where it broke off, and a new list after 410. Every event must fit what is known.
 final class Informer: Sendable {
     /// How the view begins.
     enum Start: String, Sendable, CaseIterable { case pages, list, watchList }

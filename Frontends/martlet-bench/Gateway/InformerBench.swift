@@ -100,9 +100,8 @@ struct InformerCommand: AsyncParsableCommand {
         var isOver = false
         while !isOver {
             let name = "cm-\(random.next() % UInt64(objects))"
-            let body = Array(
-                #"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"\#(name)"},"data":{"value":"\#(random.next())"}}"#
-                    .utf8)
+            let head = #"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"\#(name)"}"#
+            let body = Array(#"\#(head),"data":{"value":"\#(random.next())"}}"#.utf8)
             let calls: [(HTTPRequest.Method, String, [UInt8])] = [
                 (.put, "\(Self.path)/\(name)", body), (.post, Self.path, body), (.delete, "\(Self.path)/\(name)", []),
             ]

@@ -1,5 +1,5 @@
-/// The messages of packages `openapi.v2` and `openapi.v3` (gnostic's OpenAPIv2.proto and OpenAPIv3.proto), as far as our
-/// documents use them: which member of the JSON form goes into which field.
+/// The messages of packages `openapi.v2` and `openapi.v3` (gnostic's OpenAPIv2.proto and OpenAPIv3.proto), as far as
+/// our documents use them: which member of the JSON form goes into which field.
 enum OpenAPIMessage: Hashable, Sendable {
     case document, info, contact, license, externalDocs, tag
     case paths, pathItem, operation
