@@ -7,7 +7,7 @@ import Yams
 enum Manifest {
     /// The objects in a file, `-` for the standard input.
     /// - Throws: `ValidationError` that names the file and line.
-    static func read(_ path: String) throws -> [(kind: ResourceKind, object: JSON)] {
+    static func read(_ path: String) throws -> [JSON] {
         let data =
             path == "-"
             ? FileHandle.standardInput.readDataToEndOfFile() : FileManager.default.contents(atPath: path)
@@ -17,17 +17,18 @@ enum Manifest {
             throw ValidationError("\(path): \(error)")
         }
         let objects = documents.map(json).filter { $0 != .null }
-        return try objects.flatMap { object in object.kind == "List" ? object["items"]?.array ?? [] : [object] }.map {
-            object in
-            let kind = ResourceKind.all.first { $0.apiVersion == object.apiVersion && $0.kind == object.kind }
-            guard let kind else {
-                throw ValidationError(
-                    "\(path): no matches for kind \"\(object.kind)\" in version \"\(object.apiVersion)\"")
-            }
-            var object = object
-            if kind.isNamespaced && object.namespace.isEmpty { object["metadata", "namespace"] = "default" }
-            return (kind, object)
+        return objects.flatMap { object in object.kind == "List" ? object["items"]?.array ?? [] : [object] }
+    }
+
+    /// An object with its kind, which the cluster is asked for when it is no built-in one.
+    /// - Throws: `ValidationError` when the cluster does not serve the kind.
+    static func placed(_ object: JSON, by client: Client) async throws -> (kind: ResourceKind, object: JSON) {
+        guard let kind = try await client.kind(apiVersion: object.apiVersion, kind: object.kind) else {
+            throw ValidationError("no matches for kind \"\(object.kind)\" in version \"\(object.apiVersion)\"")
         }
+        var object = object
+        if kind.isNamespaced && object.namespace.isEmpty { object["metadata", "namespace"] = "default" }
+        return (kind, object)
     }
 
     /// A YAML node as JSON, by YAML 1.2's core schema.

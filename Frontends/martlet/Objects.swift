@@ -13,7 +13,8 @@ struct Apply: AsyncParsableCommand {
     func run() async throws {
         let objects = try files.flatMap(Manifest.read)
         try await connection.withClient { client in
-            for (kind, object) in objects {
+            for object in objects {
+                let (kind, object) = try await Manifest.placed(object, by: client)
                 _ = try await client.apply(kind, object)
                 print("\(kind.singular).\(kind.group)/\(object.name) applied".replacing("./", with: "/"))
             }
@@ -33,13 +34,11 @@ struct Get: AsyncParsableCommand {
     @Option(name: [.customShort("l"), .customLong("selector")], help: "A label selector.") var selector: String?
 
     func run() async throws {
-        let wanted = kind.lowercased()
-        let known = ResourceKind.all.first {
-            [$0.plural, $0.singular, $0.kind.lowercased()].contains(wanted) || $0.shortNames.contains(wanted)
-        }
-        guard let known else { throw ValidationError("the server doesn't have a resource type \"\(kind)\"") }
-        let (name, namespace, selector, output) = (self.name, self.namespace, self.selector, self.output)
+        let (wanted, name, namespace, selector, output) = (kind, self.name, self.namespace, self.selector, self.output)
         try await connection.withClient { client in
+            guard let known = try await client.kind(called: wanted) else {
+                throw ValidationError("the server doesn't have a resource type \"\(wanted)\"")
+            }
             let items: [JSON]
             if let name {
                 items = [try await client.get(known, namespace: known.isNamespaced ? namespace : "", name: name)]
@@ -67,7 +66,8 @@ struct Delete: AsyncParsableCommand {
     func run() async throws {
         let objects = try files.flatMap(Manifest.read)
         try await connection.withClient { client in
-            for (kind, object) in objects {
+            for object in objects {
+                let (kind, object) = try await Manifest.placed(object, by: client)
                 do {
                     try await client.delete(kind, namespace: object.namespace, name: object.name)
                     print("\(kind.singular)/\(object.name) deleted")

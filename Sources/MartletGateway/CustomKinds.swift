@@ -44,6 +44,9 @@ actor CustomKinds {
         }
     }
 
+    /// Whether the definitions have been read.
+    var isReady: Bool { revision >= 0 }
+
     /// Ends the work.
     func stop() {
         task?.cancel()

@@ -92,7 +92,9 @@ public enum CustomDefinition {
             for name in names["shortNames"]?.array ?? [] { taken.insert(name.string ?? "") }
             for name in ["kind", "listKind"] { takenKinds.insert(names[name]?.string ?? "") }
         }
-        for kind in ResourceKind.all where kind.group == group {
+        // A definition of a built-in kind itself changes nothing, and is fine.
+        let own = [definition["spec", "names", "plural"]?.string, definition["spec", "names", "kind"]?.string]
+        for kind in ResourceKind.all where kind.group == group && own != [kind.plural, kind.kind] {
             taken.formUnion([kind.plural, kind.singular] + kind.shortNames)
             takenKinds.formUnion([kind.kind, "\(kind.kind)List"])
         }

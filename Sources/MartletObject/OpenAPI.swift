@@ -146,6 +146,8 @@ struct OpenAPIBuilder {
             case .structure:
                 wanted.append(place)
                 return reference("\(named.package).\(named.name)")
+            // Unlike a field of any object, one with a name of its own for it takes any value.
+            case .alias(.any): return ["description": "Any value."]
             case .alias(let target): return schema(target)
             case .choice(let values): return ["type": "string", "enum": .array(values.map(JSON.string))]
             }

@@ -188,24 +188,26 @@ struct StructuralValidator {
     private mutating func combine(_ value: JSON, _ schema: StructuralSchema, at path: String) {
         let rules = schema.rules
         if rules.allOf.isEmpty, rules.anyOf.isEmpty, rules.oneOf.isEmpty, rules.not == nil { return }
-        for part in rules.allOf { check(value, part, at: path) }
-        if !rules.allOf.isEmpty, !rules.allOf.allSatisfy({ Self.isValid(value, $0, at: path) }) {
-            combination(path, "must validate all the schemas (allOf)")
-        }
-        if !rules.anyOf.isEmpty, !rules.anyOf.contains(where: { Self.isValid(value, $0, at: path) }) {
+        // Each alternative is looked at once: nested ones would else take time that doubles with each level.
+        let all = rules.allOf.map { Self.faults(of: value, $0, at: path) }
+        faults += all.flatMap(\.self)
+        if !all.allSatisfy(\.isEmpty) { combination(path, "must validate all the schemas (allOf)") }
+        let any = rules.anyOf.map { Self.faults(of: value, $0, at: path) }
+        if !any.isEmpty, !any.contains(where: \.isEmpty) {
             combination(path, "must validate at least one schema (anyOf)")
-            checkNearest(value, rules.anyOf, at: path)
+            faults += Self.nearest(any)
         }
-        if !rules.oneOf.isEmpty {
-            let count = rules.oneOf.count { Self.isValid(value, $0, at: path) }
+        let one = rules.oneOf.map { Self.faults(of: value, $0, at: path) }
+        if !one.isEmpty {
+            let count = one.count(where: \.isEmpty)
             if count == 0 {
                 combination(path, "must validate one and only one schema (oneOf). Found none valid")
-                checkNearest(value, rules.oneOf, at: path)
+                faults += Self.nearest(one)
             } else if count > 1 {
                 combination(path, "must validate one and only one schema (oneOf). Found \(count) valid alternatives")
             }
         }
-        if let not = rules.not, Self.isValid(value, not, at: path) {
+        if let not = rules.not, Self.faults(of: value, not, at: path).isEmpty {
             combination(path, "must not validate the schema (not)")
         }
     }
@@ -215,19 +217,12 @@ struct StructuralValidator {
     }
 
     /// Of several alternatives that all fail, the faults of the one that fails least.
-    private mutating func checkNearest(_ value: JSON, _ schemas: [StructuralSchema], at path: String) {
-        let all = schemas.map { schema -> [FieldError] in
-            var validator = StructuralValidator()
-            validator.check(value, schema, at: path)
-            return validator.faults
-        }
-        faults += all.min { $0.count < $1.count } ?? []
-    }
+    private static func nearest(_ all: [[FieldError]]) -> [FieldError] { all.min { $0.count < $1.count } ?? [] }
 
-    private static func isValid(_ value: JSON, _ schema: StructuralSchema, at path: String) -> Bool {
+    private static func faults(of value: JSON, _ schema: StructuralSchema, at path: String) -> [FieldError] {
         var validator = StructuralValidator()
         validator.check(value, schema, at: path)
-        return validator.faults.isEmpty
+        return validator.faults
     }
 
     // MARK: Lists

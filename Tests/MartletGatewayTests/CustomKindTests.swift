@@ -123,6 +123,11 @@ import Testing
             #expect(cart?["properties", "spec"]?["properties"]?["size"]?["minimum"] == 1)
             #expect(cart?["x-kubernetes-group-version-kind"]?[0]?["kind"] == "Cart")
             let v2 = await api.get("/openapi/v2").json
+            let schema = v2["definitions"]?[
+                "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"]
+            // kubectl holds definitions against this: a default may be of any type.
+            #expect(schema?["properties", "default"] == ["description": "Any value."])
+            #expect(schema?["properties", "enum"]?["items"] == ["description": "Any value."])
             #expect(v2["definitions"]?["test.shop.v2.Cart"]?["properties"]?["metadata"] != nil)
         }
     }

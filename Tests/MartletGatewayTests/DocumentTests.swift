@@ -79,16 +79,22 @@ import Testing
 
     @Test func healthFailsOnceTheStoreTakesNoWrites() async throws {
         try await TestAPI.run { api in
-            #expect(await api.get("/readyz?verbose").text == "[+]ping ok\n[+]store ok\nreadyz check passed\n")
+            let ready = "[+]ping ok\n[+]etcd ok\n[+]informer-sync ok\nreadyz check passed\n"
+            #expect(await api.get("/readyz?verbose").text == ready)
+            let without = await api.get("/livez?verbose&exclude=etcd&exclude=ping&exclude=moon").text
+            #expect(
+                without == "[+]ping excluded: ok\n[+]etcd excluded: ok\nwarn: some health checks cannot be excluded: "
+                    + "no matches for \"moon\"\nlivez check passed\n")
             await api.replica.close()
             for name in ["readyz", "livez", "healthz"] {
                 let failed = await api.get("/\(name)")
                 #expect(failed.code == 500)
-                #expect(failed.text == "[+]ping ok\n[-]store failed: reason withheld\n\(name) check failed\n")
+                let more = name == "readyz" ? "[+]informer-sync ok\n" : ""
+                #expect(failed.text == "[+]ping ok\n[-]etcd failed: reason withheld\n\(more)\(name) check failed\n")
             }
-            #expect(await api.get("/readyz/store").code == 500)
+            #expect(await api.get("/readyz/etcd").code == 500)
             #expect(await api.get("/readyz/ping").code == 200)
-            #expect(await api.get("/livez?exclude=store").text == "ok")
+            #expect(await api.get("/livez?exclude=etcd").text == "ok")
         }
     }
 

@@ -1,3 +1,5 @@
+import FuzzSupport
+import MartletBase
 import MartletObject
 import Testing
 
@@ -211,6 +213,63 @@ import Testing
     }
 }
 
+@Suite struct StructuralFuzzTests {
+    private static let names = [
+        "type", "properties", "items", "additionalProperties", "allOf", "anyOf", "oneOf", "not", "default", "enum",
+        "pattern", "minimum", "maximum", "multipleOf", "maxLength", "required", "nullable", "format", "spec",
+        "x-kubernetes-list-type", "x-kubernetes-list-map-keys", "x-kubernetes-int-or-string", "metadata",
+        "x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource", "x-kubernetes-validations",
+    ]
+    private static let values: [JSON] = [
+        "object", "array", "string", "integer", "number", "set", "map", "name", "a(", "^a+$", true, false, 0, 1, -1,
+        1.5, nil, [], [:], "date-time", "duration", "uuid", "cidr", "email", "hostname", "int32",
+    ]
+
+    /// Something that may be a schema, or a value of one.
+    private func random(_ depth: Int, _ random: inout SplitMix64) -> JSON {
+        let kind = Int.random(in: 0..<6, using: &random)
+        if depth == 0 || kind == 0 { return Self.values.randomElement(using: &random) ?? nil }
+        if kind == 1 {
+            return .array((0..<Int.random(in: 0..<3, using: &random)).map { _ in self.random(depth - 1, &random) })
+        }
+        var object: JSON = [:]
+        for _ in 0..<Int.random(in: 0..<6, using: &random) {
+            object[Self.names.randomElement(using: &random) ?? "a"] = self.random(depth - 1, &random)
+        }
+        return object
+    }
+
+    @Test func anySchemaIsReadAndAnyValueHeldAgainstItWithoutATrap() {
+        var random = SplitMix64(seed: Fuzz.seed(31))
+        for _ in 0..<Fuzz.runs(3000) {
+            var schema = self.random(5, &random)
+            if schema.object != nil { schema["type"] = "object" }
+            var definition = CustomDefinitionTests.definition(schema)
+            _ = Validation.create(definition, kind: .customResourceDefinition)
+            _ = CustomDefinition.warnings(of: definition)
+            definition = CustomDefinition.named(definition, among: [], now: "2026-01-01T00:00:00Z")
+            guard let kind = ResourceKind.custom(of: definition).first else { continue }
+            let object: JSON = ["apiVersion": "shop.test/v1", "kind": "Cart", "spec": self.random(5, &random)]
+            guard var (known, _) = try? Schema.conform(object, to: kind) else { continue }
+            Defaults.apply(to: &known, kind: kind)
+            let once = known
+            Defaults.apply(to: &known, kind: kind)
+            #expect(known == once)
+            _ = Validation.create(known, kind: kind)
+        }
+    }
+
+    @Test func alternativesWithinAlternativesTakeNoLongerThanTheyAre() {
+        var schema: JSON = ["required": ["a"]]
+        for _ in 0..<60 { schema = ["oneOf": [schema], "anyOf": [["required": ["b"]]], "not": ["required": ["c"]]] }
+        schema["type"] = "object"
+        let definition = CustomDefinition.named(
+            CustomDefinitionTests.definition(schema), among: [], now: "2026-01-01T00:00:00Z")
+        let kind = ResourceKind.custom(of: definition)[0]
+        #expect(!Validation.create(["metadata": ["name": "a"]], kind: kind).isEmpty)
+    }
+}
+
 @Suite struct CustomDefinitionTests {
     static func definition(_ schema: JSON = ["type": "object"], versions: Int = 1) -> JSON {
         [
@@ -352,6 +411,19 @@ import Testing
         #expect(second["status", "conditions"]?[0]?["message"] == "\"cart\" is already in use")
         #expect(ResourceKind.custom(of: second).isEmpty && ResourceKind.custom(of: first).count == 1)
         #expect(CustomDefinition.condition("Established", of: CustomDefinition.named(second, among: [], now: now)))
+    }
+
+    @Test func aDefinitionOfABuiltInKindIsFineAndOneThatTakesItsNamesIsNot() {
+        var definition = Self.definition()
+        definition["spec", "group"] = "gateway.networking.k8s.io"
+        definition["spec", "names"] = [
+            "plural": "gateways", "singular": "gateway", "kind": "Gateway", "listKind": "GatewayList",
+        ]
+        var named = CustomDefinition.named(definition, among: [], now: "2026-01-01T00:00:00Z")
+        #expect(CustomDefinition.condition("Established", of: named))
+        definition["spec", "names", "plural"] = "doors"
+        named = CustomDefinition.named(definition, among: [], now: "2026-01-01T00:00:00Z")
+        #expect(!CustomDefinition.condition("Established", of: named))
     }
 
     @Test func rulesThatAreNotEnforcedAreTold() {

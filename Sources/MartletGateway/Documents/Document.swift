@@ -143,32 +143,4 @@ extension Gateway {
         paths.append("/version")
         return ["paths": .array(paths.sorted().map { .string($0) })]
     }
-
-    /// The checks are `ping`, which says that requests are answered, and `store`, that the replica takes writes.
-    /// The reason of a failure is for the log: anybody may ask.
-    private func health(_ check: String?, _ call: Call) async throws(APIError) -> Response {
-        let name = call.path.split(separator: "/").first.map(String.init) ?? "healthz"
-        guard check == nil || ["ping", "store"].contains(check) else { throw .noSuchResource }
-        let isStoreAsked = check != "ping" && call.query.text("exclude") != "store"
-        // The answer comes when the replica does its work; a stuck one makes the probe run into its time-out.
-        let isStoreWell = isStoreAsked ? await registry.storage.failure() == nil : true
-        if let check {
-            return Self.health(isStoreWell ? "ok" : "internal server error: \(check) failed\n", isWell: isStoreWell)
-        }
-        guard call.query["verbose"] != nil || !isStoreWell else { return Self.health("ok", isWell: true) }
-        let store =
-            switch (isStoreAsked, isStoreWell) {
-            case (false, _): "[+]store excluded: ok"
-            case (true, true): "[+]store ok"
-            case (true, false): "[-]store failed: reason withheld"
-            }
-        let verdict = "\(name) check \(isStoreWell ? "passed" : "failed")"
-        return Self.health("[+]ping ok\n\(store)\n\(verdict)\n", isWell: isStoreWell)
-    }
-
-    private static func health(_ text: String, isWell: Bool) -> Response {
-        Response(
-            status: isWell ? .ok : .internalServerError, contentType: "text/plain; charset=utf-8",
-            bytes: Array(text.utf8))
-    }
 }

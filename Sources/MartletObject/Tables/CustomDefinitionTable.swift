@@ -80,6 +80,7 @@ extension SchemaTables {
           specReplicasPath 1 string !
           statusReplicasPath 2 string !
           labelSelectorPath 3 *string
+        JSON: any
         JSONSchemaProps
           id 1 string
           $schema 2 string
@@ -88,7 +89,7 @@ extension SchemaTables {
           type 5 string
           format 6 string
           title 7 string
-          default 8 any
+          default 8 JSON
           maximum 9 *float64
           exclusiveMaximum 10 bool
           minimum 11 *float64
@@ -100,7 +101,7 @@ extension SchemaTables {
           minItems 17 *int64
           uniqueItems 18 bool
           multipleOf 19 *float64
-          enum 20 []any
+          enum 20 []JSON
           maxProperties 21 *int64
           minProperties 22 *int64
           required 23 []string
@@ -110,13 +111,13 @@ extension SchemaTables {
           anyOf 27 []JSONSchemaProps
           not 28 JSONSchemaProps
           properties 29 {}JSONSchemaProps
-          additionalProperties 30 any
+          additionalProperties 30 JSON
           patternProperties 31 {}JSONSchemaProps
-          dependencies 32 {}any
-          additionalItems 33 any
+          dependencies 32 {}JSON
+          additionalItems 33 JSON
           definitions 34 {}JSONSchemaProps
           externalDocs 35 ExternalDocumentation
-          example 36 any
+          example 36 JSON
           nullable 37 bool
           x-kubernetes-preserve-unknown-fields 38 *bool
           x-kubernetes-embedded-resource 39 bool
