@@ -51,7 +51,9 @@ extension Client {
             guard let plural = resource["name"]?.string, !plural.contains("/"), let kind = resource["kind"]?.string
             else { return nil }
             func texts(_ field: String) -> [String] { (resource[field]?.array ?? []).compactMap(\.string) }
-            let subresources = names.filter { $0.hasPrefix("\(plural)/") }.map { String($0.dropFirst(plural.count + 1)) }
+            let subresources = names.filter { $0.hasPrefix("\(plural)/") }.map {
+                String($0.dropFirst(plural.count + 1))
+            }
             return ResourceKind(
                 group: group, version: version, kind: kind, plural: plural,
                 singular: resource["singularName"]?.string ?? kind.lowercased(), shortNames: texts("shortNames"),

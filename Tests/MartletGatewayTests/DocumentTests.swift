@@ -77,6 +77,25 @@ import Testing
         }
     }
 
+    @Test func metricsHaveThePrometheusForm() async throws {
+        try await TestAPI.run { api in
+            _ = await api.get("\(Paths.pods)/none")
+            let text = await api.get("/metrics").text
+            var typed: Set<Substring> = []
+            for line in text.split(separator: "\n") {
+                let words = line.split(separator: " ")
+                if line.hasPrefix("# TYPE ") { typed.insert(words[2]) }
+                if line.hasPrefix("#") { continue }
+                let name = line.prefix { $0 != "{" && $0 != " " }
+                let isKnown = typed.contains { name == $0 || name.hasPrefix("\($0)_") }
+                #expect(isKnown && Double(words.last ?? "") != nil, "\(line)")
+            }
+            #expect(text.contains("apiserver_storage_objects{resource=\"namespaces\"} 4\n"))
+            let bucket = "apiserver_request_duration_seconds_bucket{group=\"\",resource=\"pods\",subresource=\"\","
+            #expect(text.contains("\(bucket)verb=\"GET\",version=\"v1\",le=\"+Inf\"} 1\n"))
+        }
+    }
+
     @Test func healthFailsOnceTheStoreTakesNoWrites() async throws {
         try await TestAPI.run { api in
             let ready = "[+]ping ok\n[+]etcd ok\n[+]informer-sync ok\nreadyz check passed\n"

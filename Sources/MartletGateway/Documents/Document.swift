@@ -15,9 +15,10 @@ extension Gateway {
         case .version: return Self.json(PrettyPrinter.indented(version.encoded()))
         case .health(let check): return try await health(check, call)
         case .metrics:
+            let objects = await objectCounts(call.kinds.catalog)
             return Response(
                 status: .ok, contentType: "text/plain; version=0.0.4; charset=utf-8",
-                bytes: Array(metrics.text(inFlight: admittance.inFlight).utf8))
+                bytes: Array(metrics.text(inFlight: admittance.inFlight, objects: objects).utf8))
         case .tokenIssuer: return try tokenIssuer()
         case .tokenKeys: return try tokenKeys()
         case .index: return Self.json(PrettyPrinter.indented(Self.index(call.kinds.catalog).encoded()))

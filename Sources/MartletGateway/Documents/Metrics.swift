@@ -1,4 +1,5 @@
 internal import MartletBase
+internal import MartletObject
 internal import Synchronization
 
 /// Counts requests, under Kubernetes' names (apiserver_request_total, ...).
@@ -12,41 +13,61 @@ final class Metrics: Sendable {
         var subresource: String
         var code: Int
 
-        /// Prometheus' form of it, without the braces.
-        var text: String {
-            "code=\"\(code)\",group=\"\(group)\",resource=\"\(resource)\",subresource=\"\(subresource)\","
-                + "verb=\"\(verb)\",version=\"\(version)\""
+        /// Prometheus' form of it, without the braces and the code.
+        var target: String {
+            "group=\"\(group)\",resource=\"\(resource)\",subresource=\"\(subresource)\",verb=\"\(verb)\","
+                + "version=\"\(version)\""
+        }
+        var text: String { "code=\"\(code)\",\(target)" }
+    }
+
+    private struct Durations {
+        var buckets = [UInt64](repeating: 0, count: Metrics.bounds.count + 1)
+        var seconds = 0.0
+
+        mutating func add(_ seconds: Double) {
+            buckets[Metrics.bounds.firstIndex { seconds <= $0 } ?? Metrics.bounds.count] += 1
+            self.seconds += seconds
         }
     }
 
     private struct State {
         var counts: [Label: UInt64] = [:]
-        var buckets = [UInt64](repeating: 0, count: Metrics.bounds.count + 1)
-        var seconds = 0.0
+        /// By label with the code 0.
+        var durations: [Label: Durations] = [:]
+        /// Of what has no row of its own any more.
         var other: UInt64 = 0
+        var otherDurations = Durations()
     }
 
     /// Upper bounds of the duration's buckets, in seconds.
     private static let bounds = [0.005, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60]
     private let state = Mutex(State())
 
-    /// Counts one request and how long it took.
+    /// Counts one request and how long it took. Watches are counted, and not timed.
     func count(_ label: Label, took duration: Duration) {
         let seconds = Double(max(0, duration.nanoseconds)) / 1e9
+        var target = label
+        target.code = 0
         state.withLock { state in
             if state.counts[label] != nil || state.counts.count < Limits.metricRows {
                 state.counts[label, default: 0] += 1
             } else {
                 state.other += 1
             }
-            let bucket = Self.bounds.firstIndex { seconds <= $0 } ?? Self.bounds.count
-            state.buckets[bucket] += 1
-            state.seconds += seconds
+            if label.verb == "WATCH" { return }
+            if state.durations[target] != nil || state.durations.count < Limits.metricRows {
+                state.durations[target, default: Durations()].add(seconds)
+            } else {
+                state.otherDurations.add(seconds)
+            }
         }
     }
 
     /// Prometheus' text format.
-    func text(inFlight: (reads: Int, writes: Int, longRunning: Int)) -> String {
+    func text(inFlight: (reads: Int, writes: Int, longRunning: Int), objects: [(resource: String, count: Int)])
+        -> String
+    {
         let state = state.withLock { $0 }
         var lines = [
             "# HELP apiserver_request_total Requests answered, by verb, resource and HTTP status.",
@@ -60,15 +81,11 @@ final class Metrics: Sendable {
             "# HELP apiserver_request_duration_seconds Time until the answer's head, in seconds.",
             "# TYPE apiserver_request_duration_seconds histogram",
         ]
-        var total: UInt64 = 0
-        for (index, count) in state.buckets.enumerated() {
-            total += count
-            let bound = index < Self.bounds.count ? "\(Self.bounds[index])" : "+Inf"
-            lines.append("apiserver_request_duration_seconds_bucket{le=\"\(bound)\"} \(total)")
+        for (label, durations) in state.durations.sorted(by: { $0.key.target < $1.key.target }) {
+            lines += Self.histogram(durations, label.target)
         }
+        if state.other > 0 { lines += Self.histogram(state.otherDurations, "resource=\"other\"") }
         lines += [
-            "apiserver_request_duration_seconds_sum \(state.seconds)",
-            "apiserver_request_duration_seconds_count \(total)",
             "# HELP apiserver_current_inflight_requests Requests being answered now.",
             "# TYPE apiserver_current_inflight_requests gauge",
             "apiserver_current_inflight_requests{request_kind=\"mutating\"} \(inFlight.writes)",
@@ -76,7 +93,34 @@ final class Metrics: Sendable {
             "# HELP apiserver_longrunning_requests Watches and followed logs that are open now.",
             "# TYPE apiserver_longrunning_requests gauge",
             "apiserver_longrunning_requests \(inFlight.longRunning)",
+            "# HELP apiserver_storage_objects Objects in the store, by resource.",
+            "# TYPE apiserver_storage_objects gauge",
         ]
+        lines += objects.map { "apiserver_storage_objects{resource=\"\($0.resource)\"} \($0.count)" }
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    private static func histogram(_ durations: Durations, _ labels: String) -> [String] {
+        let name = "apiserver_request_duration_seconds"
+        var total: UInt64 = 0
+        var lines: [String] = []
+        for (index, count) in durations.buckets.enumerated() {
+            total += count
+            let bound = index < bounds.count ? "\(bounds[index])" : "+Inf"
+            lines.append("\(name)_bucket{\(labels),le=\"\(bound)\"} \(total)")
+        }
+        return lines + ["\(name)_sum{\(labels)} \(durations.seconds)", "\(name)_count{\(labels)} \(total)"]
+    }
+}
+
+extension Gateway {
+    /// How many objects there are of each kind that is served.
+    func objectCounts(_ catalog: KindCatalog) async -> [(resource: String, count: Int)] {
+        var counts: [(resource: String, count: Int)] = []
+        for kind in catalog.kinds where kind.isHome {
+            let range = Keys.collection(kind, namespace: "")
+            counts.append((kind.qualifiedPlural, await registry.storage.count(range)))
+        }
+        return counts
     }
 }

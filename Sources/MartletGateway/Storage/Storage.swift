@@ -20,6 +20,12 @@ struct Storage: Sendable {
         }
     }
 
+    /// How many keys a range has now.
+    func count(_ range: Keys.Range) async -> Int {
+        let query = RangeQuery(KeyRange(from: range.from, to: range.to), countOnly: true)
+        return (try? await replica.range(query))?.count ?? 0
+    }
+
     func get(_ key: [UInt8]) async -> KeyValue? { await replica.get(key) }
 
     /// Proposes a change.
