@@ -12,7 +12,7 @@ FLAGS := --explicit-target-dependency-import-check error
 RELEASE_BIN := .build/release
 DEBUG_BIN := .build/debug
 
-.PHONY: help demo up test compatibility fuzz build release fmt lint simulate torture bench-log bench-store packages clean
+.PHONY: help demo up test compatibility fuzz build release fmt lint simulate torture bench-log bench-store bench-gateway informers packages clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -85,6 +85,15 @@ bench-store: packages  ## the replicated store beside etcd (BENCH_FLAGS="--runs 
 	  echo "== Installing etcd-server"; apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends etcd-server >/dev/null; }
 	@swift build -c release $(FLAGS) && $(RELEASE_BIN)/martlet-bench store $(BENCH_FLAGS)
+
+bench-gateway: packages  ## the REST gateway beside kube-apiserver, which is built from Debian's source once (BENCH_FLAGS=)
+	@command -v etcd >/dev/null || { apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends etcd-server >/dev/null; }
+	@Tests/Rivals/kube-apiserver.sh .build/rivals
+	@swift build -c release $(FLAGS) && $(RELEASE_BIN)/martlet-bench gateway --apiserver .build/rivals/kube-apiserver $(BENCH_FLAGS)
+
+informers: packages  ## cached views of clients while the gateway is killed 100 times under 100,000 changes
+	@swift build -c release $(FLAGS) && $(RELEASE_BIN)/martlet-bench informers
 
 clean:  ## remove what was built
 	@rm -rf .build
