@@ -217,6 +217,8 @@ public actor CRIRuntime: ContainerRuntime {
 
     // MARK: Streams
 
+    /// CRI `Exec`: where the runtime serves the streams of a command in a container.
+    /// - Throws: ``RuntimeError``.
     public func exec(_ id: String, command: [String], streams: RemoteStreams) async throws -> StreamAddress {
         let request = Runtime_V1_ExecRequest.with {
             $0.containerID = id
@@ -230,6 +232,8 @@ public actor CRIRuntime: ContainerRuntime {
         return try Self.address(answer.url)
     }
 
+    /// CRI `Attach`: where the runtime serves the streams of a container's first process.
+    /// - Throws: ``RuntimeError``.
     public func attach(_ id: String, streams: RemoteStreams) async throws -> StreamAddress {
         let request = Runtime_V1_AttachRequest.with {
             $0.containerID = id
@@ -242,6 +246,8 @@ public actor CRIRuntime: ContainerRuntime {
         return try Self.address(answer.url)
     }
 
+    /// CRI `PortForward`: where the runtime serves connections to ports of a sandbox.
+    /// - Throws: ``RuntimeError``.
     public func portForward(sandbox: String, ports: [Int]) async throws -> StreamAddress {
         let request = Runtime_V1_PortForwardRequest.with {
             $0.podSandboxID = sandbox
