@@ -51,7 +51,7 @@ struct OpenAPIBuilder {
             result.append(("\(type.package).\(type.name)", definition(of: type)))
         }
         for (name, definition) in custom { result.append((name, definition)) }
-        for name in scalars { result.append((name, Self.scalarDefinitions[name] ?? ["type": "object"])) }
+        for name in scalars { result.append((name, scalarDefinition(name))) }
         result.append((Self.patch, ["type": "object", "description": "A patch in one of the forms of PATCH."]))
         result.sort { $0.0 < $1.0 }
         return .object(OrderedDictionary(uniqueKeysWithValues: result))
@@ -70,6 +70,20 @@ struct OpenAPIBuilder {
         microTime: ["type": "string", "format": "date-time", "description": "A time in RFC 3339 with microseconds."],
         raw: ["type": "object", "description": "Any object."],
     ]
+    /// What the newer form can say of them: either of two types.
+    private static let alternatives: [String: JSON] = [
+        quantity: [["type": "string"], ["type": "number"]],
+        intOrString: [["type": "integer"], ["type": "string"]],
+    ]
+
+    private func scalarDefinition(_ name: String) -> JSON {
+        var definition = Self.scalarDefinitions[name] ?? ["type": "object"]
+        if form == .v3, let either = Self.alternatives[name] {
+            definition["type"] = nil
+            definition["oneOf"] = either
+        }
+        return definition
+    }
 
     private mutating func definition(of type: SchemaType) -> JSON {
         var properties: OrderedDictionary<String, JSON> = [:]

@@ -58,11 +58,11 @@ start() {
 }
 stop() { kill -TERM "$daemon"; wait "$daemon" || fail "the daemon ended with $?"; daemon=; }
 
-# The kubectls at hand, by version; the plain one where there is no other.
+# kubectls [VERSION...]: those at hand of these versions; the plain one where there is no other.
 kubectls() {
     local folder found=
     folder=$(dirname "$(readlink -f "$(command -v kubectl 2>/dev/null)")" 2>/dev/null) || return 0
-    for version in 1.29 1.33; do
+    for version in ${*:-1.29 1.33}; do
         if [ -x "$folder/kubectl.$version" ]; then echo "$folder/kubectl.$version"; found=1; fi
     done
     [ -n "$found" ] || command -v kubectl || true

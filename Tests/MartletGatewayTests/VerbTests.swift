@@ -82,6 +82,9 @@ import Testing
             #expect(replaced.json["data", "k"] == "3")
             let failed = await api.patch(path, [["op": "test", "path": "/data/k", "value": "9"]], .json)
             #expect(failed.code == 422)
+            // kubectl prefers causes to the message, so there are none.
+            #expect(failed.message == "the server rejected our request due to an error in our request")
+            #expect(failed.json["details"] == [:])
             let stale = await api.patch(path, ["metadata": ["resourceVersion": "1"], "data": ["k": "4"]])
             #expect(stale.code == 409)
             let unknown = await api.send(.patch, path, Array("{}".utf8), type: "text/plain")

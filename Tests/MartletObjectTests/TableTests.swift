@@ -222,6 +222,21 @@ import Testing
         #expect(OpenAPI.v3(group: "none", version: "v1") == nil)
     }
 
+    /// `kubectl explain` then says <IntOrString> and not <string>.
+    @Test func eitherOfTwoTypesIsSaidWhereTheFormCan() throws {
+        let v3 = try #require(OpenAPI.v3(group: "", version: "v1")?["components", "schemas"])
+        let v2 = try #require(OpenAPI.v2()["definitions"])
+        for (name, types) in [
+            ("io.k8s.apimachinery.pkg.util.intstr.IntOrString", ["integer", "string"]),
+            ("io.k8s.apimachinery.pkg.api.resource.Quantity", ["string", "number"]),
+        ] {
+            #expect(v3[name]?["oneOf"] == .array(types.map { ["type": .string($0)] }))
+            #expect(v3[name]?["type"] == nil)
+            #expect(v2[name]?["type"] == "string")
+            #expect(v2[name]?["oneOf"] == nil)
+        }
+    }
+
     @Test func kubectlFindsWhatItLooksFor() throws {
         for kind in ResourceKind.all where kind.verbs.contains("patch") {
             let v3 = try #require(OpenAPI.v3(group: kind.group, version: kind.version))

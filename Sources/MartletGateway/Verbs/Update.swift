@@ -57,9 +57,7 @@ extension Registry {
             return try Patch.apply(patch, type: type, to: object, kind: target.kind)
         } catch {
             guard type == .json else { throw .badRequest(error.description) }
-            throw APIError(
-                422, "Invalid", "the server rejected our request due to an error in our request",
-                details: ["causes": [["message": .string(error.description)]]])
+            throw APIError(422, "Invalid", "the server rejected our request due to an error in our request", details: [:])
         }
     }
 
