@@ -57,7 +57,8 @@ extension Registry {
             return try Patch.apply(patch, type: type, to: object, kind: target.kind)
         } catch {
             guard type == .json else { throw .badRequest(error.description) }
-            throw APIError(422, "Invalid", "the server rejected our request due to an error in our request", details: [:])
+            let message = "the server rejected our request due to an error in our request"
+            throw APIError(422, "Invalid", message, details: [:])
         }
     }
 
