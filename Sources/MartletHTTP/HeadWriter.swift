@@ -53,7 +53,9 @@ enum HeadWriter {
         out += "HTTP/1.1 ".utf8
         appendDecimal(head.status.code, to: &out)
         out.append(Characters.space)
-        out += head.status.reasonPhrase.utf8
+        // Many a client shows the phrase to people, and leaves a blank where there is none.
+        let phrase = head.status.reasonPhrase
+        out += (phrase.isEmpty ? reasonPhrases[head.status.code] ?? "" : phrase).utf8
         out += "\r\n".utf8
         for field in head.headerFields where !isOurs(field, isUpgrade: false) && field.name != .date {
             append(field, to: &out)
@@ -69,6 +71,21 @@ enum HeadWriter {
         out += "\r\n".utf8
         return out
     }
+
+    /// The phrases of RFC 9110 and its kin, where they differ in the words that Go's servers use and clients know.
+    private static let reasonPhrases: [Int: String] = [
+        100: "Continue", 101: "Switching Protocols", 200: "OK", 201: "Created", 202: "Accepted", 204: "No Content",
+        206: "Partial Content", 301: "Moved Permanently", 302: "Found", 303: "See Other", 304: "Not Modified",
+        307: "Temporary Redirect", 308: "Permanent Redirect", 400: "Bad Request", 401: "Unauthorized",
+        403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 406: "Not Acceptable", 408: "Request Timeout",
+        409: "Conflict", 410: "Gone", 411: "Length Required", 412: "Precondition Failed",
+        413: "Request Entity Too Large",
+        414: "URI Too Long", 415: "Unsupported Media Type", 416: "Range Not Satisfiable", 417: "Expectation Failed",
+        421: "Misdirected Request", 422: "Unprocessable Entity", 425: "Too Early", 426: "Upgrade Required",
+        428: "Precondition Required", 429: "Too Many Requests", 431: "Request Header Fields Too Large",
+        500: "Internal Server Error", 501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable",
+        504: "Gateway Timeout", 505: "HTTP Version Not Supported",
+    ]
 
     /// A chunk with its size line.
     static func chunk(_ bytes: [UInt8]) -> [UInt8] {

@@ -242,6 +242,13 @@ private func decode(
         #expect(throws: HTTPError.self) { try HeadWriter.request(request, framing: .none, defaultHost: "d") }
     }
 
+    @Test(arguments: [(404, "Not Found"), (409, "Conflict"), (422, "Unprocessable Entity"), (299, "")])
+    func anAnswerHasThePhraseOfItsStatus(code: Int, phrase: String) {
+        let response = HTTPResponse(status: .init(code: code))
+        let bytes = HeadWriter.response(response, length: 0, isChunked: false, connection: nil, date: [])
+        #expect(String(decoding: bytes, as: UTF8.self).hasPrefix("HTTP/1.1 \(code) \(phrase)\r\n"))
+    }
+
     @Test func aFieldCannotSmuggleALine() throws {
         var response = HTTPResponse(status: .ok)
         response.headerFields[.location] = "/x\r\nSet-Cookie: evil"
