@@ -28,7 +28,9 @@ def read(path):
     objects = []
     for found in re.finditer(pattern, body, re.S):
         version, kind = found.group(1).split(" ")
+        rest = json.loads("{%s}" % text(found.group(2)))
         name = "10.96.0.77" if kind == "IPAddress" else "sample"
-        head = {"apiVersion": version, "kind": kind, "metadata": {"name": name}}
-        objects.append({**head, **json.loads("{%s}" % text(found.group(2)))})
+        if kind == "CustomResourceDefinition":
+            name = "%s.%s" % (rest["spec"]["names"]["plural"], rest["spec"]["group"])
+        objects.append({"apiVersion": version, "kind": kind, "metadata": {"name": name}, **rest})
     return objects
