@@ -139,7 +139,7 @@ let frontends: [Target] = [
         name: "MartletFrontend", dependencies: ["Martlet", "MartletIO", arguments, log], path: "Frontends/Shared",
         swiftSettings: swiftSettings),
     frontend("martlet", ["Martlet", "MartletBase", "MartletHTTP", "MartletIO", arguments, yaml]),
-    frontend("martletd", ["Martlet", "MartletFrontend", arguments]),
+    frontend("martletd", ["Martlet", "MartletFrontend", "MartletPeerFlags", arguments]),
     .target(
         name: "MartletPeerFlags",
         dependencies: [
@@ -208,7 +208,7 @@ let testRooms: [Target] = [
     tests("MartletPKI", ["MartletBase", "MartletIO"]),
     tests("MartletSimulation", ["MartletBase"]),
     tests("MartletReplicaSimulation", ["MartletSimulation", "MartletRaft", "MartletStore"]),
-    tests("Martlet", ["MartletTesting"]),
+    tests("Martlet", ["MartletTesting", "MartletIO", "MartletPKI"]),
     .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: swiftSettings),
 ]
 

@@ -39,6 +39,14 @@ public struct PeerOptions: ParsableArguments {
     @Option(help: "The authorities of peers' certificates.")
     var peerTrustedCaFile: String?
 
+    /// See ``configuration(name:clientURLs:hasCertificates:)``. No flag.
+    private var hasCertificates = false
+
+    private enum CodingKeys: CodingKey {
+        case listener, advertised, initialCluster, initialClusterToken, joins, learner
+        case peerCertFile, peerKeyFile, peerTrustedCaFile
+    }
+
     /// As the command line gives them.
     public init() {}
 
@@ -58,8 +66,17 @@ public struct PeerOptions: ParsableArguments {
     public var asksForPeers: Bool { listener != nil || initialCluster != nil || !joins.isEmpty }
 
     /// The member `name` that these flags ask for; clients reach it at `clientURLs`.
+    /// - Parameter hasCertificates: whether https:// needs no files, because the program has certificates of its own.
     /// - Throws: `ValidationError` that names the flag.
-    public func configuration(name: String, clientURLs: [String]) throws -> PeerConfiguration {
+    public func configuration(name: String, clientURLs: [String], hasCertificates: Bool = false) throws
+        -> PeerConfiguration
+    {
+        var checked = self
+        checked.hasCertificates = hasCertificates
+        return try checked.checkedConfiguration(name: name, clientURLs: clientURLs)
+    }
+
+    private func checkedConfiguration(name: String, clientURLs: [String]) throws -> PeerConfiguration {
         let text = listener ?? Self.standardListener
         let url = try url(text, flag: "--listen-peer")
         for text in advertised { _ = try self.url(text, flag: "--advertise-peer") }
@@ -80,6 +97,7 @@ public struct PeerOptions: ParsableArguments {
     }
 
     private func expect(_ url: MemberURL, flag: String) throws {
+        if hasCertificates, peerCertFile == nil { return }
         try url.expect(secure: peerCertFile != nil, flag: flag, files: "--peer-cert-file and --peer-key-file")
     }
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Martlet
 import MartletFrontend
+import MartletPeerFlags
 
 /// `martletd`: one machine's part of a cluster, by default all of it.
 @main
@@ -15,6 +16,7 @@ struct Martletd: AsyncParsableCommand {
             """)
 
     @OptionGroup var daemon: DaemonOptions
+    @OptionGroup(title: "One master among several") var peers: PeerOptions
 
     @Option(
         name: .customLong("role"),
@@ -79,6 +81,10 @@ struct Martletd: AsyncParsableCommand {
             plain == "none" ? nil : try Flags.endpoint(plain, flag: "--edge-http-address")
         configuration.bridge = bridge
         configuration.imageDirectory = imageDirectory
+        if peers.asksForPeers {
+            configuration.storePeers = try peers.configuration(
+                name: configuration.nodeName, clientURLs: [configuration.apiURL], hasCertificates: true)
+        }
         if processRuntime { configuration.runtime = .processes }
         if let runtimeEndpoint { configuration.runtime = .endpoint(runtimeEndpoint) }
         try await Daemon.run(configuration, removesPods: ephemeral)

@@ -69,6 +69,13 @@ public actor Cluster {
         reactor.shutdown()
     }
 
+    /// Whether this process's store leads the others.
+    public var leads: Bool { get async { await parts.master.replica.leads } }
+
+    /// Cuts this process's part off the network, as a crash would: nothing is handed over and nobody is told. For
+    /// tests, which stop it afterwards.
+    func cutOff() { reactor.shutdown() }
+
     /// A client that goes the way of every other program: over HTTPS, with a client certificate of its own.
     /// - Parameters:
     ///   - user: the certificate's CN.
@@ -90,7 +97,7 @@ public actor Cluster {
     /// What of a cluster runs in this process.
     private struct Parts: Sendable {
         var master: Master
-        var controlPlane: ControlPlane?
+        var controlPlane: Leadership?
         var worker: Worker?
         var edge: Edge?
 
@@ -123,7 +130,6 @@ public actor Cluster {
             if configuration.roles.contains(.controlPlane) {
                 parts.controlPlane = await startControlPlane(
                     configuration, podCIDR, try pki.authority("ca"), parts.master, reactor)
-                try await ControlPlane.makeIngressClass(client)
             }
             try writeKubeconfig(configuration, data, pki, parts.master.server.endpoint, reactor.wallTime())
             if configuration.roles.contains(.worker) {
@@ -164,16 +170,35 @@ public actor Cluster {
     private static func startControlPlane(
         _ configuration: ClusterConfiguration, _ podCIDR: PodCIDR, _ authority: Authority, _ master: Master,
         _ world: any World
-    ) async -> ControlPlane {
-        let controlPlane = ControlPlane(
-            podCIDR: podCIDR, authority: String(decoding: authority.keyPair.certificatePEM, as: UTF8.self),
-            client: { user in
-                // The scheduler has its role; the controllers, which play many, are one user here.
-                let groups = user == "system:kube-scheduler" ? [] : ["system:masters"]
-                return master.client(as: user, groups: groups, in: world)
-            }, world: world, logger: configuration.logger)
-        await controlPlane.start()
-        return controlPlane
+    ) async -> Leadership {
+        let logger = configuration.logger
+        let authority = String(decoding: authority.keyPair.certificatePEM, as: UTF8.self)
+        let own = Self.announced(master.server.endpoint, configuration)
+        let leadership = Leadership(master.replica, in: world, logger: logger) {
+            let admin = master.client(as: "system:kube-controller-manager", groups: ["system:masters"], in: world)
+            let announcer = MasterAnnouncer(
+                replica: master.replica, own: own, client: admin, world: world, logger: logger)
+            return ControlPlane(
+                podCIDR: podCIDR, authority: authority,
+                client: { user in
+                    // The scheduler has its role; the controllers, which play many, are one user here.
+                    let groups = user == "system:kube-scheduler" ? [] : ["system:masters"]
+                    return master.client(as: user, groups: groups, in: world)
+                }, world: world, logger: logger,
+                prepare: {
+                    do { try await ControlPlane.makeIngressClass(admin) } catch {
+                        logger.warning("the IngressClass martlet is not made", metadata: ["error": "\(error)"])
+                    }
+                }, companions: [{ await announcer.run() }])
+        }
+        await leadership.start()
+        return leadership
+    }
+
+    /// Where others reach this master's API.
+    private static func announced(_ endpoint: Endpoint, _ configuration: ClusterConfiguration) -> Endpoint {
+        guard case .ip(let address, let port) = endpoint, ["0.0.0.0", "::"].contains(address) else { return endpoint }
+        return .ip(configuration.nodeAddress, port: port)
     }
 
     private static func startEdge(

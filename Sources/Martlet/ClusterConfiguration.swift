@@ -74,6 +74,13 @@ public struct ClusterConfiguration: Sendable {
     /// Hears what happens; silent by default.
     public var logger = Logger(label: "martlet") { _ in SwiftLogNoOpLogHandler() }
 
+    /// Where others reach this machine's gateway.
+    public var apiURL: String {
+        guard case .ip(let address, let port) = apiEndpoint else { return "https://\(apiEndpoint)" }
+        let isEverywhere = ["0.0.0.0", "::"].contains(address)
+        return "https://\(Endpoint.ip(isEverywhere ? nodeAddress : address, port: port))"
+    }
+
     /// A configuration of some roles; the rest has defaults.
     public init(roles: Set<Role>, dataDirectory: String, nodeName: String, nodeAddress: String) {
         self.roles = roles

@@ -6,14 +6,23 @@ internal import MartletObject
 internal import MartletRoutes
 
 /// The scheduler and the controllers of one master. They reach the store through the API like everyone else.
-struct ControlPlane {
+struct ControlPlane: Sendable {
     private let scheduler: SchedulerHost
     private let controllers: ControllerHost
+    private let prepare: @Sendable () async -> Void
+    private let companions: Companions
 
     /// - Parameters:
     ///   - client: makes the client of a component from its user name.
     ///   - authority: the cluster's authority, PEM.
-    init(podCIDR: PodCIDR?, authority: String, client: (String) -> Client, world: any World, logger: Logger) {
+    ///   - prepare: what comes first.
+    ///   - companions: what else runs for as long as this does.
+    init(
+        podCIDR: PodCIDR?, authority: String, client: (String) -> Client, world: any World, logger: Logger,
+        prepare: @escaping @Sendable () async -> Void = {}, companions: [@Sendable () async -> Void] = []
+    ) {
+        self.prepare = prepare
+        self.companions = Companions(companions, in: world)
         scheduler = SchedulerHost(client: client("system:kube-scheduler"), world: world, logger: logger)
         controllers = ControllerHost(
             StandardControllers.all(podCIDR: podCIDR, authority: authority),
@@ -22,11 +31,14 @@ struct ControlPlane {
     }
 
     func start() async {
+        await prepare()
         await controllers.start()
         await scheduler.start()
+        await companions.start()
     }
 
     func stop() async {
+        await companions.stop()
         await scheduler.stop()
         await controllers.stop()
     }
@@ -44,5 +56,25 @@ struct ControlPlane {
         {
             // Made at an earlier start.
         }
+    }
+}
+
+/// Work that runs beside the controllers until it is cancelled.
+private actor Companions {
+    private let work: [@Sendable () async -> Void]
+    private let world: any World
+    private var tasks: [Task<Void, Never>] = []
+
+    init(_ work: [@Sendable () async -> Void], in world: any World) {
+        self.work = work
+        self.world = world
+    }
+
+    func start() { tasks = work.map { work in world.spawn { await work() } } }
+
+    func stop() async {
+        for task in tasks { task.cancel() }
+        for task in tasks { await task.value }
+        tasks = []
     }
 }

@@ -7,6 +7,7 @@ internal import MartletIO
 internal import MartletObject
 internal import MartletPKI
 internal import MartletReplica
+internal import MartletStore
 internal import Synchronization
 
 /// The store and the REST gateway of one process.
@@ -40,11 +41,15 @@ final class Master: Sendable {
         let nodes = try NodeClients(
             authority: authority, identity: TLSIdentity(pki.keyPair("apiserver-kubelet-client")), world: world)
         settings.nodeClient = { try nodes.client(address: $0, port: $1) }
+        var peers = configuration.storePeers
+        if peers?.security == nil, peers?.peerURLs.first?.hasPrefix("https://") == true {
+            peers?.security = try peerSecurity(pki)
+        }
         let replica = try await Replica.open(
-            ReplicaConfiguration(directory: data.store, peers: configuration.storePeers), in: world, logger: logger)
+            ReplicaConfiguration(directory: data.store, peers: peers), in: world, logger: logger)
         do {
             let gateway = Gateway(replica: replica, configuration: settings, in: world, logger: logger)
-            try await gateway.bootstrap()
+            try await bootstrap(gateway, replica, in: world, logger)
             let server = try await listening("REST gateway", configuration.apiEndpoint, "--api-address") {
                 try await HTTPServer.start(
                     on: configuration.apiEndpoint, in: world, tls: tls, logger: logger, handler: gateway)
@@ -54,6 +59,44 @@ final class Master: Sendable {
             await replica.close()
             throw error
         }
+    }
+
+    /// Waits for a leader, and makes what every cluster has. Masters that start together wait for each other here.
+    private static func bootstrap(
+        _ gateway: Gateway, _ replica: Replica, in world: any World, _ logger: Logger
+    ) async throws {
+        var waited = 0
+        while await replica.leader == nil {
+            if waited % 100 == 10 {
+                let voters = await replica.members.filter { !$0.isLearner }
+                let names = voters.map { "\($0.name) (\($0.peerURLs.joined(separator: ",")))" }
+                logger.notice(
+                    """
+                    waiting for a leader: \(voters.count / 2 + 1) of these masters must run and reach each other: \
+                    \(names.joined(separator: ", "))
+                    """)
+            }
+            waited += 1
+            try await world.sleep(for: .milliseconds(100))
+            if let reason = await replica.stopped { throw ClusterError.unusable("the store has stopped: \(reason)") }
+        }
+        while true {
+            do { return try await gateway.bootstrap() } catch let error as GatewayUnavailable {
+                logger.notice("the store takes no writes yet: \(error)")
+                try await world.sleep(for: .milliseconds(200))
+            }
+        }
+    }
+
+    /// Mutual TLS among the masters by the cluster's own certificates.
+    private static func peerSecurity(_ pki: ClusterPKI) throws -> PeerSecurity {
+        let authorities = try pki.authority("etcd/ca").keyPair.certificatePEM
+        let identity = try TLSIdentity(pki.keyPair("etcd/peer"))
+        // The same authority signs certificates of the store's clients, which are no members.
+        return PeerSecurity(
+            server: try TLSServer(identity: identity, clients: .required(authoritiesPEM: authorities)),
+            client: try TLSClient(authoritiesPEM: authorities, identity: identity)
+        ) { $0.commonName != ClusterPKI.storeClientName }
     }
 
     /// How service account tokens are signed: by the key that is named, else by the cluster's own.

@@ -3,8 +3,14 @@ internal import MartletObject
 extension Gateway {
     /// Makes what every cluster has: the namespaces `default`, `kube-system`, `kube-public`, `kube-node-lease`, and
     /// the Service `default/kubernetes`. Safe to call at each start.
-    /// - Throws: when the store takes no writes, or the service network is not one.
+    /// - Throws: ``GatewayUnavailable`` when the store takes no writes now; else when the service network is not one.
     public func bootstrap() async throws {
+        do { try await makeBasics() } catch let error as APIError where error.code == 503 || error.code == 429 {
+            throw GatewayUnavailable(description: error.message)
+        }
+    }
+
+    private func makeBasics() async throws {
         await customKinds.start()
         for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
             try await registry.ensure(["metadata": ["name": .string(name)]], .namespace)
@@ -28,6 +34,12 @@ extension Gateway {
         service["metadata", "namespace"] = "default"
         try await registry.ensure(service, .service)
     }
+}
+
+/// The store takes no writes now: it may soon.
+public struct GatewayUnavailable: Error, Sendable, CustomStringConvertible {
+    /// One line for people.
+    public var description: String
 }
 
 extension Registry {

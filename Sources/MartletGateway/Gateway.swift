@@ -65,7 +65,11 @@ public final class Gateway: RequestHandler {
     /// Authenticates, then answers (see ``serve(_:as:)``).
     public func handle(_ request: Request) async -> Response {
         let identity: Identity
-        do { identity = try await authentication.identity(of: request) } catch { return Self.response(error) }
+        do {
+            identity = try await confirmingRefusals { () throws(APIError) in
+                try await authentication.identity(of: request)
+            }
+        } catch { return Self.response(error) }
         return await respond(to: request, from: identity, identity.isOfCluster ? .cluster : .others)
     }
 
@@ -114,10 +118,10 @@ public final class Gateway: RequestHandler {
         var call = call
         if !call.identity.isAuthenticated { throw .unauthorized }
         if let impersonation = try Impersonation(call.request.head.headerFields) {
-            for request in impersonation.requests(by: call.identity) { try await access.demand(request) }
+            for request in impersonation.requests(by: call.identity) { try await demand(request) }
             call = call.acting(as: impersonation.identity)
         }
-        try await access.demand(call.accessRequest)
+        try await demand(call.accessRequest)
         // A body may come slowly: nobody holds a place among the writes while it does.
         if admittanceClass == .write {
             call = try await call.withBody(
@@ -125,7 +129,7 @@ public final class Gateway: RequestHandler {
         }
         guard let ticket = admittance.enter(admittanceClass, pool) else { throw .tooManyRequests }
         defer { withExtendedLifetime(ticket) {} }
-        var response = try await perform(call)
+        var response = try await perform(call, confirmsRefusals: admittanceClass == .write)
         if case .stream(let write) = response.body {
             // The place is taken for as long as the body lasts.
             response.body = .stream { writer in
@@ -140,6 +144,27 @@ public final class Gateway: RequestHandler {
             }
         }
         return response
+    }
+
+    private func demand(_ request: AccessRequest) async throws(APIError) {
+        try await confirmingRefusals { () throws(APIError) in try await access.demand(request) }
+    }
+
+    private func perform(_ call: Call, confirmsRefusals: Bool) async throws(APIError) -> Response {
+        guard confirmsRefusals else { return try await perform(call) }
+        return try await confirmingRefusals { () throws(APIError) in try await perform(call) }
+    }
+
+    /// Decides by what this gateway knows. A refusal may come from not knowing yet what another gateway has answered
+    /// (a namespace, a role, a token made there): then it decides once more, by all that was answered anywhere.
+    private func confirmingRefusals<Value>(
+        _ decide: () async throws(APIError) -> Value
+    ) async throws(APIError) -> Value {
+        do { return try await decide() } catch {
+            guard [401, 403, 404, 422].contains(error.code), await registry.storage.isShared else { throw error }
+            try await registry.storage.confirm()
+            return try await decide()
+        }
     }
 
     private func perform(_ call: Call) async throws(APIError) -> Response {

@@ -15,6 +15,8 @@ public struct ClusterPKI: Sendable {
 
     /// The life of authorities that are made: 10 years.
     static let authorityLifetime: Duration = .seconds(10 * 365 * 24 * 3600)
+    /// The CN of clients of the store, whom its authority signs beside the members.
+    public static let storeClientName = "kube-apiserver-etcd-client"
     /// The authorities, with the CN that kubeadm gives them.
     static let authorities = ["ca": "kubernetes", "front-proxy-ca": "front-proxy-ca", "etcd/ca": "etcd-ca"]
 
@@ -64,6 +66,40 @@ public struct ClusterPKI: Sendable {
             throw PKIError("\(path("sa", "key")) or .pub is missing: start the node once more to have it made")
         }
         return (key, publicKey)
+    }
+
+    /// What all masters of a cluster share, by file name: the authorities and the key of service account tokens.
+    /// - Throws: ``PKIError`` naming the file that is missing.
+    public func sharedFiles() throws -> [(name: String, bytes: [UInt8])] {
+        let names =
+            Self.authorities.keys.sorted().flatMap { ["\($0).crt", "\($0).key"] } + ["sa.key", "sa.pub"]
+        return try names.map { name in
+            let file = "\(directory)/\(name)"
+            guard let bytes = try read(file) else {
+                throw PKIError("\(file) is missing: put it back from a backup, or from another master")
+            }
+            return (name, bytes)
+        }
+    }
+
+    /// Writes what ``sharedFiles()`` gave on another master. Files that are there must be the same.
+    /// - Throws: ``PKIError`` naming the file.
+    public func install(_ files: [(name: String, bytes: [UInt8])]) throws {
+        for folder in [directory, "\(directory)/etcd"] {
+            try explain(folder) { () throws(Errno) in try Files.makeDirectory(folder, mode: 0o755) }
+        }
+        for (name, bytes) in files {
+            let base = name.split(separator: ".").first.map(String.init) ?? ""
+            guard Self.authorities[base] != nil || base == "sa", name.hasPrefix(base + "."),
+                ["crt", "key", "pub"].contains(name.dropFirst(base.count + 1))
+            else { throw PKIError("\(name) is no file that masters share: run releases that know each other") }
+            let file = "\(directory)/\(name)"
+            if let there = try read(file) {
+                if there == bytes { continue }
+                throw PKIError("\(file) is that of another cluster: empty the data folder with martlet reset first")
+            }
+            try write(bytes, to: file, mode: name.hasSuffix(".key") ? 0o600 : 0o644)
+        }
     }
 
     /// A kubeconfig (YAML) with a fresh client certificate of `user` in `groups`, for the server's URL.
@@ -116,7 +152,7 @@ public struct ClusterPKI: Sendable {
             leaf(
                 "apiserver-kubelet-client", by: "ca", for: "kube-apiserver-kubelet-client", ["system:masters"],
                 client: true),
-            leaf("apiserver-etcd-client", by: "etcd/ca", for: "kube-apiserver-etcd-client", client: true),
+            leaf("apiserver-etcd-client", by: "etcd/ca", for: storeClientName, client: true),
             leaf("front-proxy-client", by: "front-proxy-ca", for: "front-proxy-client", client: true),
             leaf(
                 "etcd/server", by: "etcd/ca", for: nodeName, server: true, client: true, names: local,

@@ -29,6 +29,8 @@ struct Upkeep {
     var last = MonotonicTime(nanoseconds: 0)
     /// When this member last heard of a leader.
     var ledAt = MonotonicTime(nanoseconds: 0)
+    /// When a leader was last known, whatever was asked since.
+    var sawLeaderAt = MonotonicTime(nanoseconds: 0)
     /// Whether a question is under way.
     var isAsking = false
     /// Whether a repair of the directory is under way.

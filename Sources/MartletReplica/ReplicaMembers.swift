@@ -167,7 +167,7 @@ extension Replica {
 
     /// Puts right what the directory says of members, and finds out whether this one still is a member.
     func lookAfterMembership() {
-        if core.leader != nil { upkeep.ledAt = now }
+        if core.leader != nil { (upkeep.ledAt, upkeep.sawLeaderAt) = (now, now) }
         guard let peers = peerConfiguration, !upkeep.isRepairing else { return }
         if core.leader == nil {
             if now - upkeep.ledAt > Limits.proposal, store.appliedIndex > 0 { askWhetherMember() }

@@ -1,3 +1,4 @@
+internal import MartletBase
 internal import MartletIO
 public import MartletRaft
 public import MartletStore
@@ -39,6 +40,10 @@ extension Replica {
     public var term: UInt64 { core.term }
     /// Who leads, as far as this member knows.
     public var leader: UInt64? { core.leader?.number }
+    /// Whether this member leads, as far as it knows.
+    public var leads: Bool { core.role == .leader }
+    /// Whether somebody leads, or did until a moment ago: an election is no fault.
+    public var isLed: Bool { core.leader != nil || now - upkeep.sawLeaderAt < .seconds(2) }
 
     /// Why this member has stopped for good, and has to be started anew or mended; nil as long as it works, or only
     /// waits for room.

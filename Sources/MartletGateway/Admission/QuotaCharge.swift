@@ -80,7 +80,10 @@ extension Registry {
     ) async throws(APIError) {
         guard target.kind.isNamespaced, target.kind != .event, target.kind != .resourceQuota else { return }
         let range = Keys.collection(.resourceQuota, namespace: target.namespace)
-        let (pairs, _, _) = try await storage.range(range, limit: Limits.admissionList, at: nil)
+        let (pairs, revision, _) = try await storage.range(range, limit: Limits.admissionList, at: nil)
+        // A quota that is new since then, or counts other things, must not be passed by.
+        transaction.conditions.append(
+            Condition(.mod(revision + 1), .less, in: KeyRange(key: Keys.quotaTerms(target.namespace))))
         let charge = QuotaCharge(target: target, old: old, new: new)
         for pair in pairs {
             guard let counted = try charge.counted(try pair.object()) else { continue }
@@ -112,6 +115,7 @@ extension Registry {
                 Condition(.mod(revision + 1), .less, in: KeyRange(from: range.from, to: range.to)))
         }
         quota["status"] = ["hard": hard, "used": PodTotals.json(used)]
+        transaction.success.append(.put(key: Keys.quotaTerms(quota.namespace), value: []))
     }
 
     /// Whether objects of a kind are counted under a resource's name.

@@ -2,7 +2,8 @@ internal import MartletObject
 
 /// How objects are named in the store: `/registry/GROUP/PLURAL/[NAMESPACE/]NAME`, with `core` for the core group. All
 /// versions of a kind have the same keys.
-/// Beside them, `/registry/allocations/...` holds who has a cluster IP or node port.
+/// Beside them, `/registry/allocations/...` holds who has a cluster IP, a node port, a range of pod addresses or the
+/// names of a custom kind.
 enum Keys {
     /// A range of keys: from `from` up to, not including, `to`.
     struct Range: Sendable, Hashable {
@@ -36,10 +37,13 @@ enum Keys {
     /// The smallest key after `key`.
     static func after(_ key: [UInt8]) -> [UInt8] { key + [0] }
 
-    /// Who has `value` out of `pool` (`serviceips`, `servicenodeports`).
+    /// Who has `value` out of `pool` (`serviceips`, `servicenodeports`, `podcidrs`, `kindnames`).
     static func allocation(_ pool: String, _ value: String) -> [UInt8] {
         Array("/registry/allocations/\(pool)/\(value)".utf8)
     }
+
+    /// Changes with what the quotas of a namespace count.
+    static func quotaTerms(_ namespace: String) -> [UInt8] { Array("/registry/quotaterms/\(namespace)".utf8) }
 
     private static func prefix(_ kind: ResourceKind, namespace: String) -> [UInt8] {
         let root = "/registry/\(kind.storedGroup.isEmpty ? "core" : kind.storedGroup)/\(kind.plural)/"

@@ -10,7 +10,13 @@ struct Storage: Sendable {
     func revision() async -> Int64 { await replica.revision }
 
     /// Why the store takes no writes any more; nil as long as it does.
-    func failure() async -> String? { await replica.failure }
+    func failure() async -> String? {
+        if let failure = await replica.failure { return failure }
+        return await replica.isLed ? nil : "no leader"
+    }
+
+    /// Whether other gateways may have answered what this one does not know yet.
+    var isShared: Bool { get async { await replica.needsConfirmedReads } }
 
     /// Returns when reads see all that any gateway has answered before. In a group of one that is always so.
     func confirm() async throws(APIError) {

@@ -20,7 +20,21 @@ extension Strategy {
                 of: &definition, now: definition["metadata", "deletionTimestamp"]?.string ?? "")
         },
         holdsRemoval: { !$0.isTerminating },
+        holdings: heldNames,
         warnings: CustomDefinition.warnings)
+
+    /// The names that a definition was given: two gateways may each accept one at the same moment, and only one of
+    /// them keeps it.
+    private static func heldNames(_ definition: JSON) -> Set<[UInt8]> {
+        let group = definition["spec", "group"]?.string ?? ""
+        let names = definition["status", "acceptedNames"] ?? [:]
+        func keys(_ space: String, _ names: [String]) -> [[UInt8]] {
+            names.filter { !$0.isEmpty }.map { Keys.allocation("kindnames", "\(group)/\(space)/\($0)") }
+        }
+        let short = (names["shortNames"]?.array ?? []).compactMap(\.string)
+        let resources = ["plural", "singular"].compactMap { names[$0]?.string } + short
+        return Set(keys("resources", resources) + keys("kinds", ["kind", "listKind"].compactMap { names[$0]?.string }))
+    }
 
     /// Objects of a custom kind.
     static func custom(_ custom: CustomKind) -> Strategy {

@@ -64,7 +64,7 @@ struct Strategy: Sendable {
 
     private static let own: [ResourceKind: Strategy] = [
         .namespace: .namespace,
-        .node: Strategy(keepsStatusOnCreate: true),
+        .node: .node,
         .pod: .pod,
         .service: .service,
         .secret: .secret,
