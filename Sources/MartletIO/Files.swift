@@ -37,6 +37,14 @@ public enum Files {
         try syncFolder(of: path)
     }
 
+    /// Writes into a file that is there, as the kernel's settings below `/proc/sys` are written.
+    /// - Throws: `Errno`.
+    public static func overwrite(_ path: String, with bytes: [UInt8]) throws(Errno) {
+        let fd = try check(open(path, O_WRONLY | O_CLOEXEC))
+        defer { _ = close(fd) }
+        try writeAll(bytes, to: fd)
+    }
+
     /// Writes the whole file so that readers see the old or the new one; a power loss may leave it empty. For what is
     /// made anew after a boot.
     /// - Throws: `Errno`.

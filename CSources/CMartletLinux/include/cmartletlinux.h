@@ -80,6 +80,16 @@ typedef struct {
     bool up, loopback;
 } cml_ipv4;
 
+/*
+ * Opens a netlink socket (close on exec) of a protocol: 0 is rtnetlink, 12 nfnetlink. The kernel explains its errors,
+ * checks questions strictly, and a receive waits for `timeout_ms` at most. The socket belongs to the network namespace
+ * of the calling thread. Where we may, its buffers are as large as asked for, whatever the machine's limits.
+ */
+int cml_netlink_open(int protocol, int buffer_bytes, int timeout_ms);
+
+/* Moves the calling thread alone into the network namespace behind a path such as /run/netns/NAME. */
+int cml_enter_network(const char *path);
+
 /* Lists at most `capacity` IPv4 addresses of this machine. Returns their number. */
 int cml_ipv4_addresses(cml_ipv4 *out, int capacity);
 

@@ -1,0 +1,139 @@
+internal import MartletBase
+internal import MartletIO
+public import MartletRoutes
+internal import Synchronization
+
+/// The kernel's tables of one network namespace: devices, addresses, routes, neighbours, nftables, tracked connections.
+///
+/// A thread of its own asks the kernel, one question after the other; no program is run.
+public final class KernelNetwork: Sendable {
+    /// How often a list is read anew that changed while it was read.
+    private static let attempts = 5
+
+    private struct Sockets: Sendable {
+        var route: NetlinkSocket
+        var netfilter: NetlinkSocket
+    }
+    private let worker: BlockingWorker
+    private let sockets: Sockets
+    private let sequence = Atomic<UInt32>(1)
+
+    /// Opens the tables of a namespace.
+    /// - Parameter namespace: a path as `/run/netns/NAME`; nil for our own.
+    /// - Throws: ``NetlinkError/broken(what:_:)``.
+    public init(namespace: String? = nil) async throws {
+        do {
+            let worker = try BlockingWorker(name: "netlink")
+            self.worker = worker
+            sockets = try await worker.run {
+                if let namespace { try NetworkNamespace.enter(namespace) }
+                return Sockets(route: try NetlinkSocket(.route), netfilter: try NetlinkSocket(.netfilter))
+            }
+        } catch let error as Errno {
+            throw NetlinkError.broken(what: "open the network's tables \(namespace ?? "")", error)
+        }
+    }
+
+    /// Ends the thread when what was asked is done.
+    public func stop() { worker.stop() }
+
+    /// The kernel's answer to a question.
+    /// - Throws: ``NetlinkError``.
+    public func ask(_ request: NetlinkRequest) async throws -> [NetlinkMessage] {
+        for attempt in 1... {
+            do { return try await run { try $0.ask(request, self.take(1)) } } catch NetlinkError.interrupted(let what) {
+                if attempt == Self.attempts { throw NetlinkError.interrupted(what) }
+            }
+        }
+        return []
+    }
+
+    /// Carries out requests one after the other.
+    /// - Throws: ``NetlinkError`` of the first that is refused; those before it are done.
+    public func perform(_ requests: [NetlinkRequest]) async throws {
+        try await run { tables in
+            for request in requests { _ = try tables.ask(request, self.take(1)) }
+        }
+    }
+
+    /// Makes a transaction's changes, all at once or none.
+    /// - Throws: ``NetlinkError``.
+    public func commit(_ transaction: NftTransaction) async throws {
+        if transaction.changes.isEmpty { return }
+        try await run { tables in
+            // More than there can be messages: a number is not used twice.
+            let batch = NftBatch(transaction, sequence: self.take(1))
+            self.skip(to: batch.endSequence)
+            guard batch.bytes.count <= NetlinkLimits.transactionBytes else {
+                throw NetlinkError.tooLarge(what: "a transaction of \(transaction.table)", count: batch.bytes.count)
+            }
+            try tables.commit(batch)
+        }
+    }
+
+    /// Reads a setting below `/proc/sys/net`; nil when there is no such.
+    public func setting(_ name: String) async -> String? {
+        try? await worker.run {
+            let bytes = try Files.read("/proc/sys/net/\(name)")
+            return String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        }
+    }
+
+    /// Writes a setting below `/proc/sys/net`, when it is another.
+    /// - Throws: `Errno`.
+    public func set(_ name: String, to value: String) async throws {
+        if await setting(name) == value { return }
+        try await worker.run { try Files.overwrite("/proc/sys/net/\(name)", with: Array(value.utf8)) }
+    }
+
+    private func take(_ count: UInt32) -> UInt32 {
+        sequence.wrappingAdd(count, ordering: .relaxed).oldValue
+    }
+
+    private func skip(to number: UInt32) { sequence.store(number, ordering: .relaxed) }
+
+    /// Runs a talk on the thread. Only there are the sockets used.
+    private func run<Value: Sendable>(_ talk: @escaping @Sendable (Talk) throws -> Value) async throws -> Value {
+        let sockets = self.sockets
+        do {
+            return try await worker.run { try talk(Talk(route: sockets.route, netfilter: sockets.netfilter)) }
+        } catch let error as Errno {
+            throw NetlinkError.broken(what: "the network's tables", error)
+        }
+    }
+}
+
+/// A question and its answer, on the thread.
+private struct Talk {
+    let route: NetlinkSocket
+    let netfilter: NetlinkSocket
+
+    func ask(_ request: NetlinkRequest, _ sequence: UInt32) throws -> [NetlinkMessage] {
+        let socket = request.isNetfilter ? netfilter : route
+        try begin(socket, request.encoded(sequence: sequence), request.what)
+        var reply = NetlinkReply(to: request, sequence: sequence)
+        while !reply.isComplete { try reply.take(next(socket, request.what)) }
+        return reply.messages
+    }
+
+    func commit(_ batch: NftBatch) throws {
+        try begin(netfilter, batch.bytes, "a transaction")
+        var commit = NftCommit(batch)
+        while !commit.isComplete { try commit.take(next(netfilter, "a transaction")) }
+        try commit.check()
+    }
+
+    private func begin(_ socket: NetlinkSocket, _ bytes: [UInt8], _ what: String) throws {
+        do {
+            // What a talk left that broke off.
+            while (try? socket.receive(waits: false)) != nil {}
+            try socket.send(bytes)
+        } catch { throw NetlinkError.broken(what: what, error) }
+    }
+
+    private func next(_ socket: NetlinkSocket, _ what: String) throws -> [UInt8] {
+        do { return try socket.receive() ?? [] } catch {
+            throw NetlinkError.broken(what: what, error)
+        }
+    }
+}
