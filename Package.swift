@@ -26,7 +26,6 @@ let deques: Target.Dependency = .product(name: "DequeModule", package: "swift-co
 let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
-let yaml: Target.Dependency = .product(name: "Yams", package: "Yams")
 
 /// A C target that compiles sources of ours.
 func cRoom(_ name: String, links libraries: [String] = []) -> Target {
@@ -138,7 +137,7 @@ let frontends: [Target] = [
     .target(
         name: "MartletFrontend", dependencies: ["Martlet", "MartletIO", arguments, log], path: "Frontends/Shared",
         swiftSettings: swiftSettings),
-    frontend("martlet", ["Martlet", "MartletBase", "MartletHTTP", "MartletIO", arguments, yaml]),
+    frontend("martlet", ["Martlet", "MartletBase", "MartletHTTP", "MartletIO", arguments]),
     frontend("martletd", ["Martlet", "MartletFrontend", "MartletPeerFlags", arguments]),
     .target(
         name: "MartletPeerFlags",
@@ -247,7 +246,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0", traits: []),
         .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
         .package(url: "https://github.com/apple/swift-protobuf", exact: "1.39.0"),
-        .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", exact: "0.2.0"),
     ],
     targets: targets

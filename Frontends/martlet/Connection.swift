@@ -4,7 +4,6 @@ import Martlet
 import MartletBase
 import MartletHTTP
 import MartletIO
-import Yams
 
 /// How to reach the cluster: the current context of a kubeconfig.
 struct ConnectionOptions: ParsableArguments {
@@ -43,8 +42,9 @@ struct Kubeconfig {
         func refuse(_ what: String) -> ValidationError {
             ValidationError("\(path): \(what); give another file with --kubeconfig")
         }
-        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { throw refuse("cannot be read") }
-        guard let config = try? Yams.compose(yaml: text).map(Manifest.json) else { throw refuse("is not YAML") }
+        guard let text = FileManager.default.contents(atPath: path) else { throw refuse("cannot be read") }
+        let config: JSON
+        do { config = try JSON.documents(yaml: text).first ?? .null } catch { throw refuse("is not YAML (\(error))") }
         func named(_ list: String, _ name: String?) -> JSON? {
             config[list]?.array?.first { $0["name"]?.string == name }
         }

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Foundation
 import Martlet
-import Yams
 
 /// Reading manifests: YAML or JSON, several objects in one file.
 enum Manifest {
@@ -12,11 +11,9 @@ enum Manifest {
             path == "-"
             ? FileHandle.standardInput.readDataToEndOfFile() : FileManager.default.contents(atPath: path)
         guard let data else { throw ValidationError("\(path) cannot be read") }
-        let documents: [Node]
-        do { documents = Array(try Yams.compose_all(yaml: String(decoding: data, as: UTF8.self))) } catch {
-            throw ValidationError("\(path): \(error)")
-        }
-        let objects = documents.map(json).filter { $0 != .null }
+        let documents: [JSON]
+        do { documents = try JSON.documents(yaml: data) } catch { throw ValidationError("\(path): \(error)") }
+        let objects = documents.filter { $0 != .null }
         return objects.flatMap { object in object.kind == "List" ? object["items"]?.array ?? [] : [object] }
     }
 
@@ -29,33 +26,5 @@ enum Manifest {
         var object = object
         if kind.isNamespaced && object.namespace.isEmpty { object["metadata", "namespace"] = "default" }
         return (kind, object)
-    }
-
-    /// A YAML node as JSON, by YAML 1.2's core schema.
-    static func json(_ node: Node) -> JSON {
-        switch node {
-        case .mapping(let mapping):
-            JSON(members: mapping.map { (key: $0.key.string ?? "", value: json($0.value)) })
-        case .sequence(let sequence): .array(sequence.map(json))
-        case .scalar(let scalar):
-            switch scalar.style {
-            case .plain:
-                if let null = node.null {
-                    null as NSNull? == nil ? .string(scalar.string) : .null
-                } else if ["true", "True", "TRUE"].contains(scalar.string) {
-                    .bool(true)
-                } else if ["false", "False", "FALSE"].contains(scalar.string) {
-                    .bool(false)
-                } else if let int = Int64(scalar.string) {
-                    .int(int)
-                } else if let double = node.float {
-                    .double(double)
-                } else {
-                    .string(scalar.string)
-                }
-            default: .string(scalar.string)
-            }
-        case .alias: .null
-        }
     }
 }

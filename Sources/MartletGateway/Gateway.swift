@@ -2,7 +2,7 @@ internal import HTTPTypes
 public import Logging
 public import MartletBase
 public import MartletHTTP
-public import MartletObject
+internal import MartletObject
 public import MartletReplica
 
 /// How the gateway is set up.
@@ -20,9 +20,6 @@ public struct GatewayConfiguration: Sendable {
     public var tokenFile: TokenFile?
     /// Whether health and version are shown to those who do not say who they are.
     public var allowsAnonymous = true
-    /// Reads YAML 1.2 of one document, of outside bytes: it must bound what aliases blow up, and throw on what it
-    /// cannot read. Nil: bodies in YAML are refused, but for those that are JSON as well.
-    public var yaml: (@Sendable (_ text: [UInt8]) throws -> JSON)?
     /// How long a request's body may take to arrive. Then: 408.
     public var bodyPatience = Limits.bodyPatience
     /// Defaults.
@@ -91,6 +88,7 @@ public final class Gateway: RequestHandler {
             response = Self.response(error)
             if error.code >= 500 { logger.error("\(call.verb) \(call.path): \(error.message)") }
         }
+        if call.wantsYAML { response = response.inYAML }
         if response.head.headerFields[.cacheControl] == nil {
             response.head.headerFields[.cacheControl] = "no-cache, private"
         }

@@ -34,7 +34,7 @@ extension Gateway {
         let accept = call.request.head.headerFields[.accept]
         // Only the two roots have the aggregated form.
         let isRoot = document == .coreVersions || document == .groups
-        guard let form = Representation.negotiate(accept, discovery: true) else { throw .notAcceptable }
+        guard let form = Representation.negotiate(accept, discovery: true) else { throw .notAcceptable() }
         var response: Response
         if isRoot, case .discovery(let version) = form {
             guard let tagged = call.kinds.discovery.aggregated(document, version: version) else {
@@ -76,7 +76,7 @@ extension Gateway {
 
     private func openAPI(_ document: TaggedDocument?, _ call: Call) throws(APIError) -> Response {
         guard let document else { throw .noSuchResource }
-        guard Representation.negotiate(call.request.head.headerFields[.accept]) != nil else { throw .notAcceptable }
+        guard Representation.negotiate(call.request.head.headerFields[.accept]) != nil else { throw .notAcceptable() }
         return Self.tagged(document, call)
     }
 

@@ -112,8 +112,10 @@ extension APIError {
             405, "MethodNotAllowed", "the server does not allow this method on the requested resource", details: [:])
     }
     /// None of the accepted media types is served.
-    static var notAcceptable: APIError {
-        APIError(406, "NotAcceptable", "only the following media types are accepted: application/json")
+    static func notAcceptable(_ served: [String] = ["application/json", "application/yaml"]) -> APIError {
+        APIError(
+            406, "NotAcceptable",
+            "only the following media types are accepted: \(served.joined(separator: ", "))")
     }
     /// The body's media type is not read here.
     static func unsupportedMediaType(_ accepted: [String]) -> APIError {

@@ -175,10 +175,13 @@ struct Call: Sendable {
         }
     }
 
+    /// Whether the answer is wanted in YAML.
+    var wantsYAML: Bool { Representation.wantsYAML(request.head.headerFields[.accept]) }
+
     /// In which form the answer is wanted, and how it is laid out.
     func renderer(now: WallTime) throws(APIError) -> Renderer {
         guard let representation = Representation.negotiate(request.head.headerFields[.accept]) else {
-            throw .notAcceptable
+            throw .notAcceptable()
         }
         var includes = IncludedObject.metadata
         if let text = query.text("includeObject") {
@@ -192,6 +195,8 @@ struct Call: Sendable {
 
     /// As upstream: `pretty=true`, or a person's tool.
     var isPretty: Bool {
+        // YAML is laid out for people anyway.
+        if wantsYAML { return false }
         if let wanted = query.flag("pretty") { return wanted }
         let agent = request.head.headerFields[.userAgent] ?? ""
         return ["curl", "Wget", "Mozilla/5.0"].contains { agent.hasPrefix($0) }

@@ -13,18 +13,30 @@ enum Representation: Sendable, Hashable {
     /// - Parameter discovery: whether the resource is a discovery document (and not an object or list).
     static func negotiate(_ accept: String?, discovery: Bool = false) -> Representation? {
         guard let accept, !accept.isEmpty else { return .json }
+        return choice(accept, discovery: discovery)?.form
+    }
+
+    /// Whether the form that is picked is to be written in YAML.
+    static func wantsYAML(_ accept: String?) -> Bool {
+        guard let accept, accept.contains("yaml") else { return false }
+        // Whatever else the range asks for is for discovery or not: here only its media type counts.
+        let choice = choice(accept, discovery: false) ?? choice(accept, discovery: true)
+        return choice?.range.type == MediaRange.yaml
+    }
+
+    private static func choice(_ accept: String, discovery: Bool) -> (form: Representation, range: MediaRange)? {
         let ranges = accept.split(separator: ",").prefix(32).compactMap { MediaRange(String($0)) }
         let ordered = ranges.enumerated().sorted {
             ($1.element.quality, $0.offset) < ($0.element.quality, $1.offset)
         }
         for (_, range) in ordered where range.quality > 0 {
-            if let match = match(range, discovery: discovery) { return match }
+            if let match = match(range, discovery: discovery) { return (match, range) }
         }
         return nil
     }
 
     private static func match(_ range: MediaRange, discovery: Bool) -> Representation? {
-        guard ["application/json", "application/*", "*/*"].contains(range.type) else { return nil }
+        guard ["application/json", MediaRange.yaml, "application/*", "*/*"].contains(range.type) else { return nil }
         let version = range.parameters["v"] ?? ""
         switch (range.parameters["as"], range.parameters["g"]) {
         case (nil, _): return .json
@@ -40,6 +52,8 @@ enum Representation: Sendable, Hashable {
 
 /// One entry of an `Accept` header, or a `Content-Type`.
 struct MediaRange: Sendable, Hashable {
+    static let yaml = "application/yaml"
+
     /// `application/json`, in lower case.
     var type: String
     /// Parameters by lower-case name.

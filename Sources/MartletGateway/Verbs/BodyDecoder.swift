@@ -5,6 +5,7 @@ struct ObjectBody: Sendable {
     /// The forms that are read.
     enum Form: String, Sendable, CaseIterable {
         case json = "application/json"
+        case yaml = "application/yaml"
         case protobuf = "application/vnd.kubernetes.protobuf"
     }
 
@@ -41,6 +42,7 @@ struct BodyDecoder: Sendable {
         let object =
             switch body.form {
             case .json: try parse(body.bytes, &faults)
+            case .yaml: try parse(yaml: body.bytes, &faults)
             case .protobuf: try body.protobuf()
             }
         return try conform(object, &faults)
@@ -62,6 +64,18 @@ struct BodyDecoder: Sendable {
             throw .badRequest(
                 "the object provided is unrecognized (must be of type \(kind.kind)): "
                     + "couldn't get version/kind; json parse error: \(error)")
+        }
+    }
+
+    private func parse(yaml bytes: [UInt8], _ faults: inout [String]) throws(APIError) -> JSON {
+        do {
+            var duplicates: [String] = []
+            let object = try JSON(yaml: bytes, duplicates: &duplicates)
+            // Strictly read, they are one error of the reader; as warnings, each speaks for itself.
+            faults += validation == .strict ? YAMLDuplicates.error(duplicates) : duplicates
+            return object
+        } catch {
+            throw .badRequest("the object provided is unrecognized (must be of type \(kind.kind)): \(error)")
         }
     }
 
@@ -107,12 +121,10 @@ struct BodyDecoder: Sendable {
 }
 
 /// Reads a configuration for server-side apply: YAML, of which JSON is a part.
-struct ApplyBody: Sendable {
-    var yaml: (@Sendable ([UInt8]) throws -> JSON)?
-
+enum ApplyBody {
     /// The configuration, and what the caller is to be warned of.
     /// - Throws: 400.
-    func configuration(
+    static func configuration(
         _ bytes: [UInt8], validation: WriteOptions.FieldValidation
     ) throws(APIError) -> (object: JSON, warnings: [String]) {
         var faults: [String] = []
@@ -120,29 +132,29 @@ struct ApplyBody: Sendable {
         guard case .object = object else {
             throw .badRequest("error decoding YAML: a configuration must be an object")
         }
-        if validation == .strict, !faults.isEmpty {
-            throw .badRequest("error strict decoding YAML: \(faults.joined(separator: ", "))")
+        if validation == .strict, let error = YAMLDuplicates.error(faults).first {
+            throw .badRequest("error strict decoding YAML: error converting YAML to JSON: \(error)")
         }
         return (object, validation == .ignore ? [] : faults)
     }
 
-    private func parse(_ bytes: [UInt8], _ faults: inout [String]) throws(APIError) -> JSON {
-        let blanks: Set<UInt8> = [0x20, 0x09, 0x0A, 0x0D]
-        let isJSON = bytes.first { !blanks.contains($0) } == UInt8(ascii: "{")
+    private static func parse(_ bytes: [UInt8], _ faults: inout [String]) throws(APIError) -> JSON {
+        // Most clients send JSON. What is wrong with it is told in the words of YAML.
+        var duplicates: [String] = []
+        if let object = try? JSON(parsing: bytes, duplicates: &duplicates), duplicates.isEmpty { return object }
         do {
-            if isJSON { return try JSON(parsing: bytes, duplicates: &faults) }
+            return try JSON(yaml: bytes, duplicates: &faults)
         } catch {
-            // What begins as JSON may still be YAML's flow style.
-            guard yaml != nil else { throw .badRequest("error decoding YAML: \(error)") }
+            throw .badRequest("error decoding YAML: error converting YAML to JSON: \(error)")
         }
-        guard let yaml else {
-            throw .badRequest("error decoding YAML: this server reads configurations in JSON only")
-        }
-        do {
-            return try yaml(bytes)
-        } catch {
-            throw .badRequest("error decoding YAML: \(error)")
-        }
+    }
+}
+
+/// Keys given twice, in the words of the strict decoder.
+enum YAMLDuplicates {
+    /// One error of them all; none when there are none.
+    static func error(_ duplicates: [String]) -> [String] {
+        duplicates.isEmpty ? [] : ["yaml: unmarshal errors:\n" + duplicates.map { "  \($0)" }.joined(separator: "\n")]
     }
 }
 
@@ -152,6 +164,13 @@ enum SmallBody {
         let object: JSON
         switch body.form {
         case .protobuf: object = try body.protobuf()
+        case .yaml:
+            do {
+                var duplicates: [String] = []
+                object = try JSON(yaml: body.bytes, duplicates: &duplicates)
+            } catch {
+                throw .badRequest("\(error)")
+            }
         case .json:
             do {
                 object = try JSON(parsing: body.bytes)

@@ -96,7 +96,7 @@ extension Gateway {
     ) async throws(APIError) -> (written: Written, isNew: Bool) {
         if call.isApply {
             let options = try call.options(.apply)
-            let (object, warnings) = try ApplyBody(yaml: configuration.yaml).configuration(
+            let (object, warnings) = try ApplyBody.configuration(
                 try await call.body(), validation: options.validation)
             let request = call.creationRequest
             return try await registry.apply(target, object, options: options, warnings: warnings) {
@@ -120,7 +120,7 @@ extension Gateway {
             let scale = try await registry.updateScale(target, body: try await call.objectBody(), options: options)
             return try renderer.response(.document(scale, code: 200))
         case ("scale", "patch") where call.isApply:
-            let (object, _) = try ApplyBody(yaml: configuration.yaml).configuration(
+            let (object, _) = try ApplyBody.configuration(
                 try await call.body(), validation: options.validation)
             let scale = try await registry.applyScale(target, object, options: options)
             return try renderer.response(.document(scale, code: 200))
@@ -160,6 +160,8 @@ extension Gateway {
     }
 
     private func watch(_ call: Call, _ target: Target, _ renderer: Renderer) async throws(APIError) -> Response {
+        // Documents in YAML cannot be told apart in a stream.
+        if call.wantsYAML { throw .notAcceptable(Self.streamTypes) }
         var prepared = try await registry.watch(target, query: call.query, renderer: renderer)
         if let custom = target.kind.custom { prepared.untilGone = { [served] in await served.untilGone(custom) } }
         let session = prepared
@@ -167,6 +169,8 @@ extension Gateway {
         head.headerFields[.contentType] = "application/json"
         return Response(head: head, body: .stream { writer in try await session.run(writer) })
     }
+
+    private static let streamTypes = ["application/json"]
 
     func response(
         _ written: Written, _ kind: ResourceKind, code: Int, _ renderer: Renderer
