@@ -137,7 +137,8 @@ let frontends: [Target] = [
     .target(
         name: "MartletFrontend", dependencies: ["Martlet", "MartletIO", arguments, log], path: "Frontends/Shared",
         swiftSettings: swiftSettings),
-    frontend("martlet", ["Martlet", "MartletBase", "MartletHTTP", "MartletIO", arguments]),
+    frontend(
+        "martlet", ["Martlet", "MartletBase", "MartletHTTP", "MartletIO", "MartletPKI", arguments, httpTypes]),
     frontend("martletd", ["Martlet", "MartletFrontend", "MartletPeerFlags", arguments]),
     .target(
         name: "MartletPeerFlags",
@@ -191,7 +192,7 @@ let testRooms: [Target] = [
             protobuf, log,
         ]),
     tests(
-        "MartletClient", ["MartletBase", "MartletObject", "MartletIO", "MartletHTTP", httpTypes]),
+        "MartletClient", ["MartletBase", "MartletObject", "MartletIO", "MartletHTTP", httpTypes, log]),
     tests(
         "MartletNode",
         [

@@ -128,6 +128,44 @@ mtls_certificate *mtls_certificate_read(const uint8_t *pem, size_t count, char e
     return certificate;
 }
 
+/// A certificate, never signed, that says what a request asks for.
+static X509 *as_certificate(X509_REQ *request) {
+    X509 *x509 = X509_new();
+    if (x509 == NULL || X509_set_subject_name(x509, X509_REQ_get_subject_name(request)) != 1 ||
+        X509_set_pubkey(x509, X509_REQ_get0_pubkey(request)) != 1) {
+        X509_free(x509);
+        return NULL;
+    }
+    STACK_OF(X509_EXTENSION) *extensions = X509_REQ_get_extensions(request);
+    for (int i = 0; i < sk_X509_EXTENSION_num(extensions); i++) {
+        X509_add_ext(x509, sk_X509_EXTENSION_value(extensions, i), -1);
+    }
+    sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
+    return x509;
+}
+
+mtls_certificate *mtls_request_read(const uint8_t *pem, size_t count, char error[MTLS_ERROR_SIZE]) {
+    X509_REQ *request = mtls_read_request(pem, count, error);
+    if (request == NULL) return NULL;
+    X509 *x509 = as_certificate(request);
+    X509_REQ_free(request);
+    mtls_certificate *certificate = x509 == NULL ? NULL : mtls_certificate_adopt(x509);
+    if (certificate == NULL) mtls_explain(error, "no memory for a request");
+    return certificate;
+}
+
+int mtls_certificate_key(const mtls_certificate *certificate, struct mtls_bytes *out, char error[MTLS_ERROR_SIZE]) {
+    unsigned char *der = NULL;
+    int count = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate->x509), &der);
+    out->data = count > 0 ? OPENSSL_malloc((size_t)count) : NULL;
+    out->count = out->data == NULL ? 0 : (size_t)count;
+    if (out->data != NULL) memcpy(out->data, der, out->count);
+    OPENSSL_free(der);
+    if (out->data != NULL) return 0;
+    mtls_explain(error, "the public key cannot be written");
+    return -1;
+}
+
 void mtls_certificate_free(mtls_certificate *certificate) {
     if (certificate == NULL) return;
     for (int kind = 0; kind < MTLS_TEXT_KINDS; kind++) {

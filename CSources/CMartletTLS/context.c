@@ -165,6 +165,8 @@ failed:
     return NULL;
 }
 
+void mtls_client_trust_anyone(mtls_context *context) { context->verification = SSL_VERIFY_NONE; }
+
 void mtls_context_free(mtls_context *context) {
     if (context == NULL || atomic_fetch_sub(&context->references, 1) != 1) return;
     SSL_CTX_free(context->ssl);

@@ -145,17 +145,14 @@ static int fill(const mtls_draft *draft, X509 *x509, X509 *issuer, EVP_PKEY *key
            X509_set_pubkey(x509, key) == 1 && add_extensions(draft, x509, issuer);
 }
 
-int mtls_draft_sign(const mtls_draft *draft, const uint8_t *subject_key, size_t subject_key_count,
-                    const uint8_t *issuer, size_t issuer_count, const uint8_t *issuer_key, size_t issuer_key_count,
-                    struct mtls_bytes *certificate, char error[MTLS_ERROR_SIZE]) {
+/// Signs for a key, which stays the caller's.
+static int sign_for(const mtls_draft *draft, EVP_PKEY *key, const uint8_t *issuer, size_t issuer_count,
+                    const uint8_t *issuer_key, size_t issuer_key_count, struct mtls_bytes *certificate,
+                    char error[MTLS_ERROR_SIZE]) {
     int result = -1;
     STACK_OF(X509) *issuers = NULL;
     EVP_PKEY *signer = NULL;
     X509 *x509 = NULL;
-    certificate->data = NULL;
-    certificate->count = 0;
-    EVP_PKEY *key = mtls_read_key(subject_key, subject_key_count, error);
-    if (key == NULL) return -1;
     if (issuer != NULL) {
         issuers = mtls_read_certificates(issuer, issuer_count, error);
         signer = issuers == NULL ? NULL : mtls_read_key(issuer_key, issuer_key_count, error);
@@ -177,7 +174,59 @@ done:
     X509_free(x509);
     EVP_PKEY_free(signer);
     sk_X509_pop_free(issuers, X509_free);
+    ERR_clear_error();
+    return result;
+}
+
+int mtls_draft_sign(const mtls_draft *draft, const uint8_t *subject_key, size_t subject_key_count,
+                    const uint8_t *issuer, size_t issuer_count, const uint8_t *issuer_key, size_t issuer_key_count,
+                    struct mtls_bytes *certificate, char error[MTLS_ERROR_SIZE]) {
+    certificate->data = NULL;
+    certificate->count = 0;
+    EVP_PKEY *key = mtls_read_key(subject_key, subject_key_count, error);
+    if (key == NULL) return -1;
+    int result = sign_for(draft, key, issuer, issuer_count, issuer_key, issuer_key_count, certificate, error);
     EVP_PKEY_free(key);
+    return result;
+}
+
+int mtls_draft_sign_request(const mtls_draft *draft, const uint8_t *request, size_t request_count,
+                            const uint8_t *issuer, size_t issuer_count, const uint8_t *issuer_key,
+                            size_t issuer_key_count, struct mtls_bytes *certificate, char error[MTLS_ERROR_SIZE]) {
+    certificate->data = NULL;
+    certificate->count = 0;
+    X509_REQ *read = mtls_read_request(request, request_count, error);
+    if (read == NULL) return -1;
+    int result = sign_for(draft, X509_REQ_get0_pubkey(read), issuer, issuer_count, issuer_key, issuer_key_count,
+                          certificate, error);
+    X509_REQ_free(read);
+    return result;
+}
+
+int mtls_draft_request(const mtls_draft *draft, const uint8_t *key, size_t key_count, struct mtls_bytes *request,
+                       char error[MTLS_ERROR_SIZE]) {
+    request->data = NULL;
+    request->count = 0;
+    EVP_PKEY *pair = mtls_read_key(key, key_count, error);
+    if (pair == NULL) return -1;
+    int result = -1;
+    X509_REQ *made = X509_REQ_new();
+    STACK_OF(X509_EXTENSION) *extensions = sk_X509_EXTENSION_new_null();
+    int is_good = made != NULL && extensions != NULL && X509_REQ_set_version(made, X509_REQ_VERSION_1) == 1 &&
+                  X509_REQ_set_subject_name(made, draft->subject) == 1 && X509_REQ_set_pubkey(made, pair) == 1;
+    if (is_good && sk_GENERAL_NAME_num(draft->names) > 0) {
+        X509_EXTENSION *names = X509V3_EXT_i2d(NID_subject_alt_name, 0, draft->names);
+        is_good = names != NULL && sk_X509_EXTENSION_push(extensions, names) > 0 &&
+                  X509_REQ_add_extensions(made, extensions) == 1;
+    }
+    if (is_good && X509_REQ_sign(made, pair, EVP_sha256()) > 0) {
+        result = mtls_write_request(made, request, error);
+    } else {
+        mtls_explain(error, "the request for a certificate cannot be made");
+    }
+    sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
+    X509_REQ_free(made);
+    EVP_PKEY_free(pair);
     ERR_clear_error();
     return result;
 }

@@ -16,6 +16,10 @@ EVP_PKEY *mtls_read_key(const uint8_t *pem, size_t count, char error[MTLS_ERROR_
 STACK_OF(X509) *mtls_read_certificates(const uint8_t *pem, size_t count, char error[MTLS_ERROR_SIZE]);
 /// Writes a certificate as PEM. 0, or -1 with the reason in `error`.
 int mtls_write_certificate(X509 *x509, struct mtls_bytes *out, char error[MTLS_ERROR_SIZE]);
+/// Reads a request for a certificate, signed by its own key. NULL with the reason in `error`.
+X509_REQ *mtls_read_request(const uint8_t *pem, size_t count, char error[MTLS_ERROR_SIZE]);
+/// Writes a request for a certificate as PEM. 0, or -1 with the reason in `error`.
+int mtls_write_request(X509_REQ *request, struct mtls_bytes *out, char error[MTLS_ERROR_SIZE]);
 /// Looks into a certificate; takes over the caller's reference, on failure too. NULL without memory.
 mtls_certificate *mtls_certificate_adopt(X509 *x509);
 /// An ASN.1 time as seconds since 1970; 0 when it is malformed.

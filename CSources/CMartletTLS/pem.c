@@ -62,6 +62,20 @@ STACK_OF(X509) *mtls_read_certificates(const uint8_t *pem, size_t count, char er
     return NULL;
 }
 
+X509_REQ *mtls_read_request(const uint8_t *pem, size_t count, char error[MTLS_ERROR_SIZE]) {
+    ERR_clear_error();
+    BIO *bio = open_text(pem, count, error);
+    if (bio == NULL) return NULL;
+    X509_REQ *request = PEM_read_bio_X509_REQ(bio, NULL, refuse_password, NULL);
+    BIO_free(bio);
+    EVP_PKEY *key = request == NULL ? NULL : X509_REQ_get0_pubkey(request);
+    if (key != NULL && X509_REQ_verify(request, key) == 1) return request;
+    mtls_explain(error, request == NULL ? "there is no request for a certificate in the PEM text"
+                                        : "the request for a certificate is not signed by its own key");
+    X509_REQ_free(request);
+    return NULL;
+}
+
 /// Moves what was written to a memory BIO into `out`, and frees the BIO.
 static int finish(BIO *bio, int is_good, struct mtls_bytes *out, char error[MTLS_ERROR_SIZE]) {
     char *data = NULL;
@@ -81,6 +95,11 @@ static int finish(BIO *bio, int is_good, struct mtls_bytes *out, char error[MTLS
 int mtls_write_certificate(X509 *x509, struct mtls_bytes *out, char error[MTLS_ERROR_SIZE]) {
     BIO *bio = BIO_new(BIO_s_mem());
     return finish(bio, bio != NULL && PEM_write_bio_X509(bio, x509) == 1, out, error);
+}
+
+int mtls_write_request(X509_REQ *request, struct mtls_bytes *out, char error[MTLS_ERROR_SIZE]) {
+    BIO *bio = BIO_new(BIO_s_mem());
+    return finish(bio, bio != NULL && PEM_write_bio_X509_REQ(bio, request) == 1, out, error);
 }
 
 /// Writes a key as PKCS#8, and frees it.

@@ -48,12 +48,25 @@ public enum Daemon {
             complain("\(error)")
             throw ExitCode(1)
         }
-        say("ready: the API listens on https://\(cluster.apiEndpoint)")
-        say("       kubeconfig: \(cluster.adminKubeconfig)")
+        if configuration.roles.contains(.gateway) {
+            say("ready: the API listens on https://\(cluster.apiEndpoint)")
+            say("       kubeconfig: \(cluster.adminKubeconfig)")
+        } else {
+            say("ready: \(configuration.nodeName) works for https://\(cluster.apiEndpoint)")
+        }
         for endpoint in cluster.edgeEndpoints { say("       the edge listens on \(endpoint)") }
         await ending.value
         say("stopping")
         await cluster.stop(removesPods: removesPods)
+    }
+
+    /// Ends the pods of a machine whose daemon has ended, and removes what was made for them.
+    /// - Throws: `ExitCode` after a one-line error on the standard error output.
+    public static func clean(_ configuration: ClusterConfiguration) async throws {
+        do { try await Cluster.removePods(configuration) } catch {
+            complain("\(error)")
+            throw ExitCode(1)
+        }
     }
 
     static func say(_ line: String) {

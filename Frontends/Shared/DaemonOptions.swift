@@ -14,14 +14,14 @@ public struct DaemonOptions: ParsableArguments {
     @Option(help: "The address at which other machines reach this one. (default: that of the default route)")
     var nodeAddress: String?
 
-    @Option(help: "Where the REST gateway listens.")
-    var apiAddress = "127.0.0.1:6443"
+    @Option(help: "Where the REST gateway listens. (default: 127.0.0.1:6443, or as the machine joined its cluster)")
+    var apiAddress: String?
 
     @Option(help: "A further name or address in the gateway's certificate; may be given more than once.")
     var apiSan: [String] = []
 
-    @Option(help: "The range that Services get their addresses from.")
-    var serviceCIDR = "10.96.0.0/16"
+    @Option(help: "The range that Services get their addresses from. (default: 10.96.0.0/16, or the cluster's)")
+    var serviceCIDR: String?
 
     @Option(help: "A file of bearer tokens: TOKEN,USER,UID,\"GROUP1,GROUP2\" in each line.")
     var tokenAuthFile: String?
@@ -47,9 +47,16 @@ public struct DaemonOptions: ParsableArguments {
         var configuration = ClusterConfiguration(
             roles: roles, dataDirectory: dataDirectory ?? DataFolder.standard, nodeName: nodeName ?? Machine.nodeName,
             nodeAddress: nodeAddress ?? Machine.address)
-        configuration.apiEndpoint = try Flags.endpoint(apiAddress, flag: "--api-address")
-        configuration.apiNames = apiSan
-        configuration.serviceCIDR = serviceCIDR
+        if var machine = try MachineFile(readingFrom: configuration.dataDirectory) {
+            if let nodeName, nodeName != machine.nodeName {
+                throw ValidationError("--node-name \(nodeName): this machine has joined as \(machine.nodeName)")
+            }
+            if let nodeAddress { machine.nodeAddress = nodeAddress }
+            machine.apply(to: &configuration)
+        }
+        if let apiAddress { configuration.apiEndpoint = try Flags.endpoint(apiAddress, flag: "--api-address") }
+        configuration.apiNames += apiSan
+        if let serviceCIDR { configuration.serviceCIDR = serviceCIDR }
         configuration.tokenFile = tokenAuthFile
         configuration.serviceAccountKey = serviceAccountKeyFile
         guard serviceAccountIssuer.hasPrefix("https://") else {

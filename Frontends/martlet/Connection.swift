@@ -7,15 +7,32 @@ import MartletIO
 
 /// How to reach the cluster: the current context of a kubeconfig.
 struct ConnectionOptions: ParsableArguments {
-    @Option(help: "The kubeconfig to use. (default: $KUBECONFIG, else ~/.kube/config)")
+    @Option(help: "The kubeconfig to use. (default: $KUBECONFIG, else ~/.kube/config, else this master's own)")
     var kubeconfig: String?
 
-    /// Runs `body` with a client of the cluster.
-    func withClient(_ body: @escaping @Sendable (Client) async throws -> Void) async throws {
+    /// The cluster, as the kubeconfig says.
+    func target() throws -> Kubeconfig {
+        let usual = NSHomeDirectory() + "/.kube/config"
+        let own = "/var/lib/martlet/admin.kubeconfig"
         let path =
             kubeconfig ?? ProcessInfo.processInfo.environment["KUBECONFIG"]
-            ?? NSHomeDirectory() + "/.kube/config"
-        let target = try Kubeconfig(path: path)
+            ?? (!Files.exists(usual) && Files.exists(own) ? own : usual)
+        return try Kubeconfig(path: path)
+    }
+
+    /// Returns when the API takes requests.
+    func whenReady() async throws {
+        for attempt in 1... {
+            do { return try await withClient { client, _ in _ = try await client.list(.namespace) } } catch {
+                guard attempt < 300 else { throw error }
+                usleep(100_000)
+            }
+        }
+    }
+
+    /// Runs `body` with a client of the cluster, and the world it lives in.
+    func withClient(_ body: @escaping @Sendable (Client, any World) async throws -> Void) async throws {
+        let target = try target()
         let reactor = try Reactor(name: "martlet-cli")
         defer { reactor.shutdown() }
         try await withTaskExecutorPreference(reactor.executor) {
@@ -24,7 +41,7 @@ struct ConnectionOptions: ParsableArguments {
             let http = HTTPClient(
                 endpoint: target.endpoint, serverName: target.host, in: reactor,
                 tls: try TLSClient(authoritiesPEM: target.authority, identity: identity))
-            try await body(Client(transport: HTTPSTransport(http), in: reactor))
+            try await body(Client(transport: HTTPSTransport(http), in: reactor), reactor)
         }
     }
 }

@@ -5,10 +5,13 @@ import ArgumentParser
 struct MartletCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "martlet",
-        abstract: "Talks to a Martlet cluster, and prepares images for it.",
+        abstract: "Makes clusters of machines, looks after them, and talks to them.",
         discussion: """
-            For everything else use kubectl with the kubeconfig that martletd writes. These few commands serve where \
-            there is no kubectl.
+            For everything else use kubectl with the kubeconfig that martletd writes; apply, get and delete serve \
+            where there is no kubectl.
             """,
-        subcommands: [Apply.self, Get.self, Delete.self, Image.self])
+        subcommands: [
+            Init.self, Join.self, Token.self, Member.self, Status.self, Reset.self, PKI.self, User.self, Apply.self,
+            Get.self, Delete.self, Image.self,
+        ])
 }

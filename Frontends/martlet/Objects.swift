@@ -12,7 +12,7 @@ struct Apply: AsyncParsableCommand {
 
     func run() async throws {
         let objects = try files.flatMap(Manifest.read)
-        try await connection.withClient { client in
+        try await connection.withClient { client, _ in
             for object in objects {
                 let (kind, object) = try await Manifest.placed(object, by: client)
                 _ = try await client.apply(kind, object)
@@ -35,7 +35,7 @@ struct Get: AsyncParsableCommand {
 
     func run() async throws {
         let (wanted, name, namespace, selector, output) = (kind, self.name, self.namespace, self.selector, self.output)
-        try await connection.withClient { client in
+        try await connection.withClient { client, _ in
             guard let known = try await client.kind(called: wanted) else {
                 throw ValidationError("the server doesn't have a resource type \"\(wanted)\"")
             }
@@ -65,7 +65,7 @@ struct Delete: AsyncParsableCommand {
 
     func run() async throws {
         let objects = try files.flatMap(Manifest.read)
-        try await connection.withClient { client in
+        try await connection.withClient { client, _ in
             for object in objects {
                 let (kind, object) = try await Manifest.placed(object, by: client)
                 do {

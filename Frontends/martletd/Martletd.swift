@@ -23,8 +23,8 @@ struct Martletd: AsyncParsableCommand {
         help: "A role to play: gateway, control-plane, worker, edge; may be given more than once. (default: all)")
     var roles: [String] = []
 
-    @Option(help: "The range that nodes get their pod ranges from.")
-    var podCIDR = "10.244.0.0/16"
+    @Option(help: "The range that nodes get their pod ranges from. (default: 10.244.0.0/16, or the cluster's)")
+    var podCIDR: String?
 
     @Option(
         name: .customLong("container-runtime-endpoint"),
@@ -59,6 +59,9 @@ struct Martletd: AsyncParsableCommand {
     @Flag(help: "End all pods with the daemon, and remove everything that was made for them.")
     var ephemeral = false
 
+    @Flag(help: ArgumentHelp("End all pods, remove what was made for them, and leave.", visibility: .hidden))
+    var clean = false
+
     func run() async throws {
         var chosen = Set(ClusterConfiguration.Role.allCases)
         if !roles.isEmpty {
@@ -71,7 +74,8 @@ struct Martletd: AsyncParsableCommand {
                 })
         }
         var configuration = try daemon.configuration(roles: chosen)
-        configuration.podCIDR = podCIDR
+        if !roles.isEmpty { configuration.roles = chosen }
+        if let podCIDR { configuration.podCIDR = podCIDR }
         configuration.nodeEndpoint = try Flags.endpoint(nodeListen, flag: "--node-listen")
         configuration.ingressEndpoint = try Flags.endpoint(ingressAddress, flag: "--ingress-address")
         let secure = edgeAddress ?? (Machine.isRoot ? "0.0.0.0:443" : "0.0.0.0:8443")
@@ -87,6 +91,7 @@ struct Martletd: AsyncParsableCommand {
         }
         if processRuntime { configuration.runtime = .processes }
         if let runtimeEndpoint { configuration.runtime = .endpoint(runtimeEndpoint) }
+        if clean { return try await Daemon.clean(configuration) }
         try await Daemon.run(configuration, removesPods: ephemeral)
     }
 }

@@ -15,10 +15,12 @@ internal import MartletPKI
 /// ```
 public actor Cluster {
     /// The API inside this process, as the administrator `system:admin` of group `system:masters`.
+    ///
+    /// Without the gateway role: over HTTPS, as the node itself.
     public nonisolated let client: Client
-    /// Where the REST gateway listens.
+    /// Where the REST gateway listens; without the gateway role: one of the masters.
     public nonisolated let apiEndpoint: Endpoint
-    /// A kubeconfig for the administrator.
+    /// The file of a kubeconfig for the administrator; without the gateway role, where it would be.
     public nonisolated let adminKubeconfig: String
     /// Where the edge listens: HTTPS first; empty when this process is no edge.
     public nonisolated let edgeEndpoints: [Endpoint]
@@ -52,7 +54,7 @@ public actor Cluster {
         self.pki = pki
         self.client = client
         world = reactor
-        apiEndpoint = parts.master.server.endpoint
+        apiEndpoint = parts.master?.server.endpoint ?? parts.remote?.node.endpoints.first ?? .ip("0.0.0.0", port: 0)
         adminKubeconfig = kubeconfig
         edgeEndpoints = parts.edge?.endpoints ?? []
     }
@@ -69,8 +71,20 @@ public actor Cluster {
         reactor.shutdown()
     }
 
+    /// Ends the pods of a machine that runs no part of a cluster now, and removes what was made for them. No master is
+    /// asked.
+    /// - Throws: ``ClusterError``, or why the container runtime cannot be started.
+    public static func removePods(_ configuration: ClusterConfiguration) async throws {
+        let reactor = try Reactor(name: "martlet")
+        defer { reactor.shutdown() }
+        try await withTaskExecutorPreference(reactor.executor) {
+            try await Worker.removePods(
+                configuration, try DataDirectory(preparing: configuration.dataDirectory), reactor)
+        }
+    }
+
     /// Whether this process's store leads the others.
-    public var leads: Bool { get async { await parts.master.replica.leads } }
+    public var leads: Bool { get async { await parts.master?.replica.leads ?? false } }
 
     /// Cuts this process's part off the network, as a crash would: nothing is handed over and nobody is told. For
     /// tests, which stop it afterwards.
@@ -96,7 +110,8 @@ public actor Cluster {
 
     /// What of a cluster runs in this process.
     private struct Parts: Sendable {
-        var master: Master
+        var master: Master?
+        var remote: RemoteAPI?
         var controlPlane: Leadership?
         var worker: Worker?
         var edge: Edge?
@@ -105,15 +120,13 @@ public actor Cluster {
             await edge?.stop()
             await worker?.stop(removesPods: removesPods)
             await controlPlane?.stop()
-            await master.stop()
+            await master?.stop()
+            await remote?.stop()
         }
     }
 
     private static func assemble(_ configuration: ClusterConfiguration, _ reactor: Reactor) async throws -> Cluster {
-        guard configuration.roles.contains(.gateway) else {
-            throw ClusterError.unusable(
-                "a process without the gateway role has no cluster to work for: add the role \"gateway\"")
-        }
+        guard configuration.roles.contains(.gateway) else { return try await join(configuration, reactor) }
         let podCIDR = PodCIDR(configuration.podCIDR)
         guard let podCIDR else {
             throw ClusterError.unusable(
@@ -124,16 +137,16 @@ public actor Cluster {
         let pki = try ClusterPKI.ensure(
             directory: data.pki, nodeName: configuration.nodeName, names: configuration.apiNames,
             addresses: [configuration.nodeAddress], now: reactor.wallTime())
-        var parts = Parts(master: try await Master.start(configuration, data, pki, in: reactor))
+        let master = try await Master.start(configuration, data, pki, in: reactor)
+        var parts = Parts(master: master)
         do {
-            let client = parts.master.client(as: "system:admin", groups: ["system:masters"], in: reactor)
+            let client = master.client(as: "system:admin", groups: ["system:masters"], in: reactor)
             if configuration.roles.contains(.controlPlane) {
                 parts.controlPlane = await startControlPlane(
-                    configuration, podCIDR, try pki.authority("ca"), parts.master, reactor)
+                    configuration, podCIDR, try pki.authority("ca"), master, reactor)
             }
-            try writeKubeconfig(configuration, data, pki, parts.master.server.endpoint, reactor.wallTime())
+            try writeKubeconfig(configuration, data, pki, master.server.endpoint, reactor.wallTime())
             if configuration.roles.contains(.worker) {
-                let master = parts.master
                 parts.worker = try await Worker.start(
                     configuration, data, pki, in: reactor,
                     clients: Worker.Clients(
@@ -143,11 +156,49 @@ public actor Cluster {
                         administrator: client))
             }
             if configuration.roles.contains(.edge) {
-                parts.edge = try await startEdge(configuration, pki, parts.master, reactor)
+                parts.edge = try await startEdge(
+                    configuration, try TLSIdentity(fallback(pki.authority("ca"), reactor.wallTime())),
+                    master.client(as: "system:martlet-edge", groups: [], in: reactor), reactor)
             }
             return Cluster(reactor, parts, pki, client, kubeconfig: data.adminKubeconfig)
         } catch {
             await parts.stop(removesPods: data.isNew)
+            throw error
+        }
+    }
+
+    /// The part of a machine without a gateway: worker, edge or both, over HTTPS.
+    private static func join(_ configuration: ClusterConfiguration, _ reactor: Reactor) async throws -> Cluster {
+        guard !configuration.roles.contains(.controlPlane) else {
+            throw ClusterError.unusable(
+                "the control plane runs where a store leads: add the role \"gateway\" to \"control-plane\"")
+        }
+        try checkAddresses(configuration)
+        let data = try DataDirectory(preparing: configuration.dataDirectory)
+        guard !configuration.masters.isEmpty, Files.exists(data.pki + "/ca.crt") else {
+            throw ClusterError.unusable(
+                "\(data.path) belongs to no cluster yet: martlet join ADDRESS --token TOKEN, with what "
+                    + "martlet token create prints on a master")
+        }
+        let pki = ClusterPKI(directory: data.pki)
+        let remote = try await RemoteAPI.start(configuration, data, pki, in: reactor)
+        var parts = Parts(remote: remote)
+        do {
+            let (node, others) = (
+                Client(transport: remote.node, in: reactor), Client(transport: remote.parts, in: reactor)
+            )
+            if configuration.roles.contains(.worker) {
+                parts.worker = try await Worker.start(
+                    configuration, data, pki, in: reactor,
+                    clients: Worker.Clients(node: node, ingress: others, administrator: nil))
+            }
+            if configuration.roles.contains(.edge) {
+                parts.edge = try await startEdge(
+                    configuration, try TLSIdentity(pki.keyPair(Enrollment.server)), others, reactor)
+            }
+            return Cluster(reactor, parts, pki, node, kubeconfig: data.adminKubeconfig)
+        } catch {
+            await parts.stop(removesPods: false)
             throw error
         }
     }
@@ -172,14 +223,16 @@ public actor Cluster {
         _ world: any World
     ) async -> Leadership {
         let logger = configuration.logger
-        let authority = String(decoding: authority.keyPair.certificatePEM, as: UTF8.self)
+        let published = String(decoding: authority.keyPair.certificatePEM, as: UTF8.self)
         let own = Self.announced(master.server.endpoint, configuration)
         let leadership = Leadership(master.replica, in: world, logger: logger) {
             let admin = master.client(as: "system:kube-controller-manager", groups: ["system:masters"], in: world)
             let announcer = MasterAnnouncer(
                 replica: master.replica, own: own, client: admin, world: world, logger: logger)
+            let signer = CertificateSigner(authority: authority, client: admin, world: world, logger: logger)
+            let labels = NodeLabels(client: admin, logger: logger)
             return ControlPlane(
-                podCIDR: podCIDR, authority: authority,
+                podCIDR: podCIDR, authority: published,
                 client: { user in
                     // The scheduler has its role; the controllers, which play many, are one user here.
                     let groups = user == "system:kube-scheduler" ? [] : ["system:masters"]
@@ -189,7 +242,7 @@ public actor Cluster {
                     do { try await ControlPlane.makeIngressClass(admin) } catch {
                         logger.warning("the IngressClass martlet is not made", metadata: ["error": "\(error)"])
                     }
-                }, companions: [{ await announcer.run() }])
+                }, companions: [{ await announcer.run() }, { await signer.run() }, { await labels.run() }])
         }
         await leadership.start()
         return leadership
@@ -201,20 +254,22 @@ public actor Cluster {
         return .ip(configuration.nodeAddress, port: port)
     }
 
-    private static func startEdge(
-        _ configuration: ClusterConfiguration, _ pki: ClusterPKI, _ master: Master, _ world: any World
-    ) async throws -> Edge {
-        // Shown for hosts without a certificate of their own; a browser says what it thinks of it.
+    /// Shown for hosts without a certificate of their own; a browser says what it thinks of it.
+    private static func fallback(_ authority: Authority, _ now: WallTime) throws -> KeyPair {
         var fallback = CertificateRequest(commonName: "Martlet edge, no certificate for this host")
         fallback.isServer = true
+        return try authority.issue(fallback, now: now)
+    }
+
+    private static func startEdge(
+        _ configuration: ClusterConfiguration, _ fallback: TLSIdentity, _ client: Client, _ world: any World
+    ) async throws -> Edge {
         let settings = EdgeConfiguration(
-            secure: configuration.edgeEndpoint, plain: configuration.edgePlainEndpoint,
-            fallback: try TLSIdentity(pki.authority("ca").issue(fallback, now: world.wallTime())),
+            secure: configuration.edgeEndpoint, plain: configuration.edgePlainEndpoint, fallback: fallback,
             publishedAddress: configuration.nodeAddress)
         return try await listening("edge", configuration.edgeEndpoint, "--edge-address") {
             try await Edge.start(
-                settings, client: master.client(as: "system:martlet-edge", groups: [], in: world),
-                in: world, logger: configuration.logger)
+                settings, client: client, in: world, logger: configuration.logger)
         }
     }
 

@@ -51,6 +51,8 @@ public struct ClusterConfiguration: Sendable {
     public var allowsAnonymous = true
     /// How this process' store meets those of other masters; nil: it is the only one.
     public var storePeers: PeerConfiguration?
+    /// Where the masters' APIs are: for a process without the gateway role, which learns of others by itself.
+    public var masters: [Endpoint] = []
     /// Where the node agent's own API listens.
     public var nodeEndpoint = Endpoint.ip("0.0.0.0", port: 10250)
     /// Where the ingress listens; the edge finds it through the API.

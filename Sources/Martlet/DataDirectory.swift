@@ -13,6 +13,7 @@ struct DataDirectory {
     var store: String { path + "/store" }
     var node: String { path + "/node" }
     var containers: String { path + "/containers" }
+    var kubeletKubeconfig: String { path + "/kubelet.kubeconfig" }
     var adminKubeconfig: String { path + "/admin.kubeconfig" }
 
     /// Makes the folder when it is not there, and refuses one that a newer program has written. A relative path is

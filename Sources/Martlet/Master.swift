@@ -41,6 +41,9 @@ final class Master: Sendable {
         let nodes = try NodeClients(
             authority: authority, identity: TLSIdentity(pki.keyPair("apiserver-kubelet-client")), world: world)
         settings.nodeClient = { try nodes.client(address: $0, port: $1) }
+        settings.authorities = authority
+        let door = DoorKeeper()
+        settings.door = { await door.answer($0) }
         var peers = configuration.storePeers
         if peers?.security == nil, peers?.peerURLs.first?.hasPrefix("https://") == true {
             peers?.security = try peerSecurity(pki)
@@ -54,7 +57,12 @@ final class Master: Sendable {
                 try await HTTPServer.start(
                     on: configuration.apiEndpoint, in: world, tls: tls, logger: logger, handler: gateway)
             }
-            return Master(replica, gateway, server)
+            let master = Master(replica, gateway, server)
+            door.open(
+                MasterDoor(
+                    configuration: configuration, pki: pki, replica: replica,
+                    admin: master.client(as: "system:admin", groups: ["system:masters"], in: world)))
+            return master
         } catch {
             await replica.close()
             throw error
@@ -129,6 +137,18 @@ final class Master: Sendable {
     func stop() async {
         await server.shutdown(grace: .seconds(2))
         await replica.close()
+    }
+}
+
+/// Answers by the door as soon as there is one: it wants the gateway, which wants it.
+private final class DoorKeeper: Sendable {
+    private let door = Mutex<MasterDoor?>(nil)
+
+    func open(_ door: MasterDoor) { self.door.withLock { $0 = door } }
+
+    func answer(_ request: DoorRequest) async -> DoorAnswer {
+        guard let door = door.withLock({ $0 }) else { return .refused(503, "this master is about to start; try again") }
+        return await door.answer(request)
     }
 }
 

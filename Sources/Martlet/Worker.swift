@@ -15,19 +15,19 @@ final class Worker: Sendable {
     private let agent: NodeAgent
     private let ingress: Ingress
     private let network: Task<Void, Never>?
-    private let labeller: Task<Void, Never>
+    private let labeller: Task<Void, Never>?
 
     /// Who the parts of a worker are.
     struct Clients {
         var node: Client
         var ingress: Client
-        /// For what a node may not say of itself.
-        var administrator: Client
+        /// For what a node may not say of itself; nil where the masters say it.
+        var administrator: Client?
     }
 
     private init(
         _ containers: Containers, _ agent: NodeAgent, _ ingress: Ingress, _ network: Task<Void, Never>?,
-        _ labeller: Task<Void, Never>
+        _ labeller: Task<Void, Never>?
     ) {
         self.labeller = labeller
         self.containers = containers
@@ -49,7 +49,7 @@ final class Worker: Sendable {
             settings.endpoint = configuration.nodeEndpoint
             settings.tls = try TLSServer(
                 identity: TLSIdentity(pki.keyPair("kubelet")),
-                clients: .required(authoritiesPEM: pki.authority("ca").keyPair.certificatePEM))
+                clients: .required(authoritiesPEM: pki.certificate("ca")))
             let runtime = containers.runtime
             let agentSettings = settings
             let agent = try await listening("node agent", configuration.nodeEndpoint, "--node-listen") {
@@ -64,7 +64,9 @@ final class Worker: Sendable {
                         logger: logger)
                 }
                 let network = containers.makeNetwork(configuration, client, in: world)
-                let labeller = keepRoles(labels(configuration), configuration, clients.administrator, in: world)
+                let labeller = clients.administrator.map {
+                    keepRoles(labels(configuration), configuration, $0, in: world)
+                }
                 return Worker(containers, agent, ingress, network, labeller)
             } catch {
                 await agent.stop(teardown: data.isNew)
@@ -102,9 +104,17 @@ final class Worker: Sendable {
         }
     }
 
+    /// Ends what an earlier process has left running.
+    static func removePods(
+        _ configuration: ClusterConfiguration, _ data: DataDirectory, _ world: any World
+    ) async throws {
+        let containers = try await Containers.start(configuration, data, in: world)
+        await containers.stop(teardown: true)
+    }
+
     func stop(removesPods: Bool) async {
         network?.cancel()
-        labeller.cancel()
+        labeller?.cancel()
         await ingress.stop()
         await agent.stop(teardown: removesPods)
         await containers.stop(teardown: removesPods)

@@ -84,6 +84,18 @@ public struct Client: Sendable {
         try await call(.put, Self.path(kind, object.namespace, object.name, "status"), Self.typed(object, kind))
     }
 
+    /// Replaces what a subresource (`approval`) shows of an object.
+    public func updateSubresource(_ kind: ResourceKind, _ object: JSON, _ subresource: String) async throws -> JSON {
+        try await call(
+            .put, Self.path(kind, object.namespace, object.name, subresource), Self.typed(object, kind))
+    }
+
+    /// Asks for what is no resource: a document, or the upkeep under `/martlet/`.
+    /// - Parameter method: `get`, `post` or `delete`.
+    public func ask(_ method: HTTPRequest.Method, _ path: String, _ body: JSON? = nil) async throws -> JSON {
+        try await call(method, path, body)
+    }
+
     /// Changes an object by a patch.
     public func patch(
         _ kind: ResourceKind, namespace: String = "", name: String, subresource: String? = nil, type: PatchType,

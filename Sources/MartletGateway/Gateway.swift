@@ -20,6 +20,10 @@ public struct GatewayConfiguration: Sendable {
     public var tokenFile: TokenFile?
     /// Whether health and version are shown to those who do not say who they are.
     public var allowsAnonymous = true
+    /// The certificates that this API is known by (PEM); everybody may read them under `/cacerts`.
+    public var authorities: [UInt8] = []
+    /// Answers what lies under `/martlet/`: the cluster's own upkeep. Roles say who may, as for all other paths.
+    public var door: (@Sendable (DoorRequest) async -> DoorAnswer)?
     /// How long a request's body may take to arrive. Then: 408.
     public var bodyPatience = Limits.bodyPatience
     /// Defaults.

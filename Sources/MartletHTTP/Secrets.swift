@@ -21,6 +21,28 @@ public enum Secrets {
         }
     }
 
+    /// Bytes that only who has the key (32 bytes) reads, and nobody else changes: AES-256-GCM.
+    public static func seal(_ bytes: [UInt8], key: [UInt8]) -> [UInt8] {
+        precondition(key.count == 32, "a key has 32 bytes")
+        let count = bytes.count + Int(MTLS_SEAL_SIZE)
+        return [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+            let status = mtls_seal(key, bytes, bytes.count, buffer.baseAddress)
+            precondition(status == 0, "OpenSSL refuses AES")
+            initialized = count
+        }
+    }
+
+    /// What ``seal(_:key:)`` was given; nil when it was another key, or the bytes have changed.
+    public static func open(_ bytes: [UInt8], key: [UInt8]) -> [UInt8]? {
+        guard key.count == 32, bytes.count >= Int(MTLS_SEAL_SIZE) else { return nil }
+        var isGood = false
+        let opened = [UInt8](unsafeUninitializedCapacity: bytes.count) { buffer, initialized in
+            isGood = mtls_open(key, bytes, bytes.count, buffer.baseAddress) == 0
+            initialized = isGood ? bytes.count - Int(MTLS_SEAL_SIZE) : 0
+        }
+        return isGood ? opened : nil
+    }
+
     /// Whether two byte strings are equal, in a time that does not tell where they differ.
     public static func equal(_ a: [UInt8], _ b: [UInt8]) -> Bool {
         a.count == b.count && mtls_equal(a, b, a.count) != 0

@@ -144,6 +144,16 @@ public final class TLSClient: Sendable {
         }
     }
 
+    /// A client that takes whatever certificate it is shown: for what is public and checked by other means.
+    /// - Throws: ``TLSError``.
+    public init(trustingAnyone: Void, alpn: [String] = ["http/1.1"]) throws {
+        let protocols = try protocolList(alpn)
+        context = try TLSError.check { error in
+            mtls_client_new(nil, 0, nil, protocols, protocols.count, error)
+        }
+        mtls_client_trust_anyone(context)
+    }
+
     deinit { mtls_context_free(context) }
 
     /// Shakes hands over `stream`; the peer's certificate must be for `serverName` (a DNS name or an IP address).

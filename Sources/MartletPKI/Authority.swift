@@ -65,6 +65,16 @@ public struct Authority: Sendable, Hashable {
     /// Signs a certificate for a key (PEM) that exists already.
     /// - Throws: ``PKIError``.
     public func sign(_ request: CertificateRequest, for key: [UInt8], now: WallTime) throws -> [UInt8] {
+        try draft(request, now: now).sign(subjectKey: key, issuer: keyPair)
+    }
+
+    /// Signs a certificate for the key of somebody's request (PEM, PKCS #10). What it says is `request`'s alone.
+    /// - Throws: ``PKIError``.
+    public func sign(_ request: CertificateRequest, forKeyOf wanted: [UInt8], now: WallTime) throws -> [UInt8] {
+        try draft(request, now: now).sign(keyOf: wanted, issuer: keyPair)
+    }
+
+    private func draft(_ request: CertificateRequest, now: WallTime) throws -> CertificateDraft {
         let own = try CertificateInfo(pem: keyPair.certificatePEM)
         guard now < own.notAfter else {
             throw PKIError("the authority \(own.commonName) has expired: it can sign nothing any more")
@@ -74,11 +84,8 @@ public struct Authority: Sendable, Hashable {
         if request.isClient { purposes |= MTLS_CLIENT.rawValue }
         let draft = try CertificateDraft(
             notBefore: now + Self.backdate, notAfter: min(now + request.lifetime, own.notAfter), purposes: purposes)
-        try draft.add(MTLS_COMMON_NAME, request.commonName)
-        for organization in request.organizations { try draft.add(MTLS_ORGANIZATION, organization) }
-        for name in request.dnsNames { try draft.add(MTLS_DNS_NAME, name) }
-        for address in request.addresses { try draft.add(MTLS_ADDRESS, address) }
-        return try draft.sign(subjectKey: key, issuer: keyPair)
+        try draft.add(request)
+        return draft
     }
 }
 
@@ -112,9 +119,10 @@ public struct PKIError: Error, Sendable, Hashable, CustomStringConvertible {
 }
 
 /// Private keys as PEM texts.
-enum PrivateKey {
+public enum PrivateKey {
     /// ECDSA on P-256.
-    static func makeEC() throws(PKIError) -> [UInt8] {
+    /// - Throws: ``PKIError``.
+    public static func makeEC() throws(PKIError) -> [UInt8] {
         try PKIError.bytes { mtls_make_ec_key($0, $1) }
     }
     /// RSA with 2048 bits, as service account tokens are signed with (RS256).
@@ -133,7 +141,7 @@ enum PrivateKey {
 }
 
 /// A certificate being written, before its signature.
-private final class CertificateDraft {
+final class CertificateDraft {
     private let pointer: OpaquePointer
 
     init(notBefore: WallTime, notAfter: WallTime, purposes: UInt32) throws(PKIError) {
@@ -152,6 +160,26 @@ private final class CertificateDraft {
             _ = try PKIError.check({ mtls_draft_add(pointer, kind, text, $0) }, isGood: { $0 == 0 })
         } catch {
             throw PKIError("\"\(text)\" cannot be in a certificate: \(error)")
+        }
+    }
+
+    func add(_ request: CertificateRequest) throws(PKIError) {
+        try add(MTLS_COMMON_NAME, request.commonName)
+        for organization in request.organizations { try add(MTLS_ORGANIZATION, organization) }
+        for name in request.dnsNames { try add(MTLS_DNS_NAME, name) }
+        for address in request.addresses { try add(MTLS_ADDRESS, address) }
+    }
+
+    /// A request (PKCS #10) for the key.
+    func request(for key: [UInt8]) throws(PKIError) -> [UInt8] {
+        try PKIError.bytes { mtls_draft_request(pointer, key, key.count, $0, $1) }
+    }
+
+    func sign(keyOf request: [UInt8], issuer: KeyPair) throws(PKIError) -> [UInt8] {
+        let (certificate, key) = (issuer.certificatePEM, issuer.privateKeyPEM)
+        return try PKIError.bytes {
+            mtls_draft_sign_request(
+                pointer, request, request.count, certificate, certificate.count, key, key.count, $0, $1)
         }
     }
 

@@ -67,7 +67,19 @@ final class Certificate {
         pointer = made
     }
 
+    /// Reads a request for a certificate that its own key has signed.
+    init(requestPEM pem: [UInt8]) throws(PKIError) {
+        let made = try PKIError.check({ mtls_request_read(pem, pem.count, $0) }, isGood: { $0 != nil })
+        guard let made else { throw PKIError("no memory for a request") }
+        pointer = made
+    }
+
     deinit { mtls_certificate_free(pointer) }
+
+    /// The public key as SubjectPublicKeyInfo.
+    func keyDER() throws(PKIError) -> [UInt8] {
+        try PKIError.bytes { mtls_certificate_key(pointer, $0, $1) }
+    }
 
     var notBefore: WallTime { Self.time(mtls_certificate_not_before(pointer)) }
     var notAfter: WallTime { Self.time(mtls_certificate_not_after(pointer)) }

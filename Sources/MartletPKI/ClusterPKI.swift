@@ -55,6 +55,33 @@ public struct ClusterPKI: Sendable {
         return pair
     }
 
+    /// The certificate in `NAME.crt` alone: workers have the authority's without its key.
+    /// - Throws: ``PKIError``.
+    public func certificate(_ name: String) throws -> [UInt8] {
+        guard let pem = try read(path(name, "crt")) else {
+            throw PKIError("\(path(name, "crt")) is missing: put it back, or join the cluster again")
+        }
+        return pem
+    }
+
+    /// The key in `NAME.key`, made when there is none: the certificate is to come from elsewhere.
+    /// - Throws: ``PKIError``.
+    public func ensureKey(_ name: String) throws -> [UInt8] {
+        try explain(directory) { () throws(Errno) in try Files.makeDirectory(directory, mode: 0o755) }
+        if let key = try read(path(name, "key")) { return key }
+        let key = try PrivateKey.makeEC()
+        try write(key, to: path(name, "key"), mode: 0o600)
+        return key
+    }
+
+    /// Puts a certificate beside its key.
+    /// - Throws: ``PKIError`` when it is for another key.
+    public func install(_ certificate: [UInt8], as name: String) throws {
+        guard let key = try read(path(name, "key")) else { throw PKIError("\(path(name, "key")) is missing") }
+        try checkPair(name, certificate: certificate, key: key)
+        try write(certificate, to: path(name, "crt"), mode: 0o644)
+    }
+
     /// The authority `ca`, `front-proxy-ca` or `etcd/ca`.
     /// - Throws: ``PKIError``.
     public func authority(_ name: String) throws -> Authority { Authority(keyPair: try keyPair(name)) }
@@ -104,13 +131,14 @@ public struct ClusterPKI: Sendable {
 
     /// A kubeconfig (YAML) with a fresh client certificate of `user` in `groups`, for the server's URL.
     /// - Throws: ``PKIError``.
-    public func kubeconfig(user: String, groups: [String], server: String, cluster: String, now: WallTime) throws
-        -> [UInt8]
-    {
+    public func kubeconfig(
+        user: String, groups: [String], server: String, cluster: String, lifetime: Duration? = nil, now: WallTime
+    ) throws -> [UInt8] {
         let authority = try authority("ca")
         var request = CertificateRequest(commonName: user)
         request.organizations = groups
         request.isClient = true
+        if let lifetime { request.lifetime = lifetime }
         let pair = try authority.issue(request, now: now)
         return Kubeconfig(
             cluster: cluster, server: server, authorityPEM: authority.keyPair.certificatePEM, user: user, client: pair

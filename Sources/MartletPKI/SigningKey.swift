@@ -60,7 +60,7 @@ public final class SigningKey: @unchecked Sendable {
         mtls_key_verify(pointer, message, message.count, signature, signature.count) == 1
     }
 
-    private static func digest(_ bytes: [UInt8]) throws(PKIError) -> [UInt8] {
+    static func digest(_ bytes: [UInt8]) throws(PKIError) -> [UInt8] {
         guard let state = mtls_sha256_new() else { throw PKIError("no memory for a SHA-256") }
         defer { mtls_sha256_free(state) }
         var out = [UInt8](repeating: 0, count: Int(MTLS_SHA256_SIZE))

@@ -14,4 +14,11 @@ int mtls_hmac_sha256(const uint8_t *key, size_t key_count, const uint8_t *bytes,
 /// Whether two byte strings of one length are equal, in a time that does not tell where they differ.
 int mtls_equal(const uint8_t *a, const uint8_t *b, size_t count);
 
+/// Bytes that sealing adds: a nonce before, a tag behind.
+#define MTLS_SEAL_SIZE 28
+/// AES-256-GCM under a random nonce into `count + MTLS_SEAL_SIZE` bytes. 0, or -1 when the library refuses.
+int mtls_seal(const uint8_t key[32], const uint8_t *bytes, size_t count, uint8_t *out);
+/// Opens what mtls_seal made of `count - MTLS_SEAL_SIZE` bytes. 0, or -1 when it was made with another key or changed.
+int mtls_open(const uint8_t key[32], const uint8_t *bytes, size_t count, uint8_t *out);
+
 #endif

@@ -57,6 +57,8 @@ mtls_context *mtls_server_new(enum mtls_client_certificates clients, const uint8
 /// when a server asks, or NULL; and the protocols as in mtls_server_new. NULL on failure, with the reason in `error`.
 mtls_context *mtls_client_new(const uint8_t *authorities, size_t authorities_count, const mtls_identity *identity,
                               const uint8_t *alpn, size_t alpn_count, char error[MTLS_ERROR_SIZE]);
+/// Lets a client's connections take any certificate: to fetch what is public and checked by other means.
+void mtls_client_trust_anyone(mtls_context *context);
 /// Frees a context; its connections live on.
 void mtls_context_free(mtls_context *context);
 

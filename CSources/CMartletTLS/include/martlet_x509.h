@@ -70,6 +70,14 @@ int mtls_draft_add(mtls_draft *draft, enum mtls_text kind, const char *text, cha
 int mtls_draft_sign(const mtls_draft *draft, const uint8_t *subject_key, size_t subject_key_count,
                     const uint8_t *issuer, size_t issuer_count, const uint8_t *issuer_key, size_t issuer_key_count,
                     struct mtls_bytes *certificate, char error[MTLS_ERROR_SIZE]);
+/// As mtls_draft_sign, for the key of a request (PEM, PKCS #10). Nothing else of the request is taken over.
+int mtls_draft_sign_request(const mtls_draft *draft, const uint8_t *request, size_t request_count,
+                            const uint8_t *issuer, size_t issuer_count, const uint8_t *issuer_key,
+                            size_t issuer_key_count, struct mtls_bytes *certificate, char error[MTLS_ERROR_SIZE]);
+/// Makes a request (PEM, PKCS #10) for the key `key` (PEM), with the draft's names. 0, or -1 with the reason in
+/// `error`.
+int mtls_draft_request(const mtls_draft *draft, const uint8_t *key, size_t key_count, struct mtls_bytes *request,
+                       char error[MTLS_ERROR_SIZE]);
 /// Frees a draft.
 void mtls_draft_free(mtls_draft *draft);
 
@@ -79,6 +87,11 @@ typedef struct mtls_certificate mtls_certificate;
 mtls_certificate *mtls_certificate_read(const uint8_t *pem, size_t count, char error[MTLS_ERROR_SIZE]);
 /// Frees a certificate.
 void mtls_certificate_free(mtls_certificate *certificate);
+/// Reads a request (PEM, PKCS #10) that its own key has signed, as a certificate that nobody has. NULL on failure,
+/// with the reason in `error`.
+mtls_certificate *mtls_request_read(const uint8_t *pem, size_t count, char error[MTLS_ERROR_SIZE]);
+/// The public key as SubjectPublicKeyInfo, DER. 0, or -1 with the reason in `error`.
+int mtls_certificate_key(const mtls_certificate *certificate, struct mtls_bytes *out, char error[MTLS_ERROR_SIZE]);
 /// The text of a kind by index, or NULL past the last. Names with a zero byte inside are left out. Of several CN the
 /// last counts, as in Kubernetes. Valid as long as the certificate.
 const char *mtls_certificate_text(const mtls_certificate *certificate, enum mtls_text kind, size_t index);

@@ -7,6 +7,7 @@ internal import MartletObject
 extension Gateway {
     func document(_ call: Call) async throws(APIError) -> Response {
         if call.route == .nothing { throw .noSuchResource }
+        if case .door(let path) = call.route { return try await door(call, path) }
         guard call.verb == "get" else { throw .methodNotAllowed }
         switch call.route {
         case .discovery(let document): return try discovery(document, call)
@@ -22,7 +23,10 @@ extension Gateway {
         case .tokenIssuer: return try tokenIssuer()
         case .tokenKeys: return try tokenKeys()
         case .index: return Self.json(PrettyPrinter.indented(Self.index(call.kinds.catalog).encoded()))
-        case .resource, .nothing: throw .noSuchResource
+        case .authorities:
+            if configuration.authorities.isEmpty { throw .noSuchResource }
+            return Self.json(configuration.authorities, contentType: "application/x-pem-file")
+        case .resource, .nothing, .door: throw .noSuchResource
         }
     }
 

@@ -20,6 +20,10 @@ enum Route: Sendable, Hashable {
     /// account tokens, and by which keys.
     case tokenIssuer
     case tokenKeys
+    /// `/cacerts`: the certificates of the authorities that this API is known by.
+    case authorities
+    /// Under `/martlet/`: the rest of the path.
+    case door(path: String)
     /// `/`
     case index
     /// Nothing is here.
@@ -28,7 +32,7 @@ enum Route: Sendable, Hashable {
     /// Whether everybody may read it (upstream's `system:public-info-viewer`).
     var isPublic: Bool {
         switch self {
-        case .version, .health: true
+        case .version, .health, .authorities: true
         default: false
         }
     }
@@ -87,6 +91,8 @@ extension Route {
         case "apis": return groups(rest, catalog)
         case "version": return rest.isEmpty ? .version : .nothing
         case "healthz", "livez", "readyz": return rest.count <= 1 ? .health(check: rest.first) : .nothing
+        case "cacerts": return rest.isEmpty ? .authorities : .nothing
+        case "martlet": return .door(path: rest.joined(separator: "/"))
         case "metrics": return rest.isEmpty ? .metrics : .nothing
         case ".well-known" where rest == ["openid-configuration"]: return .tokenIssuer
         case "openid" where rest == ["v1", "jwks"]: return .tokenKeys

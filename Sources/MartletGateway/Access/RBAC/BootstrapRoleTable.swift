@@ -124,6 +124,8 @@ extension BootstrapRoles {
         patch nodes
         read endpointslices @discovery.k8s.io
         events
+        # system:martlet:join
+        create url:/martlet/v1/join
         # system:monitoring
         get url:/healthz,/healthz/*,/livez,/livez/*,/metrics,/metrics/slis,/readyz,/readyz/*
         # system:node

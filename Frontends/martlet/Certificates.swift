@@ -1,0 +1,72 @@
+import ArgumentParser
+import Foundation
+import Martlet
+import MartletIO
+import MartletPKI
+
+/// `martlet pki`
+struct PKI: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pki", abstract: "The certificates of this machine.", subcommands: [Status.self])
+
+    /// `martlet pki status`
+    struct Status: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Lists every certificate of this machine, with its days left.")
+        @OptionGroup var data: DataOptions
+
+        func run() async throws {
+            let reactor = try Reactor(name: "martlet-cli")
+            defer { reactor.shutdown() }
+            let now = reactor.wallTime()
+            let folder = data.path + "/pki"
+            guard let walk = FileManager.default.enumerator(atPath: folder) else {
+                throw ValidationError("\(folder) cannot be read; give the data folder with --data-dir")
+            }
+            var rows: [[String]] = []
+            for case let name as String in walk where name.hasSuffix(".crt") {
+                let info = try CertificateInfo(pem: try Files.read("\(folder)/\(name)"))
+                let days = (info.notAfter.seconds - now.seconds) / 86_400
+                let isDue = info.isDueForRenewal(now: now)
+                let leaf = info.notAfter <= now ? "expired" : isDue ? "is renewed soon" : "good"
+                rows.append([name, info.commonName, info.notAfter.rfc3339, "\(days)", info.isCA ? "authority" : leaf])
+            }
+            let sorted = rows.sorted { $0[0] < $1[0] }
+            print(Columns.text([["CERTIFICATE", "OF", "UNTIL", "DAYS LEFT", "STATE"]] + sorted))
+        }
+    }
+}
+
+/// `martlet user`
+struct User: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "People who use the cluster.", subcommands: [Certificate.self])
+
+    /// `martlet user cert`
+    struct Certificate: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "cert", abstract: "Makes a kubeconfig with a short-lived certificate; on a master.")
+        @OptionGroup var data: DataOptions
+        @OptionGroup var connection: ConnectionOptions
+        @Argument(help: "The user's name.") var name: String
+        @Option(name: .customLong("group"), help: "A group of the user; may be given more than once.")
+        var groups: [String] = []
+        @Option(help: "How long it is good for: 10m, 24h, 30d.") var ttl = "24h"
+
+        func run() async throws {
+            let lifetime = try Token.duration(ttl)
+            guard !name.hasPrefix("system:") else {
+                throw ValidationError("\(name): names that begin with system: are the cluster's own")
+            }
+            var connection = connection
+            if connection.kubeconfig == nil { connection.kubeconfig = data.path + "/admin.kubeconfig" }
+            let target = try connection.target()
+            let reactor = try Reactor(name: "martlet-cli")
+            defer { reactor.shutdown() }
+            let text = try ClusterPKI(directory: data.path + "/pki").kubeconfig(
+                user: name, groups: groups, server: "https://\(target.endpoint)", cluster: "martlet",
+                lifetime: lifetime, now: reactor.wallTime())
+            print(String(decoding: text, as: UTF8.self), terminator: "")
+        }
+    }
+}

@@ -1,0 +1,117 @@
+import ArgumentParser
+import HTTPTypes
+import Martlet
+
+/// `martlet member`
+struct Member: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "The masters of a cluster.", subcommands: [List.self, Add.self, Remove.self])
+
+    /// `martlet member list`
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Shows the masters, and who of them leads.")
+        @OptionGroup var connection: ConnectionOptions
+
+        func run() async throws {
+            try await connection.withClient { client, _ in
+                print(Columns.text(Status.rows(try await client.ask(.get, "/martlet/v1/members"))))
+            }
+        }
+    }
+
+    /// `martlet member add`
+    struct Add: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Prints the command that a new master joins with.",
+            discussion: "A master adds itself when it joins: this is martlet token create --role master.")
+        @OptionGroup var connection: ConnectionOptions
+        @Option(help: "How long it is good for: 30m, 24h.") var ttl = "1h"
+
+        func run() async throws {
+            var create = Token.Create()
+            create.connection = connection
+            create.role = "master"
+            create.ttl = ttl
+            try await create.run()
+        }
+    }
+
+    /// `martlet member remove`
+    struct Remove: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Removes a master. One that is gone for good is removed before its successor joins.")
+        @OptionGroup var connection: ConnectionOptions
+        @Argument(help: "Its name, or its id.") var name: String
+
+        func run() async throws {
+            let name = name
+            try await connection.withClient { client, _ in
+                let answer = try await client.ask(.delete, "/martlet/v1/members/\(name)")
+                print("\(answer["removed"]?.string ?? name) is a master no longer; on that machine: martlet reset")
+            }
+        }
+    }
+}
+
+/// `martlet status`
+struct Status: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Shows masters, leader, quorum and nodes.")
+    @OptionGroup var connection: ConnectionOptions
+    @Option(name: .shortAndLong, help: "The form: table or json.") var output = "table"
+
+    func run() async throws {
+        let output = output
+        try await connection.withClient { client, _ in
+            let members = try await client.ask(.get, "/martlet/v1/members")
+            let nodes = try await client.list(.node).items
+            if output == "json" {
+                let all: JSON = ["members": members, "nodes": .array(nodes.map(Self.summary))]
+                return print(String(decoding: all.encoded(), as: UTF8.self))
+            }
+            print(Columns.text(Self.rows(members)))
+            print("")
+            print(Self.quorum(members))
+            if nodes.isEmpty { return }
+            print("")
+            print(
+                Columns.text(
+                    [["NODE", "READY", "ADDRESS"]]
+                        + nodes.map { node in
+                            let summary = Self.summary(node)
+                            return ["name", "ready", "address"].map { summary[$0]?.string ?? "-" }
+                        }))
+        }
+    }
+
+    static func rows(_ answer: JSON) -> [[String]] {
+        let leader = answer["leader"]?.string
+        return [["MASTER", "ROLE", "ALIVE", "API", "PEERS", "ID"]]
+            + (answer["members"]?.array ?? []).map { member in
+                let name = member["name"]?.string ?? ""
+                let role = member["votes"]?.bool == true ? (name == leader ? "leader" : "voter") : "learner"
+                let alive = member["alive"]?.bool.map { $0 ? "yes" : "no" } ?? "?"
+                func list(_ field: String) -> String {
+                    (member[field]?.array ?? []).compactMap(\.string).joined(separator: ",")
+                }
+                return [
+                    name.isEmpty ? "(not started)" : name, role, alive, list("apiURLs"), list("peerURLs"),
+                    member["id"]?.string ?? "",
+                ]
+            }
+    }
+
+    static func quorum(_ answer: JSON) -> String {
+        let voters = (answer["members"]?.array ?? []).filter { $0["votes"]?.bool == true }
+        guard answer["leader"]?.string != nil else { return "no leader: nothing can be written now" }
+        let spare = (voters.count - 1) / 2
+        return "quorum: \(voters.count / 2 + 1) of \(voters.count) voters; the loss of \(spare) is survived"
+    }
+
+    static func summary(_ node: JSON) -> JSON {
+        let ready = (node["status", "conditions"]?.array ?? []).first { $0["type"]?.string == "Ready" }
+        let address = (node["status", "addresses"]?.array ?? []).first { $0["type"]?.string == "InternalIP" }
+        return [
+            "name": .string(node.name), "ready": ready?["status"] ?? "Unknown", "address": address?["address"] ?? .null,
+        ]
+    }
+}

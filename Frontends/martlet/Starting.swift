@@ -1,0 +1,160 @@
+import ArgumentParser
+import Foundation
+import Martlet
+import MartletIO
+
+/// Why a command did not do what it was asked for; says what to do.
+struct Refusal: Error, CustomStringConvertible {
+    var description: String
+    init(_ description: String) { self.description = description }
+}
+
+/// How the daemon of a machine is started and ended.
+struct Service {
+    static let unit = "martletd.service"
+    let dataDirectory: String
+    /// Further flags of the daemon.
+    var arguments: [String] = []
+
+    var pidFile: String { dataDirectory + "/martletd.pid" }
+    var logFile: String { dataDirectory + "/martletd.log" }
+
+    /// How it is run.
+    enum Way: String, CaseIterable, ExpressibleByArgument {
+        /// By systemd where that is this machine's init, else detached.
+        case auto
+        /// By systemd, as a unit that starts with the machine.
+        case systemd
+        /// As a process of its own that outlives the command.
+        case detached
+        /// Not at all: somebody else runs `martletd --data-dir DIR`.
+        case none
+    }
+
+    /// The programs lie beside each other.
+    static var daemon: String {
+        let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? "martlet"
+        return (own as NSString).deletingLastPathComponent + "/martletd"
+    }
+
+    /// Whether systemd runs this machine, and this process in its network: a host in a network namespace has none.
+    static var hasSystemd: Bool {
+        func namespace(_ process: String) -> String? {
+            try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(process)/ns/net")
+        }
+        return FileManager.default.fileExists(atPath: "/run/systemd/system") && namespace("self") == namespace("1")
+    }
+
+    var argumentsFile: String { dataDirectory + "/martletd.flags" }
+
+    /// The flags that the daemon was started with, one a line.
+    var usedArguments: [String] {
+        ((try? String(contentsOfFile: argumentsFile, encoding: .utf8)) ?? "").split(separator: "\n").map(String.init)
+    }
+
+    func start(_ way: Way) throws {
+        try Files.write(Array(arguments.map { $0 + "\n" }.joined().utf8), to: argumentsFile)
+        switch way {
+        case .none:
+            print("start it with: \(([Self.daemon, "--data-dir", dataDirectory] + arguments).joined(separator: " "))")
+        case .auto: try start(Self.hasSystemd && Machine.isRoot ? .systemd : .detached)
+        case .systemd: try startUnit()
+        case .detached: try startDetached()
+        }
+    }
+
+    private func startUnit() throws {
+        let words = [Self.daemon, "--data-dir", dataDirectory] + arguments
+        let command = words.map { "\"\($0)\"" }.joined(separator: " ")
+        let text = """
+            [Unit]
+            Description=Martlet, this machine's part of a cluster
+            After=network-online.target
+            Wants=network-online.target
+
+            [Service]
+            ExecStart=\(command)
+            Restart=always
+            RestartSec=1
+            LimitNOFILE=1048576
+            KillMode=process
+            Delegate=yes
+
+            [Install]
+            WantedBy=multi-user.target
+
+            """
+        try Files.write(Array(text.utf8), to: "/etc/systemd/system/\(Self.unit)")
+        try Self.call("systemctl", ["daemon-reload"])
+        try Self.call("systemctl", ["enable", "--now", Self.unit])
+    }
+
+    private func startDetached() throws {
+        if let running = runningProcess { throw Refusal("martletd runs already (process \(running))") }
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 1, logFile, O_WRONLY | O_CREAT | O_APPEND, 0o600)
+        posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        // POSIX_SPAWN_SETSID of glibc: a session of its own, which no terminal ends.
+        posix_spawnattr_setflags(&attributes, 0x80)
+        let words = [Self.daemon, "--data-dir", dataDirectory] + arguments
+        var pointers: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
+        defer { for pointer in pointers { free(pointer) } }
+        var process: pid_t = 0
+        let status = posix_spawn(&process, Self.daemon, &actions, &attributes, &pointers, environ)
+        guard status == 0 else {
+            throw Refusal("\(Self.daemon) cannot be started: \(String(cString: strerror(status)))")
+        }
+        try Files.write(Array("\(process)\n".utf8), to: pidFile)
+    }
+
+    /// The daemon that was started detached, while it runs.
+    var runningProcess: pid_t? {
+        guard let text = try? String(contentsOfFile: pidFile, encoding: .utf8),
+            let process = pid_t(text.trimmingCharacters(in: .whitespacesAndNewlines)), process > 1,
+            let command = try? String(contentsOfFile: "/proc/\(process)/cmdline", encoding: .utf8),
+            command.contains("martletd"), command.contains(dataDirectory)
+        else { return nil }
+        // One that has ended and is waited for by nobody is gone.
+        let state = (try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)) ?? ""
+        return state.contains(") Z ") ? nil : process
+    }
+
+    /// Ends the daemon, and waits until it is gone.
+    func stop() throws {
+        if Self.hasSystemd, FileManager.default.fileExists(atPath: "/etc/systemd/system/\(Self.unit)") {
+            try Self.call("systemctl", ["disable", "--now", Self.unit])
+            try Files.remove("/etc/systemd/system/\(Self.unit)")
+            try Self.call("systemctl", ["daemon-reload"])
+        }
+        guard let process = runningProcess else { return }
+        kill(process, SIGTERM)
+        for _ in 0..<600 {
+            if runningProcess == nil { return }
+            usleep(50_000)
+        }
+        throw Refusal("martletd (process \(process)) does not end; end it and try again")
+    }
+
+    private static func call(_ program: String, _ arguments: [String]) throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = [program] + arguments
+        try process.run()
+        process.waitUntilExit()
+        guard process.terminationStatus == 0 else {
+            throw Refusal("\(program) \(arguments.joined(separator: " ")) failed; see journalctl -u \(unit)")
+        }
+    }
+
+    /// The last lines of the log, for an error.
+    var lastWords: String {
+        guard let text = try? String(contentsOfFile: logFile, encoding: .utf8) else { return "" }
+        return text.split(separator: "\n").suffix(4).map { "  " + $0 }.joined(separator: "\n")
+    }
+}

@@ -1,0 +1,139 @@
+internal import MartletBase
+internal import MartletClient
+internal import MartletGateway
+internal import MartletHTTP
+internal import MartletObject
+internal import MartletPKI
+internal import MartletRaft
+internal import MartletReplica
+internal import MartletStore
+
+/// A cluster's own upkeep, under `/martlet/v1/`: who may join, who the masters are.
+struct MasterDoor: Sendable {
+    /// How often a key is stretched: guessing a token by the sealed keys is no quicker than this.
+    static let stretches = 100_000
+
+    let configuration: ClusterConfiguration
+    let pki: ClusterPKI
+    let replica: Replica
+    /// The API inside this process, for what a token's Secret says.
+    let admin: Client
+
+    func answer(_ request: DoorRequest) async -> DoorAnswer {
+        let parts = request.path.split(separator: "/").map(String.init)
+        do {
+            switch (request.verb, parts) {
+            case ("create", ["v1", "join"]): return try await join(request)
+            case ("get", ["v1", "members"]): return .done(await members())
+            case ("delete", _) where parts.count == 3 && parts[..<2] == ["v1", "members"]:
+                return try await remove(parts[2])
+            default: return .refused(404, "there is no /martlet/\(request.path)")
+            }
+        } catch let error as APIError {
+            return .refused(error.code, error.message)
+        } catch {
+            return .refused(400, "\(error)")
+        }
+    }
+
+    // MARK: Members
+
+    private func members() async -> JSON {
+        let (members, status) = (await replica.members, await replica.status)
+        let leader = status.leader.map { leader in
+            members.first { $0.id == leader }?.name ?? String(leader, radix: 16)
+        }
+        return [
+            "leader": leader.map { .string($0) } ?? .null,
+            "answeredBy": .string(configuration.nodeName),
+            "members": .array(
+                members.map { member in
+                    [
+                        "id": .string(String(member.id, radix: 16)), "name": .string(member.name),
+                        "votes": .bool(!member.isLearner),
+                        "peerURLs": .array(member.peerURLs.map { .string($0) }),
+                        "apiURLs": .array(member.clientURLs.map { .string($0) }),
+                        // Only the leader hears of all.
+                        "alive": member.id == status.member
+                            ? true : status.role == .leader ? .bool(status.peers[member.id]?.isActive == true) : .null,
+                    ]
+                }),
+        ]
+    }
+
+    private func remove(_ name: String) async throws -> DoorAnswer {
+        let members = await replica.members
+        guard let member = members.first(where: { $0.name == name || String($0.id, radix: 16) == name }) else {
+            let names = members.map(\.name).joined(separator: ", ")
+            return .refused(404, "there is no member \(name); the members are \(names)")
+        }
+        try await replica.remove(member: member.id)
+        return .done(["removed": .string(member.name), "id": .string(String(member.id, radix: 16))])
+    }
+
+    // MARK: Joining
+
+    /// Tells a new machine what the cluster is; a master also what all masters share, sealed by the token's secret.
+    private func join(_ request: DoorRequest) async throws -> DoorAnswer {
+        guard let role = JoinToken.Role.allCases.first(where: { request.identity.groups.contains($0.group) }),
+            let id = request.identity.user.split(separator: ":").last.map(String.init)
+        else {
+            return .refused(403, "this token lets nobody join: make one with martlet token create --role ROLE")
+        }
+        guard request.body["role"]?.string == role.rawValue else {
+            return .refused(
+                403,
+                "this token lets a \(role.rawValue) join: use martlet join --role \(role.rawValue), or make "
+                    + "another one with martlet token create --role \(request.body["role"]?.string ?? "worker")")
+        }
+        guard let name = request.body["nodeName"]?.string, let key = request.body["key"]?.string, key.utf8.count >= 16
+        else { return .refused(400, "nodeName and key are missing: run releases that know each other") }
+        let members = await replica.members
+        var answer: JSON = [
+            "podCIDR": .string(configuration.podCIDR), "serviceCIDR": .string(configuration.serviceCIDR),
+            "masters": .array(members.flatMap(\.clientURLs).map { .string($0) }),
+        ]
+        guard role == .master else { return .done(answer) }
+        guard configuration.storePeers != nil else {
+            return .refused(
+                409, "this master keeps its store alone: it was not begun with martlet init, and takes no other masters"
+            )
+        }
+        let peerURL = request.body["peerURL"]?.string ?? ""
+        if let member = members.first(where: { $0.name == name && !$0.peerURLs.contains(peerURL) }) {
+            return .refused(
+                409,
+                "a master named \(name) is there already, at \(member.peerURLs.joined(separator: ",")): choose "
+                    + "another --node-name, or martlet member remove \(name) first when it is lost")
+        }
+        let secret = try await bind(token: id, to: key, of: name)
+        var bundle: JSON = [:]
+        for (file, bytes) in try pki.sharedFiles() { bundle[file] = .string(Base64.encode(bytes)) }
+        let salt = Array(key.utf8)
+        let sealing = Secrets.stretch(password: Array(secret.utf8), salt: salt, iterations: Self.stretches)
+        answer["sealed"] = .string(Base64.encode(Secrets.seal(bundle.encoded(), key: sealing)))
+        answer["peers"] = .array(members.filter { !$0.name.isEmpty }.flatMap(\.peerURLs).map { .string($0) })
+        return .done(answer)
+    }
+
+    /// Makes a token good for this one machine only; the store decides between two that come at once.
+    /// - Returns: the token's secret half.
+    private func bind(token id: String, to key: String, of name: String) async throws -> String {
+        var object = try await admin.get(.secret, namespace: "kube-system", name: JoinToken.secretName(id))
+        let mark = Digest.sha256(Array(key.utf8)).prefix(16).map { String($0, radix: 16) }.joined(separator: "-")
+        if let used = JoinToken.value("used-by", in: object) {
+            guard used == mark else {
+                let who = JoinToken.value("used-for", in: object) ?? "another machine"
+                throw APIError(
+                    code: 403, reason: "Forbidden",
+                    message: "this token was used for \(who), and is good for one machine: make another one with "
+                        + "martlet token create --role master")
+            }
+        } else {
+            object["data", "used-by"] = .string(Base64.encode(Array(mark.utf8)))
+            object["data", "used-for"] = .string(Base64.encode(Array(name.utf8)))
+            object = try await admin.update(.secret, object)
+        }
+        return JoinToken.value("token-secret", in: object) ?? ""
+    }
+}

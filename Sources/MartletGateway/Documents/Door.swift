@@ -1,0 +1,44 @@
+internal import HTTPTypes
+internal import MartletHTTP
+public import MartletObject
+
+/// What is asked of a cluster's own upkeep, by somebody who may.
+public struct DoorRequest: Sendable {
+    /// `get`, `create`, `delete`, ...
+    public var verb: String
+    /// The path under `/martlet/`, as `v1/members/a`.
+    public var path: String
+    /// Who asks.
+    public var identity: Identity
+    /// What is asked; null without a body.
+    public var body: JSON
+}
+
+/// An answer: an object, or a refusal with its reason.
+public struct DoorAnswer: Sendable {
+    var code: Int
+    var object: JSON
+
+    /// It is done, and this came of it.
+    public static func done(_ object: JSON) -> DoorAnswer { DoorAnswer(code: 200, object: object) }
+
+    /// It is not done: an HTTP status, and a sentence that says what to do.
+    public static func refused(_ code: Int, _ message: String) -> DoorAnswer {
+        let reason = code == 403 ? "Forbidden" : code == 404 ? "NotFound" : code == 409 ? "Conflict" : "BadRequest"
+        return DoorAnswer(code: code, object: APIError(code, reason, message).status)
+    }
+}
+
+extension Gateway {
+    func door(_ call: Call, _ path: String) async throws(APIError) -> Response {
+        guard let door = configuration.door else { throw .noSuchResource }
+        let bytes = try await call.body()
+        var body = JSON.null
+        if !bytes.isEmpty {
+            do { body = try JSON(parsing: bytes) } catch { throw .badRequest("the body is no JSON: \(error)") }
+        }
+        let answer = await door(DoorRequest(verb: call.verb, path: path, identity: call.identity, body: body))
+        return Response(
+            status: .init(code: answer.code), contentType: "application/json", bytes: answer.object.encoded())
+    }
+}

@@ -1,0 +1,121 @@
+import MartletIO
+import MartletPKI
+import Testing
+
+@testable import Martlet
+
+private func request(_ signer: String, by user: String, _ groups: [String]) -> JSON {
+    [
+        "spec": [
+            "signerName": .string(signer), "username": .string(user), "groups": .array(groups.map { .string($0) }),
+        ]
+    ]
+}
+
+private func wanted(_ name: String, _ groups: [String], addresses: [String] = []) -> CertificateRequest {
+    var request = CertificateRequest(commonName: name)
+    request.organizations = groups
+    request.addresses = addresses
+    return request
+}
+
+@Suite("Which certificates are granted by themselves") struct SigningRulesTests {
+    static let newcomer = ("system:bootstrap:abcdef", ["system:bootstrappers", JoinToken.Role.worker.group])
+    static let node = ("system:node:a", ["system:nodes", "system:authenticated"])
+
+    @Test func aNewMachineBecomesANodeUnlessItsNameIsTaken() {
+        let asked = request(SigningRules.nodeClient, by: Self.newcomer.0, Self.newcomer.1)
+        let node = wanted("system:node:a", ["system:nodes"])
+        #expect(SigningRules.judge(asked, node, nodes: { _ in false }) == .approve)
+        guard case .deny(let why) = SigningRules.judge(asked, node, nodes: { _ in true }) else {
+            Issue.record("a second machine of the same name is let in")
+            return
+        }
+        #expect(why.contains("choose another --node-name"))
+    }
+
+    @Test func nobodyBecomesMoreThanTheyAre() {
+        let asked = request(SigningRules.nodeClient, by: Self.newcomer.0, Self.newcomer.1)
+        for foreign in [
+            wanted("admin", ["system:masters"]), wanted("system:node:a", ["system:nodes", "system:masters"]),
+            wanted("system:node:a", ["system:nodes"], addresses: ["10.0.0.1"]),
+        ] {
+            let verdict = SigningRules.judge(asked, foreign, nodes: { _ in false })
+            #expect(verdict != .approve)
+        }
+        let master = request(SigningRules.nodeClient, by: "system:bootstrap:x", [JoinToken.Role.master.group])
+        let person = request(SigningRules.nodeClient, by: "jane", ["system:authenticated"])
+        let other = request(SigningRules.nodeClient, by: "system:node:b", ["system:nodes"])
+        for asked in [master, person, other] {
+            #expect(
+                SigningRules.judge(asked, wanted("system:node:a", ["system:nodes"]), nodes: { _ in false }) == .leave)
+        }
+    }
+
+    @Test func aNodeRenewsItsOwnAndItsParts() {
+        func judge(_ signer: String, _ wanted: CertificateRequest) -> SigningRules.Verdict {
+            SigningRules.judge(request(signer, by: Self.node.0, Self.node.1), wanted, nodes: { _ in true })
+        }
+        let own = wanted("system:node:a", ["system:nodes"])
+        let served = wanted("system:node:a", ["system:nodes"], addresses: ["10.0.0.1"])
+        #expect(judge(SigningRules.nodeClient, own) == .approve)
+        #expect(judge(SigningRules.nodeServer, served) == .approve)
+        #expect(judge(SigningRules.nodeServer, own) == .leave)
+        #expect(judge(SigningRules.worker, wanted("system:martlet-worker:a", [SigningRules.workerGroup])) == .approve)
+        #expect(judge(SigningRules.worker, wanted("system:martlet-worker:b", [SigningRules.workerGroup])) != .approve)
+        #expect(judge(SigningRules.worker, wanted("system:martlet-worker:a", ["system:masters"])) != .approve)
+        #expect(judge(SigningRules.client, own) == .leave)
+    }
+}
+
+@Suite("What joining reads") struct JoinTextTests {
+    @Test func aTokenIsReadWhole() throws {
+        let world = try Reactor()
+        defer { world.shutdown() }
+        let pin = String(repeating: "0a", count: 32)
+        let token = JoinToken(pin: pin, in: world)
+        #expect(JoinToken(token.text) == token)
+        #expect(token.text.hasPrefix(token.bearer))
+        for broken in [
+            "", ".", token.bearer, token.text + "0", token.text.uppercased(), "\(token.bearer).\(pin.dropLast())",
+        ] {
+            #expect(JoinToken(broken) == nil)
+        }
+        let secret = token.secretObject(for: .master, until: WallTime(seconds: 1_800_000_000))
+        #expect(JoinToken.value("token-id", in: secret) == token.id)
+        #expect(JoinToken.value("expiration", in: secret) == "2027-01-15T08:00:00Z")
+        #expect(JoinToken.value("auth-extra-groups", in: secret) == "system:bootstrappers:martlet:master")
+    }
+
+    @Test func datesOfAnswersAreRead() {
+        #expect(HTTPDate.seconds("Sun, 06 Nov 1994 08:49:37 GMT") == 784_111_777)
+        for broken in ["", "Sun", "Sun, 06 Foo 1994 08:49:37 GMT", "Sun, 06 Nov 1994 99:99:99 GMT"] {
+            #expect(HTTPDate.seconds(broken) == nil)
+        }
+    }
+
+    @Test func aMachineIsRememberedAsItWas() throws {
+        let folder = try Files.makeTemporaryDirectory(prefix: "martlet-machine")
+        defer { try? Files.remove(folder) }
+        #expect(try MachineFile(readingFrom: folder) == nil)
+        var machine = MachineFile(roles: [.gateway, .controlPlane], nodeName: "a", nodeAddress: "10.0.0.1")
+        machine.peerPort = 2380
+        machine.joins = ["https://10.0.0.2:2380"]
+        machine.masters = [.ip("10.0.0.2", port: 6443), .ip("fd00::1", port: 6443)]
+        try machine.write(to: folder)
+        #expect(try MachineFile(readingFrom: folder) == machine)
+        try Files.write(Array("{".utf8), to: folder + "/machine.json")
+        #expect(throws: ClusterError.self) { try MachineFile(readingFrom: folder) }
+    }
+
+    @Test func theMastersAreNamedByPort() {
+        let masters: [Endpoint] = [
+            .ip("10.0.0.2", port: 6443), .ip("10.0.0.1", port: 6443), .ip("10.0.0.1", port: 7443),
+        ]
+        let slices = MasterEndpoints.slices(masters)
+        #expect(slices.map(\.name) == ["kubernetes", "kubernetes-7443"])
+        #expect(Set(slices.flatMap(MasterEndpoints.masters)) == Set(masters))
+        #expect(MasterWatch.endpoint(of: "https://[fd00::1]:6443") == .ip("fd00::1", port: 6443))
+        #expect(MasterWatch.endpoint(of: "http://10.0.0.1:6443") == nil)
+    }
+}
