@@ -8,7 +8,7 @@ public struct NetworkLink: Sendable, Hashable {
     public var mtu: UInt32
     /// Whether it is set up.
     public var isUp: Bool
-    /// Its hardware address; empty where there is none.
+    /// Its hardware address, where it has one.
     public var hardwareAddress: HardwareAddress?
     /// The number of the bridge that it hangs on; 0 for none.
     public var master: Int32
@@ -16,6 +16,21 @@ public struct NetworkLink: Sendable, Hashable {
     public var kind: String
     /// What a VXLAN device is set to.
     public var vxlan: VXLANSettings?
+
+    /// A device from its parts.
+    public init(
+        index: Int32, name: String, mtu: UInt32, isUp: Bool, hardwareAddress: HardwareAddress?, master: Int32,
+        kind: String, vxlan: VXLANSettings?
+    ) {
+        self.index = index
+        self.name = name
+        self.mtu = mtu
+        self.isUp = isUp
+        self.hardwareAddress = hardwareAddress
+        self.master = master
+        self.kind = kind
+        self.vxlan = vxlan
+    }
 }
 
 /// What a VXLAN device is set to (RFC 7348).

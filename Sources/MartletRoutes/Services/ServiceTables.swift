@@ -1,0 +1,317 @@
+public import MartletObject
+
+/// What is to be done after some objects have changed.
+public struct ServiceChanges: Sendable {
+    /// One transaction a kind of addresses, where there is something to change.
+    public var transactions: [NftTransaction] = []
+    /// Connections that lead to endpoints that are no longer behind a Service: to be ended after the transactions.
+    public var stale: [StaleConnections] = []
+}
+
+/// Tracked UDP connections that may lead to where they should no longer.
+public struct StaleConnections: Sendable, Hashable {
+    /// Which addresses.
+    public var family: IPAddress.Family
+    /// The port that clients send to.
+    public var port: UInt16
+    /// The addresses that clients send to.
+    public var addresses: Set<IPAddress>
+    /// Where such connections may end.
+    var targets: Set<ServiceTarget>
+
+    /// Whether a connection is one of them.
+    public func includes(_ connection: TrackedConnection) -> Bool {
+        let target = ServiceTarget(address: connection.reply.source, port: connection.reply.sourcePort)
+        return connection.original.protocolNumber == 17 && connection.original.destinationPort == port
+            && addresses.contains(connection.original.destination) && !targets.contains(target)
+    }
+}
+
+/// What a load balancer outside is told of a Service with `externalTrafficPolicy: Local` (kube-proxy, pkg/proxy/
+/// healthcheck).
+public struct ServiceHealth: Sendable, Hashable {
+    /// The Service.
+    public var service: ServiceName
+    /// How many of its endpoints are on this host.
+    public var localEndpoints: Int
+}
+
+/// Everything that Services want of this host's kernel. A value: it is told of Services, EndpointSlices and this
+/// host's Node, and answers with the difference that they make, Service by Service.
+public struct ServiceTables: Sendable {
+    private static let serviceLabel = "kubernetes.io/service-name"
+
+    private let settings: ServiceSettings
+    private var zone: String?
+    private var ownAddresses: Set<IPAddress> = []
+    private var services: [ServiceName: JSON] = [:]
+    private var slices: [ServiceName: [String: JSON]] = [:]
+    private var serviceOfSlice: [ServiceName: ServiceName] = [:]
+    /// What was last given out.
+    private var entries: [ServiceName: [IPAddress.Family: ServiceEntry]] = [:]
+    private var owners: [Element: ServiceName] = [:]
+    /// Services that want an element that another one has.
+    private var waiting: Set<ServiceName> = []
+    private var changed: Set<ServiceName> = []
+    private var checks: [ServiceName: (port: UInt16, health: ServiceHealth)] = [:]
+
+    private struct Element: Sendable, Hashable {
+        var family: IPAddress.Family
+        var map: String
+        var key: NftKey
+    }
+
+    /// Tables without Services.
+    public init(_ settings: ServiceSettings) { self.settings = settings }
+
+    /// Whether something has changed since the last ``takeChanges()``.
+    public var hasChanges: Bool { !changed.isEmpty }
+
+    // MARK: What is told
+
+    /// A Service is new or has changed.
+    public mutating func putService(_ service: JSON) {
+        let name = ServiceName(namespace: service.namespace, name: service.name)
+        services[name] = service
+        changed.insert(name)
+    }
+
+    /// A Service is gone.
+    public mutating func removeService(_ service: JSON) {
+        let name = ServiceName(namespace: service.namespace, name: service.name)
+        services[name] = nil
+        changed.insert(name)
+    }
+
+    /// An EndpointSlice is new or has changed.
+    public mutating func putSlice(_ slice: JSON) {
+        removeSlice(slice)
+        guard let label = slice.labels[Self.serviceLabel] else { return }
+        let service = ServiceName(namespace: slice.namespace, name: label)
+        serviceOfSlice[ServiceName(namespace: slice.namespace, name: slice.name)] = service
+        slices[service, default: [:]][slice.name] = slice
+        changed.insert(service)
+    }
+
+    /// An EndpointSlice is gone.
+    public mutating func removeSlice(_ slice: JSON) {
+        let name = ServiceName(namespace: slice.namespace, name: slice.name)
+        guard let service = serviceOfSlice.removeValue(forKey: name) else { return }
+        slices[service]?[slice.name] = nil
+        if slices[service]?.isEmpty == true { slices[service] = nil }
+        changed.insert(service)
+    }
+
+    /// This host's Node is new or has changed.
+    public mutating func putNode(_ node: JSON) {
+        guard node.name == settings.nodeName else { return }
+        ownAddresses = Set(
+            (node["status", "addresses"]?.array ?? []).compactMap { $0["address"]?.string.flatMap { IPAddress($0) } })
+        let zone = node.labels["topology.kubernetes.io/zone"]
+        if zone == self.zone { return }
+        self.zone = zone
+        changed.formUnion(services.keys)
+    }
+
+    /// The ports at which health is told, and of which Services.
+    public var healthChecks: [UInt16: ServiceHealth] {
+        Dictionary(checks.values.map { ($0.port, $0.health) }) { $0.service < $1.service ? $0 : $1 }
+    }
+
+    // MARK: What is answered
+
+    /// The difference that all changes make since the last time.
+    public mutating func takeChanges() -> ServiceChanges {
+        var work: [IPAddress.Family: ServiceDifference] = [:]
+        var stale: Set<StaleConnections> = []
+        // What one Service gives up another may have waited for.
+        var round = changed
+        changed = []
+        while !round.isEmpty {
+            var released = false
+            for name in round.sorted() { released = update(name, &work, &stale) || released }
+            round = released ? waiting : []
+            waiting.subtract(round)
+        }
+        var changes = ServiceChanges()
+        for family in IPAddress.Family.allCases {
+            guard let steps = work[family]?.changes, !steps.isEmpty else { continue }
+            changes.transactions.append(NftTransaction(NftFamily(family), table: settings.table, steps))
+        }
+        changes.stale = Array(stale)
+        return changes
+    }
+
+    /// Everything anew, in place of what tables of that name hold; also where nothing has changed.
+    public mutating func takeEverything() -> ServiceChanges {
+        entries = [:]
+        owners = [:]
+        waiting = []
+        changed = Set(services.keys)
+        var changes = takeChanges()
+        let steps = Dictionary(changes.transactions.map { ($0.family, $0.changes) }) { one, _ in one }
+        changes.transactions = IPAddress.Family.allCases.map { family in
+            var transaction = NftTransaction.removal(NftFamily(family), table: settings.table)
+            transaction.changes += ServiceFrame.changes(family, settings) + (steps[NftFamily(family)] ?? [])
+            return transaction
+        }
+        return changes
+    }
+
+    /// Brings one Service up to date. True when it has given up an element.
+    private mutating func update(
+        _ name: ServiceName, _ work: inout [IPAddress.Family: ServiceDifference], _ stale: inout Set<StaleConnections>
+    ) -> Bool {
+        let before = entries[name] ?? [:]
+        var after = services[name].map { wanted($0, name) } ?? [:]
+        if services[name] == nil { checks[name] = nil }
+        var released = false
+        waiting.remove(name)
+        for family in IPAddress.Family.allCases {
+            let old = before[family] ?? ServiceEntry()
+            var new = after[family] ?? ServiceEntry()
+            released = claim(&new, instead: old, name, family) || released
+            after[family] = new == ServiceEntry() ? nil : new
+            if new == old { continue }
+            work[family, default: ServiceDifference()].add(from: old, to: new)
+            for (flow, targets) in new.flows where old.flows[flow] != targets {
+                let addresses = flow.address.map { Set([$0]) } ?? ownAddresses.filter { $0.family == family }
+                stale.insert(StaleConnections(family: family, port: flow.port, addresses: addresses, targets: targets))
+            }
+            for flow in old.flows.keys where new.flows[flow] == nil {
+                let addresses = flow.address.map { Set([$0]) } ?? ownAddresses.filter { $0.family == family }
+                stale.insert(StaleConnections(family: family, port: flow.port, addresses: addresses, targets: []))
+            }
+        }
+        entries[name] = after.isEmpty ? nil : after
+        return released
+    }
+
+    /// Takes elements that nobody has, and leaves those out that another Service has: it keeps them.
+    private mutating func claim(
+        _ new: inout ServiceEntry, instead old: ServiceEntry, _ name: ServiceName, _ family: IPAddress.Family
+    ) -> Bool {
+        var released = false
+        for (map, elements) in old.elements {
+            for key in elements.keys where new.elements[map]?[key] == nil {
+                owners[Element(family: family, map: map, key: key)] = nil
+                released = true
+            }
+        }
+        for (map, elements) in new.elements {
+            for key in elements.keys {
+                let element = Element(family: family, map: map, key: key)
+                if let owner = owners[element], owner != name {
+                    new.elements[map]?[key] = nil
+                    waiting.insert(name)
+                } else {
+                    owners[element] = name
+                }
+            }
+        }
+        return released
+    }
+
+    private mutating func wanted(_ service: JSON, _ name: ServiceName) -> [IPAddress.Family: ServiceEntry] {
+        var entries: [IPAddress.Family: ServiceEntry] = [:]
+        var local: Set<IPAddress> = []
+        for family in IPAddress.Family.allCases {
+            for port in ServicePort.all(of: service, family) {
+                let endpoints = ServiceEndpoint.all(
+                    in: slices[name, default: [:]].values, for: port, nodeName: settings.nodeName)
+                local.formUnion(endpoints.filter { $0.isLocal && $0.isReady }.map(\.address))
+                let choice = EndpointChoice(endpoints, of: port, nodeName: settings.nodeName, zone: zone)
+                entries[family, default: ServiceEntry()].merge(ServiceRules(port, choice, settings).entry)
+            }
+        }
+        let check = service["spec", "healthCheckNodePort"]?.int.flatMap { UInt16(exactly: $0) } ?? 0
+        checks[name] = check == 0 ? nil : (check, ServiceHealth(service: name, localEndpoints: local.count))
+        return entries
+    }
+
+    // MARK: What the kernel should hold
+
+    /// How many rules each chain should have, to compare it with what the kernel holds.
+    public func ruleCounts(_ family: IPAddress.Family) -> [String: Int] {
+        var counts = [ServiceMaps.reject: 1]
+        for chain in ServiceFrame.chains(family, settings) { counts[chain.name] = chain.rules.count }
+        for entry in entries.values.compactMap({ $0[family] }) {
+            for (name, rules) in entry.chains { counts[name] = rules.count }
+        }
+        return counts
+    }
+
+    /// The elements that each map should hold.
+    public func elements(_ family: IPAddress.Family) -> [String: Set<NftElement>] {
+        var all = Dictionary(
+            uniqueKeysWithValues: [
+                ServiceMaps.services, ServiceMaps.silent, ServiceMaps.firewalls, ServiceMaps.nodePorts,
+                ServiceMaps.silentNodePorts, ServiceMaps.clusterIPs,
+            ].map { ($0, Set<NftElement>()) })
+        for entry in entries.values.compactMap({ $0[family] }) {
+            for (map, elements) in entry.elements {
+                for (key, verdict) in elements { all[map, default: []].insert(NftElement(key, verdict)) }
+            }
+        }
+        return all
+    }
+}
+
+extension ServiceEntry {
+    mutating func merge(_ other: ServiceEntry) {
+        chains.merge(other.chains) { _, new in new }
+        sets.merge(other.sets) { _, new in new }
+        flows.merge(other.flows) { $0.union($1) }
+        for (map, elements) in other.elements { self.elements[map, default: [:]].merge(elements) { old, _ in old } }
+    }
+}
+
+/// The steps from what Services had to what they have, in an order that the kernel takes: nothing is named before it
+/// is there, and nothing is removed while it is named.
+struct ServiceDifference: Sendable {
+    private var removedElements: [String: [NftKey]] = [:]
+    private var addedElements: [String: [NftElement]] = [:]
+    private var newSets: [NftSet] = []
+    private var oldSets: [String] = []
+    private var newChains: [String] = []
+    private var emptied: [String] = []
+    private var filled: [NftChain] = []
+    private var oldChains: [String] = []
+
+    mutating func add(from old: ServiceEntry, to new: ServiceEntry) {
+        for (map, elements) in old.elements {
+            for (key, verdict) in elements where new.elements[map]?[key] != verdict {
+                removedElements[map, default: []].append(key)
+            }
+        }
+        for (map, elements) in new.elements {
+            for (key, verdict) in elements where old.elements[map]?[key] != verdict {
+                addedElements[map, default: []].append(NftElement(key, verdict))
+            }
+        }
+        newSets += new.sets.filter { old.sets[$0.key] == nil }.map(\.value)
+        oldSets += old.sets.keys.filter { new.sets[$0] == nil }
+        for (name, rules) in new.chains where old.chains[name] != rules {
+            if old.chains[name] == nil { newChains.append(name) } else { emptied.append(name) }
+            filled.append(NftChain(name, rules))
+        }
+        oldChains += old.chains.keys.filter { new.chains[$0] == nil }
+    }
+
+    var changes: [NftChange] {
+        var steps: [NftChange] = []
+        for (map, keys) in removedElements.sorted(by: { $0.key < $1.key }) {
+            steps.append(.removeElements(set: map, keys.sorted()))
+        }
+        steps += newSets.sorted { $0.name < $1.name }.map { .addSet($0) }
+        steps += newChains.sorted().map { .addChain(NftChain($0)) }
+        steps += emptied.sorted().map { .emptyChain($0) }
+        steps += filled.sorted { $0.name < $1.name }.map { .addChain($0) }
+        for (map, elements) in addedElements.sorted(by: { $0.key < $1.key }) {
+            steps.append(.addElements(set: map, elements.sorted { $0.key < $1.key }))
+        }
+        steps += oldChains.sorted().map { .emptyChain($0) } + oldChains.sorted().map { .removeChain($0) }
+        steps += oldSets.sorted().map { .removeSet($0) }
+        return steps
+    }
+}

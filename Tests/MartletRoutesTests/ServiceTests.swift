@@ -1,0 +1,253 @@
+import MartletObject
+import MartletRoutes
+import Testing
+
+extension JSON {
+    /// This object with the fields of another.
+    fileprivate func with(_ other: JSON) -> JSON {
+        var result = self
+        for (key, value) in other.members { result[key] = value }
+        return result
+    }
+}
+
+/// A Service `default/web` at 10.96.0.10:80, and what a test adds to it.
+private func service(_ name: String = "web", _ address: String = "10.96.0.10", _ more: JSON = [:]) -> JSON {
+    let spec: JSON = [
+        "clusterIP": .string(address), "clusterIPs": [.string(address)],
+        "ports": [["name": "http", "protocol": "TCP", "port": 80, "targetPort": 8080]],
+    ]
+    return [
+        "metadata": ["name": .string(name), "namespace": "default"], "spec": spec.with(more["spec"] ?? [:]),
+        "status": more["status"] ?? [:],
+    ]
+}
+
+private func endpoint(_ address: String, node: String = "worker1", ready: Bool = true, more: JSON = [:]) -> JSON {
+    let plain: JSON = [
+        "addresses": [.string(address)], "conditions": ["ready": .bool(ready), "serving": .bool(ready)],
+        "nodeName": .string(node),
+    ]
+    return plain.with(more)
+}
+
+private func slice(_ endpoints: [JSON], of service: String = "web", transport: String = "TCP") -> JSON {
+    [
+        "metadata": [
+            "name": .string(service + "-abcde"), "namespace": "default",
+            "labels": ["kubernetes.io/service-name": .string(service)],
+        ],
+        "addressType": "IPv4", "endpoints": .array(endpoints),
+        "ports": [["name": "http", "port": 8080, "protocol": .string(transport)]],
+    ]
+}
+
+private func leaving(_ address: String, node: String = "worker1") -> JSON {
+    endpoint(
+        address, node: node, ready: false, more: ["conditions": ["ready": false, "serving": true, "terminating": true]])
+}
+
+@Suite struct ServiceTests {
+    private func tables(_ objects: [JSON], slices: [JSON]) -> ServiceTables {
+        var tables = ServiceTables(
+            ServiceSettings(
+                nodeName: "worker1", podRanges: [IPRange("10.244.0.0/16")].compactMap { $0 },
+                serviceRanges: [IPRange("10.96.0.0/16")].compactMap { $0 }, table: "martlet0-services"))
+        tables.putNode([
+            "metadata": ["name": "worker1", "labels": ["topology.kubernetes.io/zone": "attic"]],
+            "status": ["addresses": [["type": "InternalIP", "address": "192.168.57.21"]]],
+        ])
+        for object in objects { tables.putService(object) }
+        for slice in slices { tables.putSlice(slice) }
+        return tables
+    }
+
+    /// Where a map leads for an address and port over TCP; "" when it has no word of it.
+    private func verdict(_ tables: ServiceTables, _ map: String, _ address: String? = "10.96.0.10", _ port: UInt16 = 80)
+        -> String
+    {
+        let key = NftKey(address.flatMap { IPAddress($0) }, protocolNumber: 6, port: port)
+        switch tables.elements(.ipv4)[map]?.first(where: { $0.key == key })?.verdict {
+        case .goto(let chain): return chain
+        case .drop: return "drop"
+        default: return ""
+        }
+    }
+
+    /// The endpoints that have a chain.
+    private func endpoints(_ tables: ServiceTables) -> Set<String> {
+        Set(
+            tables.ruleCounts(.ipv4).keys.filter { $0.hasPrefix("endpoint-") }.compactMap {
+                $0.split(separator: "_").last.map(String.init)
+            })
+    }
+
+    @Test func aServiceLeadsToItsEndpointsAndToARefusalWithoutThem() {
+        var tables = tables(
+            [service()], slices: [slice([endpoint("10.244.1.2"), endpoint("10.244.2.2", node: "worker2")])])
+        _ = tables.takeEverything()
+        #expect(verdict(tables, "service-ips") == "service-default/web/tcp/http")
+        #expect(verdict(tables, "no-endpoint-services") == "")
+        #expect(endpoints(tables) == ["10.244.1.2/8080", "10.244.2.2/8080"])
+        tables.putSlice(slice([]))
+        _ = tables.takeChanges()
+        #expect(verdict(tables, "service-ips") == "" && verdict(tables, "no-endpoint-services") == "reject")
+        #expect(endpoints(tables).isEmpty)
+    }
+
+    @Test func endpointsThatTerminateServeWhenThereIsNoOther() {
+        var tables = tables(
+            [service()], slices: [slice([leaving("10.244.1.2"), endpoint("10.244.1.3", ready: false)])])
+        _ = tables.takeEverything()
+        #expect(endpoints(tables) == ["10.244.1.2/8080"])
+        tables.putSlice(slice([leaving("10.244.1.2"), endpoint("10.244.1.3")]))
+        _ = tables.takeChanges()
+        #expect(endpoints(tables) == ["10.244.1.3/8080"])
+    }
+
+    @Test func theInternalPolicyLocalKeepsToThisHostAndDropsWhereItHasNone() {
+        let local = service("web", "10.96.0.10", ["spec": ["internalTrafficPolicy": "Local"]])
+        var tables = tables(
+            [local], slices: [slice([endpoint("10.244.1.2"), endpoint("10.244.2.2", node: "worker2")])])
+        _ = tables.takeEverything()
+        #expect(
+            verdict(tables, "service-ips") == "local-default/web/tcp/http" && endpoints(tables) == ["10.244.1.2/8080"])
+        tables.putSlice(slice([endpoint("10.244.2.2", node: "worker2")]))
+        _ = tables.takeChanges()
+        #expect(verdict(tables, "service-ips") == "" && verdict(tables, "no-endpoint-services") == "drop")
+    }
+
+    @Test func theExternalPolicyLocalStillServesPodsByWayOfTheCluster() {
+        let balanced: JSON = [
+            "spec": [
+                "type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": 31999,
+                "ports": [["name": "http", "protocol": "TCP", "port": 80, "nodePort": 30080]],
+                "externalIPs": ["203.0.113.9"],
+                "loadBalancerSourceRanges": ["203.0.113.0/24", " 198.51.100.0/24"],
+            ],
+            "status": ["loadBalancer": ["ingress": [["ip": "192.0.2.7"], ["ip": "192.0.2.8", "ipMode": "Proxy"]]]],
+        ]
+        var tables = tables(
+            [service("web", "10.96.0.10", balanced)], slices: [slice([endpoint("10.244.2.2", node: "worker2")])])
+        _ = tables.takeEverything()
+        for address in ["203.0.113.9", "192.0.2.7"] {
+            #expect(verdict(tables, "service-ips", address) == "external-default/web/tcp/http")
+            #expect(verdict(tables, "no-endpoint-services", address) == "drop")
+        }
+        #expect(verdict(tables, "service-ips", "192.0.2.8") == "")
+        #expect(verdict(tables, "firewall-ips", "192.0.2.7") == "firewall-default/web/tcp/http")
+        #expect(verdict(tables, "service-nodeports", nil, 30080) == "external-default/web/tcp/http")
+        #expect(verdict(tables, "no-endpoint-nodeports", nil, 30080) == "drop")
+        #expect(verdict(tables, "service-ips") == "service-default/web/tcp/http")
+        let health = tables.healthChecks[31999]
+        #expect(health?.localEndpoints == 0 && health?.service.description == "default/web")
+        tables.putSlice(slice([endpoint("10.244.1.2"), endpoint("10.244.2.2", node: "worker2")]))
+        _ = tables.takeChanges()
+        #expect(
+            verdict(tables, "no-endpoint-services", "192.0.2.7") == ""
+                && tables.healthChecks[31999]?.localEndpoints == 1)
+        // Two from pods and the host itself to the cluster's, one to this host's.
+        #expect(tables.ruleCounts(.ipv4)["external-default/web/tcp/http"] == 4)
+    }
+
+    @Test func hintsCountWhenEveryEndpointHasThem() {
+        func hinted(_ address: String, _ zone: String) -> JSON {
+            endpoint(address, more: ["hints": ["forZones": [["name": .string(zone)]]]])
+        }
+        var tables = tables(
+            [service()], slices: [slice([hinted("10.244.1.2", "attic"), hinted("10.244.1.3", "cellar")])])
+        _ = tables.takeEverything()
+        #expect(endpoints(tables) == ["10.244.1.2/8080"])
+        tables.putSlice(slice([hinted("10.244.1.2", "attic"), endpoint("10.244.1.3")]))
+        _ = tables.takeChanges()
+        #expect(endpoints(tables).count == 2)
+        tables.putSlice(slice([hinted("10.244.1.2", "roof"), hinted("10.244.1.3", "cellar")]))
+        _ = tables.takeChanges()
+        #expect(endpoints(tables).count == 2)
+    }
+
+    @Test func headlessServicesAndExternalNamesWantNothing() {
+        var tables = tables(
+            [
+                service("headless", "None"), service("name", "", ["spec": ["type": "ExternalName"]]),
+            ], slices: [slice([endpoint("10.244.1.2")], of: "headless")])
+        _ = tables.takeEverything()
+        #expect(tables.elements(.ipv4).values.allSatisfy(\.isEmpty) && endpoints(tables).isEmpty)
+    }
+
+    @Test func oneChangeAmongManyIsOneSmallTransaction() throws {
+        let many = (0..<200).map { service("s\($0)", "10.96.1.\($0)") }
+        var tables = tables(
+            many, slices: (0..<200).map { slice([endpoint("10.244.1.2"), endpoint("10.244.2.2")], of: "s\($0)") })
+        let whole = tables.takeEverything()
+        #expect(whole.transactions.count == 2 && whole.transactions[0].changes.count > 1000)
+        #expect(tables.takeChanges().transactions.isEmpty)
+        tables.putSlice(slice([endpoint("10.244.1.2"), endpoint("10.244.3.2")], of: "s7"))
+        let one = tables.takeChanges()
+        let transaction = try #require(one.transactions.first)
+        let gone = "endpoint-default/s7/tcp/http__10.244.2.2/8080"
+        let new = "endpoint-default/s7/tcp/http__10.244.3.2/8080"
+        #expect(one.transactions.count == 1 && transaction.changes.count == 6)
+        #expect(transaction.changes[0] == .addChain(NftChain(new)))
+        #expect(transaction.changes[1] == .emptyChain("service-default/s7/tcp/http"))
+        #expect(Array(transaction.changes.suffix(2)) == [.emptyChain(gone), .removeChain(gone)])
+        #expect(NftBatch(transaction, sequence: 1).bytes.count < 2500)
+        // A change that changes nothing is none.
+        tables.putSlice(slice([endpoint("10.244.3.2"), endpoint("10.244.1.2")], of: "s7"))
+        #expect(tables.hasChanges && tables.takeChanges().transactions.isEmpty)
+    }
+
+    @Test func aServiceThatIsGoneLeavesNothing() {
+        let sticky = service("web", "10.96.0.10", ["spec": ["sessionAffinity": "ClientIP"]])
+        var tables = tables([sticky], slices: [slice([endpoint("10.244.1.2"), endpoint("10.244.1.3")])])
+        var empty = ServiceTables(
+            ServiceSettings(
+                nodeName: "worker1", podRanges: [], serviceRanges: [IPRange("10.96.0.0/16")].compactMap { $0 },
+                table: "martlet0-services"))
+        _ = empty.takeEverything()
+        _ = tables.takeEverything()
+        #expect(tables.ruleCounts(.ipv4)["service-default/web/tcp/http"] == 4)
+        tables.removeService(sticky)
+        let changes = tables.takeChanges().transactions.first?.changes ?? []
+        #expect(changes.contains { if case .removeSet = $0 { true } else { false } })
+        #expect(tables.ruleCounts(.ipv4) == empty.ruleCounts(.ipv4) && tables.elements(.ipv4) == empty.elements(.ipv4))
+    }
+
+    @Test func whoHasAnAddressFirstKeepsItUntilItLetsGo() {
+        let external: JSON = ["spec": ["externalIPs": ["203.0.113.9"]]]
+        var tables = tables(
+            [service("one", "10.96.0.11", external), service("two", "10.96.0.12", external)],
+            slices: [slice([endpoint("10.244.1.2")], of: "one"), slice([endpoint("10.244.1.3")], of: "two")])
+        _ = tables.takeEverything()
+        #expect(verdict(tables, "service-ips", "203.0.113.9") == "external-default/one/tcp/http")
+        tables.putService(service("one", "10.96.0.11"))
+        _ = tables.takeChanges()
+        #expect(verdict(tables, "service-ips", "203.0.113.9") == "external-default/two/tcp/http")
+        tables.removeService(service("two", "10.96.0.12", external))
+        _ = tables.takeChanges()
+        #expect(verdict(tables, "service-ips", "203.0.113.9") == "")
+    }
+
+    @Test func connectionsOfUDPThatLeadNowhereAreStale() throws {
+        let dns = service("dns", "10.96.0.10", ["spec": ["ports": [["name": "http", "protocol": "UDP", "port": 53]]]])
+        var tables = tables(
+            [dns], slices: [slice([endpoint("10.244.1.2"), endpoint("10.244.1.3")], of: "dns", transport: "UDP")])
+        _ = tables.takeEverything()
+        tables.putSlice(slice([endpoint("10.244.1.3")], of: "dns", transport: "UDP"))
+        let stale = try #require(tables.takeChanges().stale.first)
+        func connection(from target: String, port: UInt16 = 8080) throws -> TrackedConnection {
+            let client = try #require(IPAddress("10.244.1.9"))
+            let asked = try #require(IPAddress("10.96.0.10"))
+            return TrackedConnection(
+                original: ConnectionTuple(
+                    source: client, destination: asked, protocolNumber: 17, sourcePort: 999, destinationPort: 53),
+                reply: ConnectionTuple(
+                    source: try #require(IPAddress(target)), destination: client, protocolNumber: 17, sourcePort: port,
+                    destinationPort: 999))
+        }
+        #expect(stale.port == 53)
+        #expect(try stale.includes(connection(from: "10.244.1.2")) && !stale.includes(connection(from: "10.244.1.3")))
+        // Before there were endpoints the packets went to nobody.
+        #expect(try stale.includes(connection(from: "10.96.0.10", port: 53)))
+    }
+}
