@@ -53,6 +53,12 @@ struct Martletd: AsyncParsableCommand {
     @Option(help: "The bridge that this machine's pods hang on.")
     var bridge = "martlet0"
 
+    @Option(help: "How pods reach those of other hosts: vxlan, host-gw, none.")
+    var overlay = "none"
+
+    @Flag(help: "Make the addresses and node ports of Services work on this worker.")
+    var serviceProxy = false
+
     @Option(name: .customLong("images"), help: "Import the image archives (*.tar) in this folder at the start.")
     var imageDirectory: String?
 
@@ -84,6 +90,11 @@ struct Martletd: AsyncParsableCommand {
         configuration.edgePlainEndpoint =
             plain == "none" ? nil : try Flags.endpoint(plain, flag: "--edge-http-address")
         configuration.bridge = bridge
+        guard let overlay = ClusterConfiguration.Overlay(rawValue: overlay) else {
+            throw ValidationError("--overlay \(overlay) is none of vxlan, host-gw, none")
+        }
+        configuration.overlay = overlay
+        configuration.serviceProxy = serviceProxy
         configuration.imageDirectory = imageDirectory
         if peers.asksForPeers {
             configuration.storePeers = try peers.configuration(

@@ -153,6 +153,7 @@ public actor Cluster {
                         node: master.client(
                             as: "system:node:\(configuration.nodeName)", groups: ["system:nodes"], in: reactor),
                         ingress: master.client(as: "system:martlet-ingress", groups: [], in: reactor),
+                        proxy: master.client(as: "system:kube-proxy", groups: [], in: reactor),
                         administrator: client))
             }
             if configuration.roles.contains(.edge) {
@@ -190,7 +191,7 @@ public actor Cluster {
             if configuration.roles.contains(.worker) {
                 parts.worker = try await Worker.start(
                     configuration, data, pki, in: reactor,
-                    clients: Worker.Clients(node: node, ingress: others, administrator: nil))
+                    clients: Worker.Clients(node: node, ingress: others, proxy: others, administrator: nil))
             }
             if configuration.roles.contains(.edge) {
                 parts.edge = try await startEdge(

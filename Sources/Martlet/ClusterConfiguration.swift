@@ -29,6 +29,16 @@ public struct ClusterConfiguration: Sendable {
         case custom(@Sendable (any World) -> any ContainerRuntime)
     }
 
+    /// How pods reach those of other hosts.
+    public enum Overlay: String, Sendable, CaseIterable {
+        /// Not at all, or by something that is not ours.
+        case none
+        /// Wrapped in UDP, over any network (VXLAN, as flannel has it).
+        case vxlan
+        /// By routes, between hosts of one subnet.
+        case hostGateway = "host-gw"
+    }
+
     /// What this process does.
     public var roles: Set<Role>
     /// The folder of all state.
@@ -65,6 +75,10 @@ public struct ClusterConfiguration: Sendable {
     public var podCIDR = "10.244.0.0/16"
     /// The range that Services get their addresses from.
     public var serviceCIDR = "10.96.0.0/16"
+    /// How this worker's pods reach those of other hosts. Needs root.
+    public var overlay = Overlay.none
+    /// Whether this worker makes Services' addresses and node ports work (nftables). Needs root.
+    public var serviceProxy = false
     /// What runs containers.
     public var runtime = Runtime.containerd
     /// The bridge that pods of this machine hang on.

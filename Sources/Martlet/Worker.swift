@@ -15,20 +15,24 @@ final class Worker: Sendable {
     private let agent: NodeAgent
     private let ingress: Ingress
     private let network: Task<Void, Never>?
+    private let podNetwork: PodNetwork?
     private let labeller: Task<Void, Never>?
 
     /// Who the parts of a worker are.
     struct Clients {
         var node: Client
         var ingress: Client
+        /// For the pod network: reads Nodes, Services and EndpointSlices.
+        var proxy: Client
         /// For what a node may not say of itself; nil where the masters say it.
         var administrator: Client?
     }
 
     private init(
         _ containers: Containers, _ agent: NodeAgent, _ ingress: Ingress, _ network: Task<Void, Never>?,
-        _ labeller: Task<Void, Never>?
+        _ labeller: Task<Void, Never>?, _ podNetwork: PodNetwork?
     ) {
+        self.podNetwork = podNetwork
         self.labeller = labeller
         self.containers = containers
         self.agent = agent
@@ -63,11 +67,12 @@ final class Worker: Sendable {
                         in: world,
                         logger: logger)
                 }
-                let network = containers.makeNetwork(configuration, client, in: world)
+                let podNetwork = try await PodNetwork.start(configuration, clients, in: world)
+                let network = containers.makeNetwork(configuration, client, podNetwork, in: world)
                 let labeller = clients.administrator.map {
                     keepRoles(labels(configuration), configuration, $0, in: world)
                 }
-                return Worker(containers, agent, ingress, network, labeller)
+                return Worker(containers, agent, ingress, network, labeller, podNetwork)
             } catch {
                 await agent.stop(teardown: data.isNew)
                 throw error
@@ -118,6 +123,7 @@ final class Worker: Sendable {
         await ingress.stop()
         await agent.stop(teardown: removesPods)
         await containers.stop(teardown: removesPods)
+        await podNetwork?.stop(removing: removesPods)
     }
 }
 
@@ -175,7 +181,7 @@ private enum Containers {
 
     /// Waits until the node has its range of addresses, then tells the runtime; the node becomes Ready by that.
     func makeNetwork(
-        _ configuration: ClusterConfiguration, _ client: Client, in world: any World
+        _ configuration: ClusterConfiguration, _ client: Client, _ podNetwork: PodNetwork?, in world: any World
     ) -> Task<Void, Never>? {
         guard case .own(let containerd) = self else { return nil }
         let logger = configuration.logger
@@ -188,6 +194,10 @@ private enum Containers {
                 var network = NetworkConfig(
                     podCIDR: range, dataDirectory: containerd.configuration.networkDataDirectory)
                 network.bridge = configuration.bridge
+                if let podNetwork {
+                    network.masquerade = !podNetwork.masquerades
+                    network.mtu = await podNetwork.podPacketBytes(configuration.nodeAddress)
+                }
                 do {
                     try await containerd.setNetwork(network)
                     return

@@ -66,11 +66,8 @@ extension NodeAgent {
             "uid": .string(spec.uid),
         ]
         if let container {
-            let lists = [
-                ("initContainers", spec.initContainers), ("ephemeralContainers", spec.ephemeralContainers),
-            ]
-            let list = lists.first { $0.1.contains { $0.name == container } }?.0 ?? "containers"
-            involved["fieldPath"] = .string("spec.\(list){\(container)}")
+            let isInit = spec.initContainers.contains { $0.name == container }
+            involved["fieldPath"] = .string("spec.\(isInit ? "initContainers" : "containers"){\(container)}")
         }
         events.add(
             PendingEvent(

@@ -11,7 +11,7 @@ struct Hosts: Sendable {
     /// Why tests in namespaces cannot run here; nil when they can.
     static let obstacle: String? = {
         if !System.isRoot { return "it needs root" }
-        for tool in ["ip", "bridge", "python3"]
+        for tool in ["ip", "bridge", "nft", "python3"]
         where !["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/root/.pyenv/shims"]
             .contains(where: { Files.exists("\($0)/\(tool)") })
         {

@@ -38,8 +38,6 @@ extension Strategy {
 
     /// Objects of a custom kind.
     static func custom(_ custom: CustomKind) -> Strategy {
-        Strategy(
-            generations: custom.hasStatus ? .content : .everything, initialStatus: nil,
-            keptByStatus: ["labels", "annotations", "finalizers", "ownerReferences"])
+        Strategy(generations: custom.hasStatus ? .content : .everything, initialStatus: nil)
     }
 }

@@ -146,10 +146,8 @@ struct WatchSession: Sendable {
             // Wakes the loop below when it is time for a bookmark, or for the end.
             group.addTask {
                 while true {
-                    let next = Self.tick(after: world.now(), deadline)
-                    try await world.sleep(until: next)
+                    try await world.sleep(until: Self.tick(after: world.now(), deadline))
                     changes.requestProgress()
-                    if next == deadline { return }
                 }
             }
             do {

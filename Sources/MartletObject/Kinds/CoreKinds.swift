@@ -9,7 +9,7 @@ extension ResourceKind {
     /// `pods`
     public static let pod = ResourceKind(
         "", "v1", "Pod", "pods", short: ["po"], in: ["all"],
-        ["status", "log", "binding", "eviction", "exec", "attach", "portforward", "ephemeralcontainers"])
+        ["status", "log", "binding", "eviction", "exec", "attach", "portforward"])
     /// `services`
     public static let service = ResourceKind(
         "", "v1", "Service", "services", short: ["svc"], in: ["all"], ["status"])

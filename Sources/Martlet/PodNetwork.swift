@@ -1,0 +1,68 @@
+internal import Logging
+internal import MartletBase
+internal import MartletClient
+internal import MartletNet
+internal import MartletRoutes
+
+/// What joins a worker's pods with those of other hosts, and makes Services work on it: the parts that were asked for,
+/// over the tables of this process's network namespace.
+struct PodNetwork: Sendable {
+    private let kernel: KernelNetwork
+    private let overlay: OverlayAgent?
+    private let proxy: ServiceProxy?
+    private let settings: OverlaySettings
+
+    /// Starts them; nil when none was asked for.
+    /// - Throws: `ClusterError` when we are not root or a range is none.
+    static func start(
+        _ configuration: ClusterConfiguration, _ clients: Worker.Clients, in world: any World
+    ) async throws -> PodNetwork? {
+        let backend = OverlayBackend(rawValue: configuration.overlay.rawValue) ?? .none
+        guard backend != .none || configuration.serviceProxy else { return nil }
+        guard Machine.isRoot else {
+            throw ClusterError.unusable("--overlay and --service-proxy change the kernel's tables: use sudo")
+        }
+        let pods = [IPRange(configuration.podCIDR)].compactMap { $0 }
+        let services = [IPRange(configuration.serviceCIDR)].compactMap { $0 }
+        if let pod = pods.first, let service = services.first, pod.overlaps(service) {
+            throw ClusterError.unusable(
+                "--pod-cidr \(pod) and --service-cidr \(service) have addresses in common: "
+                    + "give one of them another range"
+            )
+        }
+        let (name, logger) = (configuration.nodeName, configuration.logger)
+        let kernel = try await KernelNetwork()
+        // Named after the bridge: clusters beside each other have tables of their own.
+        let settings = OverlaySettings(
+            nodeName: name, backend: backend, clusterRanges: pods, table: "\(configuration.bridge)-overlay")
+        var overlay: OverlayAgent?
+        if backend != .none {
+            overlay = await OverlayAgent.start(
+                settings, nodes: clients.proxy, own: clients.node, kernel: kernel, in: world, logger: logger)
+        }
+        var proxy: ServiceProxy?
+        if configuration.serviceProxy {
+            let wanted = ServiceSettings(
+                nodeName: name, podRanges: pods, serviceRanges: services, table: "\(configuration.bridge)-services")
+            proxy = await ServiceProxy.start(wanted, client: clients.proxy, kernel: kernel, in: world, logger: logger)
+        }
+        return PodNetwork(kernel: kernel, overlay: overlay, proxy: proxy, settings: settings)
+    }
+
+    /// Whether packets that leave the cluster get the host's address here; else the bridge does it, for this host's
+    /// pods alone.
+    var masquerades: Bool { overlay != nil }
+
+    /// The largest packet of pods on this host; 0: as the kernel chooses.
+    func podPacketBytes(_ address: String) async -> Int {
+        guard overlay != nil else { return 0 }
+        return (try? await OverlayAgent.podPacketBytes(settings, address: address, kernel: kernel)) ?? 0
+    }
+
+    /// Ends them.
+    func stop(removing: Bool) async {
+        await proxy?.stop(removing: removing)
+        await overlay?.stop(removing: removing)
+        kernel.stop()
+    }
+}
