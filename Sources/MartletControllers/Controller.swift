@@ -57,7 +57,7 @@ public enum StandardControllers {
         var all: [any Controller] = [
             DeploymentController(), ReplicaSetController(), EndpointSliceController(), NamespaceController(),
             ServiceAccountController(), NodeLifecycleController(), GarbageCollector(), EventPruner(),
-            RoleAggregationController(),
+            RoleAggregationController(), DisruptionController(),
         ]
         if let podCIDR { all.append(NodeRangeController(podCIDR: podCIDR)) }
         if let authority { all.append(RootAuthorityController(authority: authority)) }

@@ -71,6 +71,9 @@ enum Limits {
     static let admissionList = 1000
     /// How long a pod's token is good that says it is for about an hour: a year, as upstream.
     static let lenientTokenSeconds: Int64 = 365 * 24 * 3600
+    /// Objects of one kind in a namespace that are read for one decision (the budgets of an eviction, the slices of a
+    /// proxied service). Above it: 413.
+    static let objectsOfDecision = 1000
     /// Objects of one kind that are counted when a quota begins. The rest is not.
     static let countedByQuota = 100_000
 }

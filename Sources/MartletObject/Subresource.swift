@@ -30,5 +30,6 @@ public struct Subresource: Sendable, Hashable {
             Subresource(name: "exec", kind: "PodExecOptions", verbs: ["create", "get"]),
             Subresource(name: "attach", kind: "PodAttachOptions", verbs: ["create", "get"]),
             Subresource(name: "portforward", kind: "PodPortForwardOptions", verbs: ["create", "get"]),
+            Subresource(name: "proxy", verbs: ["create", "delete", "get", "patch", "update"]),
         ].map { ($0.name, $0) })
 }

@@ -38,6 +38,9 @@ struct Authentication: Sendable {
         throw TokenFault("invalid bearer token")
     }
 
+    /// The name of a WebSocket protocol that is in truth a token, up to the token.
+    static let tokenProtocol = "base64url.bearer.authorization.k8s.io."
+
     /// `Authorization: Bearer TOKEN`, or the WebSocket protocol `base64url.bearer.authorization.k8s.io.TOKEN` that
     /// browsers use. Nil without; other schemes are not looked at.
     private static func bearer(_ fields: HTTPFields) throws(APIError) -> String? {
@@ -47,7 +50,7 @@ struct Authentication: Sendable {
             guard words.count == 2 else { throw .unauthorized }
             return String(words[1])
         }
-        let prefix = "base64url.bearer.authorization.k8s.io."
+        let prefix = tokenProtocol
         guard let name = HTTPField.Name("Sec-WebSocket-Protocol") else { return nil }
         for value in fields[values: name] {
             for item in value.split(separator: ",") {

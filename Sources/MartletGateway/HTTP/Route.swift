@@ -66,6 +66,8 @@ enum DiscoveryDocument: Sendable, Hashable {
 extension Route {
     /// Reads a path (without its query). A pure function of the kinds that are served.
     init(path: Substring, catalog: KindCatalog) {
+        // What follows `proxy` is the path of what is behind it.
+        let path = ProxyTarget.split(path)?.own ?? path
         var segments: [String] = []
         for segment in path.split(separator: "/").prefix(Limits.pathSegments + 1) {
             segments.append(PercentCoding.decode(segment))

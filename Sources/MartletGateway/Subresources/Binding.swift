@@ -1,7 +1,7 @@
 internal import MartletBase
 internal import MartletObject
 
-/// The subresources by which others act on a pod or namespace: `binding`, `eviction`, `finalize`.
+/// The subresources by which others act on a pod or namespace: `binding`, `finalize`.
 extension Registry {
     /// POST pods/NAME/binding: puts a pod on a node, once.
     func bind(_ target: Target, body: ObjectBody, options: WriteOptions) async throws(APIError) -> Answer {
@@ -64,16 +64,6 @@ extension Registry {
         _ target: Target, _ reason: FieldError.Reason, _ field: String, _ message: String
     ) -> APIError {
         return .invalid(.binding, name: target.name, [FieldError(reason, field: field, message: message)])
-    }
-
-    /// POST pods/NAME/eviction: a deletion that, once there are disruption budgets, may be refused.
-    func evict(_ target: Target, body: ObjectBody, query: Query) async throws(APIError) -> Answer {
-        let eviction = try SmallBody.parse(body, as: "Eviction")
-        if !eviction.name.isEmpty && eviction.name != target.name {
-            throw .badRequest("name in URL does not match name in Eviction object")
-        }
-        _ = try await delete(target, options: try DeleteOptions(eviction["deleteOptions"] ?? [:], query: query))
-        return .document(Self.successStatus, code: 201)
     }
 
     /// PUT namespaces/NAME/finalize: sets `spec.finalizers`, and nothing else.

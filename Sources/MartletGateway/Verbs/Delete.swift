@@ -172,7 +172,7 @@ extension Registry {
         return end + .seconds(-(object["metadata", "deletionGracePeriodSeconds"]?.int ?? 0))
     }
 
-    private static func check(_ options: DeleteOptions, _ object: JSON, _ target: Target) throws(APIError) {
+    static func check(_ options: DeleteOptions, _ object: JSON, _ target: Target) throws(APIError) {
         if let uid = options.uid, uid != object.uid {
             throw .conflict(
                 target.subject, "Precondition failed: UID in precondition: \(uid), UID in object meta: \(object.uid)")

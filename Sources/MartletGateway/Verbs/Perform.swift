@@ -151,6 +151,7 @@ extension Gateway {
 
     /// What becomes a stream.
     private func connect(_ call: Call, _ target: Target) async throws(APIError) -> Response {
+        if target.subresource == "proxy" { return try await Proxy(door: door, world: world).answer(target, call) }
         guard ["get", "create"].contains(call.verb) else { throw .methodNotAllowed }
         // A WebSocket is opened by GET, which must not be the way around the right to create.
         var creation = call.accessRequest

@@ -5,14 +5,14 @@ extension ResourceKind {
         "", "v1", "Namespace", "namespaces", short: ["ns"], isNamespaced: false, ["status", "finalize"],
         verbs: standardVerbs.filter { $0 != "deletecollection" })
     /// `nodes`
-    public static let node = ResourceKind("", "v1", "Node", "nodes", short: ["no"], isNamespaced: false, ["status"])
+    public static let node = ResourceKind("", "v1", "Node", "nodes", short: ["no"], isNamespaced: false, ["status", "proxy"])
     /// `pods`
     public static let pod = ResourceKind(
         "", "v1", "Pod", "pods", short: ["po"], in: ["all"],
-        ["status", "log", "binding", "eviction", "exec", "attach", "portforward"])
+        ["status", "log", "binding", "eviction", "exec", "attach", "portforward", "proxy"])
     /// `services`
     public static let service = ResourceKind(
-        "", "v1", "Service", "services", short: ["svc"], in: ["all"], ["status"])
+        "", "v1", "Service", "services", short: ["svc"], in: ["all"], ["status", "proxy"])
     /// `secrets`
     public static let secret = ResourceKind("", "v1", "Secret", "secrets")
     /// `configmaps`
