@@ -53,7 +53,8 @@ public struct DisruptionController: Controller {
         status["desiredHealthy"] = .int(Int64(expectation.desired))
         status["expectedPods"] = .int(Int64(expectation.expected))
         status["disruptionsAllowed"] = .int(Int64(spare))
-        status["disruptedPods"] = evicted.awaited.members.isEmpty ? nil : evicted.awaited
+        status["disruptedPods"] = nil
+        if !evicted.awaited.members.isEmpty { status["disruptedPods"] = evicted.awaited }
         status["observedGeneration"] = .int(Int64(budget.generation))
         DisruptionBudget.setCondition(of: &status, now: context.now)
         if let seconds = evicted.nextLook { intents.append(.requeue(key, afterMilliseconds: seconds * 1000)) }
