@@ -143,7 +143,7 @@ extension OpenAPIBuilder {
         if let group = subresource?.group {
             version = (group.isEmpty ? "" : "\(group)/") + (subresource?.version ?? kind.version)
         }
-        let name = subresource?.kind ?? kind.kind
+        let name = subresource?.kind(of: kind) ?? kind.kind
         var result: JSON = [
             "tags": [.string(Self.tag(kind))], "operationId": .string(Self.identifier(operation)),
             "x-kubernetes-action": .string(action),

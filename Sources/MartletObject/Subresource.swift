@@ -8,8 +8,15 @@ public struct Subresource: Sendable, Hashable {
     public var version: String?
     /// The kind of its bodies; nil: that of the resource.
     public var kind: String?
+    /// Whether its kind is named after the resource, with these words behind: `PodProxyOptions`.
+    public var kindSuffix: String?
     /// The verbs that it has.
     public var verbs: [String]
+
+    /// The kind of its bodies where `resource` has it.
+    public func kind(of resource: ResourceKind) -> String {
+        kind ?? resource.kind + (kindSuffix ?? "")
+    }
 
     /// Those whose connections become streams, or whose bodies are not ours.
     public static let connecting: Set<String> = ["exec", "attach", "portforward", "proxy"]
@@ -30,6 +37,6 @@ public struct Subresource: Sendable, Hashable {
             Subresource(name: "exec", kind: "PodExecOptions", verbs: ["create", "get"]),
             Subresource(name: "attach", kind: "PodAttachOptions", verbs: ["create", "get"]),
             Subresource(name: "portforward", kind: "PodPortForwardOptions", verbs: ["create", "get"]),
-            Subresource(name: "proxy", verbs: ["create", "delete", "get", "patch", "update"]),
+            Subresource(name: "proxy", kindSuffix: "ProxyOptions", verbs: ["create", "delete", "get", "patch", "update"]),
         ].map { ($0.name, $0) })
 }

@@ -29,9 +29,9 @@ import Testing
         versions but for the Gateway API's.
 
         Served is not acted upon. Controllers act on Deployments, ReplicaSets, Services, Namespaces, Nodes, owner
-        references and service accounts, the data plane on Ingresses. Objects of other kinds are checked, kept and
-        told to watchers; what makes pods of Jobs, StatefulSets and DaemonSets, binds claims, scales or counts
-        disruptions comes later. Addresses of services are drawn from `--service-cidr`, whatever ServiceCIDRs say.
+        references, service accounts and disruption budgets, the data plane on Ingresses. Objects of other kinds are checked, kept and
+        told to watchers; what makes pods of Jobs, StatefulSets and DaemonSets, binds claims, or scales
+        comes later. Addresses of services are drawn from `--service-cidr`, whatever ServiceCIDRs say.
 
         """
 
@@ -60,7 +60,7 @@ import Testing
         var text = row(["`\(kind.plural)`", kind.kind, kind.version, scope, short], kind.verbs)
         for name in kind.subresources {
             guard let subresource = Subresource.table[name] else { continue }
-            let body = subresource.kind ?? kind.kind
+            let body = subresource.kind(of: kind)
             text += row(["`\(kind.plural)/\(name)`", body, kind.version, scope, ""], subresource.verbs)
         }
         return text

@@ -13,7 +13,7 @@ import Testing
             for entry in definition["x-kubernetes-group-version-kind"]?.array ?? [] { kinds.insert(name(entry)) }
         }
         for (_, item) in document["paths"]?.members ?? [] {
-            guard let patch = item["patch"] else { continue }
+            guard let patch = item["patch"], patch["x-kubernetes-action"] == "patch" else { continue }
             let names = (patch["parameters"]?.array ?? []).compactMap { $0["name"]?.string }
             #expect(Set(["dryRun", "fieldValidation", "force"]).isSubset(of: names))
             patched.insert(name(patch["x-kubernetes-group-version-kind"]))
@@ -37,6 +37,9 @@ import Testing
         #expect(identifier("\(pods)/{name}", "put") == "replaceCoreV1NamespacedPod")
         #expect(identifier("\(pods)/{name}/status", "patch") == "patchCoreV1NamespacedPodStatus")
         #expect(identifier("\(pods)/{name}/eviction", "post") == "createCoreV1NamespacedPodEviction")
+        #expect(identifier("\(pods)/{name}/proxy", "patch") == "connectCoreV1PatchNamespacedPodProxy")
+        #expect(
+            identifier("/api/v1/nodes/{name}/proxy/{path}", "get") == "connectCoreV1GetNodeProxyWithPath")
         #expect(identifier("/api/v1/nodes/{name}", "get") == "readCoreV1Node")
         #expect(
             identifier("/apis/rbac.authorization.k8s.io/v1/clusterroles", "post")

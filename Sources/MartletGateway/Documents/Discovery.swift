@@ -63,7 +63,7 @@ struct Discovery: Sendable {
             for subresource in subresources(of: kind) {
                 var entry: JSON = [
                     "name": .string("\(kind.plural)/\(subresource.name)"), "singularName": "",
-                    "namespaced": .bool(kind.isNamespaced), "kind": .string(subresource.kind ?? kind.kind),
+                    "namespaced": .bool(kind.isNamespaced), "kind": .string(subresource.kind(of: kind)),
                     "verbs": .array(subresource.verbs.map { .string($0) }),
                 ]
                 if let group = subresource.group, !group.isEmpty { entry["group"] = .string(group) }
@@ -115,7 +115,7 @@ struct Discovery: Sendable {
                 "subresource": .string(subresource.name),
                 "responseKind": responseKind(
                     subresource.group ?? kind.group, subresource.version ?? kind.version,
-                    subresource.kind ?? kind.kind),
+                    subresource.kind(of: kind)),
                 "verbs": .array(subresource.verbs.map { .string($0) }),
             ]
         }

@@ -82,7 +82,7 @@ struct ProxyTarget: Sendable, Hashable {
         return found
     }
 
-    /// Whether a backend may have the address: neither this host's own, nor one that is only good on a link or for many.
+    /// Whether a backend may have the address: not this host's own, nor one that is only good on a link or for many.
     static func isAllowed(_ address: String) -> Bool {
         if address.contains(":") {
             // A first group of nothing: loopback, or an IPv4 address in IPv6's clothes.

@@ -5,7 +5,8 @@ extension ResourceKind {
         "", "v1", "Namespace", "namespaces", short: ["ns"], isNamespaced: false, ["status", "finalize"],
         verbs: standardVerbs.filter { $0 != "deletecollection" })
     /// `nodes`
-    public static let node = ResourceKind("", "v1", "Node", "nodes", short: ["no"], isNamespaced: false, ["status", "proxy"])
+    public static let node = ResourceKind(
+        "", "v1", "Node", "nodes", short: ["no"], isNamespaced: false, ["status", "proxy"])
     /// `pods`
     public static let pod = ResourceKind(
         "", "v1", "Pod", "pods", short: ["po"], in: ["all"],
