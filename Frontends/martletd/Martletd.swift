@@ -50,6 +50,24 @@ struct Martletd: AsyncParsableCommand {
             """)
     var edgeHttpAddress: String?
 
+    @Option(help: "The cluster's domain.")
+    var clusterDomain = "cluster.local"
+
+    @Option(
+        help: """
+            Where this node's DNS answers: one address of this machine, over UDP and TCP; on port 53, pods of this \
+            node are told of it. (default: no DNS)
+            """)
+    var dnsAddress: String?
+
+    @Option(
+        name: .customLong("dns-upstream"),
+        help: """
+            A resolver that the DNS asks about names outside of the cluster; may be given more than once; "none" for \
+            no other. (default: those of /etc/resolv.conf)
+            """)
+    var dnsUpstreams: [String] = []
+
     @Option(help: "The bridge that this machine's pods hang on.")
     var bridge = "martlet0"
 
@@ -89,6 +107,13 @@ struct Martletd: AsyncParsableCommand {
         configuration.edgeEndpoint = try Flags.endpoint(secure, flag: "--edge-address")
         configuration.edgePlainEndpoint =
             plain == "none" ? nil : try Flags.endpoint(plain, flag: "--edge-http-address")
+        configuration.clusterDomain = clusterDomain
+        configuration.dnsEndpoint = try dnsAddress.map { try Flags.endpoint($0, flag: "--dns-address") }
+        if !dnsUpstreams.isEmpty {
+            configuration.dnsUpstreams =
+                try dnsUpstreams == ["none"]
+                ? [] : dnsUpstreams.map { try Flags.endpoint($0, flag: "--dns-upstream") }
+        }
         configuration.bridge = bridge
         guard let overlay = ClusterConfiguration.Overlay(rawValue: overlay) else {
             throw ValidationError("--overlay \(overlay) is none of vxlan, host-gw, none")

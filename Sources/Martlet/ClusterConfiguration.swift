@@ -79,6 +79,12 @@ public struct ClusterConfiguration: Sendable {
     public var overlay = Overlay.none
     /// Whether this worker makes Services' addresses and node ports work (nftables). Needs root.
     public var serviceProxy = false
+    /// The cluster's domain.
+    public var clusterDomain = "cluster.local"
+    /// Where this node's DNS answers; nil for no DNS. On port 53, pods of this node are told of it.
+    public var dnsEndpoint: Endpoint?
+    /// The resolvers that the DNS asks about names outside of the cluster; nil for the machine's own.
+    public var dnsUpstreams: [Endpoint]?
     /// What runs containers.
     public var runtime = Runtime.containerd
     /// The bridge that pods of this machine hang on.

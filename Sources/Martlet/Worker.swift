@@ -14,6 +14,7 @@ final class Worker: Sendable {
     private let containers: Containers
     private let agent: NodeAgent
     private let ingress: Ingress
+    private let dns: DNSServer?
     private let network: Task<Void, Never>?
     private let podNetwork: PodNetwork?
     private let labeller: Task<Void, Never>?
@@ -24,14 +25,16 @@ final class Worker: Sendable {
         var ingress: Client
         /// For the pod network: reads Nodes, Services and EndpointSlices.
         var proxy: Client
+        var dns: Client
         /// For what a node may not say of itself; nil where the masters say it.
         var administrator: Client?
     }
 
     private init(
-        _ containers: Containers, _ agent: NodeAgent, _ ingress: Ingress, _ network: Task<Void, Never>?,
-        _ labeller: Task<Void, Never>?, _ podNetwork: PodNetwork?
+        _ containers: Containers, _ agent: NodeAgent, _ ingress: Ingress, _ dns: DNSServer?,
+        _ network: Task<Void, Never>?, _ labeller: Task<Void, Never>?, _ podNetwork: PodNetwork?
     ) {
+        self.dns = dns
         self.podNetwork = podNetwork
         self.labeller = labeller
         self.containers = containers
@@ -41,7 +44,7 @@ final class Worker: Sendable {
     }
 
     static func start(
-        _ configuration: ClusterConfiguration, _ data: DataDirectory, _ pki: ClusterPKI, in world: any World,
+        _ configuration: ClusterConfiguration, _ data: DataDirectory, _ pki: ClusterPKI, in world: any DatagramWorld,
         clients: Clients
     ) async throws -> Worker {
         let client = clients.node
@@ -54,6 +57,8 @@ final class Worker: Sendable {
             settings.tls = try TLSServer(
                 identity: TLSIdentity(pki.keyPair("kubelet")),
                 clients: .required(authoritiesPEM: pki.certificate("ca")))
+            settings.clusterDomain = configuration.clusterDomain
+            settings.clusterDNS = configuration.dnsAddressOfPods.map { [$0] } ?? []
             let runtime = containers.runtime
             let agentSettings = settings
             let agent = try await listening("node agent", configuration.nodeEndpoint, "--node-listen") {
@@ -67,12 +72,17 @@ final class Worker: Sendable {
                         in: world,
                         logger: logger)
                 }
+                let dns: DNSServer?
+                do { dns = try await startDNS(configuration, clients.dns, in: world) } catch {
+                    await ingress.stop()
+                    throw error
+                }
                 let podNetwork = try await PodNetwork.start(configuration, clients, in: world)
                 let network = containers.makeNetwork(configuration, client, podNetwork, in: world)
                 let labeller = clients.administrator.map {
                     keepRoles(labels(configuration), configuration, $0, in: world)
                 }
-                return Worker(containers, agent, ingress, network, labeller, podNetwork)
+                return Worker(containers, agent, ingress, dns, network, labeller, podNetwork)
             } catch {
                 await agent.stop(teardown: data.isNew)
                 throw error
@@ -80,6 +90,20 @@ final class Worker: Sendable {
         } catch {
             await containers.stop(teardown: data.isNew)
             throw error
+        }
+    }
+
+    private static func startDNS(
+        _ configuration: ClusterConfiguration, _ client: Client, in world: any DatagramWorld
+    ) async throws -> DNSServer? {
+        guard let endpoint = configuration.dnsEndpoint else { return nil }
+        var settings = DNSServerConfiguration(endpoint: endpoint)
+        settings.domain = configuration.clusterDomain
+        settings.upstreams =
+            configuration.dnsUpstreams ?? HostResolver.nameServers().map { Endpoint.ip($0, port: 53) }
+        let chosen = settings
+        return try await listening("DNS", endpoint, "--dns-address") {
+            try await DNSServer.start(chosen, client: client, in: world, logger: configuration.logger)
         }
     }
 
@@ -120,10 +144,18 @@ final class Worker: Sendable {
     func stop(removesPods: Bool) async {
         network?.cancel()
         labeller?.cancel()
+        await dns?.stop()
         await ingress.stop()
         await agent.stop(teardown: removesPods)
         await containers.stop(teardown: removesPods)
         await podNetwork?.stop(removing: removesPods)
+    }
+}
+
+extension ClusterConfiguration {
+    /// The DNS that pods are told of: a resolv.conf has no place for a port.
+    fileprivate var dnsAddressOfPods: String? {
+        if case .ip(let address, 53)? = dnsEndpoint { address } else { nil }
     }
 }
 

@@ -22,6 +22,8 @@ enum ReactorLimits {
     static let acceptedAhead = 64
     /// The kernel's own queue of connections per listener.
     static let backlog: Int32 = 1024
+    /// Batches of datagrams taken from one socket before others have their turn.
+    static let datagramRounds = 8
     /// How long a listener waits when the process has no descriptors left.
     static let acceptPause = Duration.milliseconds(50)
 }

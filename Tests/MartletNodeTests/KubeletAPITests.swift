@@ -166,23 +166,32 @@ struct PodFilesTests {
         #expect(!Files.exists("\(directory)/v/a"))
     }
 
-    @Test("resolv.conf is read, and a pod's own settings come first")
+    @Test("a pod gets the cluster's resolver or the host's by its policy, and its own settings behind")
     func nameResolution() throws {
         let directory = try Files.makeTemporaryDirectory(prefix: "martlet-node")
         defer { try? Files.remove(directory) }
-        let text = "# x\nnameserver 192.0.2.53\nsearch a.test b.test\noptions ndots:1 rotate\n"
+        let text = "# x\nnameserver 192.0.2.53\nsearch a.test b.test.\noptions ndots:1 rotate\n"
         try Files.write(Array(text.utf8), to: "\(directory)/resolv.conf")
         var configuration = NodeAgentConfiguration(nodeName: "n", addresses: [], rootDirectory: directory)
         configuration.resolvConf = "\(directory)/resolv.conf"
         var pod = Stage.pod("p", spec: ["dnsConfig": ["searches": ["c.test"], "options": [["name": "rotate"]]]])
         let host = NameResolution.of(PodSpec(pod), configuration: configuration)
-        #expect(host.servers == ["192.0.2.53"] && host.searches == ["c.test", "a.test", "b.test"])
+        #expect(host.servers == ["192.0.2.53"] && host.searches == ["a.test", "b.test", "c.test"])
         #expect(host.options == ["ndots:1", "rotate"])
         configuration.clusterDNS = ["10.96.0.10"]
         let cluster = NameResolution.of(PodSpec(pod), configuration: configuration)
         #expect(cluster.servers == ["10.96.0.10"])
-        #expect(cluster.searches.prefix(3) == ["c.test", "ns.svc.cluster.local", "svc.cluster.local"])
+        let domains = ["ns.svc.cluster.local", "svc.cluster.local", "cluster.local", "a.test", "b.test", "c.test"]
+        #expect(cluster.searches == domains)
         #expect(cluster.options == ["ndots:5", "rotate"])
+        pod["spec", "hostNetwork"] = true
+        #expect(NameResolution.of(PodSpec(pod), configuration: configuration) == host)
+        pod["spec", "dnsPolicy"] = "ClusterFirstWithHostNet"
+        #expect(NameResolution.of(PodSpec(pod), configuration: configuration) == cluster)
+        pod["spec", "dnsConfig", "searches"] = .array(
+            (0..<40).map { .string("\($0)." + String(repeating: "d", count: 90)) })
+        let long = NameResolution.of(PodSpec(pod), configuration: configuration).searches
+        #expect(long.count > 20 && long.joined(separator: " ").utf8.count <= 2048)
         pod["spec", "dnsPolicy"] = "None"
         #expect(NameResolution.of(PodSpec(pod), configuration: configuration).servers == [])
     }

@@ -29,9 +29,9 @@ import Testing
         versions but for the Gateway API's.
 
         Served is not acted upon. Controllers act on Deployments, ReplicaSets, Services, Namespaces, Nodes, owner
-        references, service accounts and disruption budgets, the data plane on Ingresses. Objects of other kinds are checked, kept and
-        told to watchers; what makes pods of Jobs, StatefulSets and DaemonSets, binds claims, or scales
-        comes later. Addresses of services are drawn from `--service-cidr`, whatever ServiceCIDRs say.
+        references, service accounts and disruption budgets, the data plane on Ingresses. Objects of other kinds are
+        checked, kept and told to watchers; what makes pods of Jobs, StatefulSets and DaemonSets, binds claims or
+        scales comes later. Addresses of services are drawn from `--service-cidr`, whatever ServiceCIDRs say.
 
         """
 

@@ -35,6 +35,41 @@ int cm_socket_listen(const cm_address *address, int backlog);
  */
 int cm_socket_name(int fd, int peer, char *host, size_t host_bytes, uint16_t *port);
 
+/* Datagrams taken from a socket, and given to it, in one call each. */
+enum { CM_DATAGRAMS = 64, CM_DATAGRAM_BYTES = 2048 };
+typedef struct cm_datagrams cm_datagrams;
+
+/* A peer as the kernel has it, for an answer later. */
+typedef struct {
+    uint64_t words[4];
+} cm_peer;
+
+/* A socket that takes datagrams on that address (IP only). Returns the descriptor or a negative errno. */
+int cm_datagram_bind(const cm_address *address);
+
+/* A socket that talks to that peer only, from that port of ours. Returns the descriptor or a negative errno. */
+int cm_datagram_connect(const cm_address *peer, uint16_t port);
+
+/* Room for datagrams, and its end. NULL: no memory. */
+cm_datagrams *cm_datagrams_make(void);
+void cm_datagrams_free(cm_datagrams *batch);
+
+/* Takes what is there, without waiting. Returns the number taken, 0 when there is none, or a negative errno. */
+int cm_datagrams_receive(cm_datagrams *batch, int fd);
+
+/* A datagram that was taken: its bytes (those above CM_DATAGRAM_BYTES are lost) and where it came from. */
+const uint8_t *cm_datagram_bytes(const cm_datagrams *batch, int index, size_t *count);
+cm_peer cm_datagram_peer(const cm_datagrams *batch, int index);
+
+/* Puts an answer to datagram `index` in line, at most CM_DATAGRAM_BYTES of it. */
+void cm_datagram_answer(cm_datagrams *batch, int index, const uint8_t *bytes, size_t count);
+
+/* Sends the answers in line. What the kernel does not take is lost, as datagrams may be. */
+void cm_datagrams_send(cm_datagrams *batch, int fd);
+
+/* Sends one datagram. 0 or a negative errno. */
+int cm_datagram_send(int fd, const cm_peer *peer, const uint8_t *bytes, size_t count);
+
 /* Ends one or both directions: SHUT_RD, SHUT_WR, SHUT_RDWR. */
 int cm_socket_shutdown(int fd, int how);
 

@@ -111,6 +111,9 @@ extension BootstrapRoles {
         read nodes
         proxy nodes
         * nodes/configz,nodes/healthz,nodes/log,nodes/metrics,nodes/pods,nodes/proxy,nodes/spec,nodes/stats
+        # system:martlet:dns
+        read namespaces,pods,services
+        read endpointslices @discovery.k8s.io
         # system:martlet:edge
         read ingresses,ingressclasses @networking.k8s.io
         update,patch ingresses/status @networking.k8s.io

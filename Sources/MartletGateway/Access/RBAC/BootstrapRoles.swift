@@ -112,6 +112,7 @@ enum BootstrapRoles {
         ("system:kube-controller-manager", [("User", "system:kube-controller-manager")]),
         ("system:kube-dns", [("ServiceAccount", "kube-dns")]),
         ("system:kube-scheduler", [("User", "system:kube-scheduler")]),
+        ("system:martlet:dns", [("User", "system:martlet-dns"), ("Group", "system:martlet:workers")]),
         ("system:martlet:edge", [("User", "system:martlet-edge"), ("Group", "system:martlet:workers")]),
         ("system:martlet:ingress", [("User", "system:martlet-ingress"), ("Group", "system:martlet:workers")]),
         ("system:martlet:join", [("Group", "system:bootstrappers")]),
