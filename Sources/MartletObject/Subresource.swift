@@ -37,6 +37,7 @@ public struct Subresource: Sendable, Hashable {
             Subresource(name: "exec", kind: "PodExecOptions", verbs: ["create", "get"]),
             Subresource(name: "attach", kind: "PodAttachOptions", verbs: ["create", "get"]),
             Subresource(name: "portforward", kind: "PodPortForwardOptions", verbs: ["create", "get"]),
-            Subresource(name: "proxy", kindSuffix: "ProxyOptions", verbs: ["create", "delete", "get", "patch", "update"]),
+            Subresource(
+                name: "proxy", kindSuffix: "ProxyOptions", verbs: ["create", "delete", "get", "patch", "update"]),
         ].map { ($0.name, $0) })
 }
