@@ -5,6 +5,8 @@ command -v dig >/dev/null || { echo "   SKIPPED: there is no dig (bind9-dnsutils
 k=$(kubectls | head -n 1)
 [ -n "$k" ] || { echo "   SKIPPED: there is no kubectl"; exit 0; }
 
+resolver=
+trap 'status=$?; [ -z "$resolver" ] || kill "$resolver"; (exit "$status"); cleanup' EXIT
 upstream=none
 if command -v dnsmasq >/dev/null; then
     upstream=127.0.0.1:15354
@@ -15,7 +17,7 @@ if command -v dnsmasq >/dev/null; then
     resolver=$!
 fi
 start martletd --process-runtime --ephemeral --node-address 127.0.0.1 --node-listen 127.0.0.1:20250 \
-    --ingress-address 127.0.0.1:21234 --edge-address 127.0.0.1:18443 --edge-http-address none \
+    --ingress-address 127.0.0.1:21234 --edge-address 127.0.0.1:0 --edge-http-address none \
     --dns-address 127.0.0.1:15353 --dns-upstream "$upstream"
 ask() { dig @127.0.0.1 -p 15353 +time=3 +tries=1 "$@" 2>&1 | grep -v '^;; \(WARNING\|You are\)'; }
 short() { ask +short "$@" | sort | tr '\n' ' '; }
@@ -71,4 +73,3 @@ ok "a Service that is gone has no name"
 head -c 400 /dev/urandom >/dev/udp/127.0.0.1/15353
 is "it answers after nonsense" "$(short dns-version.cluster.local txt)" '"1.1.0" '
 stop
-if [ "$upstream" != none ]; then kill "$resolver" && wait "$resolver" 2>/dev/null || true; fi
