@@ -124,8 +124,8 @@ extension OpenAPIBuilder {
     private static func identifier(_ operation: Operation) -> String {
         let words = ["list": "list", "post": "create", "get": "read", "put": "replace", "deletecollection": "delete"]
         var text = words[operation.action] ?? operation.action
-        if operation.action == "connect" { text += capitalized(operation.method) }
         text += tag(operation.kind).split(separator: "_").map { capitalized(String($0)) }.joined()
+        if operation.action == "connect" { text += capitalized(operation.method) }
         if operation.action == "deletecollection" { text += "Collection" }
         let isNamespaced = operation.path.contains("{namespace}")
         if isNamespaced { text += "Namespaced" }
