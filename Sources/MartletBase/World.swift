@@ -41,6 +41,24 @@ extension World {
     public func sleep(for duration: Duration) async throws {
         try await sleep(until: now() + duration)
     }
+
+    /// Runs `operation`, and cancels it when it takes longer than `limit`.
+    /// - Throws: ``NetworkError/timedOut(_:)`` with `what`, or what `operation` throws.
+    public func limited<Value: Sendable>(
+        to limit: Duration, _ what: String, _ operation: @escaping @Sendable () async throws -> Value
+    ) async throws -> Value {
+        let world = self
+        return try await withThrowingTaskGroup(of: Value?.self) { group in
+            group.addTask(executorPreference: executor) { try await operation() }
+            group.addTask(executorPreference: executor) {
+                try await world.sleep(for: limit)
+                return nil
+            }
+            defer { group.cancelAll() }
+            guard let value = try await group.next() ?? nil else { throw NetworkError.timedOut(what) }
+            return value
+        }
+    }
 }
 
 /// Nanoseconds since an arbitrary start, on one machine, in one boot.

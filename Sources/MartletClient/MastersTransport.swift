@@ -161,7 +161,9 @@ private final class Line: Sendable {
         streams = StreamTable()
         let name = if case .ip(let address, _) = endpoint { address } else { "localhost" }
         client = HTTPClient(
-            endpoint: endpoint, serverName: name, in: LineWorld(world: world, streams: streams), tls: tls)
+            endpoint: endpoint, serverName: name,
+            in: LineWorld(world: ConnectLimit(world: world, limit: MastersTransport.connectPatience), streams: streams),
+            tls: tls)
     }
 
     /// Ends all that is under way.
@@ -171,32 +173,13 @@ private final class Line: Sendable {
     }
 }
 
-/// Nobody took a connection: not a byte of the request has left.
-private struct NotConnected: Error { var cause: any Error }
-
-/// A world in which connections are taken soon or not at all, and are known.
-private struct LineWorld: World {
+/// A world whose connections are known.
+private struct LineWorld: WorldInFront {
     let world: any World
     let streams: StreamTable
 
-    var executor: any TaskExecutor { world.executor }
-    func now() -> MonotonicTime { world.now() }
-    func wallTime() -> WallTime { world.wallTime() }
-    func sleep(until deadline: MonotonicTime) async throws { try await world.sleep(until: deadline) }
-    func random() -> UInt64 { world.random() }
-    func listen(on endpoint: Endpoint) async throws -> any StreamListener { try await world.listen(on: endpoint) }
-
     func connect(to endpoint: Endpoint) async throws -> any ByteStream {
-        let stream: any ByteStream
-        do {
-            let world = self.world
-            stream = try await world.limited(to: MastersTransport.connectPatience, "the connection to \(endpoint)") {
-                try await world.connect(to: endpoint)
-            }
-        } catch {
-            throw NotConnected(cause: error)
-        }
-        return streams.add(stream)
+        streams.add(try await world.connect(to: endpoint))
     }
 }
 

@@ -152,23 +152,3 @@ extension APIError {
             message: object["message"]?.string ?? "")
     }
 }
-
-extension World {
-    /// Runs `operation`, and cancels it when it takes longer than `limit`.
-    /// - Throws: ``NetworkError/timedOut(_:)``, or what `operation` throws.
-    func limited<Value: Sendable>(
-        to limit: Duration, _ what: String, _ operation: @escaping @Sendable () async throws -> Value
-    ) async throws -> Value {
-        let world = self
-        return try await withThrowingTaskGroup(of: Value?.self) { group in
-            group.addTask { try await operation() }
-            group.addTask {
-                try await world.sleep(for: limit)
-                return nil
-            }
-            defer { group.cancelAll() }
-            guard let value = try await group.next() ?? nil else { throw NetworkError.timedOut(what) }
-            return value
-        }
-    }
-}

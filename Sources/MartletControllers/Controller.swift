@@ -65,6 +65,22 @@ public enum StandardControllers {
     }
 }
 
+/// What `IntOrString` fields ask for.
+enum Portion {
+    /// A number, or a percentage of `whole`; text that is neither is none. At most what 32 bits hold, as the fields
+    /// that are counted with it.
+    static func of(_ whole: Int, _ value: JSON, roundingUp: Bool) -> Int {
+        let most = Int(Int32.max)
+        if let number = value.int { return min(number, most) }
+        let text = value.string ?? ""
+        guard let percent = Int(text.hasSuffix("%") ? String(text.dropLast()) : text) else { return 0 }
+        let (hundredths, overflows) = whole.multipliedReportingOverflow(by: percent)
+        if overflows { return most }
+        let (quotient, rest) = hundredths.quotientAndRemainder(dividingBy: 100)
+        return min(roundingUp && rest > 0 ? quotient + 1 : quotient, most)
+    }
+}
+
 /// Small words that several controllers share.
 enum Owner {
     /// The owner reference of a controlled object.

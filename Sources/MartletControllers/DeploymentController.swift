@@ -44,15 +44,9 @@ struct RollingLimits: Hashable {
 
     /// Percentages of `replicas`: surge rounds up, unavailable down, and they are never both zero.
     init(_ deployment: JSON, replicas: Int) {
-        func resolve(_ json: JSON?, roundingUp: Bool) -> Int {
-            if let number = json?.int { return number }
-            let text = json?.string ?? "25%"
-            guard let percent = Int(text.hasSuffix("%") ? String(text.dropLast()) : text) else { return 0 }
-            return roundingUp ? (replicas * percent + 99) / 100 : replicas * percent / 100
-        }
         let strategy = deployment["spec", "strategy", "rollingUpdate"]
-        surge = resolve(strategy?["maxSurge"], roundingUp: true)
-        unavailable = resolve(strategy?["maxUnavailable"], roundingUp: false)
+        surge = Portion.of(replicas, strategy?["maxSurge"] ?? "25%", roundingUp: true)
+        unavailable = Portion.of(replicas, strategy?["maxUnavailable"] ?? "25%", roundingUp: false)
         if surge == 0 && unavailable == 0 { unavailable = 1 }
         unavailable = min(unavailable, replicas)
     }

@@ -111,18 +111,11 @@ private struct Expectation {
             }
             if seen.insert(owner["uid"]?.string ?? "").inserted { expected += try Self.scale(owner, pod, snapshot) }
         }
-        let part = Self.part(bound, of: expected)
+        let part = Portion.of(expected, bound, roundingUp: true)
         desired = most == nil ? part : max(0, expected - part)
     }
 
     private static func given(_ value: JSON?) -> JSON? { value == .null ? nil : value }
-
-    /// A number, or a percentage of the whole, rounded up.
-    private static func part(_ value: JSON, of whole: Int) -> Int {
-        if let number = value.int { return number }
-        let percent = min(max(Int((value.string ?? "").prefix { $0 != "%" }) ?? 0, 0), 100)
-        return (whole * percent + 99) / 100
-    }
 
     private static let scaled: [ResourceKind] = [.replicaSet, .statefulSet, .replicationController]
 

@@ -96,7 +96,7 @@ final class Forwarder: Sendable {
             }
             return Response(head: head, body: .upgrade { client in await Splice.run(client, backend) })
         }
-        ProxyHeaders.strip(&head.headerFields)
+        HopByHop.strip(&head.headerFields)
         switch answer.body {
         case .bytes where request.method == .head && !head.headerFields.contains(.contentLength):
             // How long the body would be is not known: a stream is not given a length on the way.

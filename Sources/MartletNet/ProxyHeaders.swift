@@ -3,12 +3,8 @@ internal import MartletBase
 internal import MartletHTTP
 internal import MartletRoutes
 
-/// What a proxy takes off and puts on (RFC 9110 section 7.6, and the X-Forwarded fields as ingress-nginx sets them).
+/// What a proxy puts on: the X-Forwarded fields, as ingress-nginx sets them. What it takes off, `HopByHop` knows.
 enum ProxyHeaders {
-    private static let hopByHop: [HTTPField.Name] = [
-        .connection, .te, .trailer, .transferEncoding, .upgrade, .proxyAuthenticate, .proxyAuthorization,
-        HTTPField.Name("Keep-Alive")!, HTTPField.Name("Proxy-Connection")!,
-    ]
     static let forwardedFor = HTTPField.Name("X-Forwarded-For")!
     static let forwardedProto = HTTPField.Name("X-Forwarded-Proto")!
     static let forwardedHost = HTTPField.Name("X-Forwarded-Host")!
@@ -20,33 +16,14 @@ enum ProxyHeaders {
     /// A client's `Proxy` field would become HTTP_PROXY in a CGI program behind us ("httpoxy").
     private static let httpoxy = HTTPField.Name("Proxy")!
 
-    /// Takes off what belongs to one connection only, and what the Connection field names.
-    static func strip(_ fields: inout HTTPFields) {
-        let named = options(of: fields).compactMap { HTTPField.Name(String($0)) }
-        for name in hopByHop + named where fields.contains(name) { fields[name] = nil }
-    }
-
-    /// What the Connection field lists, in lower case.
-    private static func options(of fields: HTTPFields) -> [Substring] {
-        guard let list = fields[.connection] else { return [] }
-        return list.lowercased().filter { $0 != " " && $0 != "\t" }.split(separator: ",")
-    }
-
-    /// The protocol a client wants to switch to, nil for a plain request. Never HTTP/2: a backend that speaks it
-    /// would take further requests on the connection, past every rule.
-    static func upgrade(of fields: HTTPFields) -> String? {
-        guard options(of: fields).contains("upgrade"), let wish = fields[.upgrade] else { return nil }
-        return wish.lowercased().contains("h2c") ? nil : wish
-    }
-
     /// The head that goes on to the next hop.
     /// - Parameters:
     ///   - isTrusted: whether the peer is one of our own edges, so that what it says of the client is kept.
     ///   - requestID: used when the request has none.
     static func onward(_ request: Request, isTrusted: Bool, requestID id: @autoclosure () -> String) -> HTTPRequest {
         var head = request.head
-        let upgrade = upgrade(of: head.headerFields)
-        strip(&head.headerFields)
+        let upgrade = HopByHop.upgrade(of: head.headerFields)
+        HopByHop.strip(&head.headerFields)
         head.headerFields[httpoxy] = nil
         // The server has answered it already, by asking for the body.
         head.headerFields[.expect] = nil

@@ -134,6 +134,7 @@ import Testing
 
     @Test(arguments: [
         ("25%", "25%", 10, 3, 2), ("25%", "25%", 1, 1, 0), ("0", "0%", 4, 0, 1), ("100%", "1", 2, 2, 1),
+        ("9223372036854775807%", "0", 4, 4, 0),
     ])
     func percentagesRoundAsUpstream(surge: String, unavailable: String, replicas: Int, up: Int, down: Int) {
         var story = Story()

@@ -16,6 +16,23 @@ import Testing
         for name in ["ftp:web:80", "a:b:c:d", "", ":80"] { #expect(ProxyTarget(name) == nil, "\(name)") }
     }
 
+    @Test func whatIsOneConnectionsOrProvesWhoAskedDoesNotGoOn() {
+        func onward(_ fields: HTTPFields) -> HTTPFields {
+            var head = HTTPRequest(method: .get, scheme: "https", authority: "api", path: "/x")
+            head.headerFields = fields
+            return Proxy.onward(head, Peer()).headerFields
+        }
+        let named = onward([
+            .connection: "X-Mine, close", .init("X-Mine")!: "1", .authorization: "Bearer t", .accept: "a",
+        ])
+        #expect(named[.init("X-Mine")!] == nil && named[.connection] == nil && named[.authorization] == nil)
+        #expect(named[.accept] == "a")
+        let socket = onward([.connection: "Upgrade", .upgrade: "websocket"])
+        #expect(socket[.connection] == "Upgrade" && socket[.upgrade] == "websocket")
+        // Behind HTTP/2 nobody would look at the requests any more.
+        #expect(onward([.connection: "Upgrade, HTTP2-Settings", .upgrade: "h2c"])[.upgrade] == nil)
+    }
+
     @Test func whatFollowsProxyIsTheBackendsAsItWasSent() throws {
         func split(_ path: String) -> [String]? {
             ProxyTarget.split(path[...]).map { [String($0.own), String($0.rest)] }

@@ -151,7 +151,7 @@ public struct Joining: Sendable {
         let request = HTTPRequest(method: .get, scheme: nil, authority: nil, path: "/cacerts")
         let answer: (status: Int, date: String, bytes: [UInt8])
         do {
-            answer = try await world.within(.seconds(10), "\(endpoint)") {
+            answer = try await world.limited(to: .seconds(10), "\(endpoint)") {
                 let response = try await stranger.send(request)
                 return (
                     response.head.status.code, response.head.headerFields[.date] ?? "",
@@ -213,24 +213,5 @@ enum HTTPDate {
         let number = month + 1
         let padded = number < 10 ? "0\(number)" : "\(number)"
         return WallTime(rfc3339: "\(words[3])-\(padded)-\(words[1])T\(words[4])Z")?.seconds
-    }
-}
-
-extension World {
-    /// Runs `operation`, and cancels it when it takes longer than `limit`.
-    func within<Value: Sendable>(
-        _ limit: Duration, _ what: String, _ operation: @escaping @Sendable () async throws -> Value
-    ) async throws -> Value {
-        let world = self
-        return try await withThrowingTaskGroup(of: Value?.self) { group in
-            group.addTask { try await operation() }
-            group.addTask {
-                try await world.sleep(for: limit)
-                return nil
-            }
-            defer { group.cancelAll() }
-            guard let value = try await group.next() ?? nil else { throw NetworkError.timedOut(what) }
-            return value
-        }
     }
 }

@@ -9,11 +9,6 @@ struct Proxy: Sendable {
     let door: NodeDoor
     let world: any World
 
-    private static let hopByHop: [HTTPField.Name] = [
-        .connection, .te, .trailer, .transferEncoding, .upgrade, .proxyAuthenticate, .proxyAuthorization, .expect,
-        HTTPField.Name("Keep-Alive")!, HTTPField.Name("Proxy-Connection")!,
-    ]
-
     func answer(_ target: Target, _ call: Call) async throws(APIError) -> Response {
         let request = call.request.head
         let parts = (request.path ?? "/").split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
@@ -22,7 +17,7 @@ struct Proxy: Sendable {
             throw .badRequest("invalid \(target.kind.singular) request \"\(target.name)\"")
         }
         let client = try await client(of: target, named)
-        let isUpgrade = request.headerFields.contains(.upgrade)
+        let isUpgrade = HopByHop.upgrade(of: request.headerFields) != nil
         if rest.isEmpty, !isUpgrade, request.method == .get || request.method == .head {
             // Relative links of the backend's pages need the slash.
             var head = HTTPResponse(status: .movedPermanently)
@@ -70,10 +65,12 @@ struct Proxy: Sendable {
     }
 
     /// The head that goes on: without what is the connection's, and without what proves who asked.
-    private static func onward(_ request: HTTPRequest, _ peer: Peer) -> HTTPRequest {
+    static func onward(_ request: HTTPRequest, _ peer: Peer) -> HTTPRequest {
         var head = request
-        let upgrade = head.headerFields[.upgrade]
-        for name in hopByHop { head.headerFields[name] = nil }
+        let upgrade = HopByHop.upgrade(of: head.headerFields)
+        HopByHop.strip(&head.headerFields)
+        // The server has answered it already, by asking for the body.
+        head.headerFields[.expect] = nil
         head.headerFields[.authorization] = nil
         let protocols = (head.headerFields[.secWebSocketProtocol] ?? "").split(separator: ",").filter {
             !$0.drop { $0 == " " }.hasPrefix(Authentication.tokenProtocol)
@@ -102,7 +99,7 @@ struct Proxy: Sendable {
                     await Splice.run(client, backend, idle: Limits.streamIdle, in: world)
                 })
         }
-        for name in Self.hopByHop { head.headerFields[name] = nil }
+        HopByHop.strip(&head.headerFields)
         switch answer.body {
         case .bytes where request.method == .head && !head.headerFields.contains(.contentLength):
             // How long the body would be is not known: a stream is not given a length on the way.

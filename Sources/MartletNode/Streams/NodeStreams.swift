@@ -103,7 +103,7 @@ struct NodeStreams: Sendable {
         let request = head
         let client = HTTPClient(
             endpoint: address.endpoint, serverName: "localhost", in: agent.world, maxIdle: 0)
-        let answer = try await agent.world.within(Limits.streamBegin, "the runtime's stream") {
+        let answer = try await agent.world.limited(to: Limits.streamBegin, "the runtime's stream") {
             try await client.send(request)
         }
         if let stream = answer.upgraded { return (answer.head, stream) }
@@ -233,24 +233,5 @@ final class StreamPlaces: Sendable {
         private let places: StreamPlaces
         fileprivate init(_ places: StreamPlaces) { self.places = places }
         deinit { places.taken.withLock { $0 -= 1 } }
-    }
-}
-
-extension World {
-    /// What `operation` gives, if it does so within `limit`.
-    /// - Throws: ``NetworkError/timedOut(_:)`` or what `operation` throws.
-    func within<Value: Sendable>(
-        _ limit: Duration, _ what: String, _ operation: @escaping @Sendable () async throws -> Value
-    ) async throws -> Value {
-        try await withThrowingTaskGroup(of: Value.self) { group in
-            defer { group.cancelAll() }
-            group.addTask { try await operation() }
-            group.addTask {
-                try await sleep(for: limit)
-                throw NetworkError.timedOut(what)
-            }
-            guard let value = try await group.next() else { throw CancellationError() }
-            return value
-        }
     }
 }

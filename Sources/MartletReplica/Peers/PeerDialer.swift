@@ -16,7 +16,7 @@ struct PeerDialer: Sendable {
     /// Connects, shakes hands and says `hello`, all within ``Limits/peerDial``.
     /// - Throws: ``PeerError``, ``NetworkError`` or `TLSError`.
     func dial(_ endpoint: Endpoint, _ hello: PeerHello) async throws -> Connection {
-        try await within(Limits.peerDial, "connecting to \(endpoint)", in: world) {
+        try await world.limited(to: Limits.peerDial, "connecting to \(endpoint)") {
             let raw = try await world.connect(to: endpoint)
             do {
                 return try await greet(try await secured(raw, endpoint), hello, at: endpoint)

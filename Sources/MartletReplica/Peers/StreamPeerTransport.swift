@@ -183,7 +183,7 @@ extension StreamPeerTransport {
         defer { state.withLock { $0.accepted -= 1 } }
         let place = raw.peer?.description ?? "an unknown address"
         do {
-            let (stream, hello, reader) = try await within(Limits.peerDial, "a peer's hello", in: world) {
+            let (stream, hello, reader) = try await world.limited(to: Limits.peerDial, "a peer's hello") {
                 try await self.hear(raw, place)
             }
             let visitor = PeerStream(hello.from == 0 ? nil : MemberID(hello.from), stream, of: self)
