@@ -1,3 +1,5 @@
+internal import MartletBase
+
 /// An IP address as a record holds it: 4 or 16 bytes.
 struct DNSAddress: Sendable, Hashable {
     var bytes: [UInt8]

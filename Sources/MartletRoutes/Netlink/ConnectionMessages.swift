@@ -1,3 +1,5 @@
+public import MartletBase
+
 /// One direction of a tracked connection.
 public struct ConnectionTuple: Sendable, Hashable {
     /// Where its packets come from.

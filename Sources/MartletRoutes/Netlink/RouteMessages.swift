@@ -1,3 +1,5 @@
+public import MartletBase
+
 /// A network device, as far as a pod network cares.
 public struct NetworkLink: Sendable, Hashable {
     /// The kernel's number of it.

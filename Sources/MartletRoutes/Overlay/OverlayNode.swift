@@ -1,3 +1,4 @@
+internal import MartletBase
 internal import MartletObject
 
 /// How pods' packets reach pods of other hosts.

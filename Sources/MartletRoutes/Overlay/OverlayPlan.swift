@@ -1,3 +1,5 @@
+internal import MartletBase
+
 /// What the kernel holds of a pod network.
 public struct OverlayObservation: Sendable, Hashable {
     /// The VXLAN device.

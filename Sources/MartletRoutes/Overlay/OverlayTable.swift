@@ -1,3 +1,4 @@
+public import MartletBase
 public import MartletObject
 
 /// What an overlay is to do on this host.

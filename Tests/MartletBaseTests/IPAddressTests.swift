@@ -1,6 +1,5 @@
 import FuzzSupport
 import MartletBase
-import MartletRoutes
 import Testing
 
 @Suite struct IPAddressTests {
