@@ -12,7 +12,7 @@ FLAGS := --explicit-target-dependency-import-check error
 RELEASE_BIN := .build/release
 DEBUG_BIN := .build/debug
 
-.PHONY: help demo up test compatibility fuzz build release fmt lint simulate torture bench-log bench-store bench-gateway informers packages clean
+.PHONY: help demo up test compatibility fuzz build release fmt lint simulate torture bench-log bench-store bench-gateway bench-dns bench-network informers packages clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -91,6 +91,14 @@ bench-gateway: packages  ## the REST gateway beside kube-apiserver, which is bui
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends etcd-server >/dev/null; }
 	@Tests/Rivals/kube-apiserver.sh .build/rivals
 	@swift build -c release $(FLAGS) && $(RELEASE_BIN)/martlet-bench gateway --apiserver .build/rivals/kube-apiserver $(BENCH_FLAGS)
+
+bench-dns: EXTRA_PACKAGES = dnsperf dnsmasq-base unbound
+bench-dns: packages  ## the node's DNS beside dnsmasq, unbound and a bare echo, asked by dnsperf (BENCH_FLAGS=)
+	@swift build -c release $(FLAGS) && $(RELEASE_BIN)/martlet-bench dns $(BENCH_FLAGS)
+
+bench-network: EXTRA_PACKAGES = iperf3 iputils-ping
+bench-network: packages  ## the pod network beside the same devices by hand, and changes of one Service among many (BENCH_FLAGS=)
+	@swift build -c release $(FLAGS) && $(RELEASE_BIN)/martlet-bench network $(BENCH_FLAGS)
 
 informers: packages  ## cached views of clients while the gateway is killed 100 times under 100,000 changes
 	@swift build -c release $(FLAGS) && $(RELEASE_BIN)/martlet-bench informers

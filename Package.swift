@@ -157,9 +157,9 @@ let frontends: [Target] = [
     frontend(
         "martlet-bench",
         [
-            "MartletBase", "MartletIO", "MartletHTTP", "MartletObject", "MartletPKI", "MartletEtcdClient",
-            "MartletEtcdMessages",
-            "MartletSimulation", arguments, histogram, httpTypes,
+            "Martlet", "MartletBase", "MartletIO", "MartletHTTP", "MartletObject", "MartletPKI", "MartletEtcdClient",
+            "MartletEtcdMessages", "MartletClient", "MartletNet", "MartletRoutes", "MartletSimulation", arguments,
+            histogram, httpTypes, log,
         ]),
     frontend(
         "martlet-simulate",
