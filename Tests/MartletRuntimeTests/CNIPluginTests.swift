@@ -1,3 +1,4 @@
+import FuzzSupport
 import MartletBase
 import MartletCNI
 import MartletObject
@@ -170,8 +171,8 @@ import Testing
         #expect(try NetworkConfig(entry) == wanted)
     }
 
-    @Test func `No configuration, environment or plugin's answer makes it trap or go on for ever`() {
-        var random = SplitMix64(seed: 42)
+    @Test func `Fuzzed configurations, environments and answers of plugins neither trap nor go on for ever`() {
+        var random = SplitMix64(seed: Fuzz.seed(42))
         var changes = mappings
         changes["cniVersion"] = "1.1.0"
         changes["prevResult"] = ["ips": []]
@@ -179,13 +180,13 @@ import Testing
         var json = config
         for (key, value) in changes.members { json[key] = value }
         let good = json.encoded()
-        for _ in 0..<10_000 {
+        for _ in 0..<Fuzz.runs(10_000) {
             var variables = environment
             variables["CNI_COMMAND"] = ["ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION"].randomElement(using: &random)
             if Int.random(in: 0..<8, using: &random) == 0 {
-                variables["CNI_IFNAME"] = String(decoding: mutated([1, 2, 3], &random), as: UTF8.self)
+                variables["CNI_IFNAME"] = String(decoding: Fuzz.spoiled([1, 2, 3], &random), as: UTF8.self)
             }
-            var plugin = CNIPlugin(environment: variables, input: mutated(good, &random))
+            var plugin = CNIPlugin(environment: variables, input: Fuzz.spoiled(good, &random))
             var outcome = CNIPlugin.Outcome.begin
             var steps = 0
             loop: while true {
@@ -193,26 +194,13 @@ import Testing
                 switch plugin.step(outcome) {
                 case .run:
                     let status = Int32.random(in: 0...1, using: &random)
-                    outcome = .ran(status: status, output: mutated(result, &random))
-                case .listReservations: outcome = .reservations([mutated(Array("c9\r\neth0".utf8), &random)])
+                    outcome = .ran(status: status, output: Fuzz.spoiled(result, &random))
+                case .listReservations: outcome = .reservations([Fuzz.spoiled(Array("c9\r\neth0".utf8), &random)])
                 case .findPrograms: outcome = .missing([])
                 case .finish: break loop
                 }
             }
             #expect(steps <= 4)
         }
-    }
-
-    private func mutated(_ bytes: [UInt8], _ random: inout SplitMix64) -> [UInt8] {
-        var bytes = bytes
-        for _ in 0..<Int.random(in: 0...3, using: &random) where !bytes.isEmpty {
-            let index = Int.random(in: 0..<bytes.count, using: &random)
-            switch Int.random(in: 0..<3, using: &random) {
-            case 0: bytes[index] = UInt8.random(in: 0...255, using: &random)
-            case 1: bytes.remove(at: index)
-            default: bytes.insert(UInt8.random(in: 0x20...0x7E, using: &random), at: index)
-            }
-        }
-        return bytes
     }
 }

@@ -43,6 +43,12 @@ public enum NetlinkError: Error, Sendable, Hashable, CustomStringConvertible {
         return [Errno.noEntry, .noProcess, Errno(19), Errno(99)].contains(errno)
     }
 
+    /// Whether the kernel has no such thing at all: EOPNOTSUPP or EAFNOSUPPORT.
+    public var isUnsupported: Bool {
+        guard case .refused(_, let errno, _) = self else { return false }
+        return [Errno(95), Errno(97)].contains(errno)
+    }
+
     /// Whether what was to be made is there already.
     public var isPresent: Bool {
         if case .refused(_, .exists, _) = self { true } else { false }

@@ -1,3 +1,5 @@
+public import MartletBase
+
 /// rtnetlink's numbers (the kernel's include/uapi/linux/rtnetlink.h, if_link.h, neighbour.h).
 private enum Route {
     static let newLink: UInt16 = 16, deleteLink: UInt16 = 17, getLink: UInt16 = 18
@@ -75,12 +77,12 @@ extension NetlinkRequest {
         }
     }
 
-    /// Makes a bridge.
-    public static func addBridge(_ name: String) -> NetlinkRequest {
-        NetlinkRequest("make the bridge \(name)", type: Route.newLink, flags: Route.add) {
+    /// Makes a device that needs no settings: a `bridge`, a `dummy`.
+    public static func addLink(_ name: String, kind: String) -> NetlinkRequest {
+        NetlinkRequest("make the device \(name) (\(kind))", type: Route.newLink, flags: Route.add) {
             $0.link()
             $0.attribute(3, text: name)
-            $0.nested(18) { $0.attribute(1, text: "bridge") }
+            $0.nested(18) { $0.attribute(1, text: kind) }
         }
     }
 
