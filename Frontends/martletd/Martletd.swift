@@ -77,6 +77,9 @@ struct Martletd: AsyncParsableCommand {
     @Flag(help: "Make the addresses and node ports of Services work on this worker.")
     var serviceProxy = false
 
+    @Flag(help: "Enforce NetworkPolicies on this worker's pods.")
+    var networkPolicy = false
+
     @Option(name: .customLong("images"), help: "Import the image archives (*.tar) in this folder at the start.")
     var imageDirectory: String?
 
@@ -120,6 +123,7 @@ struct Martletd: AsyncParsableCommand {
         }
         configuration.overlay = overlay
         configuration.serviceProxy = serviceProxy
+        configuration.networkPolicy = networkPolicy
         configuration.imageDirectory = imageDirectory
         if peers.asksForPeers {
             configuration.storePeers = try peers.configuration(

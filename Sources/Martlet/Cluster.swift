@@ -154,6 +154,7 @@ public actor Cluster {
                             as: "system:node:\(configuration.nodeName)", groups: ["system:nodes"], in: reactor),
                         ingress: master.client(as: "system:martlet-ingress", groups: [], in: reactor),
                         proxy: master.client(as: "system:kube-proxy", groups: [], in: reactor),
+                        policy: master.client(as: "system:martlet-network-policy", groups: [], in: reactor),
                         dns: master.client(as: "system:martlet-dns", groups: [], in: reactor),
                         administrator: client))
             }
@@ -193,7 +194,8 @@ public actor Cluster {
                 parts.worker = try await Worker.start(
                     configuration, data, pki, in: reactor,
                     clients: Worker.Clients(
-                        node: node, ingress: others, proxy: others, dns: others, administrator: nil))
+                        node: node, ingress: others, proxy: others, policy: others, dns: others,
+                        administrator: nil))
             }
             if configuration.roles.contains(.edge) {
                 parts.edge = try await startEdge(

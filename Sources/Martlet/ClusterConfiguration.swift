@@ -79,6 +79,8 @@ public struct ClusterConfiguration: Sendable {
     public var overlay = Overlay.none
     /// Whether this worker makes Services' addresses and node ports work (nftables). Needs root.
     public var serviceProxy = false
+    /// Whether this worker enforces NetworkPolicies on its pods (nftables). Needs root.
+    public var networkPolicy = false
     /// The cluster's domain.
     public var clusterDomain = "cluster.local"
     /// Where this node's DNS answers; nil for no DNS. On port 53, pods of this node are told of it.

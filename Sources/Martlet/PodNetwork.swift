@@ -4,12 +4,14 @@ internal import MartletClient
 internal import MartletNet
 internal import MartletRoutes
 
-/// What joins a worker's pods with those of other hosts, and makes Services work on it: the parts that were asked for,
-/// over the tables of this process's network namespace.
+/// What joins a worker's pods with those of other hosts, makes Services work on it and enforces network policies: the
+/// parts that were asked for, over the tables of this process's network namespace.
 struct PodNetwork: Sendable {
     private let kernel: KernelNetwork
     private let overlay: OverlayAgent?
     private let proxy: ServiceProxy?
+    private let policies: PolicyAgent?
+    private let dnsAddress: LinkLocalAddress?
     private let settings: OverlaySettings
 
     /// Starts them; nil when none was asked for.
@@ -18,9 +20,14 @@ struct PodNetwork: Sendable {
         _ configuration: ClusterConfiguration, _ clients: Worker.Clients, in world: any World
     ) async throws -> PodNetwork? {
         let backend = OverlayBackend(rawValue: configuration.overlay.rawValue) ?? .none
-        guard backend != .none || configuration.serviceProxy else { return nil }
+        let dns = configuration.linkLocalDNS
+        guard backend != .none || configuration.serviceProxy || configuration.networkPolicy || dns != nil else {
+            return nil
+        }
         guard Machine.isRoot else {
-            throw ClusterError.unusable("--overlay and --service-proxy change the kernel's tables: use sudo")
+            throw ClusterError.unusable(
+                "--overlay, --service-proxy, --network-policy and a link-local --dns-address "
+                    + "change the kernel's tables: use sudo")
         }
         let pods = [IPRange(configuration.podCIDR)].compactMap { $0 }
         let services = [IPRange(configuration.serviceCIDR)].compactMap { $0 }
@@ -35,6 +42,15 @@ struct PodNetwork: Sendable {
         // Named after the bridge: clusters beside each other have tables of their own.
         let settings = OverlaySettings(
             nodeName: name, backend: backend, clusterRanges: pods, table: "\(configuration.bridge)-overlay")
+        var dnsAddress: LinkLocalAddress?
+        if let dns {
+            do {
+                dnsAddress = try await LinkLocalAddress.start(dns, kernel: kernel, in: world, logger: logger)
+            } catch {
+                kernel.stop()
+                throw ClusterError.unusable("--dns-address \(dns.address) cannot be made: \(error)")
+            }
+        }
         var overlay: OverlayAgent?
         if backend != .none {
             overlay = await OverlayAgent.start(
@@ -46,7 +62,15 @@ struct PodNetwork: Sendable {
                 nodeName: name, podRanges: pods, serviceRanges: services, table: "\(configuration.bridge)-services")
             proxy = await ServiceProxy.start(wanted, client: clients.proxy, kernel: kernel, in: world, logger: logger)
         }
-        return PodNetwork(kernel: kernel, overlay: overlay, proxy: proxy, settings: settings)
+        var policies: PolicyAgent?
+        if configuration.networkPolicy {
+            let wanted = PolicySettings(nodeName: name, table: "\(configuration.bridge)-policies")
+            policies = await PolicyAgent.start(
+                wanted, client: clients.policy, kernel: kernel, in: world, logger: logger)
+        }
+        return PodNetwork(
+            kernel: kernel, overlay: overlay, proxy: proxy, policies: policies, dnsAddress: dnsAddress,
+            settings: settings)
     }
 
     /// Whether packets that leave the cluster get the host's address here; else the bridge does it, for this host's
@@ -61,8 +85,18 @@ struct PodNetwork: Sendable {
 
     /// Ends them.
     func stop(removing: Bool) async {
+        await policies?.stop(removing: removing)
         await proxy?.stop(removing: removing)
         await overlay?.stop(removing: removing)
+        await dnsAddress?.stop(removing: removing)
         kernel.stop()
+    }
+}
+
+extension ClusterConfiguration {
+    /// The DNS at a link-local address, when it is to have one: the address is made for it.
+    fileprivate var linkLocalDNS: LinkLocalDNS? {
+        guard case .ip(let address, let port)? = dnsEndpoint else { return nil }
+        return LinkLocalDNS(address: address, port: port, bridge: bridge)
     }
 }

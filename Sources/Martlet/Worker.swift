@@ -25,6 +25,8 @@ final class Worker: Sendable {
         var ingress: Client
         /// For the pod network: reads Nodes, Services and EndpointSlices.
         var proxy: Client
+        /// For network policies: reads them, Pods and Namespaces.
+        var policy: Client
         var dns: Client
         /// For what a node may not say of itself; nil where the masters say it.
         var administrator: Client?
@@ -72,12 +74,18 @@ final class Worker: Sendable {
                         in: world,
                         logger: logger)
                 }
+                // Before the DNS, whose address it may make.
+                let podNetwork: PodNetwork?
                 let dns: DNSServer?
-                do { dns = try await startDNS(configuration, clients.dns, in: world) } catch {
+                do { podNetwork = try await PodNetwork.start(configuration, clients, in: world) } catch {
                     await ingress.stop()
                     throw error
                 }
-                let podNetwork = try await PodNetwork.start(configuration, clients, in: world)
+                do { dns = try await startDNS(configuration, clients.dns, in: world) } catch {
+                    await podNetwork?.stop(removing: data.isNew)
+                    await ingress.stop()
+                    throw error
+                }
                 let network = containers.makeNetwork(configuration, client, podNetwork, in: world)
                 let labeller = clients.administrator.map {
                     keepRoles(labels(configuration), configuration, $0, in: world)

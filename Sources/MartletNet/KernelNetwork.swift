@@ -17,6 +17,8 @@ public final class KernelNetwork: Sendable {
     private let worker: BlockingWorker
     private let sockets: Sockets
     private let sequence = Atomic<UInt32>(1)
+    /// Transactions that we have made.
+    private let commits = Atomic<UInt32>(0)
 
     /// Opens the tables of a namespace.
     /// - Parameter namespace: a path as `/run/netns/NAME`; nil for our own.
@@ -68,6 +70,18 @@ public final class KernelNetwork: Sendable {
                 throw NetlinkError.tooLarge(what: "a transaction of \(transaction.table)", count: batch.bytes.count)
             }
             try tables.commit(batch)
+            self.commits.wrappingAdd(1, ordering: .relaxed)
+        }
+    }
+
+    /// How many transactions of nftables others have made, from some beginning: another number means that somebody
+    /// else has changed something.
+    /// - Throws: ``NetlinkError``.
+    public func foreignTransactions() async throws -> UInt32 {
+        try await run { tables in
+            let answer = try tables.ask(.getGeneration, self.take(1))
+            let all = try answer.compactMap { try NftListing.generation($0) }.first ?? 0
+            return all &- self.commits.load(ordering: .relaxed)
         }
     }
 

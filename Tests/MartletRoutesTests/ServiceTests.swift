@@ -1,3 +1,4 @@
+import MartletBase
 import MartletObject
 import MartletRoutes
 import Testing

@@ -1,3 +1,5 @@
+internal import MartletBase
+
 /// nfnetlink's and nf_tables' numbers (the kernel's include/uapi/linux/netfilter/nf_tables.h).
 enum Nft {
     static let batchBegin: UInt16 = 16, batchEnd: UInt16 = 17
@@ -355,7 +357,7 @@ extension NftExpression {
             if let port { numbers((5, port.number)) }
         case .masquerade: numbers((1, 1 << 4))
         case .reject(let family):
-            numbers((1, family == .inet ? 2 : 0))
+            numbers((1, family == .inet || family == .bridge ? 2 : 0))
             writer.attribute(2, bytes: [Self.portUnreachable(family)])
         case .routeSegmentSize(let register): numbers((1, register.number), (2, 3))
         case .setSegmentSize(let register):
@@ -370,7 +372,7 @@ extension NftExpression {
 
     private static func portUnreachable(_ family: NftFamily) -> UInt8 {
         switch family {
-        case .inet: 1
+        case .inet, .bridge: 1
         case .ipv4: 3
         case .ipv6: 4
         }

@@ -1,9 +1,13 @@
+public import MartletBase
+
 /// Which packets a table of nftables sees. The numbers are the kernel's.
 public enum NftFamily: UInt8, Sendable, Hashable {
     /// IPv4 and IPv6.
     case inet = 1
     /// IPv4.
     case ipv4 = 2
+    /// What passes a bridge, before it is IP.
+    case bridge = 7
     /// IPv6.
     case ipv6 = 10
 
@@ -128,6 +132,8 @@ public enum NftExpression: Sendable, Hashable {
     }
     /// Facts beside the packet's bytes (NFT_META_*).
     public enum Meta: UInt32, Sendable, Hashable {
+        /// What the packet is over Ethernet: its EtherType.
+        case etherType = 1
         /// The mark.
         case mark = 3
         /// The number of the device that it came in by.
@@ -147,6 +153,10 @@ public enum NftExpression: Sendable, Hashable {
         case equal = 0
         /// Not the same.
         case unequal = 1
+        /// At most, by the order of bytes.
+        case atMost = 3
+        /// At least, by the order of bytes.
+        case atLeast = 5
     }
 
     /// Loads bytes of the packet.

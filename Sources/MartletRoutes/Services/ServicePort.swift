@@ -1,3 +1,4 @@
+public import MartletBase
 internal import MartletObject
 
 /// What a service proxy is to know of its host.

@@ -1,3 +1,5 @@
+internal import MartletBase
+
 /// Names of what all Services share in a table.
 enum ServiceMaps {
     static let services = "service-ips", nodePorts = "service-nodeports"
@@ -6,16 +8,17 @@ enum ServiceMaps {
     static let reject = "reject"
 }
 
-/// What one Service puts into a table.
+/// What one Service wants.
 struct ServiceEntry: Sendable, Hashable {
-    /// Rules by chain.
-    var chains: [String: [NftRule]] = [:]
-    /// Sets that rules put clients in, by name.
-    var sets: [String: NftSet] = [:]
-    /// Verdicts (none in a set) by the name of the map, and key.
-    var elements: [String: [NftKey: NftVerdict?]] = [:]
+    /// What it puts into a table.
+    var contents = NftContents()
     /// Where UDP packets of its clients may be translated to, by where they are sent.
     var flows: [ServiceFlow: Set<ServiceTarget>] = [:]
+
+    mutating func merge(_ other: ServiceEntry) {
+        contents.merge(other.contents)
+        flows.merge(other.flows) { $0.union($1) }
+    }
 }
 
 /// Where clients of a UDP port send their packets.
@@ -61,23 +64,25 @@ struct ServiceRules {
         let externals = port.externalIsLocal ? choice.local : choice.cluster
         for endpoint in Set(choice.cluster + choice.local) { write(endpoint) }
         if !choice.cluster.isEmpty {
-            entry.chains[clusterChain] = pick(choice.cluster, isInternal: !port.internalIsLocal)
+            entry.contents.chains[clusterChain] = pick(choice.cluster, isInternal: !port.internalIsLocal)
         }
-        if !choice.local.isEmpty { entry.chains[localChain] = pick(choice.local, isInternal: port.internalIsLocal) }
+        if !choice.local.isEmpty {
+            entry.contents.chains[localChain] = pick(choice.local, isInternal: port.internalIsLocal)
+        }
 
-        entry.elements[ServiceMaps.clusterIPs, default: [:]][NftKey(port.clusterIP)] = .some(nil)
+        entry.contents.elements[ServiceMaps.clusterIPs, default: [:]][NftKey(port.clusterIP)] = .some(nil)
         let internalChain = port.internalIsLocal ? localChain : clusterChain
         put(port.clusterIP, to: internals.isEmpty ? nil : internalChain, hasEndpoints: !internals.isEmpty)
         guard port.isExternal else { return writeFlows() }
-        if choice.hasAny { entry.chains[externalChain] = external(hasEndpoints: !externals.isEmpty) }
+        if choice.hasAny { entry.contents.chains[externalChain] = external(hasEndpoints: !externals.isEmpty) }
         let chain = choice.hasAny ? externalChain : nil
         for address in port.externalIPs + port.loadBalancerIPs {
             put(address, to: chain, hasEndpoints: !externals.isEmpty)
         }
         if let nodePort = port.nodePort {
             let key = NftKey(protocolNumber: port.protocolNumber, port: nodePort)
-            if let chain { entry.elements[ServiceMaps.nodePorts, default: [:]][key] = .goto(chain) }
-            if externals.isEmpty { entry.elements[ServiceMaps.silentNodePorts, default: [:]][key] = silence }
+            if let chain { entry.contents.elements[ServiceMaps.nodePorts, default: [:]][key] = .goto(chain) }
+            if externals.isEmpty { entry.contents.elements[ServiceMaps.silentNodePorts, default: [:]][key] = silence }
         }
         writeFirewall()
         writeFlows()
@@ -89,8 +94,8 @@ struct ServiceRules {
 
     private mutating func put(_ address: IPAddress, to chain: String?, hasEndpoints: Bool) {
         let key = NftKey(address, protocolNumber: port.protocolNumber, port: port.port)
-        if let chain { entry.elements[ServiceMaps.services, default: [:]][key] = .goto(chain) }
-        if !hasEndpoints { entry.elements[ServiceMaps.silent, default: [:]][key] = silence }
+        if let chain { entry.contents.elements[ServiceMaps.services, default: [:]][key] = .goto(chain) }
+        if !hasEndpoints { entry.contents.elements[ServiceMaps.silent, default: [:]][key] = silence }
     }
 
     // MARK: Chains
@@ -138,7 +143,7 @@ struct ServiceRules {
         if !settings.seesBridged && endpoint.isLocal { rules += pods.map { OverlayRules.source($0) + ServiceMark.set } }
         if let seconds = port.affinitySeconds {
             let set = affinitySet(endpoint, seconds)
-            entry.sets[set] = NftSet(set, key: [port.family == .ipv4 ? .ipv4 : .ipv6], timeoutSeconds: seconds)
+            entry.contents.sets[set] = NftSet(set, key: [port.family == .ipv4 ? .ipv4 : .ipv6], timeoutSeconds: seconds)
             rules.append([source, .updateSet(set)])
         }
         let number = NftRegister(port.family == .ipv4 ? 1 : 4)
@@ -148,7 +153,7 @@ struct ServiceRules {
             .constant([UInt8(endpoint.port >> 8), UInt8(endpoint.port & 255)], into: number),
             .translateDestination(port.family, address: .first, port: number),
         ])
-        entry.chains[endpointChain(endpoint)] = rules
+        entry.contents.chains[endpointChain(endpoint)] = rules
     }
 
     private var source: NftExpression {
@@ -161,10 +166,11 @@ struct ServiceRules {
         guard !port.sourceRanges.isEmpty, !port.loadBalancerIPs.isEmpty else { return }
         let chain = "firewall-\(port.suffix)"
         let allowed = port.sourceRanges.filter { $0.family == port.family }
-        entry.chains[chain] = allowed.map { OverlayRules.source($0) + [.verdict(.return)] } + [[.verdict(.drop)]]
+        entry.contents.chains[chain] =
+            allowed.map { OverlayRules.source($0) + [.verdict(.return)] } + [[.verdict(.drop)]]
         for address in port.loadBalancerIPs {
             let key = NftKey(address, protocolNumber: port.protocolNumber, port: port.port)
-            entry.elements[ServiceMaps.firewalls, default: [:]][key] = .goto(chain)
+            entry.contents.elements[ServiceMaps.firewalls, default: [:]][key] = .goto(chain)
         }
     }
 

@@ -1,7 +1,8 @@
+public import MartletBase
 public import MartletObject
 
 /// What is to be done after some objects have changed.
-public struct ServiceChanges: Sendable {
+public struct ServiceChanges: KernelChanges {
     /// One transaction a kind of addresses, where there is something to change.
     public var transactions: [NftTransaction] = []
     /// Connections that lead to endpoints that are no longer behind a Service: to be ended after the transactions.
@@ -38,7 +39,9 @@ public struct ServiceHealth: Sendable, Hashable {
 
 /// Everything that Services want of this host's kernel. A value: it is told of Services, EndpointSlices and this
 /// host's Node, and answers with the difference that they make, Service by Service.
-public struct ServiceTables: Sendable {
+public struct ServiceTables: KernelTables {
+    /// Services, their endpoints, and this host's Node.
+    public static let kinds: [ResourceKind] = [.service, .endpointSlice, .node]
     private static let serviceLabel = "kubernetes.io/service-name"
 
     private let settings: ServiceSettings
@@ -68,6 +71,24 @@ public struct ServiceTables: Sendable {
     public var hasChanges: Bool { !changed.isEmpty }
 
     // MARK: What is told
+
+    /// An object of one of the kinds is new or has changed.
+    public mutating func put(_ object: JSON, _ kind: ResourceKind) {
+        switch kind {
+        case .service: putService(object)
+        case .endpointSlice: putSlice(object)
+        default: putNode(object)
+        }
+    }
+
+    /// An object of one of the kinds is gone.
+    public mutating func remove(_ object: JSON, _ kind: ResourceKind) {
+        switch kind {
+        case .service: removeService(object)
+        case .endpointSlice: removeSlice(object)
+        default: return
+        }
+    }
 
     /// A Service is new or has changed.
     public mutating func putService(_ service: JSON) {
@@ -122,7 +143,7 @@ public struct ServiceTables: Sendable {
 
     /// The difference that all changes make since the last time.
     public mutating func takeChanges() -> ServiceChanges {
-        var work: [IPAddress.Family: ServiceDifference] = [:]
+        var work: [IPAddress.Family: NftDifference] = [:]
         var stale: Set<StaleConnections> = []
         // What one Service gives up another may have waited for.
         var round = changed
@@ -160,7 +181,7 @@ public struct ServiceTables: Sendable {
 
     /// Brings one Service up to date. True when it has given up an element.
     private mutating func update(
-        _ name: ServiceName, _ work: inout [IPAddress.Family: ServiceDifference], _ stale: inout Set<StaleConnections>
+        _ name: ServiceName, _ work: inout [IPAddress.Family: NftDifference], _ stale: inout Set<StaleConnections>
     ) -> Bool {
         let before = entries[name] ?? [:]
         var after = services[name].map { wanted($0, name) } ?? [:]
@@ -173,7 +194,7 @@ public struct ServiceTables: Sendable {
             released = claim(&new, instead: old, name, family) || released
             after[family] = new == ServiceEntry() ? nil : new
             if new == old { continue }
-            work[family, default: ServiceDifference()].add(from: old, to: new)
+            work[family, default: NftDifference()].add(from: old.contents, to: new.contents)
             for (flow, targets) in new.flows where old.flows[flow] != targets {
                 let addresses = flow.address.map { Set([$0]) } ?? ownAddresses.filter { $0.family == family }
                 stale.insert(StaleConnections(family: family, port: flow.port, addresses: addresses, targets: targets))
@@ -192,17 +213,17 @@ public struct ServiceTables: Sendable {
         _ new: inout ServiceEntry, instead old: ServiceEntry, _ name: ServiceName, _ family: IPAddress.Family
     ) -> Bool {
         var released = false
-        for (map, elements) in old.elements {
-            for key in elements.keys where new.elements[map]?[key] == nil {
+        for (map, elements) in old.contents.elements {
+            for key in elements.keys where new.contents.elements[map]?[key] == nil {
                 owners[Element(family: family, map: map, key: key)] = nil
                 released = true
             }
         }
-        for (map, elements) in new.elements {
+        for (map, elements) in new.contents.elements {
             for key in elements.keys {
                 let element = Element(family: family, map: map, key: key)
                 if let owner = owners[element], owner != name {
-                    new.elements[map]?[key] = nil
+                    new.contents.elements[map]?[key] = nil
                     waiting.insert(name)
                 } else {
                     owners[element] = name
@@ -231,12 +252,25 @@ public struct ServiceTables: Sendable {
 
     // MARK: What the kernel should hold
 
+    /// One table a kind of addresses.
+    public var wanted: [NftInventory] {
+        IPAddress.Family.allCases.map {
+            NftInventory(
+                NftFamily($0), table: settings.table, ruleCounts: ruleCounts($0), elements: elements($0))
+        }
+    }
+
+    /// One a kind of addresses.
+    public var removals: [NftTransaction] {
+        IPAddress.Family.allCases.map { .removal(NftFamily($0), table: settings.table) }
+    }
+
     /// How many rules each chain should have, to compare it with what the kernel holds.
     public func ruleCounts(_ family: IPAddress.Family) -> [String: Int] {
         var counts = [ServiceMaps.reject: 1]
         for chain in ServiceFrame.chains(family, settings) { counts[chain.name] = chain.rules.count }
         for entry in entries.values.compactMap({ $0[family] }) {
-            for (name, rules) in entry.chains { counts[name] = rules.count }
+            for (name, rules) in entry.contents.chains { counts[name] = rules.count }
         }
         return counts
     }
@@ -249,69 +283,10 @@ public struct ServiceTables: Sendable {
                 ServiceMaps.silentNodePorts, ServiceMaps.clusterIPs,
             ].map { ($0, Set<NftElement>()) })
         for entry in entries.values.compactMap({ $0[family] }) {
-            for (map, elements) in entry.elements {
+            for (map, elements) in entry.contents.elements {
                 for (key, verdict) in elements { all[map, default: []].insert(NftElement(key, verdict)) }
             }
         }
         return all
-    }
-}
-
-extension ServiceEntry {
-    mutating func merge(_ other: ServiceEntry) {
-        chains.merge(other.chains) { _, new in new }
-        sets.merge(other.sets) { _, new in new }
-        flows.merge(other.flows) { $0.union($1) }
-        for (map, elements) in other.elements { self.elements[map, default: [:]].merge(elements) { old, _ in old } }
-    }
-}
-
-/// The steps from what Services had to what they have, in an order that the kernel takes: nothing is named before it
-/// is there, and nothing is removed while it is named.
-struct ServiceDifference: Sendable {
-    private var removedElements: [String: [NftKey]] = [:]
-    private var addedElements: [String: [NftElement]] = [:]
-    private var newSets: [NftSet] = []
-    private var oldSets: [String] = []
-    private var newChains: [String] = []
-    private var emptied: [String] = []
-    private var filled: [NftChain] = []
-    private var oldChains: [String] = []
-
-    mutating func add(from old: ServiceEntry, to new: ServiceEntry) {
-        for (map, elements) in old.elements {
-            for (key, verdict) in elements where new.elements[map]?[key] != verdict {
-                removedElements[map, default: []].append(key)
-            }
-        }
-        for (map, elements) in new.elements {
-            for (key, verdict) in elements where old.elements[map]?[key] != verdict {
-                addedElements[map, default: []].append(NftElement(key, verdict))
-            }
-        }
-        newSets += new.sets.filter { old.sets[$0.key] == nil }.map(\.value)
-        oldSets += old.sets.keys.filter { new.sets[$0] == nil }
-        for (name, rules) in new.chains where old.chains[name] != rules {
-            if old.chains[name] == nil { newChains.append(name) } else { emptied.append(name) }
-            filled.append(NftChain(name, rules))
-        }
-        oldChains += old.chains.keys.filter { new.chains[$0] == nil }
-    }
-
-    var changes: [NftChange] {
-        var steps: [NftChange] = []
-        for (map, keys) in removedElements.sorted(by: { $0.key < $1.key }) {
-            steps.append(.removeElements(set: map, keys.sorted()))
-        }
-        steps += newSets.sorted { $0.name < $1.name }.map { .addSet($0) }
-        steps += newChains.sorted().map { .addChain(NftChain($0)) }
-        steps += emptied.sorted().map { .emptyChain($0) }
-        steps += filled.sorted { $0.name < $1.name }.map { .addChain($0) }
-        for (map, elements) in addedElements.sorted(by: { $0.key < $1.key }) {
-            steps.append(.addElements(set: map, elements.sorted { $0.key < $1.key }))
-        }
-        steps += oldChains.sorted().map { .emptyChain($0) } + oldChains.sorted().map { .removeChain($0) }
-        steps += oldSets.sorted().map { .removeSet($0) }
-        return steps
     }
 }

@@ -129,6 +129,9 @@ extension BootstrapRoles {
         events
         # system:martlet:join
         create url:/martlet/v1/join
+        # system:martlet:network-policy
+        read namespaces,pods
+        read networkpolicies @networking.k8s.io
         # system:monitoring
         get url:/healthz,/healthz/*,/livez,/livez/*,/metrics,/metrics/slis,/readyz,/readyz/*
         # system:node

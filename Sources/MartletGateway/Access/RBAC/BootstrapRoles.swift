@@ -116,6 +116,10 @@ enum BootstrapRoles {
         ("system:martlet:edge", [("User", "system:martlet-edge"), ("Group", "system:martlet:workers")]),
         ("system:martlet:ingress", [("User", "system:martlet-ingress"), ("Group", "system:martlet:workers")]),
         ("system:martlet:join", [("Group", "system:bootstrappers")]),
+        (
+            "system:martlet:network-policy",
+            [("User", "system:martlet-network-policy"), ("Group", "system:martlet:workers")]
+        ),
         ("system:monitoring", [("Group", "system:monitoring")]),
         ("system:node", []),
         ("system:node-bootstrapper", [("Group", "system:bootstrappers:martlet:worker")]),
