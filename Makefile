@@ -12,7 +12,7 @@ FLAGS := --explicit-target-dependency-import-check error
 RELEASE_BIN := .build/release
 DEBUG_BIN := .build/debug
 
-.PHONY: help demo up test compatibility fuzz build release fmt lint simulate torture bench-log bench-store bench-gateway bench-dns bench-network informers packages clean
+.PHONY: help demo up test compatibility fuzz fuzz-gateway schemathesis build release fmt lint simulate torture bench-log bench-store bench-gateway bench-dns bench-network informers packages clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -60,6 +60,14 @@ compatibility:  ## write docs/compatibility.md from the tables of kinds
 FUZZ_RUNS ?= 1000000
 fuzz: build  ## every fuzz test, a million rounds each (FUZZ_RUNS=, and MARTLET_FUZZ_SEED= for other rounds)
 	@MARTLET_FUZZ_RUNS=$(FUZZ_RUNS) swift test --skip-build $(FLAGS) --filter '[Ff]uzz'
+
+CASES := 10000
+fuzz-gateway: build  ## spoilt requests and smuggling against the running gateway (CASES=, SEED=)
+	@CI=true BIN=$(DEBUG_BIN) CASES=$(CASES) SEED=$(SEED) PARTS=fuzz Tests/EndToEnd/run
+
+LIMIT := 300
+schemathesis: build  ## PyPI's schemathesis against our own OpenAPI document, for LIMIT=300 seconds
+	@CI=true BIN=$(DEBUG_BIN) CASES=5 LIMIT=$(LIMIT) SEED=$(SEED) PARTS=schemathesis Tests/EndToEnd/run
 
 fmt:  ## format all Swift
 	@swift format -i -r Sources Frontends Tests docs Package.swift

@@ -49,6 +49,8 @@ enum Limits {
     static let streamRefusal = 16 * 1024
     /// How long nothing may move on a stream before it is ended; the kubelet's default.
     static let streamIdle: Duration = .seconds(4 * 3600)
+    /// How long a client may take to close its side of a stream that has ended.
+    static let streamFarewell: Duration = .seconds(5)
     /// Time between two bookmarks of a watch that asked for them.
     static let bookmarkInterval: Duration = .seconds(60)
     /// How long a watch lives when it names no `timeoutSeconds`: this, and up to as much again.

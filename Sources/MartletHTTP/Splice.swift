@@ -16,22 +16,37 @@ public enum Splice {
         b.close()
     }
 
-    /// The same, and ends both sides when nothing has moved either way for `idle`, or when the task is cancelled.
-    public static func run(_ a: any ByteStream, _ b: any ByteStream, idle: Duration, in world: any World) async {
-        await watched(
-            idle: idle, in: world,
-            cut: {
-                a.close()
-                b.close()
-            }
-        ) { moved in
-            await withTaskGroup(of: Void.self) { group in
-                group.addTask { await pump(from: a, to: b, moved) }
-                group.addTask { await pump(from: b, to: a, moved) }
+    /// The same, and ends both sides when nothing has moved either way for `idle`, `farewell` after the server has
+    /// ended its side (what a client says then moves nobody, and one that is hung would hold both for ever), or when
+    /// the task is cancelled.
+    public static func run(
+        _ client: any ByteStream, _ server: any ByteStream, idle: Duration, farewell: Duration, in world: any World
+    ) async {
+        let cut: @Sendable () -> Void = {
+            client.close()
+            server.close()
+        }
+        await watched(idle: idle, in: world, cut: cut) { moved in
+            await withTaskGroup(of: Bool.self) { group in
+                group.addTask {
+                    await pump(from: client, to: server, moved)
+                    return false
+                }
+                group.addTask {
+                    await pump(from: server, to: client, moved)
+                    return true
+                }
+                guard await group.next() == true else { return }
+                group.addTask {
+                    try? await world.sleep(for: farewell)
+                    return true
+                }
+                _ = await group.next()
+                cut()
+                group.cancelAll()
             }
         }
-        a.close()
-        b.close()
+        cut()
     }
 
     /// Runs `body`, which says when something moves, and calls `cut` when nothing has for `idle`, or the task is

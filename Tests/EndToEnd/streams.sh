@@ -9,7 +9,7 @@ start martletd --ephemeral --images "$state/images" --edge-address 127.0.0.1:184
 cat >"$state/pod.yaml" <<'Y'
 apiVersion: v1
 kind: Pod
-metadata: {name: web}
+metadata: {name: web, labels: {app: web}}
 spec:
   terminationGracePeriodSeconds: 1
   containers:
@@ -19,6 +19,12 @@ spec:
 Y
 kubectl=$(kubectls | tail -n 1)
 "$kubectl" apply -f "$state/pod.yaml" >/dev/null
+"$kubectl" apply -f - >/dev/null <<'Y'
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8000}]}
+Y
 wait_for 60 "the pod runs" bash -c "$kubectl get pod web --no-headers | grep -q ' Running '"
 head -c 3000000 /dev/urandom >"$state/big"
 sum=$(sha256sum <"$state/big" | cut -d' ' -f1)
@@ -43,6 +49,25 @@ for k in ${more:-$(kubectls)}; do
     expect "$name run --rm -i" "$("$k" run "r-${name//[^0-9]/}" --rm -i --restart=Never --image=ocf.test/ocfweb:1 -- \
         sh -c 'read x; echo got $x' <<<hi 2>&1)" 'got hi'
     expect "$name exec: no such container" "$("$k" exec web -c nope -- true 2>&1 || true)" 'container nope is not valid for pod web'
+    "$k" exec web -- sh -c 'for i in 1 2 3; do echo "line $i" >/proc/1/fd/1; done'
+    expect "$name logs --tail --prefix -l" "$("$k" logs -l app=web --tail=1 --prefix)" '^\[pod/web/web\] line 3$'
+    "$k" logs -f --tail=0 service/web >"$state/follow" 2>&1 &
+    follower=$!
+    sleep 1
+    "$k" exec service/web -- sh -c 'echo followed >/proc/1/fd/1'
+    wait_for 10 "$name logs -f" grep -q '^followed$' "$state/follow"
+    kill "$follower"; wait "$follower" 2>/dev/null || true
+    ok "$name logs -f of a service's pod, and exec into it"
+    mkdir -p "$state/tree/sub"; echo deep >"$state/tree/sub/a"
+    "$k" cp "$state/tree" web:/tmp/tree >/dev/null 2>&1
+    expect "$name cp of a folder" "$("$k" exec web -- cat /tmp/tree/sub/a)" '^deep$'
+    "$k" exec web -- rm -r /tmp/tree
+    port=$((port + 1))
+    "$k" port-forward service/web "$port:80" >"$state/forward.log" 2>&1 &
+    forward=$!
+    wait_for 20 "$name port-forward of a service" curl -sf "http://127.0.0.1:$port/"
+    kill "$forward"; wait "$forward" 2>/dev/null || true
+    ok "$name port-forward of a service"
     port=$((port + 1))
     "$k" port-forward pod/web "$port:8000" >"$state/forward.log" 2>&1 &
     forward=$!

@@ -56,13 +56,20 @@ expect "proxy to a node's agent" "$(k get --raw "/api/v1/nodes/$node/proxy/healt
 allowed() { [ "$(k get pdb web -o 'jsonpath={.status.disruptionsAllowed}')" = "$1" ]; }
 wait_for 20 "the budget allows one" allowed 1
 expect "the budget's columns" "$(k get pdb web --no-headers)" '^web *1 *N/A *1 '
-k drain "$node" --ignore-daemonsets --delete-emptydir-data --timeout=8s >"$state/drain.out" 2>&1 && fail "drain went through the budget"
-expect "drain is held up by the budget" "$(cat "$state/drain.out")" "Cannot evict pod as it would violate the pod's disruption budget"
-expect "one pod has gone, one stays" "$(k get pods --no-headers | grep -c Running)" '^1$'
-k patch pdb web --type=merge -p '{"spec":{"minAvailable":0}}' >/dev/null
-expect "drain goes on when the budget lets go" "$(k drain "$node" --ignore-daemonsets --timeout=60s 2>&1)" 'drained'
-expect "nothing runs on a drained node" "$(k get pods --no-headers | grep -c Running || true)" '^0$'
-k uncordon "$node" >/dev/null
-k rollout status deployment web --timeout=60s >/dev/null
-ok "the pods come back"
+for version in $(kubectls 1.27 1.29 1.31 1.33); do
+    kubectl=$version; name=$(basename "$version")
+    k patch pdb web --type=merge -p '{"spec":{"minAvailable":1}}' >/dev/null
+    wait_for 20 "the budget allows one" allowed 1
+    k drain "$node" --ignore-daemonsets --delete-emptydir-data --timeout=8s >"$state/drain.out" 2>&1 &&
+        fail "$name drain went through the budget"
+    expect "$name drain is held up by the budget" "$(cat "$state/drain.out")" \
+        "Cannot evict pod as it would violate the pod's disruption budget"
+    expect "$name: one pod has gone, one stays" "$(k get pods --no-headers | grep -c Running)" '^1$'
+    k patch pdb web --type=merge -p '{"spec":{"minAvailable":0}}' >/dev/null
+    expect "$name drain goes on when the budget lets go" "$(k drain "$node" --ignore-daemonsets --timeout=60s 2>&1)" 'drained'
+    expect "$name: nothing runs on a drained node" "$(k get pods --no-headers | grep -c Running || true)" '^0$'
+    k uncordon "$node" >/dev/null
+    k rollout status deployment web --timeout=60s >/dev/null
+    ok "$name uncordon: the pods come back"
+done
 stop

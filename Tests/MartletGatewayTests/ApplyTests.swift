@@ -112,7 +112,7 @@ extension JSON {
             var misspelt = Self.shared([:])
             misspelt["dat"] = [:]
             let unknown = await api.apply(Self.path, misspelt, by: "x")
-            #expect(unknown.code == 500)
+            #expect(unknown.code == 400)
             #expect(
                 unknown.message
                     == "failed to create typed patch object (/shared; v1, Kind=ConfigMap): .dat: field not declared "

@@ -18,6 +18,8 @@ import Testing
                 seen += page.names
                 revisions.insert(page.json["metadata", "resourceVersion"]?.string ?? "")
                 next = page.json["metadata", "continue"]?.string
+                let remaining = page.json["metadata", "remainingItemCount"]?.int
+                #expect(remaining == (next == nil ? nil : 7 - seen.count))
                 // What happens meanwhile is not in this list.
                 _ = await api.post(Paths.configMaps, Samples.configMap("c1-\(seen.count)"))
                 _ = await api.delete("\(Paths.configMaps)/c6")
@@ -38,6 +40,13 @@ import Testing
             let late = await api.get("\(Paths.configMaps)?limit=1&continue=\(token)")
             #expect(late.code == 410)
             #expect(late.reason == "Expired")
+            // It names a token by which the rest is shown, as it is now.
+            let rest = late.json["metadata", "continue"]?.string ?? ""
+            let page = await api.get("\(Paths.configMaps)?limit=2&continue=\(rest)")
+            #expect(page.names == ["c1", "c2"])
+            #expect(page.json["metadata", "remainingItemCount"] == 1)
+            let next = page.json["metadata", "continue"]?.string ?? ""
+            #expect(await api.get("\(Paths.configMaps)?limit=2&continue=\(next)").names == ["d"])
         }
     }
 
@@ -49,6 +58,7 @@ import Testing
             }
             let page = await api.get("\(Paths.configMaps)?labelSelector=pick%3Dme&limit=2")
             #expect(page.names == ["c0", "c3"])
+            #expect(page.json["metadata", "remainingItemCount"] == nil)
             let token = page.json["metadata", "continue"]?.string ?? ""
             let rest = await api.get("\(Paths.configMaps)?labelSelector=pick%3Dme&limit=2&continue=\(token)")
             #expect(rest.names == ["c6"])

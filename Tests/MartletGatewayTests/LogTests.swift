@@ -56,6 +56,14 @@ private struct EchoingNode: RequestHandler {
             #expect(waiting.code == 400)
             #expect(
                 waiting.message == "container \"waiting\" in pod \"a\" is waiting to start: ContainerCreating")
+            let few = await logs.get("\(Paths.pods)/a/log?tailLines=-1&limitBytes=0")
+            #expect(few.code == 422)
+            #expect(
+                few.message
+                    == "PodLogOptions \"a\" is invalid: [tailLines: Invalid value: -1: must be greater than or equal to "
+                    + "0, limitBytes: Invalid value: 0: must be greater than 0]")
+            #expect(await logs.get("\(Paths.pods)/a/log?sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z").code == 422)
+            #expect(await logs.get("\(Paths.pods)/a/log?tailLines=few").code == 400)
             await node.shutdown(grace: .seconds(1))
             let unreachable = await logs.get("\(Paths.pods)/a/log?container=main")
             #expect(unreachable.code == 500)

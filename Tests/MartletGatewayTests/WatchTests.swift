@@ -97,6 +97,13 @@ import Testing
             _ = await api.post(Paths.configMaps, Samples.configMap("a"))
             #expect(await watch.summary() == "ADDED a")
             #expect(await watch.summary() == "end")
+            // One that is to be told of revisions is told at its end how far it is.
+            let query = "watch=true&timeoutSeconds=1&labelSelector=none&allowWatchBookmarks=true&resourceVersion=0"
+            let quiet = await api.watch("\(Paths.configMaps)?\(query)")
+            let mark = await quiet.next()
+            #expect(mark?["type"] == "BOOKMARK")
+            #expect(mark?["object"]?.resourceVersion == "\(await api.replica.revision)")
+            #expect(await quiet.summary() == "end")
         }
     }
 

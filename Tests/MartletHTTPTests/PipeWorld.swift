@@ -44,6 +44,9 @@ final class PipeWorld: World {
         }
     }
 
+    /// How many wait for time to pass.
+    var sleepers: Int { state.withLock { $0.sleepers.count } }
+
     /// Moves time on and wakes who is due.
     func advance(by duration: Duration) {
         let due = state.withLock { state in

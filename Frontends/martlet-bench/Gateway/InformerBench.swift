@@ -14,13 +14,17 @@ struct InformerCommand: AsyncParsableCommand {
         discussion: """
             Writers create, update and delete ConfigMaps. Informers keep a view of them: from a list, from a list in \
             pages, or from a watch with initial events; they resume where a watch broke off, and list anew after 410. \
-            Every event must fit what is known (nothing added twice, nothing changed that is not there, revisions \
-            only rise), and at the end each view must be what a list shows.
+            Some go away until the server has forgotten their revision (410 must come then, and never earlier); some \
+            select what does not change, so that only bookmarks carry them on. Every event must fit what is known \
+            (nothing added twice, nothing changed that is not there, revisions only rise), and at the end each view \
+            must be what a list shows.
             """)
 
     @Option(help: "Changes in all.") var changes = 100_000
     @Option(help: "How often the gateway is killed (SIGKILL) and started again.") var restarts = 100
     @Option(help: "Informers of each kind.") var informers = 2
+    @Option(help: "How often one informer of each kind goes away until its revision is forgotten.") var naps = 3
+    @Option(help: "Revisions that the gateway keeps for watches.") var history = 10_000
     @Option(help: "Writers.") var writers = 16
     @Option(help: "Different objects.") var objects = 500
     @Option(help: "Martlet's program. (default: martlet-gateway beside this one)") var martlet: String?
@@ -29,6 +33,9 @@ struct InformerCommand: AsyncParsableCommand {
     func run() async throws {
         guard changes > 0, restarts >= 0, informers > 0, writers > 0, objects > 0 else {
             throw ValidationError("the counts are at least 1")
+        }
+        guard naps >= 0, history > 0, naps == 0 || (naps + 1) * history <= changes else {
+            throw ValidationError("\(naps) naps of \(history) changes take more than \(changes) changes")
         }
         let world = try Reactor(name: "martlet-bench")
         defer { world.shutdown() }
@@ -62,10 +69,13 @@ struct InformerCommand: AsyncParsableCommand {
 
     private func run(_ server: GatewayServer, _ world: Reactor) async throws -> [String] {
         let views = Informer.Start.allCases.flatMap { start in
-            (0..<informers).map {
-                Informer("\(start.rawValue)-\($0)", start, server, path: Self.path, world: world)
+            (0..<informers).map { number in
+                Informer(
+                    "\(start.rawValue)-\(number)", start, server, path: Self.path,
+                    naps: number == informers - 1 && start != .quiet ? naps : 0, history: Int64(history), world: world)
             }
         }
+        _ = try await server.send(.post, Self.path, body: Self.labelled("quiet"), on: server.client())
         let done = Counter()
         return try await withThrowingTaskGroup(of: Void.self) { followers in
             defer { followers.cancelAll() }
@@ -81,10 +91,18 @@ struct InformerCommand: AsyncParsableCommand {
         }
     }
 
-    /// Kills the server at even steps of the changes.
+    /// An object that the quiet views see too.
+    private static func labelled(_ name: String) -> [UInt8] {
+        let head = #"{"apiVersion":"v1","kind":"ConfigMap","data":{"value":"\#(name)"}"#
+        return Array(#"\#(head),"metadata":{"name":"\#(name)","labels":{"\#(Informer.quiet)":""}}}"#.utf8)
+    }
+
+    /// Kills the server after changes drawn at random.
     private func restart(_ server: GatewayServer, _ world: Reactor, _ done: @Sendable () -> Int) async throws {
-        for number in 0..<restarts {
-            while done() < changes * (number + 1) / (restarts + 1) { try await world.sleep(for: .milliseconds(5)) }
+        var random = SplitMix64(seed: 1)
+        let steps = (0..<restarts).map { _ in Int(random.next() % UInt64(changes)) }.sorted()
+        for (number, step) in steps.enumerated() {
+            while done() < step { try await world.sleep(for: .milliseconds(5)) }
             await server.kill()
             try server.start()
             if (number + 1) % 10 == 0 { print("\(number + 1) of \(restarts) restarts, \(done()) changes") }
@@ -121,8 +139,7 @@ struct InformerCommand: AsyncParsableCommand {
     private func judge(_ views: [Informer], _ server: GatewayServer, _ world: Reactor) async throws -> [String] {
         _ = try await server.ready()
         // One more change, which tells all of the revision to reach.
-        let last = Array(
-            #"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"last"},"data":{"value":"last"}}"#.utf8)
+        let last = Self.labelled("last")
         _ = try await server.send(.post, Self.path, body: last, on: server.client())
         let head = HTTPRequest(method: .get, scheme: "https", authority: "127.0.0.1:\(server.port)", path: Self.path)
         let answer = try await server.client().send(head)
@@ -134,8 +151,9 @@ struct InformerCommand: AsyncParsableCommand {
             while view.objects["last"] == nil, world.now() < deadline { try await world.sleep(for: .milliseconds(20)) }
             if view.objects["last"] == nil { faults.append("\(view.name): it never saw the last change") }
             let seen = view.objects
-            if seen.count != items.count { faults.append("\(view.name): \(seen.count) objects, not \(items.count)") }
-            for item in items {
+            let shown = items.filter(view.shows)
+            if seen.count != shown.count { faults.append("\(view.name): \(seen.count) objects, not \(shown.count)") }
+            for item in shown {
                 let known = seen[item.name]
                 if known?.value != item["data", "value"]?.string
                     || known.map({ "\($0.revision)" }) != item.resourceVersion

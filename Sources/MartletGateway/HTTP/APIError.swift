@@ -12,6 +12,8 @@ struct APIError: Error, Sendable, Hashable {
     var details: JSON?
     /// Seconds for `Retry-After`.
     var retryAfter: Int?
+    /// `metadata.continue` of the Status: where a list goes on whose revision is forgotten.
+    var continuation: String?
 
     init(_ code: Int, _ reason: String, _ message: String, details: JSON? = nil, retryAfter: Int? = nil) {
         self.code = code
@@ -26,6 +28,7 @@ struct APIError: Error, Sendable, Hashable {
         var status: JSON = [
             "kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Failure", "message": .string(message),
         ]
+        if let continuation { status["metadata", "continue"] = .string(continuation) }
         if !reason.isEmpty { status["reason"] = .string(reason) }
         if let details { status["details"] = details }
         status["code"] = .int(Int64(code))
@@ -87,19 +90,23 @@ extension APIError {
 
     /// The object breaks rules: every fault is a cause.
     static func invalid(_ kind: ResourceKind, name: String, _ faults: [FieldError]) -> APIError {
+        invalid(kind.kind, group: kind.group, name: name, faults)
+    }
+    /// The same, for what is no object: the options of a request.
+    static func invalid(_ kind: String, group: String = "", name: String, _ faults: [FieldError]) -> APIError {
         let texts = faults.map(\.description)
         let list = texts.count == 1 ? texts[0] : "[\(texts.joined(separator: ", "))]"
         var details: JSON = [:]
         if !name.isEmpty { details["name"] = .string(name) }
-        if !kind.group.isEmpty { details["group"] = .string(kind.group) }
-        details["kind"] = .string(kind.kind)
+        if !group.isEmpty { details["group"] = .string(group) }
+        details["kind"] = .string(kind)
         details["causes"] = .array(
             faults.map {
                 [
                     "reason": .string($0.reason.rawValue), "message": .string($0.message), "field": .string($0.field),
                 ]
             })
-        let qualified = kind.group.isEmpty ? kind.kind : "\(kind.kind).\(kind.group)"
+        let qualified = group.isEmpty ? kind : "\(kind).\(group)"
         return APIError(422, "Invalid", "\(qualified) \"\(name)\" is invalid: \(list)", details: details)
     }
     /// The query of a list or watch breaks rules.

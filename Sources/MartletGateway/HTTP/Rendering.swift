@@ -23,6 +23,8 @@ struct ObjectList: Sendable {
     var revision: Int64
     /// For the next page; nil on the last.
     var continuation: String?
+    /// How many follow on later pages, where that is known without looking at them.
+    var remaining: Int?
 }
 
 /// What a table's rows carry beside the cells (`includeObject`).
@@ -74,6 +76,7 @@ struct Renderer: Sendable {
     private func list(_ list: ObjectList) throws(APIError) -> [UInt8] {
         var metadata: JSON = ["resourceVersion": .string(String(list.revision))]
         if let continuation = list.continuation { metadata["continue"] = .string(continuation) }
+        if let remaining = list.remaining { metadata["remainingItemCount"] = .int(Int64(remaining)) }
         switch representation {
         case .json, .discovery:
             return Self.envelope("\(list.kind.kind)List", list.kind.apiVersion, metadata, list.items)

@@ -27,9 +27,12 @@ struct Storage: Sendable {
     }
 
     /// How many keys a range has now.
-    func count(_ range: Keys.Range) async -> Int {
-        let query = RangeQuery(KeyRange(from: range.from, to: range.to), countOnly: true)
-        return (try? await replica.range(query))?.count ?? 0
+    func count(_ range: Keys.Range) async -> Int { await count(range, at: 0) ?? 0 }
+
+    /// How many objects there were in a range at a revision; nil when that is forgotten.
+    func count(_ range: Keys.Range, at revision: Int64) async -> Int? {
+        let keys = KeyRange(from: range.from, to: range.to)
+        return try? await replica.range(RangeQuery(keys, revision: revision, countOnly: true)).count
     }
 
     func get(_ key: [UInt8]) async -> KeyValue? { await replica.get(key) }

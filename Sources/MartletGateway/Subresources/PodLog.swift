@@ -13,6 +13,8 @@ struct PodLog: Sendable {
     ]
 
     func answer(_ target: Target, query: Query) async throws(APIError) -> Response {
+        let faults = try Self.faults(query)
+        guard faults.isEmpty else { throw .invalid("PodLogOptions", name: target.name, faults) }
         let pod = try await door.registry.current(target).object()
         let container = try NodeDoor.container(query.text("container"), of: pod)
         guard let node = pod["spec", "nodeName"]?.string, !node.isEmpty else {
@@ -34,6 +36,25 @@ struct PodLog: Sendable {
         }
         guard answer.head.status == .ok else { throw await Self.refusal(answer) }
         return Self.passing(answer)
+    }
+
+    /// What is wrong with the options, in upstream's words (ValidatePodLogOptions).
+    private static func faults(_ query: Query) throws(APIError) -> [FieldError] {
+        var faults: [FieldError] = []
+        func hold(_ name: String, from least: Int64, _ rule: String) throws(APIError) -> Bool {
+            guard let number = try query.integer(name) else { return false }
+            if number < least {
+                faults.append(FieldError(.invalid, field: name, message: "Invalid value: \(number): \(rule)"))
+            }
+            return true
+        }
+        _ = try hold("tailLines", from: 0, "must be greater than or equal to 0")
+        _ = try hold("limitBytes", from: 1, "must be greater than 0")
+        if try hold("sinceSeconds", from: 1, "must be greater than 0"), query.text("sinceTime") != nil {
+            let rule = "at most one of `sinceTime` or `sinceSeconds` may be specified"
+            faults.append(FieldError(.forbidden, field: "<nil>", message: "Forbidden: \(rule)"))
+        }
+        return faults
     }
 
     private static func refusal(_ answer: ClientResponse) async -> APIError {

@@ -38,7 +38,8 @@ struct PodStream: Sendable {
         return Response(
             head: answer.head,
             body: .upgrade { [world] client in
-                await Splice.run(client, stream, idle: Limits.streamIdle, in: world)
+                await Splice.run(
+                    client, stream, idle: Limits.streamIdle, farewell: Limits.streamFarewell, in: world)
             })
     }
 

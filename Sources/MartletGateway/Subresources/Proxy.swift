@@ -96,7 +96,8 @@ struct Proxy: Sendable {
             return Response(
                 head: head,
                 body: .upgrade { [world] client in
-                    await Splice.run(client, backend, idle: Limits.streamIdle, in: world)
+                    await Splice.run(
+                        client, backend, idle: Limits.streamIdle, farewell: Limits.streamFarewell, in: world)
                 })
         }
         HopByHop.strip(&head.headerFields)

@@ -134,8 +134,9 @@ extension Registry {
     private static func misfit(_ why: String, _ configuration: JSON, _ target: Target) -> APIError {
         let kind = target.kind
         let place = "\(configuration.namespace)/\(configuration.name)"
-        return APIError(
-            500, "", "failed to create typed patch object (\(place); \(kind.apiVersion), Kind=\(kind.kind)): \(why)")
+        // Upstream's words. Its status is 500 (kubernetes/kubernetes#139253), by which clients try again in vain.
+        return .badRequest(
+            "failed to create typed patch object (\(place); \(kind.apiVersion), Kind=\(kind.kind)): \(why)")
     }
 
     /// Holds a new object's name against that of the request.

@@ -84,9 +84,12 @@ extension Registry {
         do {
             return try await collect(range, selection, target.kind, limit: limit, at: revision)
         } catch  where error.code == 410 && query.text("continue") != nil {
-            throw .expired(
+            var expired = APIError.expired(
                 "The provided continue parameter is too old to display a consistent list result. You can start a new "
-                    + "list without the continue parameter.")
+                    + "list without the continue parameter, or go on with the continue token of this answer: the rest "
+                    + "of the list is then shown as it is now, and may not fit what was shown before.")
+            expired.continuation = ContinueToken(from: range.from, revision: nil).text
+            throw expired
         }
     }
 
@@ -132,7 +135,10 @@ extension Registry {
                 }
                 list.items.append(served)
                 if list.items.count == limit, more || index + 1 < pairs.count {
-                    list.continuation = ContinueToken(from: Keys.after(pair.key), revision: list.revision).text
+                    range.from = Keys.after(pair.key)
+                    list.continuation = ContinueToken(from: range.from, revision: list.revision).text
+                    // As upstream: not where a selector leaves some of them out.
+                    if selection.isEverything { list.remaining = await storage.count(range, at: list.revision) }
                     return list
                 }
             }
@@ -180,21 +186,24 @@ extension Registry {
 struct ContinueToken: Sendable, Hashable {
     /// The first key of the next page.
     var from: [UInt8]
-    /// The revision that all pages show.
-    var revision: Int64
+    /// The revision that all pages show; nil: what is there now, when that of the first page is forgotten.
+    var revision: Int64?
 
-    init(from: [UInt8], revision: Int64) {
+    init(from: [UInt8], revision: Int64?) {
         self.from = from
         self.revision = revision
     }
 
     init(parsing text: String) throws(APIError) {
         guard text.utf8.count <= 4096, let bytes = Base64.decodeForURL(text), let split = bytes.firstIndex(of: 0x20),
-            let revision = Int64(String(decoding: bytes[..<split], as: UTF8.self)), revision > 0
+            let revision = Int64(String(decoding: bytes[..<split], as: UTF8.self)), revision > 0 || revision == Self.now
         else { throw .badRequest("continue key is not valid: it was not given by this server") }
-        self.revision = revision
+        self.revision = revision == Self.now ? nil : revision
         from = Array(bytes[(split + 1)...])
     }
 
-    var text: String { Base64.encodeForURL(Array("\(revision) ".utf8) + from) }
+    var text: String { Base64.encodeForURL(Array("\(revision ?? Self.now) ".utf8) + from) }
+
+    /// How a token says that it is not of one revision.
+    private static let now: Int64 = -1
 }

@@ -157,8 +157,9 @@ struct WatchSession: Sendable {
                     state.revision = max(state.revision, revision)
                     let now = world.now()
                     guard now >= nextTick else { continue }
-                    if now >= deadline { return }
+                    // At the end too, as upstream just before it: whoever resumes does so from here.
                     if options.allowsBookmarks { try await writer.write(bookmark(state.revision, endsInitial: false)) }
+                    if now >= deadline { return }
                     nextTick = Self.tick(after: now, deadline)
                 }
             } catch is CancellationError {

@@ -130,7 +130,8 @@ struct NodeStreams: Sendable {
         return Response(
             head: answer,
             body: .upgrade { client in
-                await Splice.run(client, runtime, idle: Limits.streamIdle, in: world)
+                await Splice.run(
+                    client, runtime, idle: Limits.streamIdle, farewell: Limits.streamFarewell, in: world)
                 withExtendedLifetime(place) {}
             })
     }
@@ -145,7 +146,8 @@ struct NodeStreams: Sendable {
             head: accepted,
             body: .upgrade { stream in
                 let client = WebSocketBytes(WebSocketStream(stream, role: .server, in: world))
-                await Splice.run(client, runtime, idle: Limits.streamIdle, in: world)
+                await Splice.run(
+                    client, runtime, idle: Limits.streamIdle, farewell: Limits.streamFarewell, in: world)
                 withExtendedLifetime(place) {}
             })
     }

@@ -39,6 +39,10 @@ def story():
     custom.patch_namespaced_custom_object(*PLACE, "a", {"spec": {"title": "two"}})
     until("the map follows", lambda: core.read_namespaced_config_map("site-a", "default").data["title"] == "two")
     until("the status says so", lambda: custom.get_namespaced_custom_object(*PLACE, "a")["status"]["shown"] == "two")
+    site = custom.get_namespaced_custom_object(*PLACE, "a")
+    assert site["metadata"]["finalizers"] == ["kopf.zalando.org/KopfFinalizerMarker"], site
+    assert site["metadata"]["generation"] == 2, "what an operator says of a thing is a new generation of it"
+    until("its timer beats", lambda: custom.get_namespaced_custom_object(*PLACE, "a")["status"]["beats"] > 2)
     custom.delete_namespaced_custom_object(*PLACE, "a")
     until("the site is gone", lambda: absent(lambda: custom.get_namespaced_custom_object(*PLACE, "a")))
     assert absent(lambda: core.read_namespaced_config_map("site-a", "default")), "the operator left its map behind"
@@ -46,7 +50,8 @@ def story():
 
 def main():
     schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    version = {"name": "v1", "served": True, "storage": True, "subresources": {"status": {}},
+               "schema": {"openAPIV3Schema": schema}}
     names = {"plural": "sites", "kind": "Site"}
     extensions.create_custom_resource_definition(
         {
@@ -64,7 +69,7 @@ def main():
         raise
     operator.terminate()
     operator.wait(20)
-    print("kopf runs an operator: create, update, status, finalizer and delete")
+    print("kopf runs an operator: create, update, status, timer, finalizer and delete")
 
 
 main()

@@ -1,4 +1,4 @@
-"""A small operator: for each Site it keeps a ConfigMap, and says so in the status."""
+"""A small operator: for each Site it keeps a ConfigMap, says so in the status, and counts there while it lives."""
 
 import kopf
 from kubernetes import client, config
@@ -18,6 +18,11 @@ def keep(name, namespace, spec, patch, **_):
             raise
         core.replace_namespaced_config_map("site-" + name, namespace, body)
     patch.status["shown"] = spec["title"]
+
+
+@kopf.timer("example.org", "v1", "sites", interval=0.3)
+def count(status, patch, **_):
+    patch.status["beats"] = status.get("beats", 0) + 1
 
 
 @kopf.on.delete("example.org", "v1", "sites")

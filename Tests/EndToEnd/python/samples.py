@@ -34,3 +34,33 @@ def read(path):
             name = "%s.%s" % (rest["spec"]["names"]["plural"], rest["spec"]["group"])
         objects.append({"apiVersion": version, "kind": kind, "metadata": {"name": name}, **rest})
     return objects
+
+
+def discovered(api):
+    """What the server says it serves: (apiVersion, resource of the discovery document) of every resource."""
+    def get(path):
+        answer = api.call_api("GET", api.configuration.host + path, {"Accept": "application/json"})
+        return json.loads(answer.read())
+
+    versions = ["v1"] + [v["groupVersion"] for g in get("/apis")["groups"] for v in g["versions"]]
+    for version in versions:
+        for resource in get(("/apis/" if "/" in version else "/api/") + version)["resources"]:
+            yield version, resource
+
+
+def stored(api, path):
+    """A sample of every kind of discovery that is stored, so that none is forgotten: (apiVersion, resource, object)."""
+    known = {(o["apiVersion"], o["kind"]): o for o in read(path)}
+    for version, resource in discovered(api):
+        if "/" in resource["name"] or "list" not in resource["verbs"]:
+            continue
+        home = version.replace("gateway.networking.k8s.io/v1beta1", "gateway.networking.k8s.io/v1")
+        sample = known.get((home, resource["kind"]))
+        assert sample, "%s %s is served and has no sample" % (version, resource["kind"])
+        yield version, resource, {**sample, "apiVersion": version}
+
+
+# Kinds that know no strategic merge patch: custom resources, as upstream serves the Gateway API's.
+CUSTOM = {"GatewayClass", "Gateway", "HTTPRoute", "GRPCRoute", "BackendTLSPolicy", "ReferenceGrant"}
+# Kinds that go a moment after their deletion: their finalizers wait for a controller.
+LINGERING = {"Namespace", "PersistentVolume", "PersistentVolumeClaim", "ServiceCIDR", "CustomResourceDefinition"}

@@ -16,15 +16,16 @@ def interface(version):
     return getattr(client, "".join(p.capitalize() for p in group.split(".")) + version.capitalize() + "Api")(api)
 
 
-def live(sample):
-    interface_ = interface(sample["apiVersion"])
+def live(version, resource, sample):
+    interface_ = interface(version)
     snake = re.sub(r"(?<=[a-z0-9])([A-Z])|(?<=[A-Z])([A-Z])(?=[a-z])", r"_\1\2", sample["kind"]).lower()
-    isNamespaced = hasattr(interface_, "create_namespaced_" + snake)
+    place = ("default",) if resource["namespaced"] else ()
 
-    def call(verb, *arguments, **named):
-        place = ("default",) if isNamespaced else ()
-        method = getattr(interface_, "%s_%s%s" % (verb, "namespaced_" if isNamespaced else "", snake))
-        return method(*arguments, *place, **named)
+    def method(verb, part=""):
+        return getattr(interface_, "%s_%s%s%s" % (verb, "namespaced_" if resource["namespaced"] else "", snake, part))
+
+    def call(verb, *arguments, part="", **named):
+        return method(verb, part)(*arguments, *place, **named)
 
     name = sample["metadata"]["name"]
     call("create", body=sample)
@@ -37,9 +38,7 @@ def live(sample):
         call("replace", name, body=found)
         seen = [n for n in call("list", label_selector="x=z").items if n.metadata.name == name]
         assert len(seen) == 1, seen
-        method = getattr(interface_, "list_%s%s" % ("namespaced_" if isNamespaced else "", snake))
-        place = ("default",) if isNamespaced else ()
-        events = watch.Watch().stream(method, *place, resource_version=revision, timeout_seconds=5)
+        events = watch.Watch().stream(method("list"), *place, resource_version=revision, timeout_seconds=5)
         types = []
         for event in events:
             if event["object"].metadata.name == name:
@@ -47,20 +46,31 @@ def live(sample):
             if types == ["MODIFIED", "MODIFIED"]:
                 break
         assert types == ["MODIFIED", "MODIFIED"], types
+        if resource["name"] + "/status" in subresources[version]:
+            status = call("read", name, part="_status")
+            assert call("replace", name, part="_status", body=status).metadata.name == name
+        if resource["name"] + "/scale" in subresources[version]:
+            call("patch", name, part="_scale", body={"spec": {"replicas": 2}})
+            assert call("read", name, part="_scale").spec.replicas == 2 == call("read", name).spec.replicas
     finally:
         call("delete", name, grace_period_seconds=0)
 
 
+subresources = {}
+for version, resource in samples.discovered(api):
+    subresources.setdefault(version, set()).add(resource["name"])
+
+
 def main():
     failures, passed = [], 0
-    for sample in samples.read(sys.argv[1]):
-        if sample["apiVersion"].startswith("gateway."):
+    for version, resource, sample in samples.stored(api, sys.argv[1]):
+        if version.startswith("gateway."):
             continue  # the client has no types of these
         try:
-            live(sample)
+            live(version, resource, sample)
             passed += 1
         except Exception as error:
-            failures.append("%s %s: %s: %s" % (sample["apiVersion"], sample["kind"], type(error).__name__, error))
+            failures.append("%s %s: %s: %s" % (version, resource["kind"], type(error).__name__, error))
     assert not failures and passed > 40, "%d passed; %s" % (passed, "\n".join(failures))
     print("the typed client lives through %d kinds" % passed)
     core = client.CoreV1Api(api)
