@@ -173,6 +173,11 @@ reading() {
     does "^p $ns-node;" get pods -o 'jsonpath={range .items[*]}{.metadata.name} {.spec.nodeName};{end}'
     does '^p  *a$' get pods -o custom-columns=NAME:.metadata.name,IMAGE:.spec.containers[*].image
     does '^<p>$' get pods -o 'go-template={{range .items}}<{{.metadata.name}}>{{end}}'
+    printf '{.metadata.name}' >"$here/path"; does '^p$' get pod p -o "jsonpath-file=$here/path"
+    does '^ *"a"$' get pod p -o 'jsonpath-as-json={.spec.containers[*].image}'
+    printf '<{{.metadata.name}}>' >"$here/template"; does '^<p>$' get pod p -o "go-template-file=$here/template"
+    printf 'NAME IMAGE\n.metadata.name .spec.containers[*].image\n' >"$here/columns"
+    does '^p  *a$' get pods -o "custom-columns-file=$here/columns"
     does '^conf' get configmaps --sort-by=.metadata.name --no-headers
     does '^pod/p$' get pods -l 'app in (x,z),!none' -o name; does '^No resources found' get pods -l app=none
     does '^pod/p$' get pods --field-selector="spec.nodeName=$ns-node,status.phase=Pending" -o name
