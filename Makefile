@@ -12,7 +12,7 @@ FLAGS := --explicit-target-dependency-import-check error
 RELEASE_BIN := .build/release
 DEBUG_BIN := .build/debug
 
-.PHONY: help demo up test compatibility fuzz fuzz-gateway schemathesis build release fmt lint simulate torture bench-log bench-store bench-gateway bench-dns bench-network informers packages clean
+.PHONY: help demo up test compatibility configuration fuzz fuzz-gateway schemathesis build release fmt lint simulate torture bench-log bench-store bench-gateway bench-dns bench-network informers packages clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -56,6 +56,9 @@ test: build  ## all tests
 
 compatibility:  ## write docs/compatibility.md from the tables of kinds
 	@MARTLET_UPDATE_DOCS=1 swift test $(FLAGS) --filter CompatibilityTests
+
+configuration:  ## write the table of docs/configuration.md from the flags
+	@MARTLET_UPDATE_DOCS=1 swift test $(FLAGS) --filter ConfigurationPageTests
 
 FUZZ_RUNS ?= 1000000
 fuzz: build  ## every fuzz test, a million rounds each (FUZZ_RUNS=, and MARTLET_FUZZ_SEED= for other rounds)

@@ -135,10 +135,17 @@ let assembly: [Target] = [
 ]
 let frontends: [Target] = [
     .target(
-        name: "MartletFrontend", dependencies: ["Martlet", "MartletIO", arguments, log], path: "Frontends/Shared",
-        swiftSettings: swiftSettings),
+        name: "MartletFrontend",
+        dependencies: [
+            "Martlet", "MartletBase", "MartletIO", "MartletObject", "MartletPeerFlags", arguments, log,
+        ],
+        path: "Frontends/Shared", swiftSettings: swiftSettings),
     frontend(
-        "martlet", ["Martlet", "MartletBase", "MartletHTTP", "MartletIO", "MartletPKI", arguments, httpTypes]),
+        "martlet",
+        [
+            "Martlet", "MartletBase", "MartletFrontend", "MartletHTTP", "MartletIO", "MartletPKI", "MartletPeerFlags",
+            arguments, httpTypes,
+        ]),
     frontend("martletd", ["Martlet", "MartletFrontend", "MartletPeerFlags", arguments]),
     .target(
         name: "MartletPeerFlags",
@@ -208,7 +215,8 @@ let testRooms: [Target] = [
     tests("MartletPKI", ["MartletBase", "MartletIO"]),
     tests("MartletSimulation", ["MartletBase"]),
     tests("MartletReplicaSimulation", ["MartletSimulation", "MartletRaft", "MartletStore"]),
-    tests("Martlet", ["MartletTesting", "MartletIO", "MartletPKI"]),
+    tests("Martlet", ["MartletTesting", "MartletBase", "MartletIO", "MartletPKI"]),
+    tests("MartletFrontend", ["Martlet", arguments]),
     .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: swiftSettings),
 ]
 

@@ -51,7 +51,8 @@ public struct PeerOptions: ParsableArguments {
     public init() {}
 
     /// Refuses flags that contradict each other.
-    public func validate() throws {
+    /// - Throws: `ValidationError` that names them.
+    public func check() throws {
         if initialCluster != nil, !joins.isEmpty {
             throw ValidationError("--initial-cluster begins a new cluster, --join enters one: give one of them")
         }

@@ -21,6 +21,16 @@ struct ProcessVariables {
         guard let value = unsafe getenv(name) else { return nil }
         return unsafe String(cString: value)
     }
+
+    /// Whether there is a variable whose name begins so.
+    func hasAny(prefix: String) -> Bool {
+        var next = unsafe environ
+        while let entry = unsafe next.pointee {
+            if unsafe strncmp(entry, prefix, prefix.utf8.count) == 0 { return true }
+            unsafe next += 1
+        }
+        return false
+    }
 }
 
 /// The life of a daemon: start, say so, wait for a signal, stop.
@@ -55,8 +65,10 @@ public enum Daemon {
             say("ready: \(configuration.nodeName) works for https://\(cluster.apiEndpoint)")
         }
         for endpoint in cluster.edgeEndpoints { say("       the edge listens on \(endpoint)") }
+        ServiceManager.tell("READY=1", "STATUS=\(configuration.nodeName) works for https://\(cluster.apiEndpoint)")
         await ending.value
         say("stopping")
+        ServiceManager.tell("STOPPING=1")
         await cluster.stop(removesPods: removesPods)
     }
 

@@ -11,16 +11,22 @@ public struct DaemonOptions: ParsableArguments {
     @Option(help: "The name of this machine in the cluster. (default: the host name)")
     var nodeName: String?
 
-    @Option(help: "The address at which other machines reach this one. (default: that of the default route)")
+    @Option(
+        help: "The address at which other machines reach this one. (default: that of the default route)",
+        transform: Flags.address)
     var nodeAddress: String?
 
-    @Option(help: "Where the REST gateway listens. (default: 127.0.0.1:6443, or as the machine joined its cluster)")
-    var apiAddress: String?
+    @Option(
+        help: "Where the REST gateway listens. (default: 127.0.0.1:6443, or as the machine joined its cluster)",
+        transform: Flags.endpoint)
+    var apiAddress: Endpoint?
 
     @Option(help: "A further name or address in the gateway's certificate; may be given more than once.")
     var apiSan: [String] = []
 
-    @Option(help: "The range that Services get their addresses from. (default: 10.96.0.0/16, or the cluster's)")
+    @Option(
+        help: "The range that Services get their addresses from. (default: 10.96.0.0/16, or the cluster's)",
+        transform: Flags.range)
     var serviceCIDR: String?
 
     @Option(help: "A file of bearer tokens: TOKEN,USER,UID,\"GROUP1,GROUP2\" in each line.")
@@ -29,14 +35,14 @@ public struct DaemonOptions: ParsableArguments {
     @Option(help: "The key that signs service account tokens, PEM. (default: sa.key in the PKI folder)")
     var serviceAccountKeyFile: String?
 
-    @Option(help: "The name of who signs service account tokens: an https URL.")
+    @Option(help: "The name of who signs service account tokens: an https URL.", transform: Flags.secureURL)
     var serviceAccountIssuer = "https://kubernetes.default.svc.cluster.local"
 
     @Option(help: "Whether health and version are shown to everybody: true or false.")
     var anonymousAuth = true
 
-    @Option(help: "How much to say: trace, debug, info, notice, warning, error.")
-    var logLevel = "info"
+    @Option(help: "How much to say.")
+    var logLevel = Logger.Level.info
 
     /// As the command line gives them.
     public init() {}
@@ -54,35 +60,15 @@ public struct DaemonOptions: ParsableArguments {
             if let nodeAddress { machine.nodeAddress = nodeAddress }
             machine.apply(to: &configuration)
         }
-        if let apiAddress { configuration.apiEndpoint = try Flags.endpoint(apiAddress, flag: "--api-address") }
+        if let apiAddress { configuration.apiEndpoint = apiAddress }
         configuration.apiNames += apiSan
         if let serviceCIDR { configuration.serviceCIDR = serviceCIDR }
         configuration.tokenFile = tokenAuthFile
         configuration.serviceAccountKey = serviceAccountKeyFile
-        guard serviceAccountIssuer.hasPrefix("https://") else {
-            throw ValidationError("--service-account-issuer \(serviceAccountIssuer) is no https URL")
-        }
         configuration.serviceAccountIssuer = serviceAccountIssuer
         configuration.allowsAnonymous = anonymousAuth
-        guard let level = Logger.Level(rawValue: logLevel) else {
-            throw ValidationError("--log-level \(logLevel) is none of trace, debug, info, notice, warning, error")
-        }
         configuration.logger = Logger(label: "martlet") { StreamLogHandler.standardError(label: $0) }
-        configuration.logger.logLevel = level
+        configuration.logger.logLevel = logLevel
         return configuration
-    }
-}
-
-/// Reading flags' values.
-public enum Flags {
-    /// `address:port` or `[address]:port`.
-    /// - Throws: `ValidationError` that names the flag.
-    public static func endpoint(_ text: String, flag: String) throws -> Endpoint {
-        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
-            throw ValidationError("\(flag) \(text) is not ADDRESS:PORT")
-        }
-        let address = text[..<colon].filter { $0 != "[" && $0 != "]" }
-        guard !address.isEmpty else { throw ValidationError("\(flag) \(text) has no address") }
-        return .ip(String(address), port: port)
     }
 }

@@ -18,6 +18,8 @@ struct MartletGatewayCommand: AsyncParsableCommand {
     @OptionGroup var daemon: DaemonOptions
     @OptionGroup var peers: PeerOptions
 
+    func validate() throws { try peers.check() }
+
     func run() async throws {
         var configuration = try daemon.configuration(roles: [.gateway])
         if peers.asksForPeers {

@@ -29,6 +29,8 @@ struct Run: AsyncParsableCommand {
     @OptionGroup var peers: PeerOptions
     @OptionGroup var tls: TLSOptions
 
+    func validate() throws { try peers.check() }
+
     func run() async throws {
         Allocator.keepFreedMemoryAtHand()
         // From here on, so that a signal that comes during the start is not lost. Until the member is up there is

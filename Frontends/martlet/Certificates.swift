@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Martlet
+import MartletFrontend
 import MartletIO
 import MartletPKI
 
@@ -10,9 +11,11 @@ struct PKI: AsyncParsableCommand {
         commandName: "pki", abstract: "The certificates of this machine.", subcommands: [Status.self])
 
     /// `martlet pki status`
-    struct Status: AsyncParsableCommand {
+    struct Status: ConfiguredCommand {
         static let configuration = CommandConfiguration(
             abstract: "Lists every certificate of this machine, with its days left.")
+        static var settings: SettingGroups { .local }
+
         @OptionGroup var data: DataOptions
 
         func run() async throws {
@@ -43,9 +46,11 @@ struct User: AsyncParsableCommand {
         abstract: "People who use the cluster.", subcommands: [Certificate.self])
 
     /// `martlet user cert`
-    struct Certificate: AsyncParsableCommand {
+    struct Certificate: ConfiguredCommand {
         static let configuration = CommandConfiguration(
             commandName: "cert", abstract: "Makes a kubeconfig with a short-lived certificate; on a master.")
+        static var settings: SettingGroups { .local }
+
         @OptionGroup var data: DataOptions
         @OptionGroup var connection: ConnectionOptions
         @Argument(help: "The user's name.") var name: String

@@ -3,98 +3,64 @@ import Foundation
 import HTTPTypes
 import Martlet
 import MartletBase
+import MartletFrontend
 import MartletIO
 
-/// What `init` and `join` have in common.
-struct MachineOptions: ParsableArguments {
-    @OptionGroup var data: DataOptions
-    @Option(help: "The name of this machine in the cluster. (default: the host name)") var nodeName: String?
-    @Option(help: "The address at which other machines reach this one. (default: that of the default route)")
-    var nodeAddress: String?
-    @Option(help: "Where a master's API listens: its port.") var apiPort: UInt16 = 6443
-    @Option(help: "Where a master's store listens for the other masters: its port.") var peerPort: UInt16 = 2380
-    @Option(help: "A further name or address in a master's certificate; may be given more than once.")
-    var apiSan: [String] = []
-    @Option(help: "A further role: worker, edge; may be given more than once.") var also: [String] = []
+/// How `init` and `join` start the daemon.
+struct StartOptions: ParsableArguments {
     @Option(help: "How the daemon is started: auto, systemd, detached, none.") var start: Service.Way = .auto
     @Option(help: "A further flag of martletd, as --with=--images=/images; may be given more than once.")
     var with: [String] = []
-
-    func machine(_ role: JoinToken.Role) throws -> MachineFile {
-        var roles: Set<ClusterConfiguration.Role> = role == .master ? [.gateway, .controlPlane] : [.worker]
-        for name in also {
-            guard let more = ClusterConfiguration.Role(rawValue: name), [.worker, .edge].contains(more) else {
-                throw ValidationError("--also \(name) is neither worker nor edge")
-            }
-            roles.insert(more)
-        }
-        let name = nodeName ?? Machine.nodeName
-        guard !name.isEmpty, name.count <= 63,
-            name.allSatisfy({ $0.isASCII && ($0.isLowercase || $0.isNumber || "-.".contains($0)) })
-        else {
-            throw ValidationError("--node-name \(name): a node's name is of a-z, 0-9, - and ., at most 63 of them")
-        }
-        var machine = MachineFile(roles: roles, nodeName: name, nodeAddress: nodeAddress ?? Machine.address)
-        machine.apiEndpoint = .ip(machine.nodeAddress.contains(":") ? "::" : "0.0.0.0", port: apiPort)
-        machine.apiNames = apiSan
-        machine.peerPort = role == .master ? peerPort : nil
-        return machine
-    }
-
-    var service: Service { Service(dataDirectory: data.path, arguments: with) }
+    @OptionGroup var file: ConfigurationOptions
 
     /// Starts the daemon and waits until it works.
-    func launch(_ say: String) throws {
-        let service = service
-        if service.runningProcess != nil { throw Refusal("martletd of \(data.path) runs already") }
-        let log = service.logFile
-        let before = (try? FileManager.default.attributesOfItem(atPath: log)[.size] as? Int) ?? 0
+    func launch(_ machine: MachineFile, in dataDirectory: String, _ say: String) throws {
+        var service = Service(dataDirectory: dataDirectory, arguments: with)
+        // The daemon is started elsewhere: what it reads later is named whole.
+        if let file = file.asked {
+            service.arguments.append("--config=" + (file == "none" ? file : URL(fileURLWithPath: file).path))
+        }
+        service.runsPods = machine.roles.contains(.worker)
+        if service.runningProcess != nil { throw Refusal("martletd of \(dataDirectory) runs already") }
         try service.start(start)
         if start == .none { return }
-        guard service.runningProcess != nil else { return }
-        for _ in 0..<1200 {
-            let text = (try? Data(contentsOf: URL(fileURLWithPath: log))).map {
-                String(decoding: $0.dropFirst(before), as: UTF8.self)
-            }
-            if text?.contains("\nready: ") ?? false || text?.hasPrefix("ready: ") ?? false { return print(say) }
-            guard service.runningProcess != nil else {
-                throw Refusal("martletd has ended, and said:\n\(service.lastWords)")
-            }
-            usleep(50_000)
-        }
-        throw Refusal("martletd is not ready after a minute; see \(log):\n\(service.lastWords)")
+        try service.waitUntilReady()
+        print(say)
     }
 }
 
 /// `martlet init`
-struct Init: AsyncParsableCommand {
+struct Init: ConfiguredCommand {
     static let configuration = CommandConfiguration(
         abstract: "Begins a cluster of which this machine is the first master.",
         discussion: "It prints the commands by which further masters and workers join.")
 
+    static var settings: SettingGroups { .beginning }
+
+    @OptionGroup var data: DataOptions
     @OptionGroup var options: MachineOptions
-    @Option(help: "The range that nodes get their pod ranges from.") var podCIDR = "10.244.0.0/16"
-    @Option(help: "The range that Services get their addresses from.") var serviceCIDR = "10.96.0.0/16"
+    @OptionGroup(title: "What the cluster is") var cluster: ClusterOptions
+    @OptionGroup(title: "How it is started") var start: StartOptions
     @Option(help: "How long the printed tokens are good for.") var ttl = "1h"
 
     func run() async throws {
         let ttl = try Token.duration(ttl)
         var machine = try options.machine(.master)
-        machine.podCIDR = podCIDR
-        machine.serviceCIDR = serviceCIDR
-        let joining = Joining(dataDirectory: options.data.path, machine: machine)
+        cluster.apply(to: &machine)
+        let joining = Joining(dataDirectory: data.path, machine: machine)
         let reactor = try Reactor(name: "martlet-cli")
         let pin: String
         do {
             defer { reactor.shutdown() }
             pin = try joining.begin(in: reactor)
         }
-        try options.launch("\(machine.nodeName) is the first master of a new cluster.")
-        if options.start == .none { return }
+        try start.launch(machine, in: data.path, "\(machine.nodeName) is the first master of a new cluster.")
+        if start.start == .none { return }
         var connection = ConnectionOptions()
-        connection.kubeconfig = options.data.path + "/admin.kubeconfig"
+        connection.kubeconfig = data.path + "/admin.kubeconfig"
         try await connection.whenReady()
         let server = Endpoint.ip(machine.nodeAddress, port: options.apiPort)
+        let kubeconfig = connection.kubeconfig ?? ""
         try await connection.withClient { client, world in
             let worker = try await Token.create(.worker, ttl: ttl, pin: pin, by: client, of: server, in: world)
             let master = try await Token.create(.master, ttl: ttl, pin: pin, by: client, of: server, in: world)
@@ -107,28 +73,35 @@ struct Init: AsyncParsableCommand {
                   \(master)
                 Further tokens: martlet token create --role worker|master
 
-                kubectl --kubeconfig \(options.data.path)/admin.kubeconfig get nodes
+                kubectl --kubeconfig \(kubeconfig) get nodes
                 """)
         }
     }
 }
 
 /// `martlet join`
-struct Join: AsyncParsableCommand {
+struct Join: ConfiguredCommand {
     static let configuration = CommandConfiguration(
         abstract: "Makes this machine part of a cluster.",
         discussion: "martlet init and martlet token create print the command whole. It may be repeated.")
 
+    static var settings: SettingGroups { .joining }
+
+    @OptionGroup var data: DataOptions
     @OptionGroup var options: MachineOptions
+    @OptionGroup(title: "How it is started") var start: StartOptions
     @Argument(help: "A master: ADDRESS or ADDRESS:PORT (6443).") var address: String
-    @Option(help: "The token that the master printed.") var token: String
+    @Option(help: "The token that the master printed. (default: $MARTLET_TOKEN)") var token: String?
     @Option(help: "What this machine becomes: worker or master.") var role = "worker"
 
     func run() async throws {
         guard let role = JoinToken.Role(rawValue: role) else {
             throw ValidationError("--role \(role) is neither master nor worker")
         }
-        guard let token = JoinToken(token) else {
+        guard let text = token ?? ProcessInfo.processInfo.environment["MARTLET_TOKEN"] else {
+            throw ValidationError("--token is missing: martlet token create prints one on a master")
+        }
+        guard let token = JoinToken(text) else {
             throw ValidationError("--token is not whole: copy all of what martlet token create printed")
         }
         let isPlain = address.filter { $0 == ":" }.count != 1 && !address.contains("]:")
@@ -138,21 +111,26 @@ struct Join: AsyncParsableCommand {
             : MachineFile.endpoint(address)
         guard let endpoint else { throw ValidationError("\(address) is not ADDRESS or ADDRESS:PORT") }
         let machine = try options.machine(role)
-        let joining = Joining(dataDirectory: options.data.path, machine: machine)
+        if Service(dataDirectory: data.path).runningProcess != nil {
+            throw Refusal("martletd of \(data.path) runs already; martlet reset first, to join anew")
+        }
+        let joining = Joining(dataDirectory: data.path, machine: machine)
         let reactor = try Reactor(name: "martlet-cli")
         defer { reactor.shutdown() }
         try await withTaskExecutorPreference(reactor.executor) {
             try await joining.join(endpoint, token, as: role, in: reactor)
         }
-        try options.launch("\(machine.nodeName) has joined as a \(role.rawValue).")
+        try start.launch(machine, in: data.path, "\(machine.nodeName) has joined as a \(role.rawValue).")
     }
 }
 
 /// `martlet reset`
-struct Reset: AsyncParsableCommand {
+struct Reset: ConfiguredCommand {
     static let configuration = CommandConfiguration(
         abstract: "Takes this machine out of its cluster, and removes all that Martlet keeps on it.",
         discussion: "Pods of this machine end. With the last master the cluster's data is gone for good.")
+
+    static var settings: SettingGroups { .local }
 
     @OptionGroup var data: DataOptions
     @Flag(help: "Do not ask.") var yes = false

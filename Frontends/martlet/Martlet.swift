@@ -1,4 +1,5 @@
 import ArgumentParser
+import MartletFrontend
 
 /// `martlet`: the command line of a cluster.
 @main
@@ -11,7 +12,31 @@ struct MartletCommand: AsyncParsableCommand {
             where there is no kubectl.
             """,
         subcommands: [
-            Init.self, Join.self, Token.self, Member.self, Status.self, Reset.self, PKI.self, User.self, Apply.self,
-            Get.self, Delete.self, Image.self,
+            Init.self, Join.self, Token.self, Member.self, Node.self, Status.self, Snapshot.self, Upgrade.self,
+            Reset.self, PKI.self, User.self, Config.self, Apply.self, Get.self, Delete.self, Image.self,
         ])
+
+    static func main() async {
+        var words = Array(CommandLine.arguments.dropFirst())
+        var command: any ParsableCommand.Type = Self.self
+        var path: [String] = []
+        while let word = words.first,
+            let next = command.configuration.subcommands.first(where: { $0._commandName == word })
+        {
+            path.append(words.removeFirst())
+            command = next
+        }
+        do {
+            if let configured = command as? any ConfiguredCommand.Type {
+                words = try Configured.arguments(for: configured.settings, words)
+            }
+        } catch { exit(withError: error) }
+        await main(path + words)
+    }
+}
+
+/// A command whose flags variables and the configuration file set, too.
+protocol ConfiguredCommand: AsyncParsableCommand {
+    /// Which of its flags.
+    static var settings: SettingGroups { get }
 }

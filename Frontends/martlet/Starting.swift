@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Martlet
+import MartletFrontend
 import MartletIO
 
 /// Why a command did not do what it was asked for; says what to do.
@@ -11,10 +12,30 @@ struct Refusal: Error, CustomStringConvertible {
 
 /// How the daemon of a machine is started and ended.
 struct Service {
-    static let unit = "martletd.service"
     let dataDirectory: String
     /// Further flags of the daemon.
     var arguments: [String] = []
+    /// Whether containers run here.
+    var runsPods = true
+    /// The size of the log before the daemon was started.
+    private var loggedBefore = 0
+    /// The daemon that this one has started detached.
+    private var spawned: pid_t?
+
+    /// The daemon of a data folder.
+    init(dataDirectory: String, arguments: [String] = []) {
+        // The daemon works in another folder, and is known by the name of this one.
+        self.dataDirectory = URL(fileURLWithPath: dataDirectory).path
+        self.arguments = arguments
+    }
+
+    /// The daemon as it is called.
+    var command: [String] { [Self.daemon, "--data-dir", dataDirectory] + arguments }
+    /// How somebody starts it again.
+    var howToStart: String {
+        let started = Self(dataDirectory: dataDirectory, arguments: usedArguments)
+        return Self.hasUnit ? "systemctl start martletd" : started.command.joined(separator: " ")
+    }
 
     var pidFile: String { dataDirectory + "/martletd.pid" }
     var logFile: String { dataDirectory + "/martletd.log" }
@@ -45,6 +66,9 @@ struct Service {
         return FileManager.default.fileExists(atPath: "/run/systemd/system") && namespace("self") == namespace("1")
     }
 
+    /// Whether the daemon of this machine is a unit.
+    static var hasUnit: Bool { hasSystemd && Files.exists(ServiceUnit.path) }
+
     var argumentsFile: String { dataDirectory + "/martletd.flags" }
 
     /// The flags that the daemon was started with, one a line.
@@ -52,44 +76,55 @@ struct Service {
         ((try? String(contentsOfFile: argumentsFile, encoding: .utf8)) ?? "").split(separator: "\n").map(String.init)
     }
 
-    func start(_ way: Way) throws {
+    mutating func start(_ way: Way) throws {
         try Files.write(Array(arguments.map { $0 + "\n" }.joined().utf8), to: argumentsFile)
         switch way {
         case .none:
-            print("start it with: \(([Self.daemon, "--data-dir", dataDirectory] + arguments).joined(separator: " "))")
+            print("start it with: \(command.joined(separator: " "))")
         case .auto: try start(Self.hasSystemd && Machine.isRoot ? .systemd : .detached)
         case .systemd: try startUnit()
         case .detached: try startDetached()
         }
     }
 
-    private func startUnit() throws {
-        let words = [Self.daemon, "--data-dir", dataDirectory] + arguments
-        let command = words.map { "\"\($0)\"" }.joined(separator: " ")
-        let text = """
-            [Unit]
-            Description=Martlet, this machine's part of a cluster
-            After=network-online.target
-            Wants=network-online.target
+    /// Whether the daemon was started by this program: by hand it is ended by hand.
+    var isOurs: Bool { Self.hasUnit || runningProcess != nil }
 
-            [Service]
-            ExecStart=\(command)
-            Restart=always
-            RestartSec=1
-            LimitNOFILE=1048576
-            KillMode=process
-            Delegate=yes
-
-            [Install]
-            WantedBy=multi-user.target
-
-            """
-        try Files.write(Array(text.utf8), to: "/etc/systemd/system/\(Self.unit)")
-        try Self.call("systemctl", ["daemon-reload"])
-        try Self.call("systemctl", ["enable", "--now", Self.unit])
+    /// Ends the daemon, and starts it the way it was started before.
+    mutating func restart() throws {
+        guard Self.hasUnit else {
+            try stopProcess()
+            return try startDetached()
+        }
+        try Self.call("systemctl", ["restart", ServiceUnit.name])
     }
 
-    private func startDetached() throws {
+    /// Returns when the daemon that was started works. systemd has waited for that already.
+    func waitUntilReady() throws {
+        guard let spawned else { return }
+        for _ in 0..<1200 {
+            let text = (try? Data(contentsOf: URL(fileURLWithPath: logFile))).map {
+                String(decoding: $0.dropFirst(loggedBefore), as: UTF8.self)
+            }
+            if text?.contains("\nready: ") ?? false || text?.hasPrefix("ready: ") ?? false { return }
+            // Asked of the kernel: right after the start, /proc does not know the process by its name yet.
+            guard waitpid(spawned, nil, WNOHANG) == 0 else {
+                throw Refusal("martletd has ended, and said:\n\(lastWords)")
+            }
+            usleep(50_000)
+        }
+        throw Refusal("martletd is not ready after a minute; see \(logFile):\n\(lastWords)")
+    }
+
+    private func startUnit() throws {
+        let unit = ServiceUnit(command: command, dataDirectory: dataDirectory, runsPods: runsPods)
+        try Files.write(Array(unit.text.utf8), to: ServiceUnit.path)
+        try Self.call("systemctl", ["daemon-reload"])
+        try Self.call("systemctl", ["enable", "--now", ServiceUnit.name])
+    }
+
+    private mutating func startDetached() throws {
+        loggedBefore = (try? Files.size(logFile)) ?? 0
         if let running = runningProcess { throw Refusal("martletd runs already (process \(running))") }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
@@ -102,14 +137,14 @@ struct Service {
         defer { posix_spawnattr_destroy(&attributes) }
         // POSIX_SPAWN_SETSID of glibc: a session of its own, which no terminal ends.
         posix_spawnattr_setflags(&attributes, 0x80)
-        let words = [Self.daemon, "--data-dir", dataDirectory] + arguments
-        var pointers: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
+        var pointers: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) } + [nil]
         defer { for pointer in pointers { free(pointer) } }
         var process: pid_t = 0
         let status = posix_spawn(&process, Self.daemon, &actions, &attributes, &pointers, environ)
         guard status == 0 else {
             throw Refusal("\(Self.daemon) cannot be started: \(String(cString: strerror(status)))")
         }
+        spawned = process
         try Files.write(Array("\(process)\n".utf8), to: pidFile)
     }
 
@@ -127,11 +162,15 @@ struct Service {
 
     /// Ends the daemon, and waits until it is gone.
     func stop() throws {
-        if Self.hasSystemd, FileManager.default.fileExists(atPath: "/etc/systemd/system/\(Self.unit)") {
-            try Self.call("systemctl", ["disable", "--now", Self.unit])
-            try Files.remove("/etc/systemd/system/\(Self.unit)")
+        if Self.hasUnit {
+            try Self.call("systemctl", ["disable", "--now", ServiceUnit.name])
+            try Files.remove(ServiceUnit.path)
             try Self.call("systemctl", ["daemon-reload"])
         }
+        try stopProcess()
+    }
+
+    private func stopProcess() throws {
         guard let process = runningProcess else { return }
         kill(process, SIGTERM)
         for _ in 0..<600 {
@@ -148,7 +187,8 @@ struct Service {
         try process.run()
         process.waitUntilExit()
         guard process.terminationStatus == 0 else {
-            throw Refusal("\(program) \(arguments.joined(separator: " ")) failed; see journalctl -u \(unit)")
+            throw Refusal(
+                "\(program) \(arguments.joined(separator: " ")) failed; see journalctl -u \(ServiceUnit.name)")
         }
     }
 

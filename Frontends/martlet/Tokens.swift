@@ -1,13 +1,8 @@
 import ArgumentParser
 import HTTPTypes
 import Martlet
+import MartletFrontend
 import MartletIO
-
-/// Where the machine's own state is.
-struct DataOptions: ParsableArguments {
-    @Option(name: .customLong("data-dir"), help: "The folder of all state of this machine.")
-    var path = "/var/lib/martlet"
-}
 
 /// `martlet token`
 struct Token: AsyncParsableCommand {
@@ -25,11 +20,11 @@ struct Token: AsyncParsableCommand {
     }
 
     /// `24h`, `90m`, `30s`
-    static func duration(_ text: String) throws -> Duration {
+    static func duration(_ text: String, flag: String = "--ttl") throws -> Duration {
         let units: [Character: Int64] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
         guard let last = text.last, let unit = units[last], let count = Int64(text.dropLast()), count > 0,
             count < 1 << 20
-        else { throw ValidationError("--ttl \(text) is no time: write it as 30m, 24h or 7d") }
+        else { throw ValidationError("\(flag) \(text) is no time: write it as 30m, 24h or 7d") }
         return .seconds(count * unit)
     }
 
@@ -109,18 +104,5 @@ struct Token: AsyncParsableCommand {
                 print("token \(id) deleted")
             }
         }
-    }
-}
-
-/// Text in columns.
-enum Columns {
-    static func text(_ rows: [[String]]) -> String {
-        let count = rows.map(\.count).max() ?? 0
-        let widths = (0..<count).map { column in rows.map { $0.count > column ? $0[column].count : 0 }.max() ?? 0 }
-        return rows.map { row in
-            row.enumerated().map { index, cell in
-                index == row.count - 1 ? cell : cell + String(repeating: " ", count: widths[index] - cell.count + 3)
-            }.joined()
-        }.joined(separator: "\n")
     }
 }

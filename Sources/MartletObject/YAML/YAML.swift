@@ -29,9 +29,20 @@ extension JSON {
     ///   key "a" already set in map`); the last value counts.
     /// - Throws: ``YAMLError``.
     public init(yaml text: some Collection<UInt8>, duplicates: inout [String]) throws(YAMLError) {
-        let (documents, found) = try JSON.read(text, isStream: false)
-        duplicates += found
-        self = documents.first ?? .null
+        var places = YAMLPlaces()
+        try self.init(yaml: text, duplicates: &duplicates, places: &places)
+    }
+
+    /// As above, and says where the entries of the outermost mapping stand: for files that people write, whose faults
+    /// are told with their lines.
+    /// - Throws: ``YAMLError``.
+    public init(
+        yaml text: some Collection<UInt8>, duplicates: inout [String], places: inout YAMLPlaces
+    ) throws(YAMLError) {
+        let reading = try JSON.read(text, isStream: false)
+        duplicates += reading.duplicates
+        places = reading.places
+        self = reading.documents.first ?? .null
     }
 
     /// Reads all documents of a YAML stream, in order; a document without content is `null`.
@@ -40,13 +51,13 @@ extension JSON {
         try read(text, isStream: true).documents
     }
 
-    private typealias Reading = (documents: [JSON], duplicates: [String])
+    private typealias Reading = (documents: [JSON], duplicates: [String], places: YAMLPlaces)
 
     private static func read(_ text: some Collection<UInt8>, isStream: Bool) throws(YAMLError) -> Reading {
         func parse(_ buffer: UnsafeBufferPointer<UInt8>) -> Result<Reading, YAMLError> {
             var parser = YAMLParser(YAMLCursor(buffer))
             do throws(YAMLError) {
-                return .success((try parser.documents(isStream: isStream), parser.duplicates))
+                return .success((try parser.documents(isStream: isStream), parser.duplicates, parser.places))
             } catch {
                 return .failure(error)
             }
@@ -54,6 +65,17 @@ extension JSON {
         let result = text.withContiguousStorageIfAvailable(parse) ?? Array(text).withUnsafeBufferPointer(parse)
         return try result.get()
     }
+}
+
+/// Where the entries of a document's outermost mapping stand. The first line is 1.
+public struct YAMLPlaces: Sendable, Hashable {
+    /// The line of each key.
+    public internal(set) var keys: [String: Int] = [:]
+    /// The lines of the elements of each value that is a block sequence.
+    public internal(set) var elements: [String: [Int]] = [:]
+
+    /// None.
+    public init() {}
 }
 
 /// A place in the text. The byte past the end reads as 0, which no text holds (``checkCharacters()``), so that every

@@ -66,6 +66,10 @@ struct YAMLParser {
     private var expanded = 0
     /// Of keys given twice, in the strict decoder's words.
     private(set) var duplicates: [String] = []
+    /// Of the outermost mapping.
+    private(set) var places = YAMLPlaces()
+    /// Of the block sequence that is the value of an entry of it.
+    private var elementLines: [Int] = []
 
     init(_ cursor: YAMLCursor) { self.cursor = cursor }
 
@@ -207,6 +211,7 @@ struct YAMLParser {
 
     private mutating func blockSequence(at column: Int, in place: Surroundings) throws(YAMLError) -> YAMLNode {
         var elements: [JSON] = []
+        var lines: [Int] = []
         var size = 2
         let line = cursor.line
         repeat {
@@ -214,6 +219,7 @@ struct YAMLParser {
             let element = try blockNode(
                 in: Surroundings(
                     indent: column, opensBlocks: true, allowsSameColumn: false, depth: place.depth + 1))
+            lines.append(element.line)
             elements.append(element.value)
             size += element.size
             try skip(tabs: true)
@@ -222,6 +228,7 @@ struct YAMLParser {
         guard isOver || cursor.column == column && column == place.indent else {
             throw error("did not find expected '-' indicator")
         }
+        if place.depth == 1 { elementLines = lines }
         return YAMLNode(value: .array(elements), line: line, size: size)
     }
 
@@ -235,6 +242,7 @@ struct YAMLParser {
         repeat {
             var value: YAMLNode?
             let key: YAMLNode
+            elementLines = []
             cursor.advance()
             if let next {
                 key = next
@@ -250,11 +258,19 @@ struct YAMLParser {
                 }
             }
             try mapping.insert(key, value ?? .null(line: cursor.line), &duplicates)
+            if depth == 0, !key.isMerge { try note(key) }
             try skip(tabs: true)
             if cursor.isAtEnd || cursor.isDocumentMarker || cursor.column < column { return mapping.node }
             guard cursor.column == column, !cursor.isIndicator("-") else { throw error("did not find expected key") }
             next = cursor.isIndicator("?") ? nil : try blockKey(indent: column, depth: depth + 1)
         } while true
+    }
+
+    /// Notes where an entry of the outermost mapping stands.
+    private mutating func note(_ key: YAMLNode) throws(YAMLError) {
+        let name = try YAMLMapping.name(key)
+        places.keys[name] = key.line
+        places.elements[name] = elementLines
     }
 
     /// A key on one line, up to its `:`.
@@ -400,7 +416,7 @@ struct YAMLMapping {
     }
 
     /// JSON's names are text.
-    private static func name(_ key: YAMLNode) throws(YAMLError) -> String {
+    static func name(_ key: YAMLNode) throws(YAMLError) -> String {
         switch key.value {
         case .string(let text): return text
         case .int(let number): return String(number)

@@ -1,0 +1,76 @@
+public import ArgumentParser
+public import Martlet
+internal import MartletBase
+
+extension ClusterConfiguration.Overlay: ExpressibleByArgument {}
+extension Logger.Level: @retroactive ExpressibleByArgument {}
+
+/// An address with a port, or the word `none`.
+public struct EndpointOrNone: Sendable, Hashable {
+    /// Nil for `none`.
+    public var endpoint: Endpoint?
+}
+
+/// Reading flags' values. Each throws a `ValidationError` that says what the value should be; the parser names the
+/// flag.
+public enum Flags {
+    /// `address:port` or `[address]:port`.
+    public static func endpoint(_ text: String) throws -> Endpoint {
+        guard let colon = text.lastIndex(of: ":") else { throw ValidationError("\(text) is not ADDRESS:PORT") }
+        let port = try port(String(text[text.index(after: colon)...]))
+        let address = String(text[..<colon].filter { $0 != "[" && $0 != "]" })
+        guard IPAddress(address) != nil || address == "localhost" else {
+            throw ValidationError(
+                "\(text) is not ADDRESS:PORT: \"\(address)\" is no address, as 10.0.0.1 or [fd00::1] is")
+        }
+        return .ip(address == "localhost" ? "127.0.0.1" : address, port: port)
+    }
+
+    /// As above, or `none`.
+    public static func endpointOrNone(_ text: String) throws -> EndpointOrNone {
+        EndpointOrNone(endpoint: text == "none" ? nil : try endpoint(text))
+    }
+
+    /// Where a DNS answers: an address with a port, or one alone for port 53; or `none`.
+    public static func resolver(_ text: String) throws -> EndpointOrNone {
+        IPAddress(text) != nil ? EndpointOrNone(endpoint: .ip(text, port: 53)) : try endpointOrNone(text)
+    }
+
+    /// A port number.
+    public static func port(_ text: String) throws -> UInt16 {
+        guard let number = UInt16(text) else { throw ValidationError("\(text) is no port: a number from 0 to 65535") }
+        return number
+    }
+
+    /// An address alone.
+    public static func address(_ text: String) throws -> String {
+        guard IPAddress(text) != nil else { throw ValidationError("\(text) is no address, as 10.0.0.1 or fd00::1 is") }
+        return text
+    }
+
+    /// The URL of something that is known by it.
+    public static func secureURL(_ text: String) throws -> String {
+        guard text.hasPrefix("https://") else { throw ValidationError("\(text) is no https URL") }
+        return text
+    }
+
+    /// A node's name.
+    public static func nodeName(_ text: String) throws -> String {
+        guard !text.isEmpty, text.utf8.count <= 63,
+            text.allSatisfy({ $0.isASCII && ($0.isLowercase || $0.isNumber || "-.".contains($0)) })
+        else {
+            throw ValidationError("\(text) is no name of a node: a-z, 0-9, - and ., at most 63 of them (--node-name)")
+        }
+        return text
+    }
+
+    /// A range of addresses, or one of each family with a comma between them.
+    public static func range(_ text: String) throws -> String {
+        for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+            guard IPRange(String(part)) != nil else {
+                throw ValidationError("\"\(part)\" is no range of addresses: write it as 10.244.0.0/16")
+            }
+        }
+        return text
+    }
+}
