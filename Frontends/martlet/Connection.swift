@@ -1,9 +1,11 @@
 import ArgumentParser
 import Foundation
+import HTTPTypes
 import Martlet
 import MartletBase
 import MartletHTTP
 import MartletIO
+import Synchronization
 
 /// How to reach the cluster: the current context of a kubeconfig.
 struct ConnectionOptions: ParsableArguments {
@@ -30,9 +32,51 @@ struct ConnectionOptions: ParsableArguments {
         }
     }
 
+    /// The masters as the leader sees them, who alone hears of all; as any of them does where no leader answers.
+    func masters() async throws -> JSON {
+        let answer = Answer()
+        try await withClient { client, _ in answer.value = try await client.ask(.get, "/martlet/v1/members") }
+        guard let leader = answer.value["leader"]?.string, leader != answer.value["answeredBy"]?.string else {
+            return answer.value
+        }
+        let urls = (answer.value["members"]?.array ?? []).filter { $0["name"]?.string == leader }
+            .flatMap { $0["apiURLs"]?.array ?? [] }.compactMap(\.string)
+        guard
+            let endpoint = urls.lazy.compactMap({ MachineFile.endpoint(String($0.dropFirst("https://".count))) }).first
+        else { return answer.value }
+        try? await withTransport(at: endpoint) { transport, world in
+            let client = Client(transport: transport, in: world)
+            answer.value = try await world.limited(to: .seconds(2), "\(endpoint)") {
+                try await client.ask(.get, "/martlet/v1/members")
+            }
+        }
+        return answer.value
+    }
+
+    /// What a body has found.
+    private final class Answer: Sendable {
+        private let json = Mutex(JSON.null)
+        var value: JSON {
+            get { json.withLock { $0 } }
+            set { json.withLock { $0 = newValue } }
+        }
+    }
+
     /// Runs `body` with a client of the cluster, and the world it lives in.
     func withClient(_ body: @escaping @Sendable (Client, any World) async throws -> Void) async throws {
-        let target = try target()
+        try await withTransport { try await body(Client(transport: $0, in: $1), $1) }
+    }
+
+    /// Runs `body` with what carries requests to the cluster, and the world it lives in.
+    /// - Parameter endpoint: another master than the kubeconfig says.
+    func withTransport(
+        at endpoint: Endpoint? = nil, _ body: @escaping @Sendable (HTTPSTransport, any World) async throws -> Void
+    ) async throws {
+        var target = try target()
+        if case .ip(let address, _)? = endpoint {
+            target.endpoint = endpoint ?? target.endpoint
+            target.host = address
+        }
         let reactor = try Reactor(name: "martlet-cli")
         defer { reactor.shutdown() }
         try await withTaskExecutorPreference(reactor.executor) {
@@ -41,7 +85,7 @@ struct ConnectionOptions: ParsableArguments {
             let http = HTTPClient(
                 endpoint: target.endpoint, serverName: target.host, in: reactor,
                 tls: try TLSClient(authoritiesPEM: target.authority, identity: identity))
-            try await body(Client(transport: HTTPSTransport(http), in: reactor), reactor)
+            try await body(HTTPSTransport(http), reactor)
         }
     }
 }

@@ -11,11 +11,12 @@ struct Member: AsyncParsableCommand {
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Shows the masters, and who of them leads.")
         @OptionGroup var connection: ConnectionOptions
+        @OptionGroup var form: OutputOptions
 
         func run() async throws {
-            try await connection.withClient { client, _ in
-                print(Columns.text(Status.rows(try await client.ask(.get, "/martlet/v1/members"))))
-            }
+            let masters = try await connection.masters()
+            if form.output == .json { return printJSON(masters) }
+            print(Columns.text(Status.rows(masters)))
         }
     }
 
@@ -57,16 +58,15 @@ struct Member: AsyncParsableCommand {
 struct Status: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Shows masters, leader, quorum and nodes.")
     @OptionGroup var connection: ConnectionOptions
-    @Option(name: .shortAndLong, help: "The form: table or json.") var output = "table"
+    @OptionGroup var form: OutputOptions
 
     func run() async throws {
-        let output = output
+        let form = form.output
+        let members = try await connection.masters()
         try await connection.withClient { client, _ in
-            let members = try await client.ask(.get, "/martlet/v1/members")
             let nodes = try await client.list(.node).items
-            if output == "json" {
-                let all: JSON = ["members": members, "nodes": .array(nodes.map(Self.summary))]
-                return print(String(decoding: all.encoded(), as: UTF8.self))
+            if form == .json {
+                return printJSON(["members": members, "nodes": .array(nodes.map(Self.summary))])
             }
             print(Columns.text(Self.rows(members)))
             print("")

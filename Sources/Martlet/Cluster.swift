@@ -59,8 +59,8 @@ public actor Cluster {
         edgeEndpoints = parts.edge?.endpoints ?? []
     }
 
-    /// Ends everything, in the order in which nobody misses what has gone: edge, ingress and node agent, control
-    /// plane, gateway, store.
+    /// Ends everything, in the order in which nobody misses what has gone: the lead among the masters, edge, ingress
+    /// and node agent, control plane, gateway, store.
     /// - Parameter removesPods: whether the containers of this node end too and everything that was made for them
     ///   (mounts, bridge, cgroups, sockets) goes; otherwise they run on, and the next start takes them over.
     public func stop(removesPods: Bool = false) async {
@@ -117,6 +117,7 @@ public actor Cluster {
         var edge: Edge?
 
         func stop(removesPods: Bool) async {
+            await master?.handOver()
             await edge?.stop()
             await worker?.stop(removesPods: removesPods)
             await controlPlane?.stop()
@@ -133,6 +134,7 @@ public actor Cluster {
                 "\(configuration.podCIDR) is not a range for pods: write one as 10.244.0.0/16, /8 to /24")
         }
         try checkAddresses(configuration)
+        try AddressPlan.check(podCIDR: configuration.podCIDR, serviceCIDR: configuration.serviceCIDR, routes: [])
         let data = try DataDirectory(preparing: configuration.dataDirectory)
         let pki = try ClusterPKI.ensure(
             directory: data.pki, nodeName: configuration.nodeName, names: configuration.apiNames,

@@ -134,6 +134,9 @@ final class Master: Sendable {
             transport: InProcessTransport(in: world) { await gateway.serve($0, as: identity) }, in: world)
     }
 
+    /// Another master leads before this one stops answering: writes go on there, those too that come here meanwhile.
+    func handOver() async { await replica.handOver() }
+
     func stop() async {
         await server.shutdown(grace: .seconds(2))
         await replica.close()

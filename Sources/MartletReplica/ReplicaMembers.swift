@@ -212,8 +212,9 @@ extension Replica {
         upkeep.ledAt = now
     }
 
-    /// A leader that ends has another one lead, so that nobody has to notice its absence first.
-    func handOver() async {
+    /// A leader that ends has another one lead, so that nobody has to notice its absence first. Returns when another
+    /// one does, after a while, or at once when this member does not lead.
+    public func handOver() async {
         guard core.role == .leader, !hasFailed, transport != nil else { return }
         let heirs = core.membership.voters.filter { $0 != core.member && core.progress(of: $0)?.isActive == true }
         let heir = heirs.max { (core.progress(of: $0)?.match ?? 0) < (core.progress(of: $1)?.match ?? 0) }

@@ -30,6 +30,9 @@ public struct Joining: Sendable {
     /// - Throws: ``ClusterError`` or `PKIError`.
     public func begin(in world: any World) throws -> String {
         try refuseForeign(sameRoles: false)
+        try checkPorts()
+        try AddressPlan.check(
+            podCIDR: machine.podCIDR, serviceCIDR: machine.serviceCIDR, routes: AddressPlan.machineRoutes())
         let data = try DataDirectory(preparing: dataDirectory)
         let pki = try ClusterPKI.ensure(
             directory: data.pki, nodeName: machine.nodeName, names: machine.apiNames,
@@ -50,6 +53,7 @@ public struct Joining: Sendable {
         _ endpoint: Endpoint, _ token: JoinToken, as role: JoinToken.Role, in world: any World
     ) async throws {
         try refuseForeign(sameRoles: true)
+        try checkPorts()
         let authority = try await authority(endpoint, token, world)
         let host = if case .ip(let address, _) = endpoint { address } else { "localhost" }
         let trusting = try TLSClient(authoritiesPEM: authority)
@@ -75,6 +79,8 @@ public struct Joining: Sendable {
         var machine = machine
         machine.podCIDR = answer["podCIDR"]?.string ?? machine.podCIDR
         machine.serviceCIDR = answer["serviceCIDR"]?.string ?? machine.serviceCIDR
+        try AddressPlan.check(
+            podCIDR: machine.podCIDR, serviceCIDR: machine.serviceCIDR, routes: AddressPlan.machineRoutes())
         machine.masters = (answer["masters"]?.array ?? []).compactMap { $0.string.flatMap(MasterWatch.endpoint) }
         if machine.masters.isEmpty { machine.masters = [endpoint] }
         let pki = ClusterPKI(directory: data.pki)
@@ -110,10 +116,24 @@ public struct Joining: Sendable {
                 "\(dataDirectory) holds a cluster that was begun without martlet init: choose another --data-dir, or "
                     + "martlet reset it first")
         }
-        if sameRoles, there.roles == machine.roles, there.nodeName == machine.nodeName { return }
+        let isSame = there.roles == machine.roles && there.nodeName == machine.nodeName
+        // One that has not stored anything yet was cut short, or its daemon could not start: it begins again.
+        if isSame, sameRoles || !Files.exists(dataDirectory + "/store") { return }
         throw ClusterError.unusable(
             "\(dataDirectory) is that of \(there.nodeName), which is part of a cluster already: start it with "
                 + "martletd --data-dir \(dataDirectory), or martlet reset it first, which removes all its data")
+    }
+
+    /// A master's ports, before anything is written: later it would be the daemon that says so.
+    private func checkPorts() throws {
+        guard let peerPort = machine.peerPort, case .ip(let address, let apiPort) = machine.apiEndpoint else { return }
+        for (port, flag) in [(apiPort, "--api-port"), (peerPort, "--peer-port")] {
+            do { try Reactor.checkFree([.ip(address, port: port)]) } catch {
+                throw ClusterError.unusable(
+                    "port \(port) cannot be listened on (\(error)): end who has it (ss -ltnp), or choose another with "
+                        + "\(flag)")
+            }
+        }
     }
 
     /// What tells this machine from others that show the same token, kept for when it has to begin again.

@@ -12,6 +12,8 @@ internal import MartletStore
 struct MasterDoor: Sendable {
     /// How often a key is stretched: guessing a token by the sealed keys is no quicker than this.
     static let stretches = 100_000
+    /// Where a snapshot of the store is fetched.
+    static let snapshotPath = "v1/snapshot"
 
     let configuration: ClusterConfiguration
     let pki: ClusterPKI
@@ -25,6 +27,9 @@ struct MasterDoor: Sendable {
             switch (request.verb, parts) {
             case ("create", ["v1", "join"]): return try await join(request)
             case ("get", ["v1", "members"]): return .done(await members())
+            case ("get", _) where request.path == Self.snapshotPath:
+                let reader = try await replica.snapshot()
+                return .done(reader.totalBytes) { try await reader.next() }
             case ("delete", _) where parts.count == 3 && parts[..<2] == ["v1", "members"]:
                 return try await remove(parts[2])
             default: return .refused(404, "there is no /martlet/\(request.path)")
@@ -48,14 +53,20 @@ struct MasterDoor: Sendable {
             "answeredBy": .string(configuration.nodeName),
             "members": .array(
                 members.map { member in
-                    [
+                    let progress = status.peers[member.id]
+                    let behind: UInt64? =
+                        status.role == .leader
+                        ? status.lastIndex - min(status.lastIndex, progress?.match ?? status.lastIndex) : nil
+                    return [
                         "id": .string(String(member.id, radix: 16)), "name": .string(member.name),
                         "votes": .bool(!member.isLearner),
                         "peerURLs": .array(member.peerURLs.map { .string($0) }),
                         "apiURLs": .array(member.clientURLs.map { .string($0) }),
                         // Only the leader hears of all.
                         "alive": member.id == status.member
-                            ? true : status.role == .leader ? .bool(status.peers[member.id]?.isActive == true) : .null,
+                            ? true : status.role == .leader ? .bool(progress?.isActive == true) : .null,
+                        // In entries of the log.
+                        "behind": behind.map { .int(Int64($0)) } ?? .null,
                     ]
                 }),
         ]
@@ -67,7 +78,17 @@ struct MasterDoor: Sendable {
             let names = members.map(\.name).joined(separator: ", ")
             return .refused(404, "there is no member \(name); the members are \(names)")
         }
-        try await replica.remove(member: member.id)
+        do { try await replica.remove(member: member.id) } catch ReplicaError.membership(.quorumLost) {
+            let others = members.filter { $0.id != member.id && !$0.isLearner }.map(\.name)
+            return .refused(
+                409,
+                "\(member.name) is not removed: too few of the masters that would be left are alive "
+                    + "(\(others.joined(separator: ", "))); martlet status shows which: start them, or remove one that "
+                    + "is lost first")
+        } catch ReplicaError.membership(.lastVoter) {
+            return .refused(
+                409, "\(member.name) is the last master and holds all data: martlet reset on it ends the cluster")
+        }
         return .done(["removed": .string(member.name), "id": .string(String(member.id, radix: 16))])
     }
 

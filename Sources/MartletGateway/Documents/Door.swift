@@ -18,9 +18,15 @@ public struct DoorRequest: Sendable {
 public struct DoorAnswer: Sendable {
     var code: Int
     var object: JSON
+    var stream: (length: Int, next: @Sendable () async throws -> [UInt8]?)?
 
     /// It is done, and this came of it.
     public static func done(_ object: JSON) -> DoorAnswer { DoorAnswer(code: 200, object: object) }
+
+    /// It is done, and these bytes came of it: `length` of them, piece by piece until `next` gives nil.
+    public static func done(
+        _ length: Int, _ next: @escaping @Sendable () async throws -> [UInt8]?
+    ) -> DoorAnswer { DoorAnswer(code: 200, object: .null, stream: (length, next)) }
 
     /// It is not done: an HTTP status, and a sentence that says what to do.
     public static func refused(_ code: Int, _ message: String) -> DoorAnswer {
@@ -38,6 +44,16 @@ extension Gateway {
             do { body = try JSON(parsing: bytes) } catch { throw .badRequest("the body is no JSON: \(error)") }
         }
         let answer = await door(DoorRequest(verb: call.verb, path: path, identity: call.identity, body: body))
+        if let stream = answer.stream {
+            var head = HTTPResponse(status: .ok)
+            head.headerFields[.contentType] = "application/octet-stream"
+            head.headerFields[.contentLength] = "\(stream.length)"
+            return Response(
+                head: head,
+                body: .stream { writer in
+                    while let piece = try await stream.next() { try await writer.write(piece) }
+                })
+        }
         return Response(
             status: .init(code: answer.code), contentType: "application/json", bytes: answer.object.encoded())
     }

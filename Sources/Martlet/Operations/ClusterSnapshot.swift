@@ -1,0 +1,106 @@
+internal import HTTPTypes
+public import MartletBase
+public import MartletClient
+internal import MartletHTTP
+internal import MartletIO
+internal import MartletObject
+public import MartletReplica
+
+/// Snapshots of a cluster's store: kept in a file, put back into a master, and tried out beforehand.
+///
+/// A snapshot holds every object of the API. It does not hold the keys of the authorities (`pki` in a master's data
+/// folder) nor anything of what runs on the nodes.
+public enum ClusterSnapshot {
+    /// How far the revision goes up with a restore: more than any cluster writes between a snapshot and its return, so
+    /// that no client sees a revision a second time with other contents.
+    public static let revisionLift: Int64 = 1_000_000_000
+
+    /// Fetches a snapshot from a running master into a new file, which appears when it is whole.
+    /// - Parameters:
+    ///   - transport: the API, as somebody of `system:masters`.
+    ///   - progress: is told how many of how many bytes are there.
+    /// - Throws: ``ClusterError``, `APIError`, or the transport's error.
+    public static func save(
+        to file: String, through transport: any ClientTransport, progress: @Sendable (Int, Int) -> Void
+    ) async throws -> SnapshotStatus {
+        if Files.exists(file) { throw ClusterError.unusable("\(file) exists; choose another name") }
+        let part = file + ".part"
+        do {
+            try? Files.remove(part)
+            let target = try RegularFile(making: part)
+            let request = HTTPRequest(
+                method: .get, scheme: nil, authority: nil, path: "/martlet/" + MasterDoor.snapshotPath)
+            let response = try await transport.send(request, body: [])
+            guard response.head.status.code == 200 else {
+                let answer = try? JSON(parsing: try await response.body.collect(limit: 1 << 20))
+                throw APIError(
+                    code: response.head.status.code, reason: answer?["reason"]?.string ?? "",
+                    message: answer?["message"]?.string ?? "the master answers \(response.head.status)")
+            }
+            let total = response.head.headerFields[.contentLength].flatMap { Int($0) } ?? 0
+            guard case .stream(let next) = response.body else {
+                throw ClusterError.unusable("the master's answer is no snapshot: is it of another release?")
+            }
+            var count = 0
+            while let piece = try await next() {
+                try target.append(piece)
+                count += piece.count
+                progress(count, total)
+            }
+            try target.sync()
+            let status = try await SnapshotFile.status(of: part)
+            try Files.move(part, to: file)
+            return status
+        } catch let error as Errno {
+            try? Files.remove(part)
+            throw ClusterError.unusable("\(file): \(error); make room or choose another place, and save again")
+        } catch {
+            try? Files.remove(part)
+            throw error
+        }
+    }
+
+    /// Puts a snapshot into the data folder of a master that does not run. It becomes the first of a new cluster with
+    /// the same authorities; the others join it anew. Its old store is kept beside the new one.
+    /// - Returns: what the store holds now, and where the old one is; nil when there was none.
+    /// - Throws: ``ClusterError``, `ReplicaError` or `LogError`; then the folder is as it was.
+    public static func restore(
+        _ file: String, into dataDirectory: String, at now: WallTime, lift: Int64 = revisionLift
+    ) async throws -> (status: SnapshotStatus, formerStore: String?) {
+        guard var machine = try MachineFile(readingFrom: dataDirectory), let port = machine.peerPort else {
+            throw ClusterError.unusable(
+                "\(dataDirectory) is not that of a master: restore on a machine that was one, or run martlet init "
+                    + "there first (with its old pki folder, when certificates are to stay good)")
+        }
+        let data = try DataDirectory(preparing: dataDirectory)
+        do { _ = try await LostQuorum.examine(data.store) } catch LogError.locked {
+            throw ClusterError.unusable(
+                "the master of \(data.path) runs: stop martletd first, on every master of the cluster")
+        } catch {
+            // What cannot be read is what a snapshot is for.
+        }
+        let fresh = data.store + ".restored"
+        try? Files.remove(fresh)
+        let url = "https://\(Endpoint.ip(machine.nodeAddress, port: port))"
+        var options = RestoreOptions(
+            // The time makes each restore a cluster of its own: members of an earlier one are refused.
+            name: machine.nodeName, members: [(machine.nodeName, [url])], token: "restored \(now.rfc3339)")
+        options.bumpRevision = lift
+        options.marksCompacted = true
+        do {
+            let status = try await SnapshotFile.restore(file, into: fresh, options)
+            var former: String?
+            if Files.exists(data.store) {
+                former = data.store + ".before-\(now.seconds)"
+                try Files.move(data.store, to: former ?? "")
+            }
+            try Files.move(fresh, to: data.store)
+            machine.joins = []
+            try machine.write(to: data.path)
+            return (status, former)
+        } catch {
+            try? Files.remove(fresh)
+            throw error
+        }
+    }
+}

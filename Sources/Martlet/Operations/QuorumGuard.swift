@@ -1,0 +1,65 @@
+public import MartletObject
+
+/// Whether a master may stop without the others losing their quorum.
+public enum QuorumGuard {
+    /// What is known of a master: as the leader answers `GET /martlet/v1/members`.
+    public struct Member: Sendable, Hashable {
+        /// Its name.
+        public var name: String
+        /// Whether it votes.
+        public var votes: Bool
+        /// Whether the leader hears of it; nil when it is not known.
+        public var isAlive: Bool?
+        /// How many entries of the log it has yet to get; nil when it is not known.
+        public var behind: Int?
+
+        /// A master from its parts.
+        public init(name: String, votes: Bool, isAlive: Bool?, behind: Int?) {
+            self.name = name
+            self.votes = votes
+            self.isAlive = isAlive
+            self.behind = behind
+        }
+
+        /// A master in the leader's answer.
+        public init(_ member: JSON) {
+            self.init(
+                name: member["name"]?.string ?? "", votes: member["votes"]?.bool ?? false,
+                isAlive: member["alive"]?.bool, behind: member["behind"]?.int)
+        }
+    }
+
+    /// What stopping a master means.
+    public enum Verdict: Sendable, Hashable {
+        /// The others go on.
+        case safe
+        /// It is the only one: nothing answers until it is back, which nobody can help.
+        case pause
+        /// It would stop the cluster: why, and what to do.
+        case refused(String)
+    }
+
+    /// A master that has more than this to get is not counted on: it would hold up writes until it has it.
+    public static let farBehind = 10_000
+
+    /// Decides about a master's stop.
+    public static func judge(stopping name: String, _ members: [Member]) -> Verdict {
+        let voters = members.filter(\.votes)
+        guard voters.contains(where: { $0.name == name }) else { return .safe }
+        if voters.count == 1 { return .pause }
+        let others = voters.filter { $0.name != name }
+        let able = others.filter { $0.isAlive == true && ($0.behind ?? 0) <= farBehind }
+        let quorum = voters.count / 2 + 1
+        if able.count >= quorum { return .safe }
+        let missing = others.filter { !able.contains($0) }.map { other in
+            let state = other.isAlive == true ? "is still \(other.behind ?? 0) entries behind" : "does not answer"
+            return "\(other.name) \(state)"
+        }
+        let why =
+            missing.isEmpty
+            ? "with \(voters.count) masters none can be missed: add one more (martlet member add)"
+            : missing.joined(separator: ", ") + ": mend that first"
+        return .refused(
+            "without \(name), \(able.count) of \(voters.count) masters would be left, and \(quorum) must run; \(why)")
+    }
+}

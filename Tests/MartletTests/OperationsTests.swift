@@ -1,0 +1,120 @@
+import MartletTesting
+import Testing
+
+@testable import Martlet
+
+private func pod(
+    owner: String? = "ReplicaSet", phase: String = "Running", volumes: JSON = [], annotations: JSON = [:]
+) -> JSON {
+    var pod: JSON = [
+        "metadata": ["name": "a", "namespace": "default", "annotations": annotations],
+        "spec": ["volumes": volumes], "status": ["phase": .string(phase)],
+    ]
+    if let owner {
+        pod["metadata", "ownerReferences"] = [["kind": .string(owner), "name": "b", "controller": true]]
+    }
+    return pod
+}
+
+@Suite("Which pods leave a node that is drained") struct DrainVerdictTests {
+    private func verdict(
+        _ pod: JSON, hasDaemonSet: Bool = true, _ change: (inout NodeDrain.Options) -> Void = { _ in }
+    ) -> String {
+        var options = NodeDrain.Options()
+        change(&options)
+        switch NodeDrain.judge(pod, options, hasDaemonSet: hasDaemonSet) {
+        case .evict(let warning): return "evict" + (warning.map { ": " + $0 } ?? "")
+        case .leave: return "leave"
+        case .refuse(let why): return "refuse " + (why.split(separator: " ").first { $0.hasPrefix("--") } ?? "?")
+        }
+    }
+
+    @Test func whatAControllerMakesAnewGoes() {
+        #expect(verdict(pod()) == "evict")
+        #expect(verdict(pod(annotations: ["kubernetes.io/config.mirror": "x"])) == "leave")
+    }
+
+    @Test func whatWouldBeLostNeedsAWord() {
+        #expect(verdict(pod(owner: nil)) == "refuse --force")
+        #expect(verdict(pod(owner: nil)) { $0.isForced = true } == "evict: nobody makes it anew")
+        let keeper = pod(volumes: [["name": "data", "emptyDir": [:]]])
+        #expect(verdict(keeper) == "refuse --delete-emptydir-data")
+        #expect(verdict(keeper) { $0.deletesEmptyDirData = true } == "evict: what is in its emptyDir goes")
+    }
+
+    @Test func podsOfDaemonSetsStayOrHinder() {
+        let daemon = pod(owner: "DaemonSet")
+        #expect(verdict(daemon) == "refuse --ignore-daemonsets")
+        #expect(verdict(daemon) { $0.ignoresDaemonSets = true } == "leave")
+        #expect(verdict(daemon, hasDaemonSet: false) == "refuse --force")
+        #expect(verdict(daemon, hasDaemonSet: false) { $0.isForced = true } == "evict")
+    }
+
+    @Test(arguments: ["Succeeded", "Failed"]) func whatHasEndedAlwaysGoes(phase: String) {
+        for owner in [nil, "DaemonSet"] {
+            #expect(verdict(pod(owner: owner, phase: phase, volumes: [["emptyDir": [:]]])) == "evict")
+        }
+    }
+}
+
+@Suite("Whether a master may stop") struct QuorumGuardTests {
+    private func judge(_ text: String, stopping name: String = "a") -> String {
+        // `a b! c~20000`: b does not answer, c is 20000 entries behind.
+        let members = text.split(separator: " ").map { word in
+            QuorumGuard.Member(
+                name: String(word.prefix(1)), votes: !word.hasSuffix("?"), isAlive: !word.hasSuffix("!"),
+                behind: word.split(separator: "~").dropFirst().first.flatMap { Int($0) } ?? 0)
+        }
+        switch QuorumGuard.judge(stopping: name, members) {
+        case .safe: return "safe"
+        case .pause: return "pause"
+        case .refused(let why): return why
+        }
+    }
+
+    @Test func aMajorityMustBeLeft() {
+        #expect(judge("a b c") == "safe")
+        #expect(judge("a b c d! e") == "safe")
+        #expect(judge("a b! c").contains("1 of 3 masters would be left, and 2 must run; b does not answer"))
+        #expect(judge("a b c d! e!").contains("2 of 5 masters would be left, and 3 must run"))
+        #expect(judge("a b~20000 c").contains("b is still 20000 entries behind"))
+    }
+
+    @Test func fewMastersAreACaseOfTheirOwn() {
+        #expect(judge("a") == "pause")
+        #expect(judge("a b").contains("with 2 masters none can be missed"))
+        #expect(judge("a b c?").contains("none can be missed"))
+    }
+
+    @Test func whoHasNoVoteIsNotMissed() {
+        #expect(judge("a b c?", stopping: "c") == "safe")
+        #expect(judge("a b", stopping: "worker") == "safe")
+    }
+}
+
+@Suite("What a drill compares") struct SnapshotDrillTests {
+    private func images(_ text: String) -> [String: SnapshotDrill.Image] {
+        // `a1x`: the object a, last written at revision 1, with the contents x.
+        Dictionary(
+            uniqueKeysWithValues: text.split(separator: " ").map { word in
+                let revision = Int64(String(word.dropFirst().prefix(1))) ?? 0
+                return (String(word.prefix(1)), SnapshotDrill.Image(revision: revision, bytes: Array(word.utf8)))
+            })
+    }
+
+    @Test func whatIsOlderThanTheSnapshotMustBeInIt() {
+        var compared = SnapshotDrill.Comparison()
+        let findings = SnapshotDrill.compare(
+            restored: images("a1x b2x c3x"), running: images("a1x b2y d4x"), at: 5, into: &compared)
+        #expect(findings == [.different("b"), .missing("d")])
+        #expect(compared == .init(equal: 1, changedSince: 1))
+    }
+
+    @Test func whatChangedSinceProvesNothing() {
+        var compared = SnapshotDrill.Comparison()
+        let findings = SnapshotDrill.compare(
+            restored: images("a1x b2x n9x"), running: images("a7z c8x"), at: 5, into: &compared)
+        #expect(findings.isEmpty)
+        #expect(compared == .init(equal: 0, changedSince: 2))
+    }
+}
