@@ -185,6 +185,8 @@ def ask_reviews():
 def main():
     failures, passed = [], 0
     for version, resource, sample in samples.stored(api, sys.argv[1]):
+        if sample["metadata"]["name"] == "sample":
+            sample["metadata"] = {"name": "life"}  # what others left with a finalizer is not in the way
         try:
             Life(version, resource, sample).run()
             passed += 1
