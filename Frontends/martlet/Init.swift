@@ -182,5 +182,10 @@ struct Reset: ConfiguredCommand {
         process.arguments = ["--data-dir", data.path, "--clean"] + service.usedArguments
         try process.run()
         process.waitUntilExit()
+        guard process.terminationStatus == 0 else {
+            throw Refusal(
+                "this machine's pods are not all ended, so that \(data.path) stays: mend what martletd says above, and "
+                    + "give martlet reset again")
+        }
     }
 }

@@ -1,6 +1,8 @@
+internal import HTTPTypes
 internal import Logging
 internal import MartletBase
 internal import MartletClient
+internal import MartletHTTP
 internal import MartletNet
 internal import MartletRoutes
 
@@ -71,6 +73,22 @@ struct PodNetwork: Sendable {
         return PodNetwork(
             kernel: kernel, overlay: overlay, proxy: proxy, policies: policies, dnsAddress: dnsAddress,
             settings: settings)
+    }
+
+    /// Removes what an earlier process has made for the parts that are asked for. No master is asked.
+    /// - Throws: `ClusterError`.
+    static func removeLeftovers(_ configuration: ClusterConfiguration, in world: any World) async throws {
+        guard Machine.isRoot else { return }
+        let silence = InProcessTransport(in: world) { _ in
+            Response(status: .serviceUnavailable, contentType: "text/plain", bytes: [])
+        }
+        let nobody = Client(transport: silence, in: world)
+        let clients = Worker.Clients(
+            node: nobody, ingress: nobody, proxy: nobody, policy: nobody, dns: nobody, administrator: nil)
+        var configuration = configuration
+        // That nobody answers is no news here.
+        configuration.logger.logLevel = .error
+        try await start(configuration, clients, in: world)?.stop(removing: true)
     }
 
     /// Whether packets that leave the cluster get the host's address here; else the bridge does it, for this host's

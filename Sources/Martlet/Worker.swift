@@ -141,12 +141,13 @@ final class Worker: Sendable {
         }
     }
 
-    /// Ends what an earlier process has left running.
+    /// Ends what an earlier process has left running, and removes what it has left in the kernel's tables.
     static func removePods(
         _ configuration: ClusterConfiguration, _ data: DataDirectory, _ world: any World
     ) async throws {
         let containers = try await Containers.start(configuration, data, in: world)
         await containers.stop(teardown: true)
+        try await PodNetwork.removeLeftovers(configuration, in: world)
     }
 
     func stop(removesPods: Bool) async {

@@ -219,7 +219,11 @@ public struct ClusterPKI: Sendable {
         // Certificate first here: a crash before the key leaves a pair that is refused loudly, not one that is
         // signed anew in silence.
         try write(made.keyPair.certificatePEM, to: path(name, "crt"), mode: 0o644)
-        try write(made.keyPair.privateKeyPEM, to: path(name, "key"), mode: 0o600)
+        do { try write(made.keyPair.privateKeyPEM, to: path(name, "key"), mode: 0o600) } catch {
+            // No crash, but a disk without room: who tries again begins this authority anew.
+            try? Files.remove(path(name, "crt"))
+            throw error
+        }
     }
 
     private func ensureServiceAccountKey() throws {

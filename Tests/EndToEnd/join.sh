@@ -10,7 +10,7 @@ machines=$state/machines
 mkdir "$machines"
 pid_of() { cat "$machines/$1/martletd.pid" 2>/dev/null; }
 end_all() { for name in "${!number[@]}"; do kill "$(pid_of "$name")" 2>/dev/null || true; done; sleep 1; }
-trap 'end_all; cleanup' EXIT
+trap 'ended=$?; end_all; cleanup' EXIT
 
 # join COMMAND... for a machine: what is printed by init and token create, with what sets machines on loopback apart.
 become() {

@@ -30,7 +30,7 @@ state=$(mktemp -d /tmp/martlet-e2e.XXXXXX)
 chmod 711 "$state"
 daemon=
 cleanup() {
-    status=$?
+    status=${ended:-$?}
     trap - EXIT
     [ "$status" = 0 ] || { for log in "$state"/*.log; do [ -f "$log" ] && { echo "--- $log"; tail -n 30 "$log"; }; done; }
     [ -z "$daemon" ] || { kill -TERM "$daemon" 2>/dev/null && wait "$daemon" || true; }

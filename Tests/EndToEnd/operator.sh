@@ -10,7 +10,7 @@ machines=$state/machines
 mkdir "$machines"
 pid_of() { cat "$machines/$1/martletd.pid" 2>/dev/null; }
 end_all() { for name in "${!number[@]}"; do kill "$(pid_of "$name")" 2>/dev/null || true; done; sleep 1; }
-trap 'end_all; cleanup' EXIT
+trap 'ended=$?; end_all; umount "$machines/deadlock" 2>/dev/null || true; cleanup' EXIT
 
 # become MACHINE COMMAND...: what is printed by init and token create, with what sets machines on loopback apart.
 become() {
@@ -61,6 +61,23 @@ network=$(ip -o -4 route show scope link | awk '$1 ~ /\// {print $1; exit}')
 mkdir "$state/foreign"; echo precious >"$state/foreign/file"
 expect "somebody else's folder" "$(try martlet init --data-dir "$state/foreign")" "is not a Martlet data folder"
 [ "$(cat "$state/foreign/file")" = precious ] || fail "init has touched $state/foreign"
+
+python3 -c 'import socket, time
+s = socket.socket(); s.bind(("0.0.0.0", 27441)); s.listen(); time.sleep(60)' & holder=$!
+taken() { ss -ltn | grep -q ':27441 '; }
+wait_for 10 "a port that is taken" taken
+expect "a port that is taken" "$(try become deadlock init)" "port 27441 cannot be listened on.*--api-port"
+kill "$holder"; wait "$holder" 2>/dev/null || true
+[ ! -e "$machines/deadlock" ] || fail "a refused init has left $machines/deadlock"
+# A disk without room: said by name; the same command begins again when there is room.
+mkdir "$machines/deadlock"
+mount -t tmpfs -o size=16k,mode=711 none "$machines/deadlock"
+expect "a full disk" "$(try become deadlock init)" "$machines/deadlock/.*space"
+mount -o remount,size=512m "$machines/deadlock"
+martlet init --start none --data-dir "$machines/deadlock" --node-name deadlock --node-address 127.0.0.31 >/dev/null
+ok "an init that was cut short begins again"
+martlet reset --yes --data-dir "$machines/deadlock" >/dev/null 2>&1 || true
+umount "$machines/deadlock"; rm -rf "$machines/deadlock"
 
 # --- Three masters and two workers; the first takes its service range from the file.
 printed=$(become deadlock init --config "$state/martlet.yaml")
@@ -169,6 +186,17 @@ wait_for 30 "nodes are Ready again" ready autocrat
 api coup scale deployment web --replicas=5 >/dev/null
 api coup rollout status deployment web --timeout=30s >/dev/null
 ok "workers went on with the restored cluster"
+
+# --- What a worker's pod network has left in the kernel goes with a reset, with no master to ask.
+left=$(unshare -n bash -c "
+    ip link set lo up
+    nft add table ip martlet0-services && nft add table ip martlet0-policies && nft add table ip martlet0-overlay
+    ip link add flannel.1 type vxlan id 1 dstport 8472 local 127.0.0.1
+    mkdir $state/left && '$BIN/martletd' --data-dir $state/left/data --process-runtime --overlay vxlan --service-proxy \
+        --network-policy --clean >&2
+    nft list tables; ip -o link | grep -v ' lo:' || true")
+[ -z "$left" ] || fail "left in the kernel: $left"
+ok "a reset leaves no tables and no devices"
 
 for name in worker1 worker2 autocrat coup deadlock; do
     martlet reset --yes --data-dir "$machines/$name" >/dev/null
