@@ -23,7 +23,7 @@ actor ServerConnection {
     /// Serves until the client leaves, a limit is hit, or the server stops.
     func run() async {
         var idle = core.limits.headTimeout
-        while !core.isStopping {
+        while !core.isStopping || record.isFresh {
             record.enter(.idle, for: idle)
             idle = core.limits.idleTimeout
             do {

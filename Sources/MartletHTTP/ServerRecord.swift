@@ -19,6 +19,8 @@ final class ServerRecord: Sendable {
     }
     private struct State: Sendable {
         var phase = Phase.handshake
+        /// Whether a request was taken from it.
+        var hasServed = false
         var deadline: MonotonicTime?
         var stream: any ByteStream
         var task: Task<Void, Never>?
@@ -38,6 +40,7 @@ final class ServerRecord: Sendable {
         state.withLock {
             $0.phase = phase
             $0.deadline = deadline
+            if phase == .busy { $0.hasServed = true }
         }
     }
 
@@ -55,12 +58,18 @@ final class ServerRecord: Sendable {
     /// How to tell the connection that the server stops, where it has a way to end by itself.
     func setStopper(_ stopper: @escaping @Sendable () -> Void) { state.withLock { $0.stopper = stopper } }
 
-    /// Tells the connection that the server stops. False when it shall be cut: no request is being served.
+    /// Tells the connection that the server stops. False when it shall be cut: it waits between two requests. One that
+    /// was just taken gets its first answered, so that no client is turned away in the middle of a handshake.
     func stop() -> Bool {
-        let (stopper, isBusy) = state.withLock { ($0.stopper, $0.phase == .busy) }
+        let (stopper, goesOn) = state.withLock {
+            ($0.stopper, $0.phase != .over && ($0.phase != .idle || !$0.hasServed))
+        }
         stopper?()
-        return stopper != nil || isBusy
+        return stopper != nil || goesOn
     }
+
+    /// Whether the connection has yet to bring its first request.
+    var isFresh: Bool { state.withLock { !$0.hasServed } }
 
     /// Ends the connection when it is over its time: a late head is told so with 408, all else is just closed.
     func expire(at now: MonotonicTime) {

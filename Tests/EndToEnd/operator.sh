@@ -63,7 +63,7 @@ expect "somebody else's folder" "$(try martlet init --data-dir "$state/foreign")
 [ "$(cat "$state/foreign/file")" = precious ] || fail "init has touched $state/foreign"
 
 python3 -c 'import socket, time
-s = socket.socket(); s.bind(("0.0.0.0", 27441)); s.listen(); time.sleep(60)' & holder=$!
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("0.0.0.0", 27441)); s.listen(); time.sleep(60)' & holder=$!
 taken() { ss -ltn | grep -q ':27441 '; }
 wait_for 10 "a port that is taken" taken
 expect "a port that is taken" "$(try become deadlock init)" "port 27441 cannot be listened on.*--api-port"

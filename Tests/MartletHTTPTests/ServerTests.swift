@@ -317,6 +317,7 @@ extension String {
         let started = Signal()
         let go = Signal()
         let wire = try await Wire { request in
+            if request.head.path == "/quick" { return text("quick") }
             guard request.head.path == "/long" else {
                 started.set()
                 await go.wait()
@@ -329,7 +330,19 @@ extension String {
                     await untilCancelled()
                 })
         }
+        let quick = Array("GET /quick HTTP/1.1\r\nHost: a\r\n\r\n".utf8)
+        func answer(on stream: any ByteStream) async throws -> String {
+            var text = ""
+            while !text.hasSuffix("quick") {
+                text += String(decoding: try await stream.read(atMost: 4096), as: UTF8.self)
+            }
+            return text
+        }
         let idle = try await wire.world.connect(to: wire.server.endpoint)
+        try await idle.write(quick)
+        #expect(try await !answer(on: idle).contains("Connection: close"))
+        // Has connected, and not asked yet.
+        let fresh = try await wire.world.connect(to: wire.server.endpoint)
         let long = try await wire.world.connect(to: wire.server.endpoint)
         try await long.write(Array("GET /long HTTP/1.1\r\nHost: a\r\n\r\n".utf8))
         _ = try await long.read(atMost: 1)
@@ -337,9 +350,11 @@ extension String {
         await started.wait()
         async let stopping: Void = wire.server.shutdown(grace: .seconds(5))
         #expect(try await idle.read(atMost: 1) == [])
+        try await fresh.write(quick)
+        #expect(try await answer(on: fresh).contains("Connection: close"))
         go.set()
-        let answer = try await wire.readAll()
-        #expect(answer.hasSuffix("Connection: close\r\n\r\ndone"))
+        let last = try await wire.readAll()
+        #expect(last.hasSuffix("Connection: close\r\n\r\ndone"))
         #expect(try await asTimePasses(in: wire.world) { try await long.read(atMost: 4096) } != [])
         #expect(try await asTimePasses(in: wire.world) { try await long.read(atMost: 4096) } == [])
         await stopping
