@@ -3,12 +3,12 @@ import ArgumentParser
 /// `martlet-bench`: measures a part of Martlet beside what bounds it, in one run.
 @main
 struct MartletBench: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "martlet-bench",
-    abstract: "Measures parts of Martlet beside their rival or their bound, in one run.",
-    subcommands: [
-      LogBenchCommand.self, StoreBenchCommand.self, GatewayBenchCommand.self, InformerCommand.self,
-      TortureCommand.self, DNSBenchCommand.self, DNSServeCommand.self,
-      NetworkBenchCommand.self,
-    ])
+    static let configuration = CommandConfiguration(
+        commandName: "martlet-bench",
+        abstract: "Measures parts of Martlet beside their rival or their bound, in one run.",
+        subcommands: [
+            LogBenchCommand.self, StoreBenchCommand.self, GatewayBenchCommand.self, InformerCommand.self,
+            TortureCommand.self, DNSBenchCommand.self, DNSServeCommand.self,
+            NetworkBenchCommand.self,
+        ])
 }
