@@ -12,8 +12,10 @@ public struct DaemonOptions: ParsableArguments {
     var nodeName: String?
 
     @Option(
-        help: "The address at which other machines reach this one. (default: that of the default route)",
-        transform: Flags.address)
+        help: """
+            The address at which other machines reach this one; with a comma, a second one of the other kind. \
+            (default: that of the default route)
+            """, transform: Flags.addresses)
     var nodeAddress: String?
 
     @Option(
@@ -25,8 +27,10 @@ public struct DaemonOptions: ParsableArguments {
     var apiSan: [String] = []
 
     @Option(
-        help: "The range that Services get their addresses from. (default: 10.96.0.0/16, or the cluster's)",
-        transform: Flags.range)
+        help: """
+            The range that Services get their addresses from, or one of each kind of addresses with a comma between \
+            them. (default: 10.96.0.0/16, or the cluster's)
+            """, transform: Flags.range)
     var serviceCIDR: String?
 
     @Option(help: "A file of bearer tokens: TOKEN,USER,UID,\"GROUP1,GROUP2\" in each line.")
@@ -50,14 +54,16 @@ public struct DaemonOptions: ParsableArguments {
     /// The configuration that these flags ask for.
     /// - Throws: `ValidationError` that names the flag.
     public func configuration(roles: Set<ClusterConfiguration.Role>) throws -> ClusterConfiguration {
+        let addresses = (nodeAddress ?? "").split(separator: ",").map(String.init)
         var configuration = ClusterConfiguration(
             roles: roles, dataDirectory: dataDirectory ?? DataFolder.standard, nodeName: nodeName ?? Machine.nodeName,
-            nodeAddress: nodeAddress ?? Machine.address)
+            nodeAddress: addresses.first ?? Machine.address)
+        configuration.secondNodeAddress = addresses.dropFirst().first
         if var machine = try MachineFile(readingFrom: configuration.dataDirectory) {
             if let nodeName, nodeName != machine.nodeName {
                 throw ValidationError("--node-name \(nodeName): this machine has joined as \(machine.nodeName)")
             }
-            if let nodeAddress { machine.nodeAddress = nodeAddress }
+            if let address = addresses.first { machine.nodeAddress = address }
             machine.apply(to: &configuration)
         }
         if let apiAddress { configuration.apiEndpoint = apiAddress }

@@ -48,6 +48,15 @@ public enum Flags {
         return text
     }
 
+    /// An address, or one of each kind with a comma between them.
+    public static func addresses(_ text: String) throws -> String {
+        let all = try text.split(separator: ",", omittingEmptySubsequences: false).map { try address(String($0)) }
+        guard all.count == Set(all.map { $0.contains(":") }).count else {
+            throw ValidationError("\(text) is not one address of each kind, as 10.0.0.1,fd00::1 is")
+        }
+        return text
+    }
+
     /// The URL of something that is known by it.
     public static func secureURL(_ text: String) throws -> String {
         guard text.hasPrefix("https://") else { throw ValidationError("\(text) is no https URL") }

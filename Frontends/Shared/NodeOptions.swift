@@ -9,8 +9,10 @@ public struct NodeOptions: ParsableArguments {
     var roles: [ClusterConfiguration.Role] = []
 
     @Option(
-        help: "The range that nodes get their pod ranges from. (default: 10.244.0.0/16, or the cluster's)",
-        transform: Flags.range)
+        help: """
+            The range that nodes get their pod ranges from, or one of each kind of addresses with a comma between \
+            them, as 10.244.0.0/16,fd00:244::/48. (default: 10.244.0.0/16, or the cluster's)
+            """, transform: Flags.range)
     var podCIDR: String?
 
     @Option(

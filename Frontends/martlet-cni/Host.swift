@@ -57,13 +57,18 @@ enum Host {
             let name = withUnsafeBytes(of: &entry.pointee.d_name) { raw in
                 String(decoding: raw.prefix { $0 != 0 }, as: UTF8.self)
             }
-            guard let first = name.utf8.first, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(first) else { continue }
+            guard isAddress(name) else { continue }
             let fd = open("\(directory)/\(name)", O_RDONLY | O_CLOEXEC)
             guard fd >= 0 else { continue }
             files.append(readAll(fd, limit: 4_096))
             close(fd)
         }
         return files
+    }
+
+    /// Whether a file is named after an address: beside these there are a lock and what was given out last.
+    private static func isAddress(_ name: String) -> Bool {
+        (name.contains(".") || name.contains(":")) && name.allSatisfy { $0.isHexDigit || $0 == "." || $0 == ":" }
     }
 
     /// Runs a plugin. It reads all its input before it prints (all plugins do), so writing first cannot lock up.

@@ -128,10 +128,10 @@ public actor Cluster {
 
     private static func assemble(_ configuration: ClusterConfiguration, _ reactor: Reactor) async throws -> Cluster {
         guard configuration.roles.contains(.gateway) else { return try await join(configuration, reactor) }
-        let podCIDR = PodCIDR(configuration.podCIDR)
-        guard let podCIDR else {
+        guard let podCIDRs = PodCIDR.list(configuration.podCIDR) else {
             throw ClusterError.unusable(
-                "\(configuration.podCIDR) is not a range for pods: write one as 10.244.0.0/16, /8 to /24")
+                "\(configuration.podCIDR) is not a range for pods: write one as 10.244.0.0/16 (/8 to /24) or "
+                    + "fd00:244::/48 (/48 to /64), or one of each with a comma between them")
         }
         try checkAddresses(configuration)
         try AddressPlan.check(podCIDR: configuration.podCIDR, serviceCIDR: configuration.serviceCIDR, routes: [])
@@ -145,7 +145,7 @@ public actor Cluster {
             let client = master.client(as: "system:admin", groups: ["system:masters"], in: reactor)
             if configuration.roles.contains(.controlPlane) {
                 parts.controlPlane = await startControlPlane(
-                    configuration, podCIDR, try pki.authority("ca"), master, reactor)
+                    configuration, podCIDRs, try pki.authority("ca"), master, reactor)
             }
             try writeKubeconfig(configuration, data, pki, master.server.endpoint, reactor.wallTime())
             if configuration.roles.contains(.worker) {
@@ -226,7 +226,7 @@ public actor Cluster {
     }
 
     private static func startControlPlane(
-        _ configuration: ClusterConfiguration, _ podCIDR: PodCIDR, _ authority: Authority, _ master: Master,
+        _ configuration: ClusterConfiguration, _ podCIDRs: [PodCIDR], _ authority: Authority, _ master: Master,
         _ world: any World
     ) async -> Leadership {
         let logger = configuration.logger
@@ -239,7 +239,7 @@ public actor Cluster {
             let signer = CertificateSigner(authority: authority, client: admin, world: world, logger: logger)
             let labels = NodeLabels(client: admin, logger: logger)
             return ControlPlane(
-                podCIDR: podCIDR, authority: published,
+                podCIDRs: podCIDRs, authority: published,
                 client: { user in
                     // The scheduler has its role; the controllers, which play many, are one user here.
                     let groups = user == "system:kube-scheduler" ? [] : ["system:masters"]

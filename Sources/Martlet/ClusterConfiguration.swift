@@ -47,6 +47,8 @@ public struct ClusterConfiguration: Sendable {
     public var nodeName: String
     /// The address at which other parts reach this machine.
     public var nodeAddress: String
+    /// Its address of the other kind, where pods have both kinds; nil for one of the same interface.
+    public var secondNodeAddress: String?
     /// Where the REST gateway listens.
     public var apiEndpoint = Endpoint.ip("127.0.0.1", port: 6443)
     /// Names and addresses for which the gateway's certificate is made out, beside the standard ones.
@@ -71,9 +73,10 @@ public struct ClusterConfiguration: Sendable {
     public var edgeEndpoint = Endpoint.ip("0.0.0.0", port: 443)
     /// Where the edge listens for plain HTTP, to redirect it; nil for nowhere.
     public var edgePlainEndpoint: Endpoint? = .ip("0.0.0.0", port: 80)
-    /// The range that nodes get their pod ranges from.
+    /// The range that nodes get their pod ranges from; one of each kind of addresses with a comma between them.
     public var podCIDR = "10.244.0.0/16"
-    /// The range that Services get their addresses from.
+    /// The range that Services get their addresses from, or one of each kind: the first is that of Services that ask
+    /// for none.
     public var serviceCIDR = "10.96.0.0/16"
     /// How this worker's pods reach those of other hosts. Needs root.
     public var overlay = Overlay.none
@@ -103,6 +106,13 @@ public struct ClusterConfiguration: Sendable {
         guard case .ip(let address, let port) = apiEndpoint else { return "https://\(apiEndpoint)" }
         let isEverywhere = ["0.0.0.0", "::"].contains(address)
         return "https://\(Endpoint.ip(isEverywhere ? nodeAddress : address, port: port))"
+    }
+
+    /// Its addresses as the Node tells them: both kinds where pods have both.
+    var nodeAddresses: [String] {
+        let isDual = podCIDR.utf8.contains(UInt8(ascii: ","))
+        return [nodeAddress]
+            + (isDual ? [secondNodeAddress ?? Machine.companion(of: nodeAddress)] : []).compactMap { $0 }
     }
 
     /// A configuration of some roles; the rest has defaults.

@@ -18,14 +18,14 @@ struct ControlPlane: Sendable {
     ///   - prepare: what comes first.
     ///   - companions: what else runs for as long as this does.
     init(
-        podCIDR: PodCIDR?, authority: String, client: (String) -> Client, world: any World, logger: Logger,
+        podCIDRs: [PodCIDR], authority: String, client: (String) -> Client, world: any World, logger: Logger,
         prepare: @escaping @Sendable () async -> Void = {}, companions: [@Sendable () async -> Void] = []
     ) {
         self.prepare = prepare
         self.companions = Companions(companions, in: world)
         scheduler = SchedulerHost(client: client("system:kube-scheduler"), world: world, logger: logger)
         controllers = ControllerHost(
-            StandardControllers.all(podCIDR: podCIDR, authority: authority),
+            StandardControllers.all(podCIDRs: podCIDRs, authority: authority),
             client: client("system:kube-controller-manager"), world: world,
             logger: logger)
     }

@@ -31,13 +31,13 @@ struct PodNetwork: Sendable {
                 "--overlay, --service-proxy, --network-policy and a link-local --dns-address "
                     + "change the kernel's tables: use sudo")
         }
-        let pods = [IPRange(configuration.podCIDR)].compactMap { $0 }
-        let services = [IPRange(configuration.serviceCIDR)].compactMap { $0 }
-        if let pod = pods.first, let service = services.first, pod.overlaps(service) {
+        let pods = IPRange.list(configuration.podCIDR) ?? []
+        let services = IPRange.list(configuration.serviceCIDR) ?? []
+        for pod in pods {
+            guard let service = services.first(where: pod.overlaps) else { continue }
             throw ClusterError.unusable(
                 "--pod-cidr \(pod) and --service-cidr \(service) have addresses in common: "
-                    + "give one of them another range"
-            )
+                    + "give one of them another range")
         }
         let (name, logger) = (configuration.nodeName, configuration.logger)
         let kernel = try await KernelNetwork()
@@ -96,9 +96,14 @@ struct PodNetwork: Sendable {
     var masquerades: Bool { overlay != nil }
 
     /// The largest packet of pods on this host; 0: as the kernel chooses.
-    func podPacketBytes(_ address: String) async -> Int {
+    func podPacketBytes(_ addresses: [String]) async -> Int {
         guard overlay != nil else { return 0 }
-        return (try? await OverlayAgent.podPacketBytes(settings, address: address, kernel: kernel)) ?? 0
+        var least = 0
+        for address in addresses {
+            let bytes = try? await OverlayAgent.podPacketBytes(settings, address: address, kernel: kernel)
+            if let bytes, least == 0 || bytes < least { least = bytes }
+        }
+        return least
     }
 
     /// Ends them.

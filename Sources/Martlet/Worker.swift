@@ -54,7 +54,7 @@ final class Worker: Sendable {
         let containers = try await Containers.start(configuration, data, in: world)
         do {
             var settings = NodeAgentConfiguration(
-                nodeName: configuration.nodeName, addresses: [configuration.nodeAddress], rootDirectory: data.node)
+                nodeName: configuration.nodeName, addresses: configuration.nodeAddresses, rootDirectory: data.node)
             settings.endpoint = configuration.nodeEndpoint
             settings.tls = try TLSServer(
                 identity: TLSIdentity(pki.keyPair("kubelet")),
@@ -232,12 +232,13 @@ private enum Containers {
                 guard case .put(let node) = change, let range = node["spec", "podCIDR"]?.string, !range.isEmpty else {
                     continue
                 }
+                let ranges = node["spec", "podCIDRs"]?.array?.compactMap(\.string) ?? [range]
                 var network = NetworkConfig(
-                    podCIDR: range, dataDirectory: containerd.configuration.networkDataDirectory)
+                    podCIDRs: ranges, dataDirectory: containerd.configuration.networkDataDirectory)
                 network.bridge = configuration.bridge
                 if let podNetwork {
                     network.masquerade = !podNetwork.masquerades
-                    network.mtu = await podNetwork.podPacketBytes(configuration.nodeAddress)
+                    network.mtu = await podNetwork.podPacketBytes(configuration.nodeAddresses)
                 }
                 do {
                     try await containerd.setNetwork(network)

@@ -58,6 +58,14 @@ public struct IPAddress: Sendable, Hashable, Comparable, CustomStringConvertible
         return halves + stride(from: start, through: 0, by: -8).map { UInt8(low >> UInt64($0) & 255) }
     }
 
+    /// The sum of this address and a number that is counted in units of the bit at `bits`.
+    fileprivate func advanced(by count: UInt64, bits: Int) -> IPAddress {
+        if family == .ipv4 { return IPAddress(ipv4: UInt32(truncatingIfNeeded: low &+ count << UInt64(32 - bits))) }
+        if bits <= 64 { return IPAddress(ipv6: high &+ count << UInt64(64 - bits), low) }
+        let (sum, carries) = low.addingReportingOverflow(count << UInt64(128 - bits))
+        return IPAddress(ipv6: high &+ (count >> UInt64(bits - 64)) &+ (carries ? 1 : 0), sum)
+    }
+
     /// The address with all bits after the first `length` set to zero.
     public func masked(_ length: Int) -> IPAddress {
         func mask(_ bits: Int) -> UInt64 { bits <= 0 ? 0 : bits >= 64 ? .max : ~(.max >> UInt64(bits)) }
@@ -185,6 +193,20 @@ public struct IPRange: Sendable, Hashable, Comparable, CustomStringConvertible {
     /// Whether the address is in it.
     public func contains(_ address: IPAddress) -> Bool {
         address.family == base.family && address.masked(length) == base
+    }
+
+    /// The address that lies so far behind the first one, which may be beyond the range's end.
+    public func address(_ offset: UInt64) -> IPAddress { base.advanced(by: offset, bits: family.bits) }
+
+    /// The piece of that length number `index`, which may be beyond the range's end.
+    public func piece(_ index: Int, length: Int) -> IPRange {
+        IPRange(base.advanced(by: UInt64(max(0, index)), bits: length), length: length)
+    }
+
+    /// Reads ranges with commas between them; nil when one of them is none.
+    public static func list(_ text: some StringProtocol) -> [IPRange]? {
+        let ranges = text.split(separator: ",", omittingEmptySubsequences: false).map { IPRange($0) }
+        return ranges.contains(nil) ? nil : ranges.compactMap { $0 }
     }
 
     /// Whether two ranges have an address in common.

@@ -26,7 +26,7 @@ public struct CNIPlugin: Sendable {
     public enum Action: Sendable, Hashable {
         /// Run a plugin; go on with ``CNIPlugin/Outcome/ran(status:output:)``.
         case run(Call)
-        /// Read the files of a folder whose names begin with a digit (addresses); go on with
+        /// Read the files of a folder that are named after addresses; go on with
         /// ``CNIPlugin/Outcome/reservations(_:)``. An absent folder is an empty one.
         case listReservations(directory: String)
         /// Look for programs in `CNI_PATH`; go on with ``CNIPlugin/Outcome/missing(_:)``.

@@ -52,8 +52,8 @@ public struct NetworkConfig: Sendable, Hashable {
     public var name = NetworkConfig.defaultName
     /// Name of the bridge that joins the node's pods, at most 15 bytes.
     public var bridge = NetworkConfig.defaultBridge
-    /// The node's part of the cluster's pod addresses, as `10.244.0.0/24`.
-    public var podCIDR: String
+    /// The node's parts of the cluster's pod addresses, as `10.244.0.0/24`: one, or one of each kind.
+    public var podCIDRs: [String]
     /// Largest packet; 0 for the kernel's choice.
     public var mtu = 0
     /// Whether traffic that leaves for outside the pod CIDR gets the node's address (needs iptables).
@@ -62,8 +62,8 @@ public struct NetworkConfig: Sendable, Hashable {
     public var dataDirectory: String
 
     /// A configuration; the rest has plain defaults.
-    public init(podCIDR: String, dataDirectory: String) {
-        self.podCIDR = podCIDR
+    public init(podCIDRs: [String], dataDirectory: String) {
+        self.podCIDRs = podCIDRs
         self.dataDirectory = dataDirectory
     }
 
@@ -80,10 +80,12 @@ public struct NetworkConfig: Sendable, Hashable {
         guard Self.isInterface(bridge) else {
             throw .configuration("`bridge` is not an interface's name: \(bridge)")
         }
-        guard let cidr = json["podCIDR"]?.string, Self.isCIDR(cidr) else {
-            throw .configuration("`podCIDR` is missing, or not an address and a prefix length as 10.244.0.0/24")
+        // A runtime still hands out lists that an earlier version has written, with one range, to end pods.
+        podCIDRs = json["podCIDRs"]?.array?.map { $0.string ?? "" } ?? [json["podCIDR"]?.string ?? ""]
+        guard (1...2).contains(podCIDRs.count), podCIDRs.allSatisfy(Self.isCIDR) else {
+            throw .configuration(
+                "`podCIDRs` is missing, or not one or two ranges, each an address and a prefix length as 10.244.0.0/24")
         }
-        podCIDR = cidr
         mtu = json["mtu"]?.int ?? 0
         guard (0...65_536).contains(mtu) else { throw .configuration("`mtu` is not between 0 and 65536") }
         masquerade = json["ipMasq"]?.bool ?? true
@@ -101,7 +103,8 @@ public struct NetworkConfig: Sendable, Hashable {
             "name": .string(name),
             "plugins": [
                 [
-                    "type": .string(Self.type), "bridge": .string(bridge), "podCIDR": .string(podCIDR),
+                    "type": .string(Self.type), "bridge": .string(bridge),
+                    "podCIDRs": .array(podCIDRs.map { .string($0) }),
                     "mtu": .int(Int64(mtu)), "ipMasq": .bool(masquerade), "dataDir": .string(dataDirectory),
                     "capabilities": ["portMappings": true],
                 ]
@@ -119,8 +122,8 @@ public struct NetworkConfig: Sendable, Hashable {
             "isGateway": true, "ipMasq": .bool(masquerade), "hairpinMode": true,
             "ipam": [
                 "type": "host-local", "dataDir": .string("\(dataDirectory)/networks"),
-                "ranges": [[["subnet": .string(podCIDR)]]],
-                "routes": [["dst": .string(podCIDR.utf8.contains(UInt8(ascii: ":")) ? "::/0" : "0.0.0.0/0")]],
+                "ranges": .array(podCIDRs.map { [["subnet": .string($0)]] }),
+                "routes": .array(podCIDRs.map { ["dst": $0.utf8.contains(UInt8(ascii: ":")) ? "::/0" : "0.0.0.0/0"] }),
             ],
         ]
         if mtu > 0 { json["mtu"] = .int(Int64(mtu)) }

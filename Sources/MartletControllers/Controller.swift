@@ -51,15 +51,15 @@ public struct ControllerContext: Sendable {
 public enum StandardControllers {
     /// All of them.
     /// - Parameters:
-    ///   - podCIDR: what nodes get their pod ranges from; nil when something else hands them out.
+    ///   - podCIDRs: what nodes get their pod ranges from; none when something else hands them out.
     ///   - authority: the cluster's authority (PEM), for pods to know the API by; nil when it is published elsewhere.
-    public static func all(podCIDR: PodCIDR?, authority: String? = nil) -> [any Controller] {
+    public static func all(podCIDRs: [PodCIDR], authority: String? = nil) -> [any Controller] {
         var all: [any Controller] = [
             DeploymentController(), ReplicaSetController(), EndpointSliceController(), NamespaceController(),
             ServiceAccountController(), NodeLifecycleController(), GarbageCollector(), EventPruner(),
             RoleAggregationController(), DisruptionController(),
         ]
-        if let podCIDR { all.append(NodeRangeController(podCIDR: podCIDR)) }
+        if !podCIDRs.isEmpty { all.append(NodeRangeController(podCIDRs: podCIDRs)) }
         if let authority { all.append(RootAuthorityController(authority: authority)) }
         return all
     }

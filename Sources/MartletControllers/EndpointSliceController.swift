@@ -1,3 +1,4 @@
+internal import MartletBase
 public import MartletObject
 
 /// Lists the addresses behind each Service with a selector (kube-controller-manager's endpointslice controller).
@@ -40,25 +41,49 @@ public struct EndpointSliceController: Controller {
             let labels = pod.labels
             return selector.allSatisfy { labels[$0.key] == $0.value }
         }
-        var wished: [(ports: JSON, endpoints: [JSON])] = []
-        for pod in pods {
-            guard let endpoint = Self.endpoint(pod, service) else { continue }
-            let ports = Self.ports(of: service, in: pod)
-            if let index = wished.firstIndex(where: { $0.ports == ports && $0.endpoints.count < Self.perSlice }) {
-                wished[index].endpoints.append(endpoint)
-            } else {
-                wished.append((ports, [endpoint]))
-            }
-        }
+        let families = Self.families(of: service)
         let existing = snapshot.list(.endpointSlice, namespace: key.namespace).filter {
             $0.labels[Self.serviceLabel] == key.name
                 && $0.labels["endpointslice.kubernetes.io/managed-by"] == Self.managedBy && !$0.isTerminating
         }
-        return Self.difference(service, wished, existing, &context)
+        var intents: [Intent] = []
+        for family in families {
+            var wished: [(ports: JSON, endpoints: [JSON])] = []
+            for pod in pods {
+                guard let endpoint = Self.endpoint(pod, service, family) else { continue }
+                let ports = Self.ports(of: service, in: pod)
+                if let index = wished.firstIndex(where: { $0.ports == ports && $0.endpoints.count < Self.perSlice }) {
+                    wished[index].endpoints.append(endpoint)
+                } else {
+                    wished.append((ports, [endpoint]))
+                }
+            }
+            let own = existing.filter { Self.family(of: $0) == family }
+            intents += Self.difference(service, family, wished, own, &context)
+        }
+        // Of a kind of addresses that the Service no longer has.
+        for slice in existing where !families.contains(Self.family(of: slice)) {
+            intents.append(
+                .delete(ObjectKey(.endpointSlice, namespace: slice.namespace, name: slice.name), uid: slice.uid))
+        }
+        return intents
+    }
+
+    /// The kinds of addresses that a Service has.
+    private static func families(of service: JSON) -> [IPAddress.Family] {
+        let said = service["spec", "ipFamilies"]?.array?.compactMap(\.string) ?? []
+        if !said.isEmpty { return IPAddress.Family.allCases.filter { said.contains(name(of: $0)) } }
+        return [IPAddress(service["spec", "clusterIP"]?.string ?? "")?.family ?? .ipv4]
+    }
+
+    private static func name(of family: IPAddress.Family) -> String { family == .ipv4 ? "IPv4" : "IPv6" }
+
+    private static func family(of slice: JSON) -> IPAddress.Family {
+        slice["addressType"]?.string == name(of: .ipv6) ? .ipv6 : .ipv4
     }
 
     private static func difference(
-        _ service: JSON, _ wished: [(ports: JSON, endpoints: [JSON])], _ existing: [JSON],
+        _ service: JSON, _ family: IPAddress.Family, _ wished: [(ports: JSON, endpoints: [JSON])], _ existing: [JSON],
         _ context: inout ControllerContext
     ) -> [Intent] {
         var left = existing
@@ -74,7 +99,7 @@ public struct EndpointSliceController: Controller {
                     serviceLabel: service.name, "endpointslice.kubernetes.io/managed-by": managedBy,
                 ])
                 slice["metadata", "ownerReferences"] = [Owner.reference(to: service, kind: .service)]
-                slice["addressType"] = "IPv4"
+                slice["addressType"] = .string(name(of: family))
                 slice["endpoints"] = .array(endpoints)
                 slice["ports"] = ports
                 intents.append(.create(.endpointSlice, slice))
@@ -94,9 +119,11 @@ public struct EndpointSliceController: Controller {
         return intents
     }
 
-    /// The pod as an endpoint; nil when it has no address or has ended.
-    private static func endpoint(_ pod: JSON, _ service: JSON) -> JSON? {
-        guard let address = pod["status", "podIP"]?.string, !address.isEmpty,
+    /// The pod as an endpoint; nil when it has no address of that kind or has ended.
+    private static func endpoint(_ pod: JSON, _ service: JSON, _ family: IPAddress.Family) -> JSON? {
+        let several = pod["status", "podIPs"]?.array?.compactMap { $0["ip"]?.string } ?? []
+        let texts = several.isEmpty ? [pod["status", "podIP"]?.string ?? ""] : several
+        guard let address = texts.first(where: { IPAddress($0)?.family == family }),
             !["Succeeded", "Failed"].contains(pod["status", "phase"]?.string ?? "")
         else { return nil }
         let isReady = PodFacts.isReady(pod)

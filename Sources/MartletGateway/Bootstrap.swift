@@ -20,7 +20,8 @@ extension Gateway {
             try await registry.ensure(priorityClass, .priorityClass)
         }
         guard let address = registry.allocator.firstAddress else {
-            throw APIError.internalError("the service network \(configuration.serviceCIDR) is not an IPv4 range")
+            throw APIError.internalError(
+                "the service network \(configuration.serviceCIDR) is no range, nor one of each kind of addresses")
         }
         var service: JSON = [
             "metadata": [

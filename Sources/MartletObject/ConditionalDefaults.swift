@@ -107,11 +107,6 @@ enum ConditionalDefaults {
         }
         if type == "ExternalName" { return }
         if isEmpty(spec["internalTrafficPolicy"]) { spec["internalTrafficPolicy"] = "Cluster" }
-        if spec["ipFamilies"] == nil {
-            let isIPv6 = Names.isIPv6(spec["clusterIP"]?.string ?? "")
-            spec["ipFamilies"] = [.string(isIPv6 ? "IPv6" : "IPv4")]
-        }
-        if isEmpty(spec["ipFamilyPolicy"]) { spec["ipFamilyPolicy"] = "SingleStack" }
     }
 
     @Sendable private static func loadBalancerMode(_ ingress: inout JSON) {

@@ -37,7 +37,7 @@ public actor Containerd {
 
         /// The network with the defaults, for a node's pod CIDR.
         public mutating func setNetwork(podCIDR: String, mtu: Int = 0, bridge: String = NetworkConfig.defaultBridge) {
-            var network = NetworkConfig(podCIDR: podCIDR, dataDirectory: networkDataDirectory)
+            var network = NetworkConfig(podCIDRs: [podCIDR], dataDirectory: networkDataDirectory)
             network.mtu = mtu
             network.bridge = bridge
             self.bridge = bridge
@@ -161,7 +161,9 @@ public actor Containerd {
         var network = network
         if let table = try? Files.read(HostRoute.table) {
             let routes = HostRoute.parse(String(decoding: table, as: UTF8.self))
-            let fault = HostRoute.conflict(of: network.podCIDR, bridge: network.bridge, with: routes)
+            let fault = network.podCIDRs.lazy.compactMap {
+                HostRoute.conflict(of: $0, bridge: network.bridge, with: routes)
+            }.first
             await runtime.setNetworkFault(fault)
             if let fault {
                 try PodNetwork.remove(from: configuration.networkDirectory)

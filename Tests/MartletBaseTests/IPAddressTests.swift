@@ -49,4 +49,17 @@ import Testing
             #expect(IPAddress(bytes: address.bytes) == address)
         }
     }
+
+    @Test func rangesAreCutIntoPiecesAndCountedThrough() throws {
+        let four = try #require(IPRange("10.244.0.0/16"))
+        #expect("\(four.piece(255, length: 24))" == "10.244.255.0/24" && "\(four.address(258))" == "10.244.1.2")
+        let six = try #require(IPRange("fd00:244::/48"))
+        #expect("\(six.piece(0x1f, length: 64))" == "fd00:244:0:1f::/64")
+        #expect("\(six.piece(3, length: 80))" == "fd00:244:0:0:3::/80")
+        #expect("\(six.address(0x1_0001))" == "fd00:244::1:1")
+        let last = try #require(IPAddress("fd00::ffff:ffff:ffff:ffff"))
+        #expect("\(IPRange(last, length: 128).address(1))" == "fd00:0:0:1::")
+        #expect(IPRange.list("10.0.0.0/8,fd00::/8")?.map(\.family) == [.ipv4, .ipv6])
+        for bad in ["", "10.0.0.0/8,", "10.0.0.0/8 fd00::/8", "x"] { #expect(IPRange.list(bad) == nil, "\(bad)") }
+    }
 }

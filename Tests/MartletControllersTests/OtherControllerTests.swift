@@ -55,6 +55,39 @@ private func service(_ name: String, _ port: JSON) -> JSON {
         #expect(story.snapshot.list(.endpointSlice).isEmpty)
     }
 
+    @Test func aServiceWithBothKindsOfAddressesHasSlicesOfBoth() {
+        var story = Story()
+        var both = service("web", ["port": 80, "targetPort": 8080])
+        both["spec", "ipFamilies"] = ["IPv6", "IPv4"]
+        story.put(.service, both)
+        for (name, addresses) in [("a", ["10.244.0.7", "fd00:244::7"]), ("b", ["10.244.0.8"])] {
+            story.put(
+                .pod,
+                [
+                    "metadata": ["name": .string(name), "namespace": "default", "labels": ["app": "web"]],
+                    "status": [
+                        "phase": "Running", "podIP": .string(addresses[0]),
+                        "podIPs": .array(addresses.map { ["ip": .string($0)] }),
+                    ],
+                ])
+        }
+        story.settle()
+        func addresses() -> [String: [String]] {
+            let slices = story.snapshot.list(.endpointSlice).map { slice in
+                let endpoints = slice["endpoints"]?.array ?? []
+                return (
+                    slice["addressType"]?.string ?? "", endpoints.compactMap { $0["addresses"]?[0]?.string }.sorted()
+                )
+            }
+            return Dictionary(slices) { $0 + $1 }
+        }
+        #expect(addresses() == ["IPv4": ["10.244.0.7", "10.244.0.8"], "IPv6": ["fd00:244::7"]])
+        both["spec", "ipFamilies"] = ["IPv6"]
+        story.put(.service, both)
+        story.settle()
+        #expect(addresses() == ["IPv6": ["fd00:244::7"]])
+    }
+
     @Test func moreThanAHundredEndpointsAreSplit() {
         var story = Story()
         story.put(.service, service("web", ["port": 80, "targetPort": 8080]))
@@ -115,7 +148,24 @@ private func service(_ name: String, _ port: JSON) -> JSON {
                 == ["10.244.0.0/24", "10.244.1.0/24", "10.244.2.0/24"])
     }
 
+    @Test func nodesGetARangeOfEachKindOfAddresses() {
+        var story = Story([NodeRangeController(podCIDRs: PodCIDR.list("10.244.0.0/16,fd00:244::/48") ?? [])])
+        for name in ["a", "b"] { story.put(.node, node(name)) }
+        story.settle()
+        #expect(
+            story.snapshot.list(.node).map { $0["spec", "podCIDRs"] } == [
+                ["10.244.0.0/24", "fd00:244::/64"], ["10.244.1.0/24", "fd00:244:0:1::/64"],
+            ])
+        #expect(story.snapshot.list(.node).last?["spec", "podCIDR"] == "10.244.1.0/24")
+    }
+
     @Test func rangesAreReadAndCut() {
+        #expect(PodCIDR("fd00:244::/48")?.range(0xFFFF) == "fd00:244:0:ffff::/64")
+        #expect(PodCIDR.list("fd00::/56,10.0.0.0/16")?.map(\.count) == [256, 256])
+        for bad in ["fd00::/47", "fd00::/65"] { #expect(PodCIDR(bad) == nil, "\(bad)") }
+        for bad in ["10.0.0.0/16,", "10.0.0.0/16,10.1.0.0/16", "10.0.0.0/16,x"] {
+            #expect(PodCIDR.list(bad) == nil, "\(bad)")
+        }
         #expect(PodCIDR("10.244.7.9/16")?.range(3) == "10.244.3.0/24")
         #expect(PodCIDR("10.0.0.0/23")?.count == 2)
         for bad in ["10.244.0.0", "10.244.0.0/25", "10.244.0/16", "x/16", "10.244.0.0/7", ""] {

@@ -16,7 +16,7 @@ struct Story {
     private let controllers: [any Controller]
     private var queue: [(Int, ObjectKey)] = []
 
-    init(_ controllers: [any Controller] = StandardControllers.all(podCIDR: PodCIDR("10.244.0.0/16"))) {
+    init(_ controllers: [any Controller] = StandardControllers.all(podCIDRs: PodCIDR.list("10.244.0.0/16") ?? [])) {
         self.controllers = controllers
     }
 

@@ -146,15 +146,16 @@ import Testing
         try await TestAPI.run { api in
             let allocator = Allocator(
                 storage: api.gateway.registry.storage, world: api.world, serviceCIDR: "10.1.0.0/29")
+            let network = try #require(allocator.networks.first)
             var seen: Set<String> = []
             for _ in 0..<6 {
-                let address = try await allocator.freeAddress()
+                let address = try await allocator.freeAddress(in: network)
                 #expect(seen.insert(address).inserted)
                 _ = try await api.replica.propose(
                     .init(then: [.put(key: Keys.allocation("serviceips", address), value: [])]))
             }
             #expect(seen == Set((1...6).map { "10.1.0.\($0)" }))
-            await #expect(throws: APIError.self) { _ = try await allocator.freeAddress() }
+            await #expect(throws: APIError.self) { _ = try await allocator.freeAddress(in: network) }
         }
     }
 }

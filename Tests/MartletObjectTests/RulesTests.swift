@@ -63,8 +63,7 @@ func admitted(_ text: String, _ kind: ResourceKind) throws -> JSON {
                 "ports": [
                     ["protocol": "TCP", "port": 80, "targetPort": 80],
                     ["protocol": "TCP", "port": 81, "targetPort": "x"],
-                ], "type": "ClusterIP", "sessionAffinity": "None", "ipFamilies": ["IPv4"],
-                "ipFamilyPolicy": "SingleStack", "internalTrafficPolicy": "Cluster",
+                ], "type": "ClusterIP", "sessionAffinity": "None", "internalTrafficPolicy": "Cluster",
             ])
         let secret = try admitted(#"{"data":{"z":"eA=="},"stringData":{"a":"hi","z":"y"}}"#, .secret)
         #expect(secret == ["data": ["a": "aGk=", "z": "eQ=="], "type": "Opaque"])

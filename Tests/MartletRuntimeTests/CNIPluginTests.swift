@@ -12,7 +12,7 @@ import Testing
         "CNI_PATH": "/usr/lib/cni", "HOME": "/root",
     ]
     let config: JSON = [
-        "cniVersion": "1.0.0", "name": "martlet", "type": "martlet-cni", "podCIDR": "10.244.3.0/24", "mtu": 1450,
+        "cniVersion": "1.0.0", "name": "martlet", "type": "martlet-cni", "podCIDRs": ["10.244.3.0/24"], "mtu": 1450,
         "dataDir": "/data/cni",
     ]
 
@@ -140,8 +140,8 @@ import Testing
 
     @Test(
         arguments: [
-            (["cniVersion": "2.0.0"], 1), (["name": ""], 7), (["name": "../x"], 7), (["podCIDR": "10.0.0.0"], 7),
-            (["podCIDR": "10.0.0/24"], 7), (["podCIDR": "10.0.0.256/24"], 7), (["podCIDR": "10.0.0.0/33"], 7),
+            (["cniVersion": "2.0.0"], 1), (["name": ""], 7), (["name": "../x"], 7), (["podCIDRs": ["10.0.0.0"]], 7),
+            (["podCIDRs": ["10.0.0/24"]], 7), (["podCIDRs": ["10.0.0.256/24"]], 7), (["podCIDRs": ["10.0.0.0/33"]], 7),
             (["bridge": "a/b"], 7), (["bridge": "sixteen-letters!"], 7), (["dataDir": "relative"], 7), (["mtu": -1], 7),
         ] as [(JSON, Int)])
     func `A wrong configuration is named by its field`(change: JSON, code: Int) throws {
@@ -161,8 +161,20 @@ import Testing
         #expect(end.status == 1 && end.json["code"] == 4 && end.json["msg"]?.string?.contains(name) == true)
     }
 
+    @Test func `A pod gets an address of each range`() throws {
+        var plugin = plugin("ADD", ["podCIDRs": ["10.244.3.0/24", "fd00:244:0:3::/64"]])
+        let bridge = try call(plugin.step(.begin))
+        #expect(
+            bridge.config["ipam", "ranges"] == [[["subnet": "10.244.3.0/24"]], [["subnet": "fd00:244:0:3::/64"]]])
+        #expect(bridge.config["ipam", "routes"] == [["dst": "0.0.0.0/0"], ["dst": "::/0"]])
+        // What an earlier version has written.
+        var old = config
+        (old["podCIDRs"], old["podCIDR"]) = (nil, "10.1.0.0/24")
+        #expect(try NetworkConfig(old).podCIDRs == ["10.1.0.0/24"])
+    }
+
     @Test func `The list that the runtime reads holds what the plugin needs`() throws {
-        var wanted = NetworkConfig(podCIDR: "10.244.3.0/24", dataDirectory: "/data/cni")
+        var wanted = NetworkConfig(podCIDRs: ["10.244.3.0/24"], dataDirectory: "/data/cni")
         wanted.mtu = 1450
         var entry = try #require(wanted.list["plugins"]?[0])
         #expect(entry["capabilities", "portMappings"] == true)

@@ -194,7 +194,7 @@ struct ContainerdTests {
             // A node learns its range of addresses when it is registered: the runtime waits for it.
             #expect(try await runtime.unmetConditions().map(\.type) == ["NetworkReady"])
             var network = NetworkConfig(
-                podCIDR: "10.231.77.0/24", dataDirectory: containerd.configuration.networkDataDirectory)
+                podCIDRs: ["10.231.77.0/24"], dataDirectory: containerd.configuration.networkDataDirectory)
             network.bridge = containerd.configuration.bridge
             try await containerd.setNetwork(network)
             while try await !runtime.unmetConditions().isEmpty { try await world.sleep(for: .milliseconds(10)) }
@@ -340,7 +340,7 @@ struct ContainerdTests {
                 ["link", "set", other, "up"],
             ] { #expect(try await ChildProcess.run(ip, words, in: world).status == 0) }
             var network = NetworkConfig(
-                podCIDR: "10.231.78.0/24", dataDirectory: containerd.configuration.networkDataDirectory)
+                podCIDRs: ["10.231.78.0/24"], dataDirectory: containerd.configuration.networkDataDirectory)
             network.bridge = "mtest6"
             let config = network
             await #expect(throws: ContainerdError.self) { try await containerd.setNetwork(config) }

@@ -9,24 +9,22 @@ struct Allocator: Sendable {
 
     let storage: Storage
     let world: any World
-    /// As configured: `10.96.0.0/16`.
+    /// As configured: `10.96.0.0/16`, or one range of each kind of addresses with a comma between them.
     let serviceCIDR: String
-    private let network: Network?
+    /// The first is that of Services that ask for no kind of addresses.
+    let networks: [ServiceNetwork]
 
     init(storage: Storage, world: any World, serviceCIDR: String) {
         self.storage = storage
         self.world = world
         self.serviceCIDR = serviceCIDR
-        network = Network(serviceCIDR)
+        networks = ServiceNetwork.list(serviceCIDR) ?? []
     }
 
     /// The address that the Service `default/kubernetes` has.
-    var firstAddress: String? { network.map { $0.text(1) } }
+    var firstAddress: String? { networks.first.map { $0.text(1) } }
 
-    func contains(_ address: String) -> Bool {
-        guard let network, let value = Network.address(address) else { return false }
-        return network.hosts.contains(Int(value) - Int(network.base))
-    }
+    func network(_ family: IPAddress.Family) -> ServiceNetwork? { networks.first { $0.range.family == family } }
 
     func isTaken(_ pool: String, _ value: String) async -> Bool {
         await storage.get(Keys.allocation(pool, value)) != nil
@@ -34,10 +32,7 @@ struct Allocator: Sendable {
 
     /// An address that nobody has now. The lower part of the range is left to Services that name their address, as
     /// upstream does.
-    func freeAddress() async throws(APIError) -> String {
-        guard let network else {
-            throw .internalError("failed to allocate a serviceIP: \(serviceCIDR) is not an IPv4 range")
-        }
+    func freeAddress(in network: ServiceNetwork) async throws(APIError) -> String {
         let all = network.hosts
         let reserved = min(max(16, all.count / 16), 256)
         let upper = all.count > 2 * reserved ? all.lowerBound + reserved...all.upperBound : all
@@ -68,38 +63,39 @@ struct Allocator: Sendable {
     }
 }
 
-/// An IPv4 range, `A.B.C.D/LENGTH`.
-struct Network: Sendable, Hashable {
-    /// The first address, which is the network's own.
-    var base: UInt32
+/// A range that Services get their addresses from.
+struct ServiceNetwork: Sendable, Hashable {
+    /// Addresses of one range that are given out: of a larger one the first.
+    private static let longestRange = 20
+
+    /// The whole range.
+    var range: IPRange
     /// The offsets of the addresses that may be given out: neither the network's own nor the last.
     var hosts: ClosedRange<Int>
 
-    init?(_ text: String) {
-        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 2, let address = Self.address(String(parts[0])), let length = Int(parts[1]),
-            (8...30).contains(length)
-        else { return nil }
-        let size = 1 << (32 - length)
-        base = address & ~UInt32(size - 1)
-        hosts = 1...(size - 2)
+    /// Reads /8 to /30, or /64 to /126; nil for anything else.
+    init?(_ text: some StringProtocol) {
+        guard let range = IPRange(text), (range.family == .ipv4 ? 8...30 : 64...126).contains(range.length) else {
+            return nil
+        }
+        self.range = range
+        let bits = range.family.bits - range.length
+        hosts = 1...((1 << (range.family == .ipv4 ? bits : min(bits, Self.longestRange))) - 2)
+    }
+
+    /// Reads one range, or one of each kind of addresses with a comma between them; nil for anything else.
+    static func list(_ text: String) -> [ServiceNetwork]? {
+        let networks = text.split(separator: ",", omittingEmptySubsequences: false).map { ServiceNetwork($0) }
+        let known = networks.compactMap { $0 }
+        return known.count == networks.count && Set(known.map(\.range.family)).count == known.count ? known : nil
     }
 
     /// The address at an offset.
-    func text(_ offset: Int) -> String {
-        let value = base &+ UInt32(truncatingIfNeeded: offset)
-        return [24, 16, 8, 0].map { String(value >> $0 & 255) }.joined(separator: ".")
-    }
+    func text(_ offset: Int) -> String { "\(range.address(UInt64(max(0, offset))))" }
 
-    /// Reads four decimal octets without leading zeros.
-    static func address(_ text: String) -> UInt32? {
-        let octets = text.split(separator: ".", omittingEmptySubsequences: false)
-        guard octets.count == 4 else { return nil }
-        var value: UInt32 = 0
-        for octet in octets {
-            guard let number = UInt8(octet), String(number) == octet else { return nil }
-            value = value << 8 | UInt32(number)
-        }
-        return value
+    /// Whether an address may be given to a Service.
+    func contains(_ address: IPAddress) -> Bool {
+        guard range.contains(address), address != range.base else { return false }
+        return range.family == .ipv6 || "\(address)" != text(hosts.upperBound + 1)
     }
 }

@@ -1,3 +1,4 @@
+internal import MartletBase
 internal import MartletObject
 
 extension Strategy {
@@ -12,7 +13,7 @@ extension Strategy {
         holdings: { service in
             var keys = Set(
                 ServiceAllocation.nodePorts(of: service).map { Keys.allocation("servicenodeports", "\($0)") })
-            if let address = ServiceAllocation.clusterIP(of: service) {
+            for address in ServiceAllocation.clusterIPs(of: service) {
                 keys.insert(Keys.allocation("serviceips", address))
             }
             return keys
@@ -24,7 +25,10 @@ extension Strategy {
             if (service["spec", "clusterIP"]?.string ?? "").isEmpty {
                 service["spec", "clusterIP"] = old["spec", "clusterIP"]
             }
-            if service["spec", "clusterIPs"] == nil { service["spec", "clusterIPs"] = old["spec", "clusterIPs"] }
+            for field in ["clusterIPs", "ipFamilies", "ipFamilyPolicy"] where service["spec", field] == nil {
+                service["spec", field] = old["spec", field]
+            }
+            keepOneFamily(&service, from: old)
         }
         let oldPorts = old["spec", "ports"]?.array ?? []
         var ports = service["spec", "ports"]?.array ?? []
@@ -41,9 +45,19 @@ extension Strategy {
         }
         if !ports.isEmpty { service["spec", "ports"] = .array(ports) }
     }
+
+    /// Who asks for one kind of addresses where there were two, and leaves the lists as they were, means the first.
+    private static func keepOneFamily(_ service: inout JSON, from old: JSON) {
+        guard service["spec", "ipFamilyPolicy"] == "SingleStack", old["spec", "ipFamilyPolicy"] != "SingleStack" else {
+            return
+        }
+        for field in ["clusterIPs", "ipFamilies"] where service["spec", field] == old["spec", field] {
+            if let list = service["spec", field]?.array { service["spec", field] = .array(Array(list.prefix(1))) }
+        }
+    }
 }
 
-/// Fills in a Service's cluster IP and node ports.
+/// Fills in a Service's cluster IPs, their families, and node ports (Kubernetes' pkg/registry/core/service/storage).
 struct ServiceAllocation: Sendable {
     let allocator: Allocator
     let old: JSON?
@@ -52,10 +66,16 @@ struct ServiceAllocation: Sendable {
     static func needsClusterIP(_ service: JSON) -> Bool { type(of: service) != "ExternalName" }
     static func needsNodePorts(_ service: JSON) -> Bool { ["NodePort", "LoadBalancer"].contains(type(of: service)) }
 
-    /// The address that a Service holds; nil for headless ones and external names.
-    static func clusterIP(of service: JSON) -> String? {
-        guard needsClusterIP(service), let address = service["spec", "clusterIP"]?.string else { return nil }
-        return address.isEmpty || address == "None" ? nil : address
+    /// The addresses that a Service holds, in one spelling; none for headless ones and external names.
+    static func clusterIPs(of service: JSON) -> [String] {
+        guard needsClusterIP(service) else { return [] }
+        let all = service["spec", "clusterIPs"]?.array?.compactMap(\.string) ?? []
+        let texts = all.isEmpty ? [service["spec", "clusterIP"]?.string ?? ""] : all
+        return texts.filter { !$0.isEmpty && $0 != "None" }.map(spelled)
+    }
+
+    private static func spelled(_ address: String) -> String {
+        IPAddress(address).map { "\($0)" } ?? address
     }
 
     static func nodePorts(of service: JSON) -> [Int] {
@@ -69,39 +89,99 @@ struct ServiceAllocation: Sendable {
     }
 
     private func fillAddress(_ service: inout JSON) async throws(APIError) {
-        let given = service["spec", "clusterIP"]?.string ?? service["spec", "clusterIPs"]?[0]?.string ?? ""
-        let held = old.flatMap(Self.clusterIP)
-        let address: String
-        if given == "None" || (!given.isEmpty && given == held) {
-            address = given
-        } else if given.isEmpty {
-            address = try await allocator.freeAddress()
-        } else {
-            try await claim(given, for: service)
-            address = given
+        var given = service["spec", "clusterIPs"]?.array?.compactMap(\.string) ?? []
+        let first = service["spec", "clusterIP"]?.string ?? ""
+        if given.isEmpty && !first.isEmpty { given = [first] }
+        guard first.isEmpty || first == given.first else {
+            throw invalid(
+                service, "spec.clusterIPs",
+                "Invalid value: [\"\(given.joined(separator: "\", \""))\"]: "
+                    + "first value must match `clusterIP`")
         }
-        service["spec", "clusterIP"] = .string(address)
-        service["spec", "clusterIPs"] = [.string(address)]
-        if service["spec", "ipFamilies"] == nil { service["spec", "ipFamilies"] = ["IPv4"] }
-        if service["spec", "ipFamilyPolicy"] == nil { service["spec", "ipFamilyPolicy"] = "SingleStack" }
+        let families = try families(of: service, given: given)
+        if given.first == "None" {
+            given = ["None"]
+        } else {
+            let held = Set(old.map(Self.clusterIPs) ?? [])
+            for address in given where !held.contains(Self.spelled(address)) {
+                try await claim(Self.spelled(address), for: service)
+            }
+            for family in families.dropFirst(given.count) {
+                guard let network = allocator.network(family) else { continue }
+                given.append(try await allocator.freeAddress(in: network))
+            }
+        }
+        service["spec", "clusterIP"] = given.first.map { .string($0) }
+        service["spec", "clusterIPs"] = .array(given.map { .string($0) })
+        service["spec", "ipFamilies"] = .array(families.map { .string(Self.name(of: $0)) })
+        if service["spec", "ipFamilyPolicy"] == nil {
+            service["spec", "ipFamilyPolicy"] = families.count == 2 ? "RequireDualStack" : "SingleStack"
+        }
+    }
+
+    private static func name(of family: IPAddress.Family) -> String { family == .ipv4 ? "IPv4" : "IPv6" }
+
+    /// The kinds of addresses that a Service is to have: what its addresses and `ipFamilies` say, then what the policy
+    /// wants and the cluster has.
+    private func families(of service: JSON, given: [String]) throws(APIError) -> [IPAddress.Family] {
+        let configured = allocator.networks.map(\.range.family)
+        let names = service["spec", "ipFamilies"]?.array?.compactMap(\.string) ?? []
+        var families = names.compactMap { name in IPAddress.Family.allCases.first { Self.name(of: $0) == name } }
+        for (index, family) in families.enumerated() where !configured.contains(family) {
+            throw invalid(
+                service, "spec.ipFamilies[\(index)]",
+                "Invalid value: \"\(Self.name(of: family))\": not configured on this cluster")
+        }
+        let ofAddresses = given.compactMap { IPAddress($0)?.family }
+        for (index, family) in ofAddresses.enumerated() {
+            if index == families.count { families.append(family) }
+            guard index < families.count, families[index] == family else {
+                throw invalid(
+                    service, "spec.clusterIPs[\(index)]",
+                    "Invalid value: [\"\(given[index])\"]: expected an \(Self.name(of: families[index])) value as "
+                        + "indicated by `spec.ipFamilies[\(index)]`")
+            }
+        }
+        guard Set(families).count == families.count else {
+            throw invalid(service, "spec.ipFamilies[1]", "Duplicate value: \"\(Self.name(of: families[0]))\"")
+        }
+        if families.isEmpty { families = Array(configured.prefix(1)) }
+        let hasSelector = service["spec", "selector"]?.members.isEmpty == false
+        // Whoever lists the addresses of a headless Service by hand may list both kinds.
+        let isOpen = given.first == "None" && !hasSelector && service["spec", "ipFamilyPolicy"] == nil
+        let policy = service["spec", "ipFamilyPolicy"]?.string ?? (isOpen ? "PreferDualStack" : "SingleStack")
+        if policy == "RequireDualStack" && configured.count < 2 {
+            throw invalid(
+                service, "spec.ipFamilyPolicy",
+                "Invalid value: \"RequireDualStack\": this cluster is not configured for dual-stack services")
+        }
+        if policy == "SingleStack" {
+            if families.count > 1 {
+                throw invalid(
+                    service, "spec.ipFamilyPolicy",
+                    "Invalid value: \"SingleStack\": must be `RequireDualStack` or `PreferDualStack` when multiple "
+                        + "`ipFamilies` are specified")
+            }
+            return families
+        }
+        return families + configured.filter { !families.contains($0) }
     }
 
     private func claim(_ address: String, for service: JSON) async throws(APIError) {
         let why: String
-        if !allocator.contains(address) {
+        if IPAddress(address).map({ address in allocator.networks.contains { $0.contains(address) } }) != true {
             why = "the provided IP (\(address)) is not in the service network \(allocator.serviceCIDR)"
         } else if await allocator.isTaken("serviceips", address) {
             why = "provided IP is already allocated"
         } else {
             return
         }
-        throw .invalid(
-            .service, name: service.name,
-            [
-                FieldError(
-                    .invalid, field: "spec.clusterIPs",
-                    message: "Invalid value: [\"\(address)\"]: failed to allocate IP \(address): \(why)")
-            ])
+        throw invalid(
+            service, "spec.clusterIPs", "Invalid value: [\"\(address)\"]: failed to allocate IP \(address): \(why)")
+    }
+
+    private func invalid(_ service: JSON, _ field: String, _ message: String) -> APIError {
+        .invalid(.service, name: service.name, [FieldError(.invalid, field: field, message: message)])
     }
 
     private func fillNodePorts(_ service: inout JSON) async throws(APIError) {
@@ -131,11 +211,6 @@ struct ServiceAllocation: Sendable {
     private func refused(_ port: Int, _ index: Int, _ service: JSON, _ why: String) -> APIError {
         let ports = service["spec", "ports"]?.array ?? []
         let place = ports.firstIndex { $0["nodePort"]?.int == port } ?? index
-        return .invalid(
-            .service, name: service.name,
-            [
-                FieldError(
-                    .invalid, field: "spec.ports[\(place)].nodePort", message: "Invalid value: \(port): \(why)")
-            ])
+        return invalid(service, "spec.ports[\(place)].nodePort", "Invalid value: \(port): \(why)")
     }
 }
