@@ -66,7 +66,7 @@ import Testing
             #expect(addresses(await api.put(path, Samples.service("a")).json) == addresses(grown))
             let taken: JSON = ["clusterIP": .string(second), "ipFamilies": ["IPv6"]]
             #expect(await api.post(Paths.services, Samples.service("b", taken)).code == 422)
-            var shrunk = grown
+            var shrunk = await api.get(path).json
             shrunk["spec", "ipFamilyPolicy"] = "SingleStack"
             let small = await api.put(path, shrunk).json
             #expect(addresses(small) == first && families(small) == ["IPv4"])

@@ -1,7 +1,8 @@
 import MartletBase
 import MartletObject
-import MartletRoutes
 import Testing
+
+@testable import MartletRoutes
 
 extension JSON {
     /// This object with the fields of another.
@@ -75,11 +76,14 @@ private func leaving(_ address: String, node: String = "worker1") -> JSON {
         }
     }
 
-    /// The endpoints that have a chain.
+    /// The endpoints that packets are translated to.
     private func endpoints(_ tables: ServiceTables) -> Set<String> {
         Set(
-            tables.ruleCounts(.ipv4).keys.filter { $0.hasPrefix("endpoint-") }.compactMap {
-                $0.split(separator: "_").last.map(String.init)
+            tables.chains(.ipv4).values.joined().compactMap { rule in
+                let constants = rule.compactMap { if case .constant(let bytes, _) = $0 { bytes } else { nil } }
+                guard case .translateDestination? = rule.last, constants.count == 2 else { return nil }
+                let port = Int(constants[1][0]) << 8 | Int(constants[1][1])
+                return IPAddress(bytes: constants[0]).map { "\($0)/\(port)" }
             })
     }
 
@@ -181,21 +185,54 @@ private func leaving(_ address: String, node: String = "worker1") -> JSON {
         var tables = tables(
             many, slices: (0..<200).map { slice([endpoint("10.244.1.2"), endpoint("10.244.2.2")], of: "s\($0)") })
         let whole = tables.takeEverything()
-        #expect(whole.transactions.count == 2 && whole.transactions[0].changes.count > 1000)
+        #expect(whole.transactions.count == 2 && whole.transactions[0].changes.count > 400)
         #expect(tables.takeChanges().transactions.isEmpty)
         tables.putSlice(slice([endpoint("10.244.1.2"), endpoint("10.244.3.2")], of: "s7"))
         let one = tables.takeChanges()
         let transaction = try #require(one.transactions.first)
-        let gone = "endpoint-default/s7/tcp/http__10.244.2.2/8080"
-        let new = "endpoint-default/s7/tcp/http__10.244.3.2/8080"
-        #expect(one.transactions.count == 1 && transaction.changes.count == 6)
-        #expect(transaction.changes[0] == .addChain(NftChain(new)))
-        #expect(transaction.changes[1] == .emptyChain("service-default/s7/tcp/http"))
-        #expect(Array(transaction.changes.suffix(2)) == [.emptyChain(gone), .removeChain(gone)])
+        // Its chain anew, and one more endpoint of this host; no rule of it leads anywhere else.
+        #expect(one.transactions.count == 1 && transaction.changes.count == 3)
+        #expect(transaction.changes[0] == .emptyChain("service-default/s7/tcp/http"))
+        guard case .addChain(let chain) = transaction.changes[1] else { return #expect(Bool(false)) }
+        #expect(chain.rules.joined().allSatisfy { if case .verdict = $0 { false } else { true } })
+        let hairpin = NftKey(bytes: [10, 244, 3, 2, 10, 244, 3, 2])
+        #expect(transaction.changes[2] == .addElements(set: "hairpin-connections", [NftElement(hairpin)]))
         #expect(NftBatch(transaction, sequence: 1).bytes.count < 2500)
         // A change that changes nothing is none.
         tables.putSlice(slice([endpoint("10.244.3.2"), endpoint("10.244.1.2")], of: "s7"))
         #expect(tables.hasChanges && tables.takeChanges().transactions.isEmpty)
+    }
+
+    @Test func manyEndpointsAreChosenAmongByAMapAndFewByARuleEach() {
+        let chain = "service-default/web/tcp/http"
+        for (count, rules) in [(1, 2), (3, 4), (16, 17), (17, 2)] {
+            var tables = tables([service()], slices: [slice((1...count).map { endpoint("10.244.1.\($0)") })])
+            _ = tables.takeEverything()
+            #expect(tables.ruleCounts(.ipv4)[chain] == rules && endpoints(tables).count == count)
+        }
+        var tables = tables([service()], slices: [slice((1...3).map { endpoint("10.244.1.\($0)") })])
+        _ = tables.takeEverything()
+        let moduli = (tables.chains(.ipv4)[chain] ?? []).joined().compactMap {
+            if case .random(let modulus, _) = $0 { modulus } else { nil }
+        }
+        #expect(moduli == [3, 2])
+    }
+
+    @Test func anEndpointOfSeveralServicesIsOneHairpinUntilTheLastIsGone() {
+        var tables = tables(
+            [service("one", "10.96.0.11"), service("two", "10.96.0.12")],
+            slices: [slice([endpoint("10.244.1.2")], of: "one"), slice([endpoint("10.244.1.2")], of: "two")])
+        _ = tables.takeEverything()
+        func hairpins() -> Int { tables.elements(.ipv4)["hairpin-connections"]?.count ?? 0 }
+        #expect(hairpins() == 1)
+        tables.putSlice(slice([], of: "one"))
+        tables.putSlice(slice([endpoint("10.244.1.2"), endpoint("10.244.2.2", node: "worker2")], of: "two"))
+        _ = tables.takeChanges()
+        #expect(hairpins() == 1)
+        tables.putSlice(slice([], of: "two"))
+        let changes = tables.takeChanges().transactions.first?.changes ?? []
+        #expect(hairpins() == 0)
+        #expect(changes.contains { if case .removeElements("hairpin-connections", _) = $0 { true } else { false } })
     }
 
     @Test func aServiceThatIsGoneLeavesNothing() {

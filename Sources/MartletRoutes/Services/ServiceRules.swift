@@ -5,6 +5,8 @@ enum ServiceMaps {
     static let services = "service-ips", nodePorts = "service-nodeports"
     static let silent = "no-endpoint-services", silentNodePorts = "no-endpoint-nodeports"
     static let firewalls = "firewall-ips", clusterIPs = "cluster-ips"
+    /// Connections of pods to themselves, from their address to their address.
+    static let hairpins = "hairpin-connections"
     static let reject = "reject"
 }
 
@@ -14,10 +16,13 @@ struct ServiceEntry: Sendable, Hashable {
     var contents = NftContents()
     /// Where UDP packets of its clients may be translated to, by where they are sent.
     var flows: [ServiceFlow: Set<ServiceTarget>] = [:]
+    /// Endpoints of this host, which must not see their own address as the client's. Several Services may have one.
+    var hairpins: Set<IPAddress> = []
 
     mutating func merge(_ other: ServiceEntry) {
         contents.merge(other.contents)
         flows.merge(other.flows) { $0.union($1) }
+        hairpins.formUnion(other.hairpins)
     }
 }
 
@@ -34,7 +39,9 @@ struct ServiceTarget: Sendable, Hashable {
     var port: UInt16
 }
 
-/// Writes the rules of one port of a Service, in the manner of kube-proxy's nftables mode.
+/// Writes the rules of one port of a Service, in the manner of kube-proxy's nftables mode, but that few endpoints have
+/// no chains and no maps of their own: the kernel searches a table's sets one by one, and follows all jumps from the
+/// hooks on whenever one is added.
 struct ServiceRules {
     let port: ServicePort
     let choice: EndpointChoice
@@ -57,12 +64,17 @@ struct ServiceRules {
     private func affinitySet(_ endpoint: ServiceEndpoint, _ seconds: Int) -> String {
         "affinity-\(port.suffix)__\(endpoint.address)/\(endpoint.port)-\(seconds)"
     }
+    /// Endpoints that are chosen among by one rule each; more by a map of chains.
+    private static let longestList = 16
     private var pods: [IPRange] { settings.podRanges.filter { $0.family == port.family } }
 
     private mutating func write() {
         let internals = port.internalIsLocal ? choice.local : choice.cluster
         let externals = port.externalIsLocal ? choice.local : choice.cluster
-        for endpoint in Set(choice.cluster + choice.local) { write(endpoint) }
+        for list in [choice.cluster, choice.local] where !isPlain(list) {
+            for endpoint in list { write(endpoint) }
+        }
+        entry.hairpins = Set((choice.cluster + choice.local).filter(\.isLocal).map(\.address))
         if !choice.cluster.isEmpty {
             entry.contents.chains[clusterChain] = pick(choice.cluster, isInternal: !port.internalIsLocal)
         }
@@ -115,7 +127,15 @@ struct ServiceRules {
                 ])
             }
         }
-        if endpoints.count == 1 {
+        if isPlain(endpoints) {
+            for (index, endpoint) in endpoints.enumerated() {
+                // The first of two takes half, the first of three a third, ...
+                let left = endpoints.count - index
+                let isChosen: NftRule =
+                    left == 1 ? [] : [.random(modulus: left), .compare(.first, .equal, [0, 0, 0, 0])]
+                rules.append(isChosen + translation(to: endpoint))
+            }
+        } else if endpoints.count == 1 {
             rules.append([.verdict(.goto(endpointChain(endpoints[0])))])
         } else {
             let verdicts = endpoints.map { NftVerdict.goto(endpointChain($0)) }
@@ -137,23 +157,35 @@ struct ServiceRules {
     }
 
     private mutating func write(_ endpoint: ServiceEndpoint) {
-        let own = IPRange(endpoint.address)
-        // A pod that reaches itself must not see its own address as the client's.
-        var rules: [NftRule] = [OverlayRules.source(own) + ServiceMark.set]
-        if !settings.seesBridged && endpoint.isLocal { rules += pods.map { OverlayRules.source($0) + ServiceMark.set } }
+        var rules: [NftRule] = []
+        if comesBackByHost(endpoint) { rules += pods.map { OverlayRules.source($0) + ServiceMark.set } }
         if let seconds = port.affinitySeconds {
             let set = affinitySet(endpoint, seconds)
             entry.contents.sets[set] = NftSet(set, key: [port.family == .ipv4 ? .ipv4 : .ipv6], timeoutSeconds: seconds)
             rules.append([source, .updateSet(set)])
         }
+        entry.contents.chains[endpointChain(endpoint)] = rules + [translation(to: endpoint)]
+    }
+
+    /// Whether one rule for each of them does: nothing is to be kept or marked.
+    private func isPlain(_ endpoints: [ServiceEndpoint]) -> Bool {
+        endpoints.count <= Self.longestList && port.affinitySeconds == nil
+            && !endpoints.contains(where: comesBackByHost)
+    }
+
+    /// Whether pods must be marked, because answers of this one would not meet the rules of this host.
+    private func comesBackByHost(_ endpoint: ServiceEndpoint) -> Bool {
+        !settings.seesBridged && endpoint.isLocal && !pods.isEmpty
+    }
+
+    private func translation(to endpoint: ServiceEndpoint) -> NftRule {
         let number = NftRegister(port.family == .ipv4 ? 1 : 4)
-        rules.append([
+        return [
             .meta(.protocolNumber), .compare(.first, .equal, [port.protocolNumber]),
             .constant(endpoint.address.bytes, into: .first),
             .constant([UInt8(endpoint.port >> 8), UInt8(endpoint.port & 255)], into: number),
             .translateDestination(port.family, address: .first, port: number),
-        ])
-        entry.contents.chains[endpointChain(endpoint)] = rules
+        ]
     }
 
     private var source: NftExpression {
@@ -204,6 +236,7 @@ enum ServiceFrame {
             .addSet(NftSet(ServiceMaps.nodePorts, key: ports, isVerdictMap: true)),
             .addSet(NftSet(ServiceMaps.silentNodePorts, key: ports, isVerdictMap: true)),
             .addSet(NftSet(ServiceMaps.clusterIPs, key: [address])),
+            .addSet(NftSet(ServiceMaps.hairpins, key: [address, address])),
             .addChain(NftChain(ServiceMaps.reject, [[.reject(NftFamily(family))]])),
         ]
         changes += chains(family, settings).map { .addChain($0) }
@@ -216,6 +249,11 @@ enum ServiceFrame {
         let silent = isNew + look(family, ServiceMaps.silent)
         let wall = isNew + look(family, ServiceMaps.firewalls)
         let offset = family == .ipv4 ? 16 : 24
+        // Source and destination stand side by side.
+        let itself: NftRule = [
+            .payload(.network, offset: family == .ipv4 ? 12 : 8, length: family.bits / 4),
+            .lookup(set: ServiceMaps.hairpins), .masquerade,
+        ]
         var unknown: [NftRule] = [
             isNew + [
                 .payload(.network, offset: offset, length: family.bits / 8), .lookup(set: ServiceMaps.clusterIPs),
@@ -237,7 +275,7 @@ enum ServiceFrame {
             NftChain("nat-output", hook: NftHook(.nat, .output, -100), translate),
             NftChain(
                 "nat-postrouting", hook: NftHook(.nat, .postrouting, 100),
-                [ServiceMark.test(isSet: false) + [.verdict(.return)], ServiceMark.clear, [.masquerade]]),
+                [itself, ServiceMark.test(isSet: false) + [.verdict(.return)], ServiceMark.clear, [.masquerade]]),
         ]
     }
 

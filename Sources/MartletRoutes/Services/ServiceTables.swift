@@ -56,6 +56,9 @@ public struct ServiceTables: KernelTables {
     /// Services that want an element that another one has.
     private var waiting: Set<ServiceName> = []
     private var changed: Set<ServiceName> = []
+    /// How many Services have an endpoint of this host, and which of these the kernel knows.
+    private var hairpins: [IPAddress: Int] = [:]
+    private var knownHairpins: Set<IPAddress> = []
     private var checks: [ServiceName: (port: UInt16, health: ServiceHealth)] = [:]
 
     private struct Element: Sendable, Hashable {
@@ -154,6 +157,7 @@ public struct ServiceTables: KernelTables {
             round = released ? waiting : []
             waiting.subtract(round)
         }
+        takeHairpins(&work)
         var changes = ServiceChanges()
         for family in IPAddress.Family.allCases {
             guard let steps = work[family]?.changes, !steps.isEmpty else { continue }
@@ -167,6 +171,7 @@ public struct ServiceTables: KernelTables {
     public mutating func takeEverything() -> ServiceChanges {
         entries = [:]
         owners = [:]
+        (hairpins, knownHairpins) = ([:], [])
         waiting = []
         changed = Set(services.keys)
         var changes = takeChanges()
@@ -194,6 +199,8 @@ public struct ServiceTables: KernelTables {
             released = claim(&new, instead: old, name, family) || released
             after[family] = new == ServiceEntry() ? nil : new
             if new == old { continue }
+            for address in old.hairpins.subtracting(new.hairpins) { count(address, by: -1) }
+            for address in new.hairpins.subtracting(old.hairpins) { count(address, by: 1) }
             work[family, default: NftDifference()].add(from: old.contents, to: new.contents)
             for (flow, targets) in new.flows where old.flows[flow] != targets {
                 let addresses = flow.address.map { Set([$0]) } ?? ownAddresses.filter { $0.family == family }
@@ -206,6 +213,31 @@ public struct ServiceTables: KernelTables {
         }
         entries[name] = after.isEmpty ? nil : after
         return released
+    }
+
+    private mutating func count(_ address: IPAddress, by step: Int) {
+        let sum = hairpins[address, default: 0] + step
+        hairpins[address] = sum == 0 ? nil : sum
+    }
+
+    private mutating func takeHairpins(_ work: inout [IPAddress.Family: NftDifference]) {
+        let wanted = Set(hairpins.keys)
+        if wanted == knownHairpins { return }
+        for family in IPAddress.Family.allCases {
+            func contents(_ addresses: Set<IPAddress>) -> NftContents {
+                NftContents(elements: [ServiceMaps.hairpins: Self.elements(addresses, family)])
+            }
+            work[family, default: NftDifference()].add(from: contents(knownHairpins), to: contents(wanted))
+        }
+        knownHairpins = wanted
+    }
+
+    /// From an address to itself.
+    private static func elements(_ hairpins: Set<IPAddress>, _ family: IPAddress.Family) -> [NftKey: NftVerdict?] {
+        Dictionary(
+            uniqueKeysWithValues: hairpins.filter { $0.family == family }.map {
+                (NftKey(bytes: $0.bytes + $0.bytes), NftVerdict?.none)
+            })
     }
 
     /// Takes elements that nobody has, and leaves those out that another Service has: it keeps them.
@@ -269,10 +301,15 @@ public struct ServiceTables: KernelTables {
     public func ruleCounts(_ family: IPAddress.Family) -> [String: Int] {
         var counts = [ServiceMaps.reject: 1]
         for chain in ServiceFrame.chains(family, settings) { counts[chain.name] = chain.rules.count }
-        for entry in entries.values.compactMap({ $0[family] }) {
-            for (name, rules) in entry.contents.chains { counts[name] = rules.count }
-        }
+        for (name, rules) in chains(family) { counts[name] = rules.count }
         return counts
+    }
+
+    /// The chains that Services have.
+    func chains(_ family: IPAddress.Family) -> [String: [NftRule]] {
+        entries.values.compactMap { $0[family]?.contents.chains }.reduce(into: [:]) { all, chains in
+            all.merge(chains) { _, new in new }
+        }
     }
 
     /// The elements that each map should hold.
@@ -282,6 +319,7 @@ public struct ServiceTables: KernelTables {
                 ServiceMaps.services, ServiceMaps.silent, ServiceMaps.firewalls, ServiceMaps.nodePorts,
                 ServiceMaps.silentNodePorts, ServiceMaps.clusterIPs,
             ].map { ($0, Set<NftElement>()) })
+        all[ServiceMaps.hairpins] = Set(Self.elements(knownHairpins, family).map { NftElement($0.key, $0.value) })
         for entry in entries.values.compactMap({ $0[family] }) {
             for (map, elements) in entry.contents.elements {
                 for (key, verdict) in elements { all[map, default: []].insert(NftElement(key, verdict)) }
