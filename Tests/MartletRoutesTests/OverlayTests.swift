@@ -68,6 +68,13 @@ private func node(_ name: String, _ number: Int, annotations: [String: String]? 
                 "forward 02:00:00:00:00:02 to 192.168.57.22", "add the route to 10.244.2.0/24",
             ])
         #expect(OverlayPlan.steps(two, held(two)).isEmpty && OverlayPlan.deviceSteps(two, held(two)).isEmpty)
+        // What it sends itself is not tracked, before anything is.
+        let chains = OverlayRules.transaction(two, settings()).changes.compactMap { change in
+            if case .addChain(let chain) = change { chain } else { nil }
+        }
+        let early = chains.filter { $0.hook?.priority ?? 0 <= -300 }
+        #expect(early.map(\.hook?.point) == [.prerouting, .output])
+        #expect(early.allSatisfy { $0.rules.first?.last == .untracked })
     }
 
     @Test func aHostThatIsGoneIsForgottenTheOtherWayRound() {

@@ -95,8 +95,8 @@ public enum OverlayPlan {
     }
 }
 
-/// The pod network's rules: packets that leave the cluster get this host's address, and TCP connections through the
-/// overlay learn how large their segments may be.
+/// The pod network's rules: packets that leave the cluster get this host's address, TCP connections through the overlay
+/// learn how large their segments may be, and the overlay's own packets are not tracked.
 public enum OverlayRules {
     /// All of them, in place of those that are there. Without pods the table goes.
     public static func transaction(_ wanted: OverlayTable, _ settings: OverlaySettings) -> NftTransaction {
@@ -111,9 +111,12 @@ public enum OverlayRules {
                     "postrouting", hook: NftHook(.nat, .postrouting, 100), masquerading(own, cluster, wanted.family))),
         ]
         if let device = wanted.device {
-            transaction.changes.append(
+            transaction.changes += [
                 .addChain(
-                    NftChain("forward", hook: NftHook(.filter, .forward, -150), [clamp(device.name, wanted.family)])))
+                    NftChain("forward", hook: NftHook(.filter, .forward, -150), [clamp(device.name, wanted.family)])),
+                .addChain(NftChain("prerouting", hook: NftHook(.filter, .prerouting, -300), [untracked(device)])),
+                .addChain(NftChain("output", hook: NftHook(.filter, .output, -300), [untracked(device)])),
+            ]
         }
         return transaction
     }
@@ -130,6 +133,15 @@ public enum OverlayRules {
             rules.append(source(range) + destination(range, isIn: false) + away + [.masquerade])
         }
         return rules
+    }
+
+    /// A packet between pods is tracked once, by what is inside of the wrapping.
+    private static func untracked(_ device: OverlayTable.Device) -> NftRule {
+        let port = device.settings.port
+        return [
+            .meta(.protocolNumber), .compare(.first, .equal, [17]), .payload(.transport, offset: 2, length: 2),
+            .compare(.first, .equal, [UInt8(port >> 8), UInt8(port & 255)]), .untracked,
+        ]
     }
 
     private static func clamp(_ device: String, _ family: IPAddress.Family) -> NftRule {
