@@ -85,6 +85,11 @@ public final class KernelNetwork: Sendable {
         }
     }
 
+    /// Runs something that opens sockets on the thread that is in the namespace. It should be short.
+    func inNamespace<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+        try await worker.run(body)
+    }
+
     /// Reads a setting below `/proc/sys/net`; nil when there is no such.
     public func setting(_ name: String) async -> String? {
         try? await worker.run {

@@ -16,6 +16,7 @@ public actor OverlayAgent {
     private let kernel: KernelNetwork
     private let own: Client
     private let following: Following
+    private let prober: OverlayProber
     private let world: any World
     private let logger: Logger
     private var tasks: [Task<Void, Never>] = []
@@ -46,6 +47,8 @@ public actor OverlayAgent {
         self.own = own
         self.world = world
         self.logger = logger
+        prober = OverlayProber(
+            nodeName: settings.nodeName, own: own, kernel: kernel, in: world, logger: logger)
         following = Following([.node], client: nodes, world: world, logger: logger)
     }
 
@@ -63,6 +66,7 @@ public actor OverlayAgent {
     /// Ends following. What was made stays, so that pods talk on, or goes.
     public func stop(removing: Bool) async {
         await following.stop()
+        await prober.stop()
         for task in tasks { task.cancel() }
         for task in tasks { await task.value }
         tasks = []
@@ -109,6 +113,7 @@ public actor OverlayAgent {
                 for problem in table.problems { complain(problem) }
                 if isDue || table != applied[family] { try await bring(table, rules: table != applied[family]) }
                 applied[family] = table
+                await prober.look(at: table)
             }
         } catch {
             logger.warning("the pod network is not as it should be", metadata: ["error": "\(error)"])

@@ -18,9 +18,11 @@ struct PodNetwork {
     var policies: [PolicyAgent] = []
     var kernels: [KernelNetwork] = []
 
-    /// - Parameter seesBridged: whether the rules for IP see what passes a bridge (br_netfilter); nil for as it is.
+    /// - Parameters:
+    ///   - seesBridged: whether the rules for IP see what passes a bridge (br_netfilter); nil for as it is.
+    ///   - wire: the largest packet that passes the bridge to worker2.
     static func run(
-        _ prefix: String, backend: OverlayBackend, seesBridged: Bool? = nil,
+        _ prefix: String, backend: OverlayBackend, seesBridged: Bool? = nil, wire: Int = 1500,
         _ body: (PodNetwork) async throws -> Void
     ) async throws {
         let world = try Reactor(name: "hosts")
@@ -29,6 +31,7 @@ struct PodNetwork {
             let hosts = try await Hosts.up(["worker1", "worker2", "client"], prefix: prefix, in: world)
             var network = PodNetwork(hosts: hosts, world: world)
             do {
+                try await hosts.check("wire", "ip", "link", "set", "worker2", "mtu", "\(wire)")
                 try await network.start(backend, seesBridged)
                 try await body(network)
             } catch { Issue.record(error) }

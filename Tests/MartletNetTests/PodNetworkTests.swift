@@ -94,6 +94,22 @@ struct PodNetworkTests {
         }
     }
 
+    /// The network loses packets that are larger than it should: the cable to worker2, behind the bridge.
+    @Test func aNetworkThatCarriesLessThanItsDevicesSayIsFound() async throws {
+        try await PodNetwork.run("mu\(System.processID)", backend: .vxlan, wire: 1400) { net in
+            func said() -> Bool {
+                net.api.posted.contains { event in
+                    let message = event["message"]?.string ?? ""
+                    return event["reason"] == "OverlayCheckFailed"
+                        && message.contains("packets of 1450 bytes over flannel.1")
+                        && message.hasSuffix("set the device's MTU to 1404")
+                }
+            }
+            for _ in 0..<90 where !said() { try await net.world.sleep(for: .seconds(1)) }
+            #expect(said(), "\(net.api.posted)")
+        }
+    }
+
     private func drift(_ net: PodNetwork) async throws {
         try await net.hosts.check("worker1", "ip", "route", "del", "10.244.2.0/24")
         try await net.hosts.check("worker1", "nft", "delete", "table", "ip", "martlet0-services")

@@ -88,6 +88,7 @@ final class TestAPI: Sendable {
         if request.head.method == .post {
             return post((try? await request.body.collect(limit: 1 << 20)) ?? [])
         }
+        if let object = state.withLock({ $0.objects[path] }) { return Self.json(object) }
         guard target.contains("watch=true") else { return list(path) }
         let from = target.split(separator: "&").first { $0.contains("resourceVersion=") }
             .flatMap { $0.split(separator: "=").last }.flatMap { Int($0) }
