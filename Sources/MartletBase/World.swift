@@ -107,11 +107,15 @@ public struct WallTime: Sendable, Hashable, Comparable {
     /// A time, `nanoseconds` after the epoch.
     public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
     /// A time, `seconds` after the epoch.
-    public init(seconds: Int64) { self.nanoseconds = seconds * 1_000_000_000 }
+    /// One beyond what nanoseconds in 64 bits hold (1678 to 2261) is the last or the first that they do.
+    public init(seconds: Int64) {
+        let (nanoseconds, overflows) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        self.nanoseconds = overflows ? (seconds < 0 ? .min : .max) : nanoseconds
+    }
 
     /// Whole seconds since the epoch, rounded down.
     public var seconds: Int64 {
-        nanoseconds >= 0 ? nanoseconds / 1_000_000_000 : (nanoseconds - 999_999_999) / 1_000_000_000
+        nanoseconds / 1_000_000_000 - (nanoseconds % 1_000_000_000 < 0 ? 1 : 0)
     }
 
     /// The time `duration` later.

@@ -19,6 +19,8 @@ actor CustomKinds {
     private var task: Task<Void, Never>?
     private var cleaning: [String: Task<Void, Never>] = [:]
     private var isBusy = false
+    /// Whether a further look is on its way.
+    private var looksAgain = false
     /// Those that want to settle while somebody does: one for each write of a definition in flight.
     private var waiting: [CheckedContinuation<Void, Never>] = []
     /// The revision of the last reading that was taken.
@@ -173,9 +175,26 @@ actor CustomKinds {
                 (make(old), [])
             }
         } catch {
-            // Somebody else was quicker, or the store takes no writes now: the next change comes by here again.
+            // Somebody else was quicker, or the store takes no writes now.
+            lookAgainSoon()
             logger.debug("a definition's status was not written", metadata: ["name": "\(name)", "error": "\(error)"])
         }
+    }
+
+    /// No change may ever come that leads here again: the definition would never be established.
+    private func lookAgainSoon() {
+        if looksAgain { return }
+        looksAgain = true
+        world.spawn { [weak self, world] in
+            try? await world.sleep(for: Limits.definitionsPause)
+            await self?.lookAgain()
+        }
+    }
+
+    private func lookAgain() async {
+        looksAgain = false
+        await refresh()
+        await settle()
     }
 
     // MARK: Deletion

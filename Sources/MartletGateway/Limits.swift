@@ -25,6 +25,8 @@ enum Limits {
     static let attempts = 8
     /// Query parameters read of one request; the rest is ignored.
     static let queryParameters = 64
+    /// Levels of an object that is stored. JSON is read to 512: what is made around an object has room.
+    static let objectDepth = 480
     /// Segments of a path. Above it: 404.
     static let pathSegments = 16
     /// Warning headers of one answer; the rest is dropped.

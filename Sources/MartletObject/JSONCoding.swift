@@ -20,6 +20,15 @@ public struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
 extension JSON {
     /// How deep arrays and objects may nest.
     public static let maximumDepth = 512
+
+    /// Whether lists and objects lie more than `levels` deep in each other, this value being the first.
+    public func isDeeper(than levels: Int) -> Bool {
+        switch self {
+        case .array(let elements): levels == 0 || elements.contains { $0.isDeeper(than: levels - 1) }
+        case .object(let members): levels == 0 || members.values.contains { $0.isDeeper(than: levels - 1) }
+        default: false
+        }
+    }
     /// How many names given twice are remembered while parsing; further ones are not reported.
     static let maximumDuplicates = 64
 

@@ -28,7 +28,16 @@ extension JSON {
             if let whole = Int64(exactly: value) { hasher.combine(whole) } else { hasher.combine(value) }
         case .string(let value): hasher.combine(value)
         case .array(let elements): hasher.combine(elements)
-        case .object(let members): hasher.combine(Set(members.keys))
+        case .object(let members):
+            // Sums do not know an order.
+            var sum = 0
+            for (name, value) in members {
+                var member = Hasher()
+                member.combine(name)
+                value.hash(into: &member)
+                sum &+= member.finalize()
+            }
+            hasher.combine(sum)
         }
     }
 }

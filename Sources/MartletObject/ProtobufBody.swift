@@ -230,10 +230,10 @@ private struct ProtobufDecoder {
             if number == 1 { seconds = Int64(bitPattern: bits) }
             if number == 2 { nanoseconds = Int64(Int32(truncatingIfNeeded: bits)) }
         }
-        // What nanoseconds in 64 bits hold: 1678 to 2261.
+        // What nanoseconds in 64 bits hold, in whole years as for times in text: 1678 to 2261.
         let (scaled, isTooFar) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
         let (total, isPast) = scaled.addingReportingOverflow(nanoseconds)
-        if isTooFar || isPast {
+        if isTooFar || isPast || !(-9_214_560_000..<9_214_646_400).contains(seconds) {
             throw ByteCodecError(offset: range.lowerBound, what: "protobuf: the time is out of range")
         }
         return WallTime(nanoseconds: total)

@@ -154,7 +154,9 @@ private struct QuantityText {
         }
         guard var (value, power) = decimalForm else { return nil }
         while power % 3 != 0 {
-            value *= 10
+            let (product, overflows) = value.multipliedReportingOverflow(by: 10)
+            if overflows { return nil }
+            value = product
             power -= 1
         }
         if format == .exponent { return "\(sign)\(value)\(power == 0 ? "" : "e\(power)")" }

@@ -6,7 +6,8 @@ extension WallTime {
 
     /// `2006-01-02T15:04:05.000000Z`, as metav1.MicroTime is written.
     public var rfc3339Micro: String {
-        let micros = (nanoseconds - (seconds &* 1_000_000_000)) / 1000
+        let rest = nanoseconds % 1_000_000_000
+        let micros = (rest < 0 ? rest + 1_000_000_000 : rest) / 1000
         return "\(calendarText).\(WallTime.padded(Int(micros), to: 6))Z"
     }
 

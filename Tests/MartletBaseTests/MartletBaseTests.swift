@@ -36,3 +36,11 @@ import Testing
         await #expect(throws: LogError.closed) { try await log.truncatePrefix(before: 8) }
     }
 }
+
+@Suite struct WallTimeEdgeTests {
+    @Test func theFirstAndTheLastMomentsHaveSeconds() {
+        #expect(WallTime(nanoseconds: .min).seconds == -9_223_372_037)
+        #expect(WallTime(nanoseconds: -1).seconds == -1 && WallTime(nanoseconds: -1_000_000_000).seconds == -1)
+        #expect(WallTime(seconds: .max).nanoseconds == .max && WallTime(seconds: .min).nanoseconds == .min)
+    }
+}

@@ -231,3 +231,46 @@ import Testing
         }
     }
 }
+
+@Suite struct HardObjectTests {
+    @Test func anObjectTooDeepToBeReadAgainIsNotStored() async throws {
+        try await TestAPI.run { api in
+            let path = "/apis/apps/v1/namespaces/default/controllerrevisions"
+            func revision(_ levels: Int) -> JSON {
+                var data: JSON = 1
+                for _ in 0..<levels { data = ["a": data] }
+                return [
+                    "apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": ["name": "r"], "revision": 1,
+                    "data": data,
+                ]
+            }
+            #expect(await api.post(path, revision(505)).code == 400)
+            #expect(await api.post(path, revision(470)).code == 201)
+            #expect(await api.patch("\(path)/r", ["revision": 2]).code == 200)
+            #expect(await api.delete("\(path)/r").code == 200)
+        }
+    }
+
+    @Test func aNamespaceStatedForAnObjectOfTheWholeClusterIsDropped() async throws {
+        try await TestAPI.run { api in
+            let path = "/apis/scheduling.k8s.io/v1/priorityclasses"
+            var made: JSON = [
+                "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
+                "metadata": ["name": "high", "namespace": "default"], "value": 10,
+            ]
+            let answer = await api.post(path, made)
+            #expect(answer.code == 201 && answer.json["metadata", "namespace"] == nil)
+            made["description"] = "for what is urgent"
+            #expect(await api.put("\(path)/high", made).code == 200)
+        }
+    }
+
+    @Test func aPodsStatusDoesNotChangeItsOwners() async throws {
+        try await TestAPI.run { api in
+            _ = await api.post(Paths.pods, Samples.pod("a"))
+            let owner: JSON = ["apiVersion": "v1", "kind": "Node", "name": "n", "uid": "u"]
+            let changed = await api.patch("\(Paths.pods)/a/status", ["metadata": ["ownerReferences": [owner]]])
+            #expect(changed.code == 200 && changed.json["metadata", "ownerReferences"] == nil)
+        }
+    }
+}

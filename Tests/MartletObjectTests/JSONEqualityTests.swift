@@ -1,6 +1,20 @@
 import MartletObject
 import Testing
 
+@Suite struct JSONHashTests {
+    @Test func objectsThatDifferOnlyInValuesDoNotCollide() {
+        let hashes = Set((0..<1000).map { JSON(members: [("name", .int(Int64($0))), ("port", 1)]).hashValue })
+        #expect(hashes.count > 990)
+        let (a, b): (JSON, JSON) = (["x": 1, "y": ["z": 2.0]], ["y": ["z": 2], "x": 1])
+        #expect(a == b && a.hashValue == b.hashValue)
+    }
+
+    @Test func depthIsCounted() {
+        let deep: JSON = ["a": [["b": 1]]]
+        #expect(deep.isDeeper(than: 2) && !deep.isDeeper(than: 3))
+    }
+}
+
 @Suite struct JSONEqualityTests {
     @Test func theOrderOfMembersMeansNothing() {
         let a: JSON = ["x": 1, "y": ["p": "q", "r": [1, 2]]]

@@ -14,6 +14,24 @@ import Testing
         return object
     }
 
+    @Test func timesOutsideOfWhatTextMaySayAreRefused() throws {
+        func event(_ seconds: Int64) -> [UInt8] {
+            func counted(_ field: UInt8, _ bytes: [UInt8]) -> [UInt8] { [field << 3 | 2, UInt8(bytes.count)] + bytes }
+            func varint(_ value: UInt64) -> [UInt8] {
+                value < 128 ? [UInt8(value)] : [UInt8(value & 127) | 128] + varint(value >> 7)
+            }
+            let time = [0x08] + varint(UInt64(bitPattern: seconds))
+            // metadata.creationTimestamp is field 8 of ObjectMeta.
+            let raw = counted(1, counted(8, time))
+            let type = counted(1, counted(1, Array("v1".utf8)) + counted(2, Array("ConfigMap".utf8)))
+            return Array("k8s\u{0}".utf8) + type + counted(2, raw)
+        }
+        #expect(try ProtobufBody.decode(event(0))["metadata", "creationTimestamp"] == "1970-01-01T00:00:00Z")
+        for seconds: Int64 in [-9_223_372_036, 9_223_372_036, .min, .max] {
+            #expect(throws: (any Error).self, "\(seconds)") { try ProtobufBody.decode(event(seconds)) }
+        }
+    }
+
     // MARK: What kubectl sends
 
     @Test func aNamespaceIsRead() throws {

@@ -1,3 +1,4 @@
+import MartletBase
 import MartletObject
 import Testing
 
@@ -11,6 +12,19 @@ import Testing
             ("99999999999999999999999999999999999999999999", .max), ("0.0000000000000000000000000000000000001", 1),
         ] as [(String, Int64)])
     func textIsRead(text: String, milli: Int64) { #expect(Quantity(text)?.milli == milli) }
+
+    @Test func whatIsTooBigToBeWrittenHasNoCanonicalForm() {
+        #expect(Quantity.canonical("1000000000000000000000000000010Gi") == nil)
+        var random = SplitMix64(seed: 3)
+        for _ in 0..<2000 {
+            let digits = (0..<Int.random(in: 25...42, using: &random)).map { _ in
+                String(Int.random(in: 0...9, using: &random))
+            }
+            for suffix in ["", "Ki", "Gi", "Ei", "E", "e9", "e-9", "m", "n"] {
+                _ = Quantity.canonical(digits.joined() + suffix)
+            }
+        }
+    }
 
     @Test(arguments: ["", "x", "1x", "1 Gi", "1gi", "e3", ".", "-", "1.2.3", "1ee3", "0x10", "1e99999", "--1", "1K"])
     func otherTextIsRefused(text: String) { #expect(Quantity(text) == nil) }

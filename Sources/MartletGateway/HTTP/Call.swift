@@ -74,7 +74,8 @@ struct Call: Sendable {
         // As upstream: a namespace lies in itself, so that a role in it can be about it.
         if target.kind == .namespace { access.namespace = target.name }
         guard ["list", "watch", "deletecollection"].contains(verb) else { return access }
-        access.fieldSelector = query.text("fieldSelector") ?? ""
+        // A selector beside a name selects nothing.
+        if target.name.isEmpty { access.fieldSelector = query.text("fieldSelector") ?? "" }
         if access.name.isEmpty { access.name = access.selectedName }
         return access
     }

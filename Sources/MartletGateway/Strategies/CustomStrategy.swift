@@ -38,6 +38,8 @@ extension Strategy {
 
     /// Objects of a custom kind.
     static func custom(_ custom: CustomKind) -> Strategy {
-        Strategy(generations: custom.hasStatus ? .content : .everything, initialStatus: nil)
+        Strategy(
+            generations: custom.hasStatus ? .content : .everything, initialStatus: nil,
+            keptByStatus: ["labels", "annotations", "finalizers", "ownerReferences"])
     }
 }

@@ -11,6 +11,7 @@ extension Strategy {
         prepareForUpdate: { pod, old in
             if let quality = old["status", "qosClass"] { pod["status", "qosClass"] = quality }
         },
+        keptByStatus: ["ownerReferences"],
         gracePeriod: { pod, requested in
             let isEnded = ["Succeeded", "Failed"].contains(pod["status", "phase"]?.string ?? "")
             // Nobody runs it (any more), so nobody could confirm its end.

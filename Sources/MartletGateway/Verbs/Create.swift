@@ -43,7 +43,7 @@ extension Registry {
                 when: [.modRevision(key: key, is: 0)] + namespaceCondition, then: [], otherwise: [.get(key: key)])
             try await charge(&transaction, target, old: nil, new: complete)
             if target.kind == .resourceQuota { try await count(&complete, old: nil, &transaction) }
-            let stored = StoredObject(complete)
+            let stored = try Self.stored(complete)
             if options.isDryRun {
                 if await storage.get(key) != nil { throw .alreadyExists(target.subject) }
                 return Written(stored, revision: 0, warnings: warnings)
@@ -72,8 +72,9 @@ extension Registry {
                     "the namespace of the provided object does not match the namespace sent on the request")
             }
             object["metadata", "namespace"] = .string(target.namespace)
-        } else if !object.namespace.isEmpty {
-            throw .badRequest("namespace is not allowed on this type of object")
+        } else {
+            // As upstream: charts state one for objects of the whole cluster, too.
+            object["metadata", "namespace"] = nil
         }
         if !object.resourceVersion.isEmpty {
             throw .badRequest("resourceVersion should not be set on objects to be created")
@@ -110,6 +111,15 @@ extension Registry {
         for _ in 0..<5 { name.append(letters[Int(world.random() % UInt64(letters.count))]) }
         object["metadata", "name"] = .string(name)
         target.name = name
+    }
+
+    /// The form that is stored.
+    /// - Throws: 400 for an object that would be too deep to be read again, with what is made around it.
+    static func stored(_ object: JSON) throws(APIError) -> StoredObject {
+        guard !object.isDeeper(than: Limits.objectDepth) else {
+            throw .badRequest("the object has more than \(Limits.objectDepth) levels; exceeded max depth")
+        }
+        return StoredObject(object)
     }
 
     private static func validate(_ object: JSON, _ target: Target) throws(APIError) {

@@ -74,7 +74,7 @@ extension Registry {
             var transaction = Transaction(when: [.modRevision(key: pair.key, is: pair.modRevision)], then: [])
             if object != old { try await charge(&transaction, target, old: old, new: object) }
             if target.kind == .resourceQuota, part == .main { try await count(&object, old: old, &transaction) }
-            let stored = StoredObject(object)
+            let stored = try Self.stored(object)
             // A change that changes nothing is not written: no event wakes anybody.
             if object == old || options.isDryRun {
                 return Written(stored, revision: pair.modRevision, warnings: warnings)
@@ -125,6 +125,8 @@ extension Registry {
                 throw .badRequest(
                     "the namespace of the provided object does not match the namespace sent on the request")
             }
+        } else {
+            object["metadata", "namespace"] = nil
         }
         if !object.uid.isEmpty && object.uid != old.uid {
             throw .conflict(

@@ -16,8 +16,14 @@ struct Selection: Sendable {
     init(_ target: Target, query: Query) throws(APIError) {
         kind = target.kind
         var fieldText = query.text("fieldSelector")
-        // A watch of one object by its path is one by its name.
-        if !target.name.isEmpty { fieldText = "metadata.name=\(target.name)" }
+        // A watch of one object by its path is one by its name. Who may watch by a selector may not use it to pass
+        // by with another object's name.
+        if !target.name.isEmpty {
+            guard (fieldText ?? "").isEmpty else {
+                throw .badRequest("both a name and a field selector provided; please provide one or the other")
+            }
+            fieldText = "metadata.name=\(target.name)"
+        }
         do {
             labels = try query.text("labelSelector").map { text throws(SelectorError) in
                 try LabelSelector(parsing: text)
@@ -78,6 +84,7 @@ extension Registry {
             }
             range.from = token.from
             revision = token.revision
+            try await reach(token.revision)
         } else {
             revision = try await listRevision(query)
         }
@@ -96,9 +103,8 @@ extension Registry {
     /// The revision that a list without `continue` shows; nil: what is there now.
     func listRevision(_ query: Query) async throws(APIError) -> Int64? {
         let revision = try Self.revision(query)
-        if query.text("resourceVersionMatch") == "Exact" { return revision }
         if let revision { try await reach(revision) } else { try await storage.confirm() }
-        return nil
+        return query.text("resourceVersionMatch") == "Exact" ? revision : nil
     }
 
     /// Makes sure that reads see `revision`, which another gateway may have told of before it came here.

@@ -146,8 +146,10 @@ struct WatchSession: Sendable {
             // Wakes the loop below when it is time for a bookmark, or for the end.
             group.addTask {
                 while true {
-                    try await world.sleep(until: Self.tick(after: world.now(), deadline))
+                    let next = Self.tick(after: world.now(), deadline)
+                    try await world.sleep(until: next)
                     changes.requestProgress()
+                    if next == deadline { return }
                 }
             }
             do {
