@@ -108,7 +108,10 @@ extension NodeAgent {
                 && (status.labels[RuntimeLabel.podUID] == uid
                     || pod.machine.observation?.sandboxes.contains { $0.id == status.sandbox } == true)
         }.sorted { $0.attempt > $1.attempt }
-        guard let found = mine.dropFirst(previous ? 1 : 0).first else {
+        // While the next start is waited for, the newest that ended is both: the log and the one before.
+        let isWaiting = pod.machine.waitingReason(of: container) != nil
+        let ended = isWaiting ? mine.filter { $0.state != .created } : mine
+        guard let found = ended.dropFirst(previous && !isWaiting ? 1 : 0).first else {
             let why =
                 previous
                 ? "previous terminated container \"\(container)\" in pod \"\(name)\" not found"

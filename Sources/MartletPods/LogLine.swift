@@ -35,6 +35,22 @@ public struct LogLine: Sendable, Hashable {
     }
 }
 
+extension LogLine {
+    /// The time with nine digits of a second's fraction, as `kubectl logs --timestamps` shows it. Runtimes leave
+    /// zeros at the end away, so that times would not stand below each other.
+    var fixedTime: String {
+        let bytes = Array(time.utf8)
+        guard bytes.count > 19 else { return time }
+        var (fraction, zone) = (bytes[19...].prefix(0), bytes[19...])
+        if zone.first == UInt8(ascii: ".") {
+            fraction = zone.dropFirst().prefix { (0x30...0x39).contains($0) }
+            zone = bytes[fraction.endIndex...]
+        }
+        let digits = fraction.prefix(9) + Array(repeating: UInt8(ascii: "0"), count: max(0, 9 - fraction.count))
+        return String(decoding: bytes[..<19] + [UInt8(ascii: ".")] + digits + zone, as: UTF8.self)
+    }
+}
+
 /// Which part of a log is wanted (core/v1 PodLogOptions).
 public struct LogOptions: Sendable, Hashable {
     /// `follow`
@@ -104,7 +120,7 @@ public struct LogReader: Sendable {
     private mutating func emit(_ entry: ArraySlice<UInt8>, into output: inout [UInt8]) {
         guard let line = LogLine(parsing: entry), sinceTime(line.time) else { return }
         var text: [UInt8] = []
-        if options.timestamps, continues[line.isError] != true { text += Array(line.time.utf8) + [UInt8(ascii: " ")] }
+        if options.timestamps, continues[line.isError] != true { text += Array(line.fixedTime.utf8) + [UInt8(ascii: " ")] }
         text += line.text
         if !line.isPartial { text.append(UInt8(ascii: "\n")) }
         continues[line.isError] = line.isPartial

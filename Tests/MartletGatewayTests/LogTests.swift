@@ -25,6 +25,30 @@ private struct EchoingNode: RequestHandler {
 }
 
 @Suite struct LogTests {
+    @Test func whatIsAskedOfALogIsChecked() async throws {
+        try await TestAPI.run { api in
+            _ = await api.post(Paths.pods, Samples.pod("a", containers: ["main"]))
+            let refusals = [
+                ("tailLines=-1", 422, "tailLines: Invalid value: -1: must be greater than or equal to 0"),
+                ("limitBytes=0", 422, "limitBytes: Invalid value: 0: must be greater than 0"),
+                ("sinceSeconds=0", 422, "sinceSeconds: Invalid value: 0: must be greater than 0"),
+                (
+                    "sinceSeconds=0&sinceTime=2026-01-01T00:00:00Z", 422,
+                    ": Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified"
+                ),
+                ("tailLines=x", 400, "tailLines"), ("sinceTime=yesterday", 400, "sinceTime"),
+            ]
+            for (query, code, text) in refusals {
+                let answer = await api.get("\(Paths.pods)/a/log?\(query)")
+                #expect(answer.code == code, "\(query)")
+                #expect(answer.message.contains(text), "\(query): \(answer.message)")
+                if code == 422 { #expect(answer.message == "PodLogOptions \"a\" is invalid: \(text)") }
+            }
+            // It runs nowhere yet.
+            #expect(await api.get("\(Paths.pods)/a/log").code == 204)
+        }
+    }
+
     @Test(.timeLimit(.minutes(1))) func aLogStreamsFromThePodsNode() async throws {
         try await TestAPI.run { api in
             let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
@@ -64,6 +88,12 @@ private struct EchoingNode: RequestHandler {
                     + "0, limitBytes: Invalid value: 0: must be greater than 0]")
             #expect(await logs.get("\(Paths.pods)/a/log?sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z").code == 422)
             #expect(await logs.get("\(Paths.pods)/a/log?tailLines=few").code == 400)
+            let full = await logs.get(
+                "\(Paths.pods)/a/log?container=main&follow=false&previous&timestamps=1&limitBytes=9"
+                    + "&sinceTime=2026-01-01T00:00:00%2B01:00&insecureSkipTLSVerifyBackend=true")
+            #expect(
+                full.text == "first /containerLogs/default/a/main?previous=true&timestamps=true&limitBytes=9"
+                    + "&sinceTime=2026-01-01T00%3A00%3A00%2B01%3A00\nsecond\n")
             await node.shutdown(grace: .seconds(1))
             let unreachable = await logs.get("\(Paths.pods)/a/log?container=main")
             #expect(unreachable.code == 500)

@@ -86,6 +86,16 @@ struct KubeletAPITests {
             await stage.runtime.exit(try await stage.webID(), code: 1)
             try await stage.until("it runs again") { await stage.web("p")["restartCount"]?.int == 1 }
             #expect(try await get("?previous=true&tailLines=1") == "line 19\n")
+            let second = try #require(try await stage.running().first?.logPath)
+            try Files.write(Array("2026-01-01T00:01:00.5Z stdout F again\n".utf8), to: second)
+            #expect(try await get("?timestamps=true") == "2026-01-01T00:01:00.500000000Z again\n")
+            // It waits for its next start: what ended last is the log, and the one before, too.
+            await stage.runtime.exit(try await stage.webID(), code: 1)
+            try await stage.until("it waits") {
+                await stage.web("p")["state", "waiting", "reason"] == "CrashLoopBackOff"
+            }
+            #expect(try await get("") == "again\n")
+            #expect(try await get("?previous=true") == "again\n")
             #expect(try await Self.text(await api.handle(Self.request("/pods"))).contains("\"restartCount\":1"))
             await agent.stop(teardown: true)
         }

@@ -7,14 +7,42 @@ internal import MartletObject
 struct PodLog: Sendable {
     let door: NodeDoor
 
-    /// What of the query is the node agent's.
-    private static let passedOn = [
-        "follow", "previous", "sinceSeconds", "sinceTime", "timestamps", "tailLines", "limitBytes", "stream",
+    /// The numbers among a log's options, and the least that each may be.
+    private static let numbers: [(name: String, least: Int64)] = [
+        ("tailLines", 0), ("limitBytes", 1), ("sinceSeconds", 1),
     ]
+    private static let optionsKind = ResourceKind(
+        group: "", version: "v1", kind: "PodLogOptions", plural: "podlogoptions", singular: "podlogoptions",
+        isNamespaced: true)
+
+    /// What of the query is the node agent's, checked as upstream checks a PodLogOptions.
+    static func options(_ query: Query, pod: String) throws(APIError) -> [String] {
+        var options = ["follow", "previous", "timestamps"].filter { query.flag($0) == true }.map { "\($0)=true" }
+        var faults: [FieldError] = []
+        for (name, least) in numbers {
+            guard let number = try query.integer(name) else { continue }
+            options.append("\(name)=\(number)")
+            // Both ways to say since when are one fault, whatever they say.
+            if number >= least || (name == "sinceSeconds" && query.text("sinceTime") != nil) { continue }
+            let bound = least == 0 ? "greater than or equal to 0" : "greater than 0"
+            faults.append(FieldError(.invalid, field: name, message: "Invalid value: \(number): must be \(bound)"))
+        }
+        if let time = query.text("sinceTime") {
+            guard WallTime(rfc3339: time) != nil else {
+                throw .badRequest("unable to read query parameter sinceTime: \"\(time)\" is not a time of RFC 3339")
+            }
+            options.append("sinceTime=\(PercentCoding.encode(time))")
+            if query.text("sinceSeconds") != nil {
+                let message = "Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified"
+                faults.append(FieldError(.forbidden, field: "", message: message))
+            }
+        }
+        if !faults.isEmpty { throw .invalid(optionsKind, name: pod, faults) }
+        return options
+    }
 
     func answer(_ target: Target, query: Query) async throws(APIError) -> Response {
-        let faults = try Self.faults(query)
-        guard faults.isEmpty else { throw .invalid("PodLogOptions", name: target.name, faults) }
+        let options = try Self.options(query, pod: target.name)
         let pod = try await door.registry.current(target).object()
         let container = try NodeDoor.container(query.text("container"), of: pod)
         guard let node = pod["spec", "nodeName"]?.string, !node.isEmpty else {
@@ -23,10 +51,7 @@ struct PodLog: Sendable {
         }
         let client = try await door.client(forNode: node)
         var path = "/containerLogs/\(pod.namespace)/\(pod.name)/\(container)"
-        let parameters = Self.passedOn.compactMap { name in
-            query[name].map { "\(name)=\(PercentCoding.encode($0))" }
-        }
-        if !parameters.isEmpty { path += "?\(parameters.joined(separator: "&"))" }
+        if !options.isEmpty { path += "?\(options.joined(separator: "&"))" }
         let answer: ClientResponse
         do {
             answer = try await client.send(
@@ -34,38 +59,19 @@ struct PodLog: Sendable {
         } catch {
             throw .internalError("Get \"\(path)\" from node \(node): \(error)")
         }
-        guard answer.head.status == .ok else { throw await Self.refusal(answer) }
+        guard answer.head.status == .ok else { throw await Self.refusal(answer, pod: pod.name) }
         return Self.passing(answer)
     }
 
-    /// What is wrong with the options, in upstream's words (ValidatePodLogOptions).
-    private static func faults(_ query: Query) throws(APIError) -> [FieldError] {
-        var faults: [FieldError] = []
-        func hold(_ name: String, from least: Int64, _ rule: String) throws(APIError) -> Bool {
-            guard let number = try query.integer(name) else { return false }
-            if number < least {
-                faults.append(FieldError(.invalid, field: name, message: "Invalid value: \(number): \(rule)"))
-            }
-            return true
-        }
-        _ = try hold("tailLines", from: 0, "must be greater than or equal to 0")
-        _ = try hold("limitBytes", from: 1, "must be greater than 0")
-        if try hold("sinceSeconds", from: 1, "must be greater than 0"), query.text("sinceTime") != nil {
-            let rule = "at most one of `sinceTime` or `sinceSeconds` may be specified"
-            faults.append(FieldError(.forbidden, field: "<nil>", message: "Forbidden: \(rule)"))
-        }
-        return faults
-    }
-
-    private static func refusal(_ answer: ClientResponse) async -> APIError {
+    private static func refusal(_ answer: ClientResponse, pod: String) async -> APIError {
         let bytes = (try? await answer.body.collect(limit: Limits.nodeError)) ?? []
         let text = String(decoding: bytes, as: UTF8.self)
         switch answer.head.status.code {
         case 400: return .badRequest(text)
         case 404:
             return APIError(
-                404, "NotFound", "the server could not find the requested resource",
-                details: ["causes": [["message": .string(text)]]])
+                404, "NotFound", "the server could not find the requested resource ( pods/log \(pod))",
+                details: ["name": .string(pod), "kind": "pods/log"])
         default: return .internalError(text.isEmpty ? "the node agent answered \(answer.head.status)" : text)
         }
     }
