@@ -120,7 +120,7 @@ public struct LogReader: Sendable {
     private mutating func emit(_ entry: ArraySlice<UInt8>, into output: inout [UInt8]) {
         guard let line = LogLine(parsing: entry), sinceTime(line.time) else { return }
         var text: [UInt8] = []
-        if options.timestamps, continues[line.isError] != true { text += Array(line.fixedTime.utf8) + [UInt8(ascii: " ")] }
+        if options.timestamps, continues[line.isError] != true { text += Array("\(line.fixedTime) ".utf8) }
         text += line.text
         if !line.isPartial { text.append(UInt8(ascii: "\n")) }
         continues[line.isError] = line.isPartial

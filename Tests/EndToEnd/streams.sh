@@ -17,7 +17,16 @@ spec:
       image: ocf.test/ocfweb:1
       command: [sh, -c, 'mkdir -p /www; echo hello >/www/index.html; head -c 5000000 /dev/urandom >/www/big; exec httpd -f -p 8000 -h /www']
 Y
+# `talk` ends and is started again, `once` ends, `tick` goes on, `none` has no image.
+{
+    pod() { printf -- '---\napiVersion: v1\nkind: Pod\nmetadata: {name: %s}\nspec:\n  terminationGracePeriodSeconds: 1\n  restartPolicy: %s\n  containers: [{name: %s, image: "%s", imagePullPolicy: Never, command: [sh, -c, "%s"]}]\n' "$1" "$2" "$1" "$3" "$4"; }
+    pod talk Always ocf.test/ocfweb:1 'echo begin; echo err >&2; for i in 1 2 3; do echo line $i; done; sleep 2; echo end; exit 3'
+    pod tick Always ocf.test/ocfweb:1 'while :; do echo tick; sleep 1; done'
+    pod none Always ocf.test/none:1 'true'
+} >"$state/talk.yaml"
+pod once Never ocf.test/ocfweb:1 'for i in 1 2 3 4; do echo once $i; sleep 1; done' >"$state/once.yaml"
 kubectl=$(kubectls | tail -n 1)
+"$kubectl" apply -f "$state/talk.yaml" >/dev/null
 "$kubectl" apply -f "$state/pod.yaml" >/dev/null
 "$kubectl" apply -f - >/dev/null <<'Y'
 apiVersion: v1
@@ -26,6 +35,21 @@ metadata: {name: web}
 spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8000}]}
 Y
 wait_for 60 "the pod runs" bash -c "$kubectl get pod web --no-headers | grep -q ' Running '"
+
+"$kubectl" apply -f "$state/once.yaml" >/dev/null
+wait_for 30 "the pod that ends runs" bash -c "$kubectl get pod once --no-headers | grep -q ' Running '"
+expect "logs -f: all that comes, up to the end" "$(timeout 60 "$kubectl" logs -f once | tr '\n' ' ')" '^once 1 once 2 once 3 once 4 $'
+wait_for 60 "the pod that ends is started again" bash -c "$kubectl get pod talk -o jsonpath='{.status.containerStatuses[0].restartCount}' | grep -qv '^0'"
+expect "logs --previous: the run before" "$("$kubectl" logs talk --previous | sort | tr '\n' ' ')" '^begin end err line 1 line 2 line 3 $'
+wait_for 60 "a start is waited for" bash -c "$kubectl get pod talk --no-headers | grep -q CrashLoopBackOff"
+expect "logs --previous while a start is waited for" "$("$kubectl" logs talk --previous --tail=1)" '^end$'
+expect "logs: what ended last" "$("$kubectl" logs talk | sort | tr '\n' ' ')" '^begin end err line 1 line 2 line 3 $'
+expect "logs --timestamps: nine digits" "$("$kubectl" logs talk --timestamps | grep -c '^[0-9-]*T[0-9:]*\.[0-9]\{9\}Z [a-z]')" '^6$'
+expect "logs --limit-bytes" "$("$kubectl" logs once --limit-bytes=9)" '^once 1$'
+expect "logs --since: long ago, and not at all" "$("$kubectl" logs once --since=1h | wc -l) $("$kubectl" logs once --since-time=2100-01-01T00:00:00Z | wc -l)" '^4 0$'
+expect "logs of a container without an image" "$("$kubectl" logs none 2>&1 || true)" 'container "none" in pod "none" is waiting to start: ErrImageNeverPull'
+expect "logs --previous of the first run" "$("$kubectl" logs tick --previous 2>&1 || true)" 'previous terminated container "tick" in pod "tick" not found'
+expect "logs with what cannot be" "$("$kubectl" get --raw '/api/v1/namespaces/default/pods/tick/log?limitBytes=0' 2>&1 || true)" 'limitBytes: Invalid value: 0: must be greater than 0'
 head -c 3000000 /dev/urandom >"$state/big"
 sum=$(sha256sum <"$state/big" | cut -d' ' -f1)
 open_files() { find "/proc/$daemon/fd" -mindepth 1 | wc -l; }
@@ -46,6 +70,8 @@ for k in ${more:-$(kubectls)}; do
     "$k" cp "$state/big" web:/tmp/big 2>/dev/null && "$k" cp web:/tmp/big "$state/back" >/dev/null 2>&1 || true
     cmp "$state/big" "$state/back" || fail "$name cp"
     ok "$name cp there and back"
+    expect "$name attach" "$(timeout 4 "$k" attach tick 2>/dev/null || true)" '^tick$'
+    expect "$name logs --tail" "$("$k" logs tick --tail=2 | tr '\n' ' ')" '^tick tick $'
     expect "$name run --rm -i" "$("$k" run "r-${name//[^0-9]/}" --rm -i --restart=Never --image=ocf.test/ocfweb:1 -- \
         sh -c 'read x; echo got $x' <<<hi 2>&1)" 'got hi'
     expect "$name exec: no such container" "$("$k" exec web -c nope -- true 2>&1 || true)" 'container nope is not valid for pod web'
