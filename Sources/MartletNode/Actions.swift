@@ -222,6 +222,7 @@ extension NodeAgent {
         config.workingDirectory = container.workingDirectory
         config.environment = environment.map { .init($0.name, $0.value) }
         config.mounts = try await disk.run { [files] in
+            try files.makeLogDirectory(of: container, in: spec)
             var mounts = try files.mounts(of: container, in: spec)
             if !spec.hostNetwork, !container.mounts.contains(where: { $0.path == "/etc/hosts" }) {
                 let hosts = try files.writeHosts(of: spec, addresses: podIPs)
@@ -250,6 +251,16 @@ extension NodeAgent {
         config.stdin = container.stdin
         config.stdinOnce = container.stdinOnce
         config.tty = container.tty
+        if !container.target.isEmpty { config.target = try target(of: container, in: spec) }
         return config
+    }
+
+    /// The runtime's id of the container whose processes an ephemeral container sees.
+    private func target(of container: ContainerSpec, in spec: PodSpec) throws -> String {
+        let named = pods[spec.uid]?.machine.observation?.containers.filter { $0.name == container.target } ?? []
+        guard let target = named.max(by: { $0.attempt < $1.attempt }) else {
+            throw ActionFailure(.configuration, "unable to find target container \(container.target)")
+        }
+        return target.id
     }
 }

@@ -66,8 +66,11 @@ extension NodeAgent {
             "uid": .string(spec.uid),
         ]
         if let container {
-            let isInit = spec.initContainers.contains { $0.name == container }
-            involved["fieldPath"] = .string("spec.\(isInit ? "initContainers" : "containers"){\(container)}")
+            let lists = [
+                ("initContainers", spec.initContainers), ("ephemeralContainers", spec.ephemeralContainers),
+            ]
+            let list = lists.first { $0.1.contains { $0.name == container } }?.0 ?? "containers"
+            involved["fieldPath"] = .string("spec.\(list){\(container)}")
         }
         events.add(
             PendingEvent(

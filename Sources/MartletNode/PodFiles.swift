@@ -20,9 +20,12 @@ struct PodFiles: Sendable {
     func logDirectory(of spec: PodSpec) -> String { "\(root)/pods-logs/\(PodFolders(spec).logs)" }
 
     func makeLogDirectories(_ spec: PodSpec) throws(Errno) {
-        for container in spec.initContainers + spec.containers {
-            try Files.makeDirectory("\(logDirectory(of: spec))/\(PodFolders.component(container.name))")
-        }
+        for container in spec.allContainers { try makeLogDirectory(of: container, in: spec) }
+    }
+
+    /// The folder of one container's logs; that of one which came later is not there yet.
+    func makeLogDirectory(of container: ContainerSpec, in spec: PodSpec) throws(Errno) {
+        try Files.makeDirectory("\(logDirectory(of: spec))/\(PodFolders.component(container.name))")
     }
 
     /// The folders of all pods, those included that nobody knows any more.

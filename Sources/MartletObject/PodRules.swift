@@ -29,6 +29,7 @@ enum PodRules {
                 }
             }
         }
+        EphemeralContainerRules.check(path, spec, others: names, volumes: volumes, &faults)
         checkPlacement(path, spec, &faults)
         checkIdentity(path, spec, &faults)
     }
@@ -89,6 +90,13 @@ enum PodRules {
             if constraint["whenUnsatisfiable"] == nil {
                 faults.notSupported("\(path).whenUnsatisfiable", "", ["DoNotSchedule", "ScheduleAnyway"])
             }
+        }
+    }
+
+    /// Ephemeral containers are added to a pod that is there.
+    @Sendable static func checkNew(_ pod: JSON, _ faults: inout Faults) {
+        if !(pod["spec", "ephemeralContainers"]?.array ?? []).isEmpty {
+            faults.forbidden("spec.ephemeralContainers", "cannot be set on create")
         }
     }
 

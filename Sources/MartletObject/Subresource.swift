@@ -21,6 +21,9 @@ public struct Subresource: Sendable, Hashable {
     /// Those whose connections become streams, or whose bodies are not ours.
     public static let connecting: Set<String> = ["exec", "attach", "portforward", "proxy"]
 
+    /// Those that are a part of the object: read as the object, written as a part of it.
+    public static let parts: Set<String> = ["status", "approval", "ephemeralcontainers"]
+
     /// All that are served, by name. Which resource has which is in its row of the kinds' table.
     public static let table: [String: Subresource] = Dictionary(
         uniqueKeysWithValues: [
@@ -28,6 +31,7 @@ public struct Subresource: Sendable, Hashable {
             Subresource(
                 name: "scale", group: "autoscaling", version: "v1", kind: "Scale", verbs: ["get", "patch", "update"]),
             Subresource(name: "approval", verbs: ["get", "patch", "update"]),
+            Subresource(name: "ephemeralcontainers", verbs: ["get", "patch", "update"]),
             Subresource(name: "log", verbs: ["get"]),
             Subresource(name: "binding", group: "", version: "v1", kind: "Binding", verbs: ["create"]),
             Subresource(name: "eviction", group: "policy", version: "v1", kind: "Eviction", verbs: ["create"]),

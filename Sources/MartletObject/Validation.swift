@@ -5,6 +5,13 @@ public enum Validation {
     /// What is wrong with a new object (after defaulting).
     public static func create(_ object: JSON, kind: ResourceKind) -> [FieldError] {
         var faults = Faults()
+        byKind[kind.qualifiedPlural]?.checkNew?(object, &faults)
+        return check(object, kind: kind) + faults.list
+    }
+
+    /// What is wrong with an object, new or not.
+    private static func check(_ object: JSON, kind: ResourceKind) -> [FieldError] {
+        var faults = Faults()
         MetadataRules.check(object, kind: kind, &faults)
         if let custom = kind.custom { return faults.list + StructuralValidator.faults(of: object, custom.schema) }
         byKind[kind.qualifiedPlural]?.check(object, &faults)
@@ -14,26 +21,35 @@ public enum Validation {
         return faults.list
     }
 
-    /// What is wrong with a change from `old` to `object`: all of ``create(_:kind:)``, and fields that must not
-    /// change.
+    /// What is wrong with a change from `old` to `object`: what holds for every object, and fields that must
+    /// not change.
     public static func update(_ object: JSON, from old: JSON, kind: ResourceKind) -> [FieldError] {
         var faults = Faults()
         MetadataRules.checkChange(object, from: old, &faults)
         byKind[kind.qualifiedPlural]?.checkChange?(object, old, &faults)
-        guard let custom = kind.custom else { return create(object, kind: kind) + faults.list }
+        guard let custom = kind.custom else { return check(object, kind: kind) + faults.list }
         // A value that was wrong before the schema said so, and has not changed, does not stand in the way.
         let before = Set(StructuralValidator.faults(of: old, custom.schema).filter { $0.reason != .required })
-        return create(object, kind: kind).filter { !before.contains($0) } + faults.list
+        return check(object, kind: kind).filter { !before.contains($0) } + faults.list
+    }
+
+    /// What is wrong with a change of a pod through its subresource `ephemeralcontainers`.
+    public static func ephemeralContainers(_ pod: JSON, from old: JSON) -> [FieldError] {
+        var faults = Faults()
+        MetadataRules.checkChange(pod, from: old, &faults)
+        EphemeralContainerRules.checkChange(pod, old, &faults)
+        return check(pod, kind: .pod) + faults.list
     }
 
     /// The rules of one kind.
     struct Rules: Sendable {
         var check: @Sendable (JSON, inout Faults) -> Void
         var checkChange: (@Sendable (JSON, JSON, inout Faults) -> Void)?
+        var checkNew: (@Sendable (JSON, inout Faults) -> Void)?
     }
 
     private static let byKind: [String: Rules] = [
-        "pods": Rules(check: PodRules.check, checkChange: PodRules.checkChange),
+        "pods": Rules(check: PodRules.check, checkChange: PodRules.checkChange, checkNew: PodRules.checkNew),
         "statefulsets.apps": Rules(check: WorkloadRules.statefulSet, checkChange: WorkloadRules.statefulSetChange),
         "daemonsets.apps": Rules(check: WorkloadRules.daemonSet, checkChange: WorkloadRules.checkChange),
         "replicationcontrollers": Rules(check: WorkloadRules.replicationController),

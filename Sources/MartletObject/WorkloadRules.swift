@@ -140,6 +140,10 @@ enum WorkloadRules {
         MetadataRules.checkAnnotations(
             "\(path).metadata.annotations", template["metadata", "annotations"], &faults)
         PodRules.checkSpec("\(path).spec", template["spec"] ?? [:], &faults)
+        if !(template["spec", "ephemeralContainers"]?.array ?? []).isEmpty {
+            faults.forbidden(
+                "\(path).spec.ephemeralContainers", "ephemeral containers not allowed in pod template")
+        }
     }
 
     private static func checkTemplate(_ template: JSON, kind: String, _ faults: inout Faults) {

@@ -161,7 +161,7 @@ extension PodSpec {
     /// The ConfigMaps and Secrets that the pod uses, in a fixed order.
     public var references: [ConfigReference] {
         var found: Set<ConfigReference> = []
-        for container in initContainers + containers { found.formUnion(container.references) }
+        for container in allContainers { found.formUnion(container.references) }
         for volume in volumes { found.formUnion(volume.source.references) }
         return found.sorted { ($0.kind.rawValue, $0.name) < ($1.kind.rawValue, $1.name) }
     }

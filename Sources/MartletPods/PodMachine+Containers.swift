@@ -33,7 +33,7 @@ struct ContainerMemory: Sendable, Hashable {
 
     /// Takes over what an earlier run of the node has written to the API: counts go on after a lost runtime.
     init(_ name: String, status: JSON) {
-        let lists = ["initContainerStatuses", "containerStatuses"]
+        let lists = ["initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"]
         let entry = lists.lazy.compactMap { status[$0]?.array?.first { $0["name"]?.string == name } }.first
         guard let entry, let id = entry["containerID"]?.string, !id.isEmpty else { return }
         let count = UInt32(clamping: entry["restartCount"]?.int ?? 0)

@@ -69,6 +69,8 @@ extension PodMachine {
         if result["startTime"]?.string == nil { result["startTime"] = Timestamp.text(now) }
         if !inits.isEmpty { result["initContainerStatuses"] = .array(inits) }
         result["containerStatuses"] = .array(regulars)
+        let ephemerals = spec.ephemeralContainers.map { ephemeralStatus($0) }
+        if !ephemerals.isEmpty { result["ephemeralContainerStatuses"] = .array(ephemerals) }
         result["qosClass"] = .string(spec.qosClass)
         return result
     }
@@ -80,8 +82,8 @@ extension PodMachine {
 
     /// Why a container has not started, as its status says it; nil when it has, or is not there.
     public func waitingReason(of container: String) -> String? {
-        let lists = [status["containerStatuses"], status["initContainerStatuses"]]
-        let entry = lists.lazy.compactMap { $0?.array?.first { $0["name"]?.string == container } }.first
+        let lists = ["containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"]
+        let entry = lists.lazy.compactMap { status[$0]?.array?.first { $0["name"]?.string == container } }.first
         return entry?["state", "waiting", "reason"]?.string
     }
 
@@ -163,6 +165,14 @@ extension PodMachine {
     }
 
     // MARK: - Containers
+
+    /// Nobody asks whether an ephemeral container is ready or has started.
+    private func ephemeralStatus(_ container: ContainerSpec) -> JSON {
+        var entry = containerStatus(container, isInit: false)
+        entry["ready"] = false
+        entry["started"] = nil
+        return entry
+    }
 
     private func containerStatus(_ container: ContainerSpec, isInit: Bool) -> JSON {
         let memory = memories[container.name]

@@ -39,7 +39,7 @@ public struct PodMachine: Sendable {
         status = spec.status
         let phase = spec.status["phase"]?.string
         if phase == "Succeeded" || phase == "Failed" { outcome = phase }
-        for container in spec.initContainers + spec.containers {
+        for container in spec.allContainers {
             memories[container.name] = ContainerMemory(container.name, status: spec.status)
         }
     }
@@ -69,7 +69,7 @@ public struct PodMachine: Sendable {
         switch input {
         case .desired(let spec):
             self.spec = spec
-            for container in spec.initContainers + spec.containers where memories[container.name] == nil {
+            for container in spec.allContainers where memories[container.name] == nil {
                 memories[container.name] = ContainerMemory(container.name, status: .null)
             }
         case .vanished: hasVanished = true
@@ -156,6 +156,10 @@ public struct PodMachine: Sendable {
         guard let sandbox, sandbox.isReady else {
             remakeSandbox()
             return
+        }
+        // Before the init containers, one of which may be what is looked into. Each is started once.
+        for container in spec.ephemeralContainers where memories[container.name]?.latest == nil {
+            if tryStart(container, in: sandbox) { return }
         }
         if advanceInit(in: sandbox) {
             for container in spec.containers where wantsStart(container) {

@@ -46,6 +46,8 @@ public struct PodSpec: Sendable, Hashable {
     public var initContainers: [ContainerSpec]
     /// `spec.containers`
     public var containers: [ContainerSpec]
+    /// `spec.ephemeralContainers`
+    public var ephemeralContainers: [ContainerSpec]
     /// `spec.volumes`
     public var volumes: [VolumeSpec]
     /// `spec.hostNetwork`
@@ -88,6 +90,9 @@ public struct PodSpec: Sendable, Hashable {
         let context = spec["securityContext"] ?? .null
         initContainers = (spec["initContainers"]?.array ?? []).map { ContainerSpec($0, podSecurityContext: context) }
         containers = (spec["containers"]?.array ?? []).map { ContainerSpec($0, podSecurityContext: context) }
+        ephemeralContainers = (spec["ephemeralContainers"]?.array ?? []).map {
+            ContainerSpec($0, podSecurityContext: context)
+        }
         volumes = (spec["volumes"]?.array ?? []).map { VolumeSpec($0) }
         hostNetwork = spec["hostNetwork"]?.bool ?? false
         sharesProcesses = spec["shareProcessNamespace"]?.bool ?? false
@@ -110,10 +115,11 @@ public struct PodSpec: Sendable, Hashable {
     /// `NAME_NAMESPACE(UID)`: how messages name the pod.
     public var displayName: String { "\(name)_\(namespace)(\(uid))" }
 
-    /// The container of that name, regular or init.
-    public func container(named name: String) -> ContainerSpec? {
-        containers.first { $0.name == name } ?? initContainers.first { $0.name == name }
-    }
+    /// Every container: init, regular and ephemeral ones.
+    public var allContainers: [ContainerSpec] { initContainers + containers + ephemeralContainers }
+
+    /// The container of that name, of whichever sort.
+    public func container(named name: String) -> ContainerSpec? { allContainers.first { $0.name == name } }
 
     /// A host name has at most 63 bytes and does not end in a dash or dot.
     private static func hostname(from name: String) -> String {
@@ -191,6 +197,8 @@ public struct ContainerSpec: Sendable, Hashable {
     public var stdinOnce: Bool
     /// `tty`
     public var tty: Bool
+    /// `targetContainerName` of an ephemeral container: whose processes it sees; empty for its own.
+    public var target: String
 
     init(_ json: JSON, podSecurityContext: JSON) {
         name = json["name"]?.string ?? ""
@@ -224,6 +232,7 @@ public struct ContainerSpec: Sendable, Hashable {
         stdin = json["stdin"]?.bool ?? false
         stdinOnce = json["stdinOnce"]?.bool ?? false
         tty = json["tty"]?.bool ?? false
+        target = json["targetContainerName"]?.string ?? ""
     }
 
     /// Changes when a running container no longer is what the spec says (only the image may change in place).

@@ -123,6 +123,10 @@ extension ContainerConfig {
     private func securityContext(in sandbox: SandboxConfig) -> Runtime_V1_LinuxContainerSecurityContext {
         var context = Runtime_V1_LinuxContainerSecurityContext()
         context.namespaceOptions = sandbox.namespaceOptions
+        if !target.isEmpty, !sandbox.sharesProcesses {
+            context.namespaceOptions.pid = .target
+            context.namespaceOptions.targetID = target
+        }
         context.privileged = isPrivileged
         context.readonlyRootfs = readOnlyRoot
         context.noNewPrivs = noNewPrivileges && !isPrivileged

@@ -257,6 +257,8 @@ public struct ContainerConfig: Sendable, Hashable {
     public var stdinOnce = false
     /// Whether it has a terminal.
     public var tty = false
+    /// The container whose process namespace it joins; empty for its own, or the pod's where that is shared.
+    public var target = ""
 
     /// One variable.
     public struct EnvironmentVariable: Sendable, Hashable {

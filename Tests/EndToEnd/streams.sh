@@ -60,6 +60,7 @@ more=$(for v in 1.27 1.29 1.31 1.33; do [ -x "$folder/kubectl.$v" ] && echo "$fo
 port=28100
 for k in ${more:-$(kubectls)}; do
     name=$(basename "$k")
+    number=${name//[^0-9]/}
     code=0
     "$k" exec web -- sh -c 'echo out; echo err >&2; exit 7' >"$state/out" 2>"$state/err" || code=$?
     [ "$code" = 7 ] || fail "$name exec: exit code $code: $(cat "$state/err")"
@@ -71,9 +72,18 @@ for k in ${more:-$(kubectls)}; do
     cmp "$state/big" "$state/back" || fail "$name cp"
     ok "$name cp there and back"
     expect "$name attach" "$(timeout 4 "$k" attach tick 2>/dev/null || true)" '^tick$'
-    expect "$name logs --tail" "$("$k" logs tick --tail=2 | tr '\n' ' ')" '^tick tick $'
-    expect "$name run --rm -i" "$("$k" run "r-${name//[^0-9]/}" --rm -i --restart=Never --image=ocf.test/ocfweb:1 -- \
+    expect "$name logs --tail" "$("$k" logs tick -c tick --tail=2 | tr '\n' ' ')" '^tick tick $'
+    expect "$name run --rm -i" "$("$k" run "r-$number" --rm -i --restart=Never --image=ocf.test/ocfweb:1 -- \
         sh -c 'read x; echo got $x' <<<hi 2>&1)" 'got hi'
+    # What ends before kubectl has attached is not seen, so each waits for a word or a second; and containerd lets go
+    # of the output when the input ends.
+    debug="debug tick --image=ocf.test/ocfweb:1"
+    # shellcheck disable=SC2086
+    expect "$name debug --target: the processes of another container" "$("$k" $debug -i --target=tick -c "look-$number" -- sh -c 'read x; ps' < <(echo go; sleep 4) 2>&1)" 'do echo tick'
+    # shellcheck disable=SC2086
+    expect "$name debug -i" "$("$k" $debug -i -c "talk-$number" -- sh -c 'read x; echo got $x' < <(echo hi; sleep 4) 2>&1)" 'got hi'
+    expect "$name debug -it: a terminal" "$(script -qec "$k $debug -it -c term-$number -- sh -c 'sleep 1; tty'" /dev/null </dev/null)" '/dev/pts/'
+    expect "$name logs of an ephemeral container" "$("$k" logs tick -c "look-$number")" 'do echo tick'
     expect "$name exec: no such container" "$("$k" exec web -c nope -- true 2>&1 || true)" 'container nope is not valid for pod web'
     "$k" exec web -- sh -c 'for i in 1 2 3; do echo "line $i" >/proc/1/fd/1; done'
     expect "$name logs --tail --prefix -l" "$("$k" logs -l app=web --tail=1 --prefix)" '^\[pod/web/web\] line 3$'
@@ -107,7 +117,7 @@ for k in ${more:-$(kubectls)}; do
     before=$(open_files)
     for i in $(seq 20); do "$k" exec web -- echo "$i" >"$state/many.$i" 2>&1 & pids[i]=$!; done
     for i in $(seq 20); do wait "${pids[i]}" || fail "$name: exec $i of 20: $(cat "$state/many.$i")"; done
-    [ "$(sort -n "$state"/many.* | tr '\n' ' ')" = "$(seq -s ' ' 20) " ] || fail "$name: 20 execs at once"
+    [ "$(sort -n "$state"/many.* | tr '\n' ' ')" = "$(seq -s ' ' 20) " ] || fail "$name: 20 execs at once: $(cat "$state"/many.*)"
     rm -f "$state"/many.*
     "$k" exec -i web -- cat >/dev/null < <(sleep 30) &
     victim=$!
@@ -117,4 +127,7 @@ for k in ${more:-$(kubectls)}; do
     expect "$name: its command has ended" "$("$k" exec web -- sh -c 'ps | grep -c "[ ]cat$" || true')" '^0$'
     ok "$name: 20 execs at once, and one that was killed"
 done
+expect "ephemeral containers ran once, the pod beside them on" \
+    "$("$kubectl" get pod tick -o jsonpath='{.status.ephemeralContainerStatuses[*].state.terminated.exitCode} {.status.containerStatuses[0].restartCount} {.status.phase}')" \
+    '^0 0 0 .*0 Running$'
 stop

@@ -26,6 +26,35 @@ struct PodLifeTests {
         #expect(story.events == ["Pulled", "Created", "Started"])
     }
 
+    @Test("What is added to look into a pod is started once, counts for nothing, and is not started again")
+    func ephemeral() {
+        var pod = Story.pod()
+        var story = Story(pod)
+        story.settle()
+        let look: JSON = ["name": "look", "image": "web:1", "targetContainerName": "web"]
+        let lost: JSON = ["name": "lost", "image": "none:1"]
+        pod["spec", "ephemeralContainers"] = [lost, look]
+        story.feed(.desired(PodSpec(pod)))
+        // One whose image is missing does not keep the others.
+        #expect(story.starts == ["web#0", "look#0"])
+        #expect(story.container("look")["state", "running"] != nil)
+        #expect(story.container("look")["ready"] == false)
+        #expect(story.container("look")["started"] == nil)
+        #expect(story.container("lost")["state", "waiting", "reason"] == "ErrImagePull")
+        #expect(story.phase == "Running" && story.condition("Ready") == "True")
+        story.exit("look-0", code: 3)
+        story.settle()
+        story.pass(seconds: 600)
+        #expect(story.starts == ["web#0", "look#0"])
+        #expect(story.container("look")["state", "terminated", "exitCode"]?.int == 3)
+        // Nor by an agent that finds an empty runtime.
+        var again = Story(pod)
+        pod["status"] = story.status
+        again.machine = PodMachine(PodSpec(pod), hostIPs: [])
+        again.settle()
+        #expect(again.starts == ["web#1"])
+    }
+
     @Test("Nothing is done or written before the runtime was listed once")
     func waitsForListing() {
         var story = Story(Story.pod())

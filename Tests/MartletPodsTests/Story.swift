@@ -151,7 +151,7 @@ struct Story {
     }
 
     func container(_ name: String) -> JSON {
-        let lists = [status["containerStatuses"], status["initContainerStatuses"]]
+        let lists = ["containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"].map { status[$0] }
         return lists.compactMap { $0?.array }.joined().first { $0["name"]?.string == name } ?? .null
     }
     var phase: String? { status["phase"]?.string }

@@ -9,6 +9,8 @@ enum WritePart: Sendable {
     case status
     /// The word of an approver in the status of a CertificateSigningRequest.
     case approval
+    /// A pod's ephemeral containers.
+    case ephemeralContainers
     /// Whatever the change changes: the server's own doing (binding, finalizing).
     case whole
 
@@ -17,6 +19,7 @@ enum WritePart: Sendable {
         switch subresource {
         case "status": self = .status
         case "approval": self = .approval
+        case "ephemeralcontainers": self = .ephemeralContainers
         default: self = .main
         }
     }
@@ -47,6 +50,7 @@ extension Registry {
             var (object, warnings) = try await change(old)
             if ownership == .kept { object["metadata", "managedFields"] = old["metadata", "managedFields"] }
             try Self.identify(&object, old: old, target)
+            if part == .ephemeralContainers { object = Self.keepEphemeralContainers(of: object, on: old) }
             if part != .whole { Defaults.apply(to: &object, kind: target.kind) }
             if ownership == .followed { own(&object, changedFrom: old, at: target, options) }
             switch part {
@@ -59,6 +63,12 @@ extension Registry {
                     Defaults.apply(to: &object, kind: target.kind)
                     try Self.validate(object, from: old, target)
                 }
+            case .ephemeralContainers:
+                let faults = Validation.ephemeralContainers(object, from: old)
+                if !faults.isEmpty { throw .invalid(target.kind, name: target.name, faults) }
+                let generation = strategy.generation(of: object, after: old)
+                object["metadata", "generation"] = .int(Int64(generation))
+                warnings += strategy.warnings(object)
             case .whole: break
             }
             if part != .whole { try await admitUpdate(&object, old: old, target, &warnings) }
@@ -165,6 +175,14 @@ extension Registry {
         try await strategy.allocate?(&object, old, allocator)
         let generation = strategy.generation(of: object, after: old)
         if generation > 0 { object["metadata", "generation"] = .int(Int64(generation)) }
+    }
+
+    /// All but the ephemeral containers is as it was.
+    private static func keepEphemeralContainers(of object: JSON, on old: JSON) -> JSON {
+        var pod = old
+        pod["spec", "ephemeralContainers"] = object["spec", "ephemeralContainers"]
+        pod["metadata", "managedFields"] = object["metadata", "managedFields"]
+        return pod
     }
 
     /// All but metadata and status is as it was.

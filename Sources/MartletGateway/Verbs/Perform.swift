@@ -48,7 +48,7 @@ extension Gateway {
         let renderer = try call.renderer(now: world.wallTime())
         let registry = registry.acting(as: call.identity)
         if target.subresource.isEmpty && !target.kind.verbs.contains(call.verb) { throw .methodNotAllowed }
-        if !target.subresource.isEmpty && target.subresource != "status" && target.subresource != "approval" {
+        if !target.subresource.isEmpty && !Subresource.parts.contains(target.subresource) {
             return try await performSubresource(call, target, renderer)
         }
         let answer: Answer

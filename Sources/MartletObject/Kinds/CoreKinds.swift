@@ -10,7 +10,9 @@ extension ResourceKind {
     /// `pods`
     public static let pod = ResourceKind(
         "", "v1", "Pod", "pods", short: ["po"], in: ["all"],
-        ["status", "log", "binding", "eviction", "exec", "attach", "portforward", "proxy"])
+        [
+            "status", "log", "binding", "eviction", "exec", "attach", "portforward", "proxy", "ephemeralcontainers",
+        ])
     /// `services`
     public static let service = ResourceKind(
         "", "v1", "Service", "services", short: ["svc"], in: ["all"], ["status", "proxy"])
