@@ -184,7 +184,7 @@ let testRooms: [Target] = [
     tests("MartletPods", ["MartletBase", "MartletObject"]),
     tests("MartletRoutes", ["MartletBase", "MartletObject"]),
     tests("MartletIO", ["MartletBase", "CMartlet"]),
-    tests("MartletHTTP", ["MartletBase", "MartletIO", "MartletPKI", httpTypes]),
+    tests("MartletHTTP", ["MartletBase", "MartletIO", "MartletPKI", "CZlib", httpTypes]),
     tests("MartletRuntime", ["MartletBase", "MartletIO", "MartletCRI", "MartletCNI", "MartletObject"]),
     tests(
         "MartletReplica",

@@ -1,46 +1,11 @@
 internal import CZlib
 
 /// Deflates the header blocks of one direction of a connection: each continues the stream of the one before.
-///
-/// Sendable although it holds a C pointer: it cannot be copied, so there is one owner at a time.
-struct SPDYDeflater: ~Copyable, @unchecked Sendable {
-    private let stream: UnsafeMutablePointer<z_stream>
-
-    init() {
-        stream = .allocate(capacity: 1)
-        stream.initialize(to: z_stream())
-        let dictionary = SPDYDictionary.bytes
-        precondition(
-            czlib_deflate_init(stream, Z_DEFAULT_COMPRESSION) == Z_OK
-                && deflateSetDictionary(stream, dictionary, UInt32(dictionary.count)) == Z_OK,
-            "no memory for a deflater")
-    }
-
-    deinit {
-        deflateEnd(stream)
-        stream.deallocate()
-    }
+struct SPDYDeflater: ~Copyable, Sendable {
+    private var deflater = Deflater(.zlib(dictionary: SPDYDictionary.bytes), level: .usual)
 
     /// The block, deflated, ending at a byte's border.
-    mutating func deflate(_ block: [UInt8]) -> [UInt8] {
-        var block = block
-        var out: [UInt8] = []
-        block.withUnsafeMutableBufferPointer { input in
-            stream.pointee.next_in = input.baseAddress
-            stream.pointee.avail_in = UInt32(input.count)
-            repeat {
-                out += [UInt8](unsafeUninitializedCapacity: 4096) { buffer, count in
-                    stream.pointee.next_out = buffer.baseAddress
-                    stream.pointee.avail_out = 4096
-                    let result = CZlib.deflate(stream, Z_SYNC_FLUSH)
-                    precondition(result == Z_OK || result == Z_BUF_ERROR, "zlib refuses to deflate")
-                    count = 4096 - Int(stream.pointee.avail_out)
-                }
-            } while stream.pointee.avail_out == 0
-        }
-        stream.pointee.next_in = nil
-        return out
-    }
+    mutating func deflate(_ block: [UInt8]) -> [UInt8] { deflater.deflate(block[...], then: .flush) }
 }
 
 /// Inflates the header blocks of one direction of a connection.
