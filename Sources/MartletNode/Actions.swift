@@ -45,6 +45,16 @@ extension ContainerStatus {
     }
 }
 
+extension ContainerLimits {
+    /// What a container with these needs is held to.
+    init(_ needs: ResourceNeeds) {
+        self.init()
+        cpuShares = needs.cpuShares
+        cpuQuota = needs.cpuQuota
+        memory = needs.memoryLimit ?? 0
+    }
+}
+
 extension ContainerSpec {
     /// Why a container that must not run as root may do so, as kubelet's verifyRunAsNonRoot words it; nil when it
     /// cannot. An image whose user the runtime cannot tell counts as root's.
@@ -78,6 +88,8 @@ extension NodeAgent {
             case .pullImage(_, let image): return .image(try await runtime.pullImage(image))
             case .startContainer(let name, let attempt, let sandbox, _):
                 try await startContainer(name, attempt: attempt, sandbox: sandbox, of: spec)
+            case .allocate(let needs): try allocate(needs, to: uid)
+            case .resizeContainer(_, let id, let needs): try await runtime.updateContainer(id, ContainerLimits(needs))
             case .stopContainer(let id, _, let grace): try await runtime.stopContainer(id, graceSeconds: grace)
             case .removeContainer(let id): try await runtime.removeContainer(id)
             case .stopSandbox(let id): try await runtime.stopSandbox(id)
@@ -94,9 +106,10 @@ extension NodeAgent {
     }
 
     private func startContainer(_ name: String, attempt: UInt32, sandbox: String, of spec: PodSpec) async throws {
-        guard let container = spec.container(named: name) else {
+        guard var container = spec.container(named: name) else {
             throw ActionFailure(.create, "the pod has no container \(name)")
         }
+        if let machine = pods[spec.uid]?.machine { container.resources = machine.allocation(of: container) }
         if container.security.runAsNonRoot {
             var imageUser: ImageUser?
             if container.security.runAsUser == nil { imageUser = try await runtime.imageUser(container.image) }
@@ -118,6 +131,36 @@ extension NodeAgent {
             try await runtime.startContainer(id)
         } catch {
             throw ActionFailure(.start, "\(error)")
+        }
+    }
+
+    // MARK: - Resources
+
+    /// Sets the node's CPU and memory aside for a pod's containers, instead of what they have. What does not grow is
+    /// never refused.
+    private func allocate(_ needs: [String: ResourceNeeds], to uid: String) throws(ActionFailure) {
+        guard let machine = pods[uid]?.machine else { throw ActionFailure(.other, "the pod has gone") }
+        let node = NodeObject(configuration: configuration, facts: facts, port: 0)
+        let others = pods.filter { $0.key != uid && $0.value.machine.outcome == nil }
+            .reduce(PodAllocation()) { $0 + $1.value.machine.allocation }
+        let (old, new) = (machine.allocation, machine.allocation(with: needs))
+        let amounts: [(String, KeyPath<PodAllocation, Int64>, Int64)] = [
+            ("cpu", \.milliCPU, node.allocatableMilliCPU), ("memory", \.memory, node.allocatableMemory),
+        ]
+        for (name, amount, capacity) in amounts where new[keyPath: amount] > old[keyPath: amount] {
+            let requested = new[keyPath: amount]
+            if requested > capacity {
+                throw ActionFailure(
+                    .infeasible,
+                    "Node didn't have enough capacity: \(name), requested: \(requested), capacity: \(capacity)")
+            }
+            let used = others[keyPath: amount]
+            if (new + others)[keyPath: amount] > capacity {
+                throw ActionFailure(
+                    .deferred,
+                    "Node didn't have enough resource: \(name), requested: \(requested), used: \(used), "
+                        + "capacity: \(capacity)")
+            }
         }
     }
 
@@ -238,9 +281,7 @@ extension NodeAgent {
             RuntimeLabel.hash: container.fingerprint, RuntimeLabel.restartCount: String(attempt),
         ]
         config.logPath = "\(container.name)/\(attempt).log"
-        config.cpuShares = container.resources.cpuShares
-        config.cpuQuota = container.resources.cpuQuota
-        config.memoryLimit = container.resources.memoryLimit ?? 0
+        config.limits = ContainerLimits(container.resources)
         config.oomScoreAdjustment = spec.oomScoreAdjustment(of: container, memoryCapacity: facts.memory)
         config.isPrivileged = container.security.isPrivileged
         config.runAsUser = container.security.runAsUser

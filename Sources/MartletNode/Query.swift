@@ -40,6 +40,12 @@ struct Query: Sendable {
         } catch {
             return .failure(error)
         }
+        switch values["stream"] ?? "" {
+        case "", "All": break
+        case "Stdout": options.onlyErrors = false
+        case "Stderr": options.onlyErrors = true
+        case let other: return .failure(ConfigurationError("stream: \(other) is not All, Stdout or Stderr"))
+        }
         if let text = values["sinceTime"], !text.isEmpty {
             guard let time = WallTime(rfc3339: text) else {
                 return .failure(ConfigurationError("sinceTime: \(text) is not a time as in RFC 3339"))

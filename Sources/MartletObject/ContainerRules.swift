@@ -8,6 +8,8 @@ struct ContainerRules {
     let volumes: Set<String>
     let isInit: Bool
     var usesHostNetwork = false
+    /// Whether the pod's containers stay ended when they end.
+    var neverRestarts = false
 
     init(path: String, container: JSON, volumes: Set<String>, isInit: Bool) {
         self.path = path
@@ -33,6 +35,7 @@ struct ContainerRules {
         checkEnvironment(&faults)
         checkMounts(&faults)
         checkResources(&faults)
+        checkResizePolicy(&faults)
         checkProbes(&faults)
     }
 
@@ -170,6 +173,25 @@ struct ContainerRules {
                         "\(self.path).resources.requests", value,
                         "must be less than or equal to \(name) limit of \(limitText.string ?? "")")
                 }
+            }
+        }
+    }
+
+    private func checkResizePolicy(_ faults: inout Faults) {
+        let path = "\(path).resizePolicy"
+        var names: Set<String> = []
+        for policy in container["resizePolicy"]?.array ?? [] {
+            let name = policy["resourceName"]?.string ?? ""
+            if name.isEmpty {
+                faults.required(path)
+            } else if !["cpu", "memory"].contains(name) {
+                faults.notSupported(path, .string(name), ["cpu", "memory"])
+            } else if !names.insert(name).inserted {
+                faults.duplicate(path, .string(name))
+            }
+            if neverRestarts, policy["restartPolicy"] == "RestartContainer" {
+                faults.invalid(
+                    path, "RestartContainer", "must be 'NotRequired' when `restartPolicy` is 'Never'")
             }
         }
     }

@@ -21,6 +21,7 @@ enum PodRules {
                 let path = "\(path).\(list)[\(index)]"
                 var rules = ContainerRules(path: path, container: container, volumes: volumes, isInit: isInit)
                 rules.usesHostNetwork = spec["hostNetwork"]?.bool == true
+                rules.neverRestarts = spec["restartPolicy"] == "Never"
                 rules.check(&faults)
                 rules.checkHostPorts(&hostPorts, &faults)
                 let name = container["name"]?.string ?? ""

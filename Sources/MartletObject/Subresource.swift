@@ -22,7 +22,7 @@ public struct Subresource: Sendable, Hashable {
     public static let connecting: Set<String> = ["exec", "attach", "portforward", "proxy"]
 
     /// Those that are a part of the object: read as the object, written as a part of it.
-    public static let parts: Set<String> = ["status", "approval", "ephemeralcontainers"]
+    public static let parts: Set<String> = ["status", "approval", "ephemeralcontainers", "resize"]
 
     /// All that are served, by name. Which resource has which is in its row of the kinds' table.
     public static let table: [String: Subresource] = Dictionary(
@@ -32,6 +32,7 @@ public struct Subresource: Sendable, Hashable {
                 name: "scale", group: "autoscaling", version: "v1", kind: "Scale", verbs: ["get", "patch", "update"]),
             Subresource(name: "approval", verbs: ["get", "patch", "update"]),
             Subresource(name: "ephemeralcontainers", verbs: ["get", "patch", "update"]),
+            Subresource(name: "resize", verbs: ["get", "patch", "update"]),
             Subresource(name: "log", verbs: ["get"]),
             Subresource(name: "binding", group: "", version: "v1", kind: "Binding", verbs: ["create"]),
             Subresource(name: "eviction", group: "policy", version: "v1", kind: "Eviction", verbs: ["create"]),

@@ -41,6 +41,14 @@ public enum Validation {
         return check(pod, kind: .pod) + faults.list
     }
 
+    /// What is wrong with a change of a pod through its subresource `resize`.
+    public static func resize(_ pod: JSON, from old: JSON) -> [FieldError] {
+        var faults = Faults()
+        MetadataRules.checkChange(pod, from: old, &faults)
+        PodResizeRules.checkChange(pod, old, &faults)
+        return check(pod, kind: .pod) + faults.list
+    }
+
     /// The rules of one kind.
     struct Rules: Sendable {
         var check: @Sendable (JSON, inout Faults) -> Void

@@ -65,6 +65,8 @@ public struct LogOptions: Sendable, Hashable {
     public var previous = false
     /// `limitBytes`
     public var limitBytes: Int?
+    /// `stream`: what is left out is the other one's; nil for both.
+    public var onlyErrors: Bool?
     /// Everything there is.
     public init() {}
 }
@@ -118,7 +120,9 @@ public struct LogReader: Sendable {
     }
 
     private mutating func emit(_ entry: ArraySlice<UInt8>, into output: inout [UInt8]) {
-        guard let line = LogLine(parsing: entry), sinceTime(line.time) else { return }
+        guard let line = LogLine(parsing: entry), sinceTime(line.time),
+            options.onlyErrors == nil || options.onlyErrors == line.isError
+        else { return }
         var text: [UInt8] = []
         if options.timestamps, continues[line.isError] != true { text += Array("\(line.fixedTime) ".utf8) }
         text += line.text

@@ -96,6 +96,11 @@ public enum PodAction: Sendable, Hashable {
     case pullImage(container: String, image: String)
     /// Make and start a container from the image with that id. Answer: ``ActionResult/done`` or a failure.
     case startContainer(name: String, attempt: UInt32, sandbox: String, imageID: String)
+    /// Set the node's CPU and memory aside for the containers of these names, instead of what they have. Answer:
+    /// ``ActionResult/done`` or a failure, ``ActionFailure/Stage/infeasible`` or ``ActionFailure/Stage/deferred``.
+    case allocate([String: ResourceNeeds])
+    /// Hold a running container to other resources. Answer: ``ActionResult/done`` or a failure.
+    case resizeContainer(name: String, id: String, ResourceNeeds)
     /// End a container within so many seconds.
     case stopContainer(id: String, name: String, graceSeconds: Int)
     /// Remove an ended container.
@@ -128,6 +133,10 @@ public struct ActionFailure: Error, Sendable, Hashable {
         case create
         /// The runtime did not start the container: RunContainerError.
         case start
+        /// The node will never have what is to be set aside.
+        case infeasible
+        /// The node does not have now what is to be set aside.
+        case deferred
         /// Anything else.
         case other
     }

@@ -29,6 +29,10 @@ struct ContainerMemory: Sendable, Hashable {
     /// The id of the container that ``probes`` are about.
     var probed = ""
     var probes: [ProbeKind: ProbeState] = [:]
+    /// What the newest container is held to; nil when that is not known.
+    var applied: ResourceNeeds?
+    /// The id of the container that was ended to start again with other resources.
+    var stoppedToResize = ""
     private var nextAttemptFloor: UInt32 = 0
 
     /// Takes over what an earlier run of the node has written to the API: counts go on after a lost runtime.
@@ -49,6 +53,7 @@ struct ContainerMemory: Sendable, Hashable {
         container.startedAt = Timestamp.milliseconds(ended?["startedAt"] ?? entry["state", "running", "startedAt"])
         container.finishedAt = Timestamp.milliseconds(ended?["finishedAt"])
         latest = container
+        applied = entry["resources"].map { ResourceNeeds($0) }
     }
 
     /// The attempt of the next start.
@@ -206,6 +211,8 @@ extension PodMachine {
         guard case .failed(let failure) = result else {
             memories[name]?.retry.succeeded()
             memories[name]?.waiting = nil
+            let needs = spec.container(named: name).map { allocation(of: $0) }
+            memories[name]?.applied = needs
             note("Created", "Created container: \(name)", name)
             note("Started", "Started container \(name)", name)
             return
@@ -215,7 +222,7 @@ extension PodMachine {
             case .configuration: "CreateContainerConfigError"
             case .create: "CreateContainerError"
             case .start: "RunContainerError"
-            case .other: "CreateContainerError"
+            case .infeasible, .deferred, .other: "CreateContainerError"
             }
         memories[name]?.retry.failed(now: now)
         memories[name]?.waiting = .init(reason: reason, message: failure.message)

@@ -146,8 +146,10 @@ extension PodMachine {
             ("PodScheduled", (true, "", "")),
         ]
         let old = status["conditions"]?.array ?? []
-        let foreign = old.filter { condition in !wanted.contains { $0.0 == condition["type"]?.string } }
-        return .array(wanted.map { condition($0.0, $0.1, old: old) } + foreign)
+        let own = Set(wanted.map(\.0) + [Self.resizePending, Self.resizeInProgress])
+        let foreign = old.filter { !own.contains($0["type"]?.string ?? "") }
+        let resizes = hasEnded ? [] : resizeConditions.map { ($0.type, (true, $0.reason, $0.message)) }
+        return .array((wanted + resizes).map { condition($0.0, $0.1, old: old) } + foreign)
     }
 
     private func condition(_ type: String, _ wanted: (Bool, String, String), old: [JSON]) -> JSON {
@@ -171,6 +173,7 @@ extension PodMachine {
         var entry = containerStatus(container, isInit: false)
         entry["ready"] = false
         entry["started"] = nil
+        entry["resources"] = nil
         return entry
     }
 
@@ -194,7 +197,8 @@ extension PodMachine {
         }
         let started = isStarted(container)
         let isReady = isInit && !container.isSidecar ? isDone(container) : isReady(container)
-        return [
+        let resources = resourceStatus(of: container)
+        var entry: JSON = [
             "name": .string(container.name),
             "state": state,
             "lastState": lastState,
@@ -204,6 +208,9 @@ extension PodMachine {
             "imageID": .string(latest?.imageID ?? ""),
             "containerID": .string(latest.map { "containerd://\($0.id)" } ?? ""),
             "started": .bool(started),
+            "resources": resources.actual,
         ]
+        if resources.allocated != [:] { entry["allocatedResources"] = resources.allocated }
+        return entry
     }
 }

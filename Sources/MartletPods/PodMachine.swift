@@ -26,6 +26,7 @@ public struct PodMachine: Sendable {
     var sandboxRetry = Retry()
     var stopRetry = Retry()
     var stoppedSandboxes: Set<String> = []
+    var resizing: Resizing
     var status: JSON
     var now: Int64 = 0
     var effects: [PodEffect] = []
@@ -37,6 +38,7 @@ public struct PodMachine: Sendable {
         self.spec = spec
         self.hostIPs = hostIPs
         status = spec.status
+        resizing = Resizing(spec)
         let phase = spec.status["phase"]?.string
         if phase == "Succeeded" || phase == "Failed" { outcome = phase }
         for container in spec.allContainers {
@@ -103,6 +105,8 @@ public struct PodMachine: Sendable {
         case (.inspectImage(let name, _), _), (.pullImage(let name, _), _):
             takeImage(result, of: action, container: name)
         case (.startContainer(let name, _, _, _), _): takeStart(result, container: name)
+        case (.allocate(let needs), _): takeAllocation(result, of: needs)
+        case (.resizeContainer(let name, let id, let needs), _): takeResize(result, of: name, id: id, needs)
         case (.stopSandbox(let id), .done): stoppedSandboxes.insert(id)
         case (_, .failed): stopRetry.failed(now: now)
         default: stopRetry.succeeded()
@@ -134,6 +138,8 @@ public struct PodMachine: Sendable {
         }
         stopChangedContainers()
         guard isFresh, !isBusy else { return }
+        resize()
+        guard !isBusy else { return }
         advance()
     }
 
@@ -207,7 +213,8 @@ public struct PodMachine: Sendable {
         switch (latest.state, spec.restartPolicy) {
         case (.running, _): return false
         case (.created, _), (.exited, .always): return true
-        case (.exited, .onFailure): return latest.exitCode != 0
+        case (.exited, .onFailure):
+            return latest.exitCode != 0 || memories[container.name]?.stoppedToResize == latest.id
         case (.exited, .never): return false
         }
     }

@@ -187,6 +187,8 @@ public struct ContainerSpec: Sendable, Hashable {
     public var probes: [ProbeKind: ProbeSpec]
     /// `resources`
     public var resources: ResourceNeeds
+    /// Which of `cpu` and `memory` change only with a new start (`resizePolicy`).
+    public var restartsToResize: Set<String>
     /// Whether an init container keeps running beside the others (`restartPolicy: Always`).
     public var isSidecar: Bool
     /// `securityContext`, filled up from the pod's.
@@ -227,6 +229,10 @@ public struct ContainerSpec: Sendable, Hashable {
             probes[kind] = ProbeSpec(probe, ports: ports)
         }
         resources = ResourceNeeds(json["resources"] ?? .null)
+        restartsToResize = Set(
+            (json["resizePolicy"]?.array ?? []).compactMap {
+                $0["restartPolicy"]?.string == "RestartContainer" ? $0["resourceName"]?.string : nil
+            })
         isSidecar = json["restartPolicy"]?.string == "Always"
         security = SecuritySpec(json["securityContext"] ?? .null, pod: podSecurityContext)
         stdin = json["stdin"]?.bool ?? false

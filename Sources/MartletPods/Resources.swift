@@ -10,12 +10,34 @@ public struct ResourceNeeds: Sendable, Hashable {
     public var cpuLimit: Int64?
     /// `limits.memory` in bytes.
     public var memoryLimit: Int64?
+    /// `requests` in the API's words; empty for none.
+    let requests: JSON
+    /// `limits` in the API's words; empty for none.
+    let limits: JSON
 
     init(_ json: JSON) {
+        requests = json["requests"] ?? [:]
+        limits = json["limits"] ?? [:]
         cpuLimit = Quantity(json["limits", "cpu"])?.milli
         memoryLimit = Quantity(json["limits", "memory"])?.whole
         cpuRequest = Quantity(json["requests", "cpu"])?.milli ?? cpuLimit
         memoryRequest = Quantity(json["requests", "memory"])?.whole ?? memoryLimit
+    }
+
+    /// As the API has it.
+    var shown: JSON {
+        var shown: JSON = [:]
+        if requests != [:] { shown["requests"] = requests }
+        if limits != [:] { shown["limits"] = limits }
+        return shown
+    }
+
+    /// Which of `cpu` and `memory` are other than those of `old`.
+    func changes(from old: ResourceNeeds) -> Set<String> {
+        var names: Set<String> = []
+        if (cpuRequest, cpuLimit) != (old.cpuRequest, old.cpuLimit) { names.insert("cpu") }
+        if (memoryRequest, memoryLimit) != (old.memoryRequest, old.memoryLimit) { names.insert("memory") }
+        return names
     }
 
     /// CPU weight as cgroup v1 shares: 1024 a core, at least 2 (cm.MilliCPUToShares).
@@ -36,6 +58,12 @@ extension Int64 {
     func multipliedClamped(by factor: Int64) -> Int64 {
         let (product, overflow) = multipliedReportingOverflow(by: factor)
         return overflow ? ((self < 0) == (factor < 0) ? .max : .min) : product
+    }
+
+    /// The sum, at the end of the range when it does not fit.
+    func addedClamped(_ other: Int64) -> Int64 {
+        let (sum, overflow) = addingReportingOverflow(other)
+        return overflow ? (self < 0 ? .min : .max) : sum
     }
 }
 

@@ -82,6 +82,17 @@ extension SandboxConfig.PortMapping {
     }
 }
 
+extension ContainerLimits {
+    var message: Runtime_V1_LinuxContainerResources {
+        var message = Runtime_V1_LinuxContainerResources()
+        message.cpuShares = cpuShares
+        message.cpuQuota = cpuQuota
+        message.cpuPeriod = cpuQuota > 0 ? cpuPeriod : 0
+        message.memoryLimitInBytes = memory
+        return message
+    }
+}
+
 extension ContainerConfig {
     /// The message of a container in a sandbox.
     func message(in sandbox: SandboxConfig) -> Runtime_V1_ContainerConfig {
@@ -111,10 +122,7 @@ extension ContainerConfig {
         message.stdin = stdin
         message.stdinOnce = stdinOnce
         message.tty = tty
-        message.linux.resources.cpuShares = cpuShares
-        message.linux.resources.cpuQuota = cpuQuota
-        message.linux.resources.cpuPeriod = cpuQuota > 0 ? cpuPeriod : 0
-        message.linux.resources.memoryLimitInBytes = memoryLimit
+        message.linux.resources = limits.message
         message.linux.resources.oomScoreAdj = oomScoreAdjustment
         message.linux.securityContext = securityContext(in: sandbox)
         return message

@@ -264,13 +264,11 @@ public actor CRIRuntime: ContainerRuntime {
         return address
     }
 
-    /// Changes the limits of a running container; those that are 0 stay as they are.
-    public func updateResources(_ id: String, cpuShares: Int64, cpuQuota: Int64, memoryLimit: Int64) async throws {
+    /// ``ContainerRuntime/updateContainer(_:_:)``
+    public func updateContainer(_ id: String, _ limits: ContainerLimits) async throws {
         let request = Runtime_V1_UpdateContainerResourcesRequest.with {
             $0.containerID = id
-            $0.linux.cpuShares = cpuShares
-            $0.linux.cpuQuota = cpuQuota
-            $0.linux.memoryLimitInBytes = memoryLimit
+            $0.linux = limits.message
         }
         let _: Runtime_V1_UpdateContainerResourcesResponse = try await runtime(
             "UpdateContainerResources", request, within: timeouts.container)

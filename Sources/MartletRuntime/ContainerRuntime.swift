@@ -20,6 +20,8 @@ public protocol ContainerRuntime: Sendable {
         -> String
     /// Starts a made container.
     func startContainer(_ id: String) async throws
+    /// Holds a running container to other limits; those that are 0 stay as they are.
+    func updateContainer(_ id: String, _ limits: ContainerLimits) async throws
     /// Ends a container: SIGTERM (or the image's signal), then SIGKILL after `graceSeconds`. Absent is fine.
     func stopContainer(_ id: String, graceSeconds: Int) async throws
     /// Removes an ended container and its log. Absent is fine.
@@ -97,6 +99,20 @@ public struct RuntimeCondition: Sendable, Hashable {
         self.reason = reason
         self.message = message
     }
+}
+
+/// What a container is held to.
+public struct ContainerLimits: Sendable, Hashable {
+    /// CPU weight (cgroup v1 shares); 0 for the runtime's default.
+    public var cpuShares: Int64 = 0
+    /// CPU time in microseconds per `cpuPeriod`; 0 for no limit.
+    public var cpuQuota: Int64 = 0
+    /// Microseconds.
+    public var cpuPeriod: Int64 = 100_000
+    /// Bytes; 0 for no limit.
+    public var memory: Int64 = 0
+    /// None.
+    public init() {}
 }
 
 /// What a sandbox is made of.
@@ -227,14 +243,8 @@ public struct ContainerConfig: Sendable, Hashable {
     public var annotations: [String: String] = [:]
     /// Relative to the sandbox's log folder.
     public var logPath = ""
-    /// CPU weight (cgroup v1 shares); 0 for the runtime's default.
-    public var cpuShares: Int64 = 0
-    /// CPU time in microseconds per `cpuPeriod`; 0 for no limit.
-    public var cpuQuota: Int64 = 0
-    /// Microseconds.
-    public var cpuPeriod: Int64 = 100_000
-    /// Bytes; 0 for no limit.
-    public var memoryLimit: Int64 = 0
+    /// What it is held to.
+    public var limits = ContainerLimits()
     /// What the kernel adds to the badness of its processes.
     public var oomScoreAdjustment: Int64 = 0
     /// Whether it may do what root on the host may.

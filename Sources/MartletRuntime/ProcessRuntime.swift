@@ -160,6 +160,12 @@ public actor ProcessRuntime: ContainerRuntime {
         }
     }
 
+    /// A process of the host's own is held to no limits.
+    public func updateContainer(_ id: String, _ limits: ContainerLimits) async throws {
+        guard containers[id]?.status.state == .running else { throw RuntimeError.notFound("running container \(id)") }
+        containers[id]?.config.limits = limits
+    }
+
     public func stopContainer(_ id: String, graceSeconds: Int) async throws {
         guard let container = containers[id], container.status.state == .running, let child = container.child else {
             return

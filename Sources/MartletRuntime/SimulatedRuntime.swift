@@ -15,6 +15,8 @@ public actor SimulatedRuntime: ContainerRuntime {
         case createContainer
         /// ``ContainerRuntime/startContainer(_:)``
         case startContainer
+        /// ``ContainerRuntime/updateContainer(_:_:)``
+        case updateContainer
         /// ``ContainerRuntime/stopContainer(_:graceSeconds:)``
         case stopContainer
         /// ``ContainerRuntime/removeContainer(_:)``
@@ -51,6 +53,7 @@ public actor SimulatedRuntime: ContainerRuntime {
     private struct Container {
         var status: ContainerStatus
         var program: Program
+        var limits: ContainerLimits
     }
 
     /// The most sandboxes, and the most containers, that it holds; further ones are refused.
@@ -171,7 +174,7 @@ public actor SimulatedRuntime: ContainerRuntime {
         status.labels = config.labels
         status.annotations = config.annotations
         status.logPath = config.logPath.isEmpty ? "" : "\(owner.logDirectory)/\(config.logPath)"
-        containers[id] = Container(status: status, program: programs[config.image] ?? .runs)
+        containers[id] = Container(status: status, program: programs[config.image] ?? .runs, limits: config.limits)
         return id
     }
 
@@ -193,6 +196,16 @@ public actor SimulatedRuntime: ContainerRuntime {
             }
         }
     }
+
+    /// ``ContainerRuntime/updateContainer(_:_:)``
+    public func updateContainer(_ id: String, _ limits: ContainerLimits) async throws {
+        try await enter(.updateContainer, id)
+        guard containers[id]?.status.state == .running else { throw RuntimeError.notFound("running container \(id)") }
+        containers[id]?.limits = limits
+    }
+
+    /// What a container is held to now; nil when there is no such container.
+    public func limits(of id: String) -> ContainerLimits? { containers[id]?.limits }
 
     public func stopContainer(_ id: String, graceSeconds: Int) async throws {
         try await enter(.stopContainer, id)

@@ -24,6 +24,11 @@ struct Story {
     var failures: [ActionFailure?] = []
     /// Whether `stopContainer` is left open until ``finishStops()``.
     var stopsAreSlow = false
+    /// Bytes that the node has, and those that others leave.
+    var memoryCapacity: Int64 = 1 << 30
+    var memoryFree: Int64 = 1 << 30
+    /// What running containers were told to be held to, by id.
+    var held: [String: ResourceNeeds] = [:]
     private var round = 0
     private var openStops: [PodAction] = []
 
@@ -106,6 +111,11 @@ struct Story {
             container.imageID = imageID
             container.fingerprint = machine.spec.container(named: name)?.fingerprint ?? ""
             containers.append(container)
+        case .allocate(let needs):
+            let memory = machine.allocation(with: needs).memory
+            if memory > memoryCapacity { return .failed(ActionFailure(.infeasible, "no such node")) }
+            if memory > memoryFree { return .failed(ActionFailure(.deferred, "not now")) }
+        case .resizeContainer(_, let id, let needs): held[id] = needs
         case .stopContainer(let id, _, _): exit(id, code: 143)
         case .removeContainer(let id): containers.removeAll { $0.id == id }
         case .stopSandbox(let id): killSandbox(id)

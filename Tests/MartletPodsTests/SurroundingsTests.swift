@@ -192,6 +192,11 @@ struct LogTests {
         options = LogOptions()
         options.limitBytes = 6
         #expect(Self.read(options) == "one\ntw")
+        options = LogOptions()
+        options.onlyErrors = true
+        #expect(Self.read(options) == "oops\n")
+        options.onlyErrors = false
+        #expect(Self.read(options) == "one\ntwo-two\n\n")
     }
 
     @Test("The last lines are found from the end, parts not counted", arguments: 0...6)

@@ -148,7 +148,7 @@ struct ContainerdTests {
             ]
             config.logPath = "main/1.log"
             config.environment = [.init("COLOUR", "blue")]
-            config.memoryLimit = 64 << 20
+            config.limits.memory = 64 << 20
             config.oomScoreAdjustment = 500
             config.labels = ["role": "main"]
             start = clock.now
@@ -254,7 +254,7 @@ struct ContainerdTests {
             config.readOnlyRoot = true
             config.noNewPrivileges = true
             config.droppedCapabilities = ["ALL"]
-            config.memoryLimit = 32 << 20
+            config.limits.memory = 32 << 20
             config.workingDirectory = "/tmp"
             config.mounts = [
                 .init(containerPath: "/volume", hostPath: folder, isReadOnly: true),

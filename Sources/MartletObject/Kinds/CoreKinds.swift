@@ -12,6 +12,7 @@ extension ResourceKind {
         "", "v1", "Pod", "pods", short: ["po"], in: ["all"],
         [
             "status", "log", "binding", "eviction", "exec", "attach", "portforward", "proxy", "ephemeralcontainers",
+            "resize",
         ])
     /// `services`
     public static let service = ResourceKind(
