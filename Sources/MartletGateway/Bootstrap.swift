@@ -55,7 +55,7 @@ extension Registry {
             var place = target
             place.name = ""
             _ = try await create(place, object: object, options: WriteOptions())
-        } catch  where error.reason == "AlreadyExists" {
+        } catch  where error.reason == .alreadyExists {
             return
         }
     }

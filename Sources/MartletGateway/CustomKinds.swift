@@ -49,13 +49,6 @@ actor CustomKinds {
     /// Whether the definitions have been read.
     var isReady: Bool { revision >= 0 }
 
-    /// Ends the work.
-    func stop() {
-        task?.cancel()
-        for task in cleaning.values { task.cancel() }
-        cleaning = [:]
-    }
-
     /// Follows the definitions until the store says that it has moved on; false when it has closed.
     private func follow() async -> Bool {
         do {

@@ -43,6 +43,7 @@ public final class Gateway: RequestHandler {
     let logger: Logger
     let metrics = Metrics()
     let admittance = Admittance()
+    private let compression = Compression()
     let served = ServedKinds()
     let customKinds: CustomKinds
 
@@ -84,15 +85,18 @@ public final class Gateway: RequestHandler {
         to request: Request, from identity: Identity, _ pool: Admittance.Pool
     ) async -> Response {
         let start = world.now()
-        let call = await call(request, identity)
+        var call = Call(request, identity: identity, kinds: served.current)
         var response: Response
         do {
+            call = try await renewed(call, pool)
             response = try await answer(call, pool)
+            response = try WebSocketAnswer.upgrading(response, of: call, in: world)
         } catch {
             response = Self.response(error)
             if error.code >= 500 { logger.error("\(call.verb) \(call.path): \(error.message)") }
         }
         if call.wantsYAML { response = response.inYAML }
+        response = compression.compressing(response, to: call)
         if response.head.headerFields[.cacheControl] == nil {
             response.head.headerFields[.cacheControl] = "no-cache, private"
         }
@@ -100,19 +104,18 @@ public final class Gateway: RequestHandler {
         return response
     }
 
-    /// The request with the kinds that it is served. Whoever has seen a definition established finds its kind: before
-    /// a path is unknown, and before documents are made, the definitions are looked at once more.
-    private func call(_ request: Request, _ identity: Identity) async -> Call {
-        let call = Call(request, identity: identity, kinds: served.current)
-        guard identity.groups.contains("system:authenticated") else { return call }
-        switch call.route {
-        case .nothing where call.path.hasPrefix("/apis/"):
-            try? await registry.storage.confirm()
-            await customKinds.refresh()
-        case .discovery, .openAPIv2, .openAPIv3: await customKinds.refresh()
-        default: return call
-        }
-        return Call(request, identity: identity, kinds: served.current)
+    /// The call with the kinds that are served now. Whoever has seen a definition established finds its kind: before a
+    /// path is unknown, and before documents are made, the definitions are looked at once more, which takes the place
+    /// of a read.
+    private func renewed(_ call: Call, _ pool: Admittance.Pool) async throws(APIError) -> Call {
+        guard call.identity.groups.contains("system:authenticated") else { return call }
+        let isUnknown = call.route == .nothing && call.path.hasPrefix("/apis/")
+        guard isUnknown || call.route.isMadeOfKinds else { return call }
+        guard let ticket = admittance.enter(.read, pool) else { throw .tooManyRequests }
+        defer { withExtendedLifetime(ticket) {} }
+        if isUnknown { try? await registry.storage.confirm() }
+        await customKinds.refresh()
+        return Call(call.request, identity: call.identity, kinds: served.current)
     }
 
     private func answer(_ call: Call, _ pool: Admittance.Pool) async throws(APIError) -> Response {
@@ -127,24 +130,21 @@ public final class Gateway: RequestHandler {
         // A body may come slowly: nobody holds a place among the writes while it does.
         if admittanceClass == .write {
             call = try await call.withBody(
-                in: admittance.bodyRoom(pool), within: configuration.bodyPatience, world: world)
+                in: admittance.room(.bodies, pool), within: configuration.bodyPatience, world: world)
         }
         guard let ticket = admittance.enter(admittanceClass, pool) else { throw .tooManyRequests }
         defer { withExtendedLifetime(ticket) {} }
+        call.room = admittance.room(.answers, pool)
         var response = try await perform(call, confirmsRefusals: admittanceClass == .write)
-        if case .stream(let write) = response.body {
-            // The place is taken for as long as the body lasts.
-            response.body = .stream { writer in
-                defer { withExtendedLifetime(ticket) {} }
-                try await write(writer)
-            }
+        // What was written must be told of, whatever memory that takes.
+        if admittanceClass == .read, case .resource = call.route, response.isHeld,
+            case .bytes(let bytes) = response.body
+        {
+            guard call.room?.grow(by: bytes.count) ?? true else { throw .tooManyRequests }
+            response.hold(call.room)
         }
-        if case .upgrade(let run) = response.body {
-            response.body = .upgrade { stream in
-                defer { withExtendedLifetime(ticket) {} }
-                await run(stream)
-            }
-        }
+        // The place is taken for as long as the body lasts.
+        response.hold(ticket)
         return response
     }
 

@@ -13,10 +13,21 @@ enum Limits {
     static let bodiesBeingRead = 256 * 1024 * 1024
     /// How long a body may take to arrive. Then: 408.
     static let bodyPatience: Duration = .seconds(60)
-    /// Bytes of one list's answer. Above it: 413 with the advice to page (`limit=`).
-    static let list = 256 * 1024 * 1024
-    /// Bytes of a list that are gathered before they are sent, and one step of objects more.
+    /// Bytes of the answers that are not yet sent, of each pool: those that are too long to be forgotten
+    /// (``heldAnswer``), and pages of lists. Above it: 429 with Retry-After.
+    static let answersBeingSent = 256 * 1024 * 1024
+    /// Bytes of an answer whose request keeps its place until it is sent.
+    static let heldAnswer = 64 * 1024
+    /// Bytes of one page of a list, and one object more: the page ends with fewer objects than were asked for.
+    static let page = 8 * 1024 * 1024
+    /// Bytes of a list that are gathered before they are sent, and one object more. A longer answer is
+    /// deflated for those who take that.
     static let listPiece = 128 * 1024
+    /// Answers that are deflated at one time, each with a deflater of 260 KiB. Above it: answers go as they are.
+    static let compressions = 64
+    /// Bytes of a watch's events that are gathered before they are sent, and one event more: as many as a client that
+    /// takes nothing makes the gateway hold.
+    static let watchPiece = 16 * 1024
     /// Objects read from the store at one time while a list is sent.
     static let listStep = 64
     /// Objects read from the store in one step of a list.
@@ -35,8 +46,10 @@ enum Limits {
     static let warningLength = 256
     /// Watch events kept serialised for the next watcher, and their bytes. The oldest give way.
     static let sharedEvents = 512
-    /// Bytes of the events kept.
-    static let sharedEventBytes = 16 * 1024 * 1024
+    /// Bytes of the events kept, with the objects that watches with selectors read out of them.
+    static let sharedEventBytes = 32 * 1024 * 1024
+    /// By how much an object that was read is larger than its bytes, at most.
+    static let treeGrowth = 6
     /// Rows of the request metrics. Above it: counted under `other`.
     static let metricRows = 4096
     /// Random tries for a free cluster IP or node port before every one is looked at in turn.
@@ -49,6 +62,11 @@ enum Limits {
     static let cleaningPause: Duration = .seconds(1)
     /// Bytes of a node agent's refusal of a stream that are passed on.
     static let streamRefusal = 16 * 1024
+    /// Bytes of a message that a client sends on the WebSocket of a watch or log, where it has nothing to say. Above
+    /// it: the WebSocket is closed.
+    static let webSocketMessage = 4096
+    /// How long a client's last word is waited for after the last message of a watch or log.
+    static let webSocketLinger: Duration = .seconds(2)
     /// How long nothing may move on a stream before it is ended; the kubelet's default.
     static let streamIdle: Duration = .seconds(4 * 3600)
     /// How long a client may take to close its side of a stream that has ended.
@@ -78,6 +96,4 @@ enum Limits {
     /// Objects of one kind in a namespace that are read for one decision (the budgets of an eviction, the slices of a
     /// proxied service). Above it: 413.
     static let objectsOfDecision = 1000
-    /// Objects of one kind that are counted when a quota begins. The rest is not.
-    static let countedByQuota = 100_000
 }

@@ -16,6 +16,8 @@ enum HTTPBounds {
     static let drain = 256 * 1024
     /// Bodies up to this size travel in one write with their head.
     static let joinedBody = 32 * 1024
+    /// Chunks up to this size are copied to travel in one write. A larger one may be shared by many connections.
+    static let copiedChunk = 256 * 1024
     /// Informational answers (1xx) that a client skips before it gives up.
     static let informational = 16
     /// How long a refused connection may take to read its refusal.

@@ -91,12 +91,17 @@ enum HeadWriter {
     static func chunk(_ bytes: [UInt8]) -> [UInt8] {
         var out: [UInt8] = []
         out.reserveCapacity(bytes.count + 20)
-        out += String(bytes.count, radix: 16).utf8
-        out += "\r\n".utf8
+        out += chunkHead(bytes.count)
         out += bytes
-        out += "\r\n".utf8
+        out += chunkEnd
         return out
     }
+
+    /// What stands before the bytes of a chunk.
+    static func chunkHead(_ count: Int) -> [UInt8] { Array("\(String(count, radix: 16))\r\n".utf8) }
+
+    /// What stands behind the bytes of a chunk.
+    static let chunkEnd = Array("\r\n".utf8)
 
     /// What ends a chunked body.
     static let lastChunk = Array("0\r\n\r\n".utf8)

@@ -236,7 +236,11 @@ private actor StreamWriter: BodyWriter {
         }
         record.limit(limit)
         defer { record.limit(nil) }
-        try await stream.write(framing == .chunked ? HeadWriter.chunk(bytes) : bytes)
+        guard framing == .chunked else { return try await stream.write(bytes) }
+        if bytes.count <= HTTPBounds.copiedChunk { return try await stream.write(HeadWriter.chunk(bytes)) }
+        try await stream.write(HeadWriter.chunkHead(bytes.count))
+        try await stream.write(bytes)
+        try await stream.write(HeadWriter.chunkEnd)
     }
 
     /// Ends the body.

@@ -9,7 +9,7 @@ enum Limits {
     /// How many records are read from the log at a time at start.
     static let recoveryRecords = 1024
     /// Events queued for one watcher; one that lags further reads on from the history.
-    static let watchEvents = 4096
+    static let watchEvents = 512
     /// Events handed to a watcher at a time, about (a revision is never divided).
     static let watchBatchEvents = 1024
     /// Revisions of history looked at in one step for a watcher that lags.

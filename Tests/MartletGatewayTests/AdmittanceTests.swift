@@ -152,15 +152,15 @@ private final class Notes: Sendable {
 
     @Test func theBodiesBeingReadHaveOneBoundAndGiveTheirRoomBack() async throws {
         let admittance = Admittance()
-        var room: Admittance.BodyRoom? = admittance.bodyRoom(.others)
+        var room: Admittance.Room? = admittance.room(.bodies, .others)
         #expect(room?.grow(by: Limits.bodiesBeingRead) == true)
         #expect(room?.grow(by: 1) == false)
-        #expect(!admittance.bodyRoom(.others).grow(by: 1))
-        #expect(admittance.bodyRoom(.cluster).grow(by: 1))
+        #expect(!admittance.room(.bodies, .others).grow(by: 1))
+        #expect(admittance.room(.bodies, .cluster).grow(by: 1))
         room = nil
-        #expect(admittance.bodyRoom(.others).grow(by: Limits.bodiesBeingRead))
+        #expect(admittance.room(.bodies, .others).grow(by: Limits.bodiesBeingRead))
         try await TestAPI.run { api in
-            let full = api.gateway.admittance.bodyRoom(.others)
+            let full = api.gateway.admittance.room(.bodies, .others)
             #expect(full.grow(by: Limits.bodiesBeingRead))
             let body = HeldBody(Samples.configMap("a").encoded()) {}
             body.finish()

@@ -25,6 +25,22 @@ import Testing
         }
     }
 
+    @Test func discoveryNamesTheFormThatObjectsAreStoredIn() async throws {
+        try await TestAPI.run { api in
+            // As every cluster says, by SHA-256.
+            for (path, name, hash) in [
+                ("/api/v1", "pods", "xPOwRZ+Yhw8="), ("/api/v1", "configmaps", "qFsyl6wFWjQ="),
+                ("/apis/apps/v1", "deployments", "8aSe+NMegvE="), ("/api/v1", "events", "r2yiGXH7wu8="),
+                ("/apis/events.k8s.io/v1", "events", "r2yiGXH7wu8="),
+            ] {
+                let resources = await api.get(path).json["resources"]?.array ?? []
+                #expect(resources.first { $0["name"]?.string == name }?["storageVersionHash"]?.string == hash)
+            }
+            let reviews = await api.get("/apis/authorization.k8s.io/v1").json["resources"]?.array ?? []
+            #expect(!reviews.isEmpty && reviews.allSatisfy { $0["storageVersionHash"] == nil })
+        }
+    }
+
     @Test func discoveryComesAggregatedByTheAcceptHeader() async throws {
         try await TestAPI.run { api in
             let accept =

@@ -12,7 +12,9 @@ final class Lines: BodyWriter {
     }
     private let state = Mutex(State())
 
-    var text: String { state.withLock { String(decoding: $0.all, as: UTF8.self) } }
+    /// All that was written.
+    var bytes: [UInt8] { state.withLock { $0.all } }
+    var text: String { String(decoding: bytes, as: UTF8.self) }
 
     func write(_ bytes: [UInt8]) async throws {
         let wake = state.withLock { state -> (CheckedContinuation<[UInt8]?, Never>, [UInt8])? in

@@ -55,7 +55,7 @@ struct TestAPI: Sendable {
         case .stream(let write):
             let collector = Lines()
             try? await write(collector)
-            bytes = Array(collector.text.utf8)
+            bytes = collector.bytes
         case .upgrade: break
         }
         return Reply(code: response.head.status.code, bytes: bytes, head: response.head)

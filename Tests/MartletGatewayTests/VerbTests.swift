@@ -6,6 +6,22 @@ import Testing
 @testable import MartletGateway
 
 @Suite struct VerbTests {
+    @Test func anUpdateThatWouldCreateUpdatesWhatSomebodyElseMadeMeanwhile() async throws {
+        try await TestAPI.run { api in
+            let path = "/api/v1/namespaces/default/endpoints"
+            let wanted: JSON = ["metadata": ["name": "e", "labels": ["by": "me"]]]
+            let target = Target(kind: .endpoints, namespace: "default", name: "e", subresource: "")
+            let (written, isNew) = try await api.gateway.registry.acting(as: TestAPI.admin).updateOrCreate(
+                target, body: ObjectBody(bytes: wanted.encoded()), options: WriteOptions()
+            ) {
+                _ = await api.post(path, ["metadata": ["name": "e", "labels": ["by": "another"]]])
+            }
+            #expect(!isNew)
+            #expect(try JSON(parsing: written.bytes).labels == ["by": "me"])
+            #expect(await api.get("\(path)/e").json.labels == ["by": "me"])
+        }
+    }
+
     @Test func aCreatedObjectIsReadBackWithTheServersFields() async throws {
         try await TestAPI.run { api in
             let created = await api.post(Paths.configMaps, Samples.configMap("a", ["k": "v"]))

@@ -86,7 +86,7 @@ extension APIError {
         let who = "User \"\(request.identity.user)\" cannot \(request.verb)"
         let because = reason.isEmpty ? "" : ": \(reason)"
         if !request.isForResource {
-            return APIError(403, "Forbidden", "forbidden: \(who) path \"\(request.path)\"\(because)", details: [:])
+            return APIError(403, .forbidden, "forbidden: \(who) path \"\(request.path)\"\(because)", details: [:])
         }
         var text = request.group.isEmpty ? request.resource : "\(request.resource).\(request.group)"
         if !request.name.isEmpty { text += " \"\(request.name)\"" }
@@ -97,6 +97,6 @@ extension APIError {
         if !request.name.isEmpty { details["name"] = .string(request.name) }
         if !request.group.isEmpty { details["group"] = .string(request.group) }
         details["kind"] = .string(request.resource)
-        return APIError(403, "Forbidden", text, details: details)
+        return APIError(403, .forbidden, text, details: details)
     }
 }

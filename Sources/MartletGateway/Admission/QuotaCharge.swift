@@ -103,8 +103,8 @@ extension Registry {
             guard hard.members.contains(where: { Self.counts($0.key, kind) }) else { continue }
             let range = Keys.collection(kind, namespace: quota.namespace)
             let revision = await storage.revision()
-            let (pairs, _, _) = try await storage.range(range, limit: Limits.countedByQuota, at: revision)
-            for pair in pairs {
+            var walk = RangeWalk(storage, over: range, at: revision)
+            while let pair = try await walk.next() {
                 let object = try pair.object()
                 guard QuotaUsage.isCounted(object, kind, by: quota) else { continue }
                 for (name, value) in QuotaUsage.of(object, kind) {

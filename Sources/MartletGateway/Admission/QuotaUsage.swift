@@ -76,7 +76,7 @@ enum QuotaUsage {
     }
 
     private static func isIn(_ scope: String, _ pod: JSON) -> Bool {
-        let isBestEffort = Strategy.qualityOfService(pod) == "BestEffort"
+        let isBestEffort = QualityOfService.of(pod["spec"] ?? [:]) == "BestEffort"
         let isTerminating = (pod["spec", "activeDeadlineSeconds"]?.int ?? -1) >= 0
         switch scope {
         case "BestEffort": return isBestEffort

@@ -1,3 +1,5 @@
+internal import MartletBase
+internal import MartletHTTP
 internal import MartletObject
 
 /// What is served, said in the three ways that clients ask. All of it follows from the catalog of kinds.
@@ -59,6 +61,7 @@ struct Discovery: Sendable {
             ]
             if !kind.shortNames.isEmpty { resource["shortNames"] = .array(kind.shortNames.map { .string($0) }) }
             if !kind.categories.isEmpty { resource["categories"] = .array(kind.categories.map { .string($0) }) }
+            if kind.verbs.contains("list") { resource["storageVersionHash"] = .string(Self.storageHash(kind)) }
             list.append(resource)
             for subresource in subresources(of: kind) {
                 var entry: JSON = [
@@ -75,6 +78,13 @@ struct Discovery: Sendable {
             "kind": "APIResourceList", "apiVersion": "v1",
             "groupVersion": .string(group.isEmpty ? version : "\(group)/\(version)"), "resources": .array(list),
         ]
+    }
+
+    /// Of the form that objects are stored in: clients see by it whether that has changed.
+    private static func storageHash(_ kind: ResourceKind) -> String {
+        let stored = kind.stored?.apiVersion ?? kind.apiVersion
+        let path = stored.contains("/") ? stored : "/\(stored)"
+        return Base64.encode(Array(Digest.sha256(Array("\(path)/\(kind.kind)".utf8)).prefix(8)))
     }
 
     private func subresources(of kind: ResourceKind) -> [Subresource] {

@@ -30,7 +30,8 @@ public struct DoorAnswer: Sendable {
 
     /// It is not done: an HTTP status, and a sentence that says what to do.
     public static func refused(_ code: Int, _ message: String) -> DoorAnswer {
-        let reason = code == 403 ? "Forbidden" : code == 404 ? "NotFound" : code == 409 ? "Conflict" : "BadRequest"
+        let reasons: [Int: APIError.Reason] = [403: .forbidden, 404: .notFound, 409: .conflict]
+        let reason = reasons[code] ?? .badRequest
         return DoorAnswer(code: code, object: APIError(code, reason, message).status)
     }
 }

@@ -2,10 +2,30 @@ internal import MartletObject
 
 /// A refusal, as the API words it: a `Status` of `status: Failure` (meta.k8s.io/v1).
 struct APIError: Error, Sendable, Hashable {
+    /// Upstream's words for what went wrong (metav1.StatusReason).
+    enum Reason: String, Sendable {
+        case none = ""
+        case badRequest = "BadRequest"
+        case unauthorized = "Unauthorized"
+        case forbidden = "Forbidden"
+        case notFound = "NotFound"
+        case methodNotAllowed = "MethodNotAllowed"
+        case notAcceptable = "NotAcceptable"
+        case timeout = "Timeout"
+        case conflict = "Conflict"
+        case alreadyExists = "AlreadyExists"
+        case expired = "Expired"
+        case requestEntityTooLarge = "RequestEntityTooLarge"
+        case unsupportedMediaType = "UnsupportedMediaType"
+        case invalid = "Invalid"
+        case tooManyRequests = "TooManyRequests"
+        case internalError = "InternalError"
+        case serviceUnavailable = "ServiceUnavailable"
+    }
+
     /// HTTP status.
     var code: Int
-    /// `NotFound`, `Conflict`, ...; empty for none.
-    var reason: String
+    var reason: Reason
     /// For people.
     var message: String
     /// `details` of the Status.
@@ -15,7 +35,7 @@ struct APIError: Error, Sendable, Hashable {
     /// `metadata.continue` of the Status: where a list goes on whose revision is forgotten.
     var continuation: String?
 
-    init(_ code: Int, _ reason: String, _ message: String, details: JSON? = nil, retryAfter: Int? = nil) {
+    init(_ code: Int, _ reason: Reason, _ message: String, details: JSON? = nil, retryAfter: Int? = nil) {
         self.code = code
         self.reason = reason
         self.message = message
@@ -29,7 +49,7 @@ struct APIError: Error, Sendable, Hashable {
             "kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Failure", "message": .string(message),
         ]
         if let continuation { status["metadata", "continue"] = .string(continuation) }
-        if !reason.isEmpty { status["reason"] = .string(reason) }
+        if reason != .none { status["reason"] = .string(reason.rawValue) }
         if let details { status["details"] = details }
         status["code"] = .int(Int64(code))
         return status
@@ -58,20 +78,20 @@ struct Subject: Sendable {
 extension APIError {
     /// No such path or method's target.
     static var noSuchResource: APIError {
-        APIError(404, "NotFound", "the server could not find the requested resource", details: [:])
+        APIError(404, .notFound, "the server could not find the requested resource", details: [:])
     }
     /// The object is not there.
     static func notFound(_ subject: Subject) -> APIError {
-        APIError(404, "NotFound", "\(subject.text) not found", details: subject.details())
+        APIError(404, .notFound, "\(subject.text) not found", details: subject.details())
     }
     /// The object is there already.
     static func alreadyExists(_ subject: Subject) -> APIError {
-        APIError(409, "AlreadyExists", "\(subject.text) already exists", details: subject.details())
+        APIError(409, .alreadyExists, "\(subject.text) already exists", details: subject.details())
     }
     /// The object is not in the state that the request expects.
     static func conflict(_ subject: Subject, _ why: String) -> APIError {
         APIError(
-            409, "Conflict", "Operation cannot be fulfilled on \(subject.text): \(why)", details: subject.details())
+            409, .conflict, "Operation cannot be fulfilled on \(subject.text): \(why)", details: subject.details())
     }
     /// The object has changed since the caller read it.
     static func modified(_ subject: Subject) -> APIError {
@@ -83,10 +103,10 @@ extension APIError {
     static func forbidden(_ subject: Subject, _ why: String, causes: [JSON] = []) -> APIError {
         let details = causes.isEmpty ? subject.details() : subject.details(("causes", .array(causes)))
         let text = subject.name.isEmpty ? subject.kind.qualifiedPlural : subject.text
-        return APIError(403, "Forbidden", "\(text) is forbidden: \(why)", details: details)
+        return APIError(403, .forbidden, "\(text) is forbidden: \(why)", details: details)
     }
     /// The request cannot be understood.
-    static func badRequest(_ message: String) -> APIError { APIError(400, "BadRequest", message) }
+    static func badRequest(_ message: String) -> APIError { APIError(400, .badRequest, message) }
 
     /// The object breaks rules: every fault is a cause.
     static func invalid(_ kind: ResourceKind, name: String, _ faults: [FieldError]) -> APIError {
@@ -107,66 +127,66 @@ extension APIError {
                 ]
             })
         let qualified = group.isEmpty ? kind : "\(kind).\(group)"
-        return APIError(422, "Invalid", "\(qualified) \"\(name)\" is invalid: \(list)", details: details)
+        return APIError(422, .invalid, "\(qualified) \"\(name)\" is invalid: \(list)", details: details)
     }
     /// The query of a list or watch breaks rules.
     static func invalidListOptions(_ fault: String) -> APIError {
-        APIError(422, "Invalid", "ListOptions.meta.k8s.io \"\" is invalid: \(fault)")
+        APIError(422, .invalid, "ListOptions.meta.k8s.io \"\" is invalid: \(fault)")
     }
     /// The verb is not for this resource.
     static var methodNotAllowed: APIError {
         APIError(
-            405, "MethodNotAllowed", "the server does not allow this method on the requested resource", details: [:])
+            405, .methodNotAllowed, "the server does not allow this method on the requested resource", details: [:])
     }
     /// None of the accepted media types is served.
     static func notAcceptable(_ served: [String] = ["application/json", "application/yaml"]) -> APIError {
         APIError(
-            406, "NotAcceptable",
+            406, .notAcceptable,
             "only the following media types are accepted: \(served.joined(separator: ", "))")
     }
     /// The body's media type is not read here.
     static func unsupportedMediaType(_ accepted: [String]) -> APIError {
         APIError(
-            415, "UnsupportedMediaType",
+            415, .unsupportedMediaType,
             "the body of the request was in an unknown format - accepted media types include: "
                 + accepted.joined(separator: ", "))
     }
     /// The body is over the limit.
     static var bodyTooLarge: APIError {
-        APIError(413, "RequestEntityTooLarge", "Request entity too large: limit is \(Limits.body)")
+        APIError(413, .requestEntityTooLarge, "Request entity too large: limit is \(Limits.body)")
     }
     /// The body did not come in time.
     static func bodyTimeout(_ patience: Duration) -> APIError {
         APIError(
-            408, "Timeout", "the body of the request did not arrive within \(patience.components.seconds) seconds",
+            408, .timeout, "the body of the request did not arrive within \(patience.components.seconds) seconds",
             details: [:])
     }
     /// Too much work in flight.
     static var tooManyRequests: APIError {
         APIError(
-            429, "TooManyRequests", "Too many requests, please try again later.",
+            429, .tooManyRequests, "Too many requests, please try again later.",
             details: ["retryAfterSeconds": 1], retryAfter: 1)
     }
     /// The history that the request needs is gone.
-    static func expired(_ message: String) -> APIError { APIError(410, "Expired", message) }
+    static func expired(_ message: String) -> APIError { APIError(410, .expired, message) }
     /// The revision has not happened yet.
     static func tooNew(requested: Int64, current: Int64) -> APIError {
         APIError(
-            504, "Timeout", "Too large resource version: \(requested), current: \(current)",
+            504, .timeout, "Too large resource version: \(requested), current: \(current)",
             details: [
                 "causes": [["reason": "ResourceVersionTooLarge", "message": "Too large resource version"]],
                 "retryAfterSeconds": 1,
             ], retryAfter: 1)
     }
     /// Who asks is not known.
-    static var unauthorized: APIError { APIError(401, "Unauthorized", "Unauthorized") }
+    static var unauthorized: APIError { APIError(401, .unauthorized, "Unauthorized") }
     /// Something failed on our side.
     static func internalError(_ why: String) -> APIError {
         APIError(
-            500, "InternalError", "Internal error occurred: \(why)", details: ["causes": [["message": .string(why)]]])
+            500, .internalError, "Internal error occurred: \(why)", details: ["causes": [["message": .string(why)]]])
     }
     /// Not now.
     static func unavailable(_ why: String) -> APIError {
-        APIError(503, "ServiceUnavailable", why, details: ["retryAfterSeconds": 1], retryAfter: 1)
+        APIError(503, .serviceUnavailable, why, details: ["retryAfterSeconds": 1], retryAfter: 1)
     }
 }

@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// Bounds the requests in flight, and the bodies that are still being read.
+/// Bounds the requests in flight, and the memory of their bodies and answers.
 final class Admittance: Sendable {
     /// The classes that are bounded apart from each other.
     enum Class: Sendable {
@@ -25,13 +25,27 @@ final class Admittance: Sendable {
         case others
     }
 
+    /// What memory is taken for.
+    enum Purpose: Sendable {
+        /// Bodies of requests that are being read.
+        case bodies
+        /// Answers that are not yet sent.
+        case answers
+
+        fileprivate var limit: Int { self == .bodies ? Limits.bodiesBeingRead : Limits.answersBeingSent }
+    }
+
+    fileprivate struct Share: Hashable {
+        var purpose: Purpose
+        var pool: Pool
+    }
     fileprivate struct Place: Hashable {
         var kind: Class
         var pool: Pool
     }
     private struct State {
         var counts: [Place: Int] = [:]
-        var bodyBytes: [Pool: Int] = [:]
+        var bytes: [Share: Int] = [:]
     }
     private let state = Mutex(State())
 
@@ -46,8 +60,8 @@ final class Admittance: Sendable {
         }
     }
 
-    /// Room for a body that is about to be read; it is empty so far.
-    func bodyRoom(_ pool: Pool) -> BodyRoom { BodyRoom(self, pool) }
+    /// Room for a body that is about to be read, or an answer that is about to be made; it is empty so far.
+    func room(_ purpose: Purpose, _ pool: Pool) -> Room { Room(self, Share(purpose: purpose, pool: pool)) }
 
     /// How many there are now.
     var inFlight: (reads: Int, writes: Int, longRunning: Int) {
@@ -73,23 +87,23 @@ final class Admittance: Sendable {
         deinit { office.state.withLock { $0.counts[place, default: 1] -= 1 } }
     }
 
-    /// What one body takes of its pool's room while it is read; given back when nobody holds it any more.
-    final class BodyRoom: Sendable {
+    /// What one body or answer takes of its pool's room; given back when nobody holds it any more.
+    final class Room: Sendable {
         private let office: Admittance
-        private let pool: Pool
+        private let share: Share
         private let held = Mutex(0)
 
-        fileprivate init(_ office: Admittance, _ pool: Pool) {
+        fileprivate init(_ office: Admittance, _ share: Share) {
             self.office = office
-            self.pool = pool
+            self.share = share
         }
 
-        /// Takes room for `count` more bytes; false when the bodies of the pool hold too much already.
+        /// Takes room for `count` more bytes; false when the pool holds too much already.
         func grow(by count: Int) -> Bool {
             let hasRoom = office.state.withLock { state in
-                let all = state.bodyBytes[pool, default: 0]
-                if all + count > Limits.bodiesBeingRead { return false }
-                state.bodyBytes[pool] = all + count
+                let all = state.bytes[share, default: 0]
+                if all + count > share.purpose.limit { return false }
+                state.bytes[share] = all + count
                 return true
             }
             if hasRoom { held.withLock { $0 += count } }
@@ -98,7 +112,7 @@ final class Admittance: Sendable {
 
         deinit {
             let count = held.withLock { $0 }
-            office.state.withLock { $0.bodyBytes[pool, default: count] -= count }
+            office.state.withLock { $0.bytes[share, default: count] -= count }
         }
     }
 }

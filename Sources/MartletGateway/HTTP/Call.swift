@@ -17,6 +17,8 @@ struct Call: Sendable {
 
     /// The kinds that are served to it.
     let kinds: ServedKinds.State
+    /// What a long answer takes its memory from; nil before the call is let in.
+    var room: Admittance.Room?
 
     init(_ request: Request, identity: Identity, kinds: ServedKinds.State) {
         self.kinds = kinds
@@ -108,7 +110,7 @@ struct Call: Sendable {
     /// The same call with all of its body here.
     /// - Throws: 429 when it finds no room, 413, 408 or 400.
     func withBody(
-        in room: Admittance.BodyRoom, within patience: Duration, world: any World
+        in room: Admittance.Room, within patience: Duration, world: any World
     ) async throws(APIError) -> Call {
         guard case .stream(let next) = request.body else { return self }
         var call = self

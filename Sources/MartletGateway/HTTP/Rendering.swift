@@ -2,6 +2,7 @@ internal import HTTPTypes
 internal import MartletBase
 internal import MartletHTTP
 internal import MartletObject
+internal import MartletStore
 
 /// What a verb answers, before it takes the form that the caller asked for.
 enum Answer: Sendable {
@@ -15,16 +16,18 @@ enum Answer: Sendable {
     case response(Response)
 }
 
-/// Objects read at one revision.
+/// A page of a list: objects read at one revision.
 struct ObjectList: Sendable {
     var kind: ResourceKind
-    /// The served bytes of each.
+    /// Each in the form that was asked for.
     var items: [[UInt8]]
     var revision: Int64
     /// For the next page; nil on the last.
-    var continuation: String?
+    var continuation: ContinueToken?
     /// How many follow on later pages, where that is known without looking at them.
     var remaining: Int?
+    /// The room that they take until they are sent.
+    var room: Admittance.Room?
 }
 
 /// What a table's rows carry beside the cells (`includeObject`).
@@ -42,13 +45,17 @@ struct Renderer: Sendable {
     /// What ages are counted to.
     var now: WallTime
 
-    /// Whether objects are sent just as they are served.
-    var isPlain: Bool { representation == .json && !isPretty }
+    /// Objects just as they are served.
+    static let plain = Renderer(
+        representation: .json, includes: .none, isPretty: false, now: WallTime(nanoseconds: 0))
 
     func response(_ answer: Answer) throws(APIError) -> Response {
         switch answer {
         case .object(let bytes, let kind, let code): return send(try object(bytes, kind: kind), code: code)
-        case .list(let list): return send(try self.list(list), code: 200)
+        case .list(let list):
+            var response = send(self.list(list), code: 200)
+            response.hold(list.room)
+            return response
         case .document(let document, let code):
             return send((representation == .table ? table(ofScale: document) : document).encoded(), code: code)
         case .response(let response): return response
@@ -73,35 +80,57 @@ struct Renderer: Sendable {
         }
     }
 
-    private func list(_ list: ObjectList) throws(APIError) -> [UInt8] {
-        var metadata: JSON = ["resourceVersion": .string(String(list.revision))]
-        if let continuation = list.continuation { metadata["continue"] = .string(continuation) }
-        if let remaining = list.remaining { metadata["remainingItemCount"] = .int(Int64(remaining)) }
+    private func list(_ list: ObjectList) -> [UInt8] {
+        var bytes = listHead(
+            list.kind, revision: list.revision, continuation: list.continuation, remaining: list.remaining)
+        bytes.reserveCapacity(list.items.reduce(bytes.count) { $0 + $1.count + 1 } + Self.listEnd.count)
+        for (index, item) in list.items.enumerated() {
+            if index > 0 { bytes.append(UInt8(ascii: ",")) }
+            bytes += item
+        }
+        bytes += Self.listEnd
+        return bytes
+    }
+
+    /// A list up to its first item.
+    func listHead(
+        _ kind: ResourceKind, revision: Int64, continuation: ContinueToken? = nil, remaining: Int? = nil
+    ) -> [UInt8] {
+        var metadata: JSON = ["resourceVersion": .string(String(revision))]
+        if let continuation { metadata["continue"] = .string(continuation.text) }
+        if let remaining { metadata["remainingItemCount"] = .int(Int64(remaining)) }
+        let head: JSON =
+            switch representation {
+            case .json, .discovery:
+                [
+                    "kind": .string("\(kind.kind)List"), "apiVersion": .string(kind.apiVersion), "metadata": metadata,
+                    "items": [],
+                ]
+            case .metadata:
+                [
+                    "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
+                    "items": [],
+                ]
+            case .table: table([], kind: kind, metadata: metadata, headings: true)
+            }
+        return Array(head.encoded().dropLast(Self.listEnd.count))
+    }
+
+    /// What ends a list after its last item.
+    static let listEnd = Array("]}".utf8)
+
+    /// Appends a stored object as an item of a list.
+    func appendItem(_ pair: KeyValue, kind: ResourceKind, to bytes: inout [UInt8]) throws(APIError) {
         switch representation {
-        case .json, .discovery:
-            return Self.envelope("\(list.kind.kind)List", list.kind.apiVersion, metadata, list.items)
-        case .metadata:
-            var items: [[UInt8]] = []
-            for bytes in list.items { items.append(Self.metadataOnly(try Self.parse(bytes)).encoded()) }
-            return Self.envelope("PartialObjectMetadataList", "meta.k8s.io/v1", metadata, items)
-        case .table:
-            var objects: [JSON] = []
-            for bytes in list.items { objects.append(try Self.parse(bytes)) }
-            return table(objects, kind: list.kind, metadata: metadata, headings: true).encoded()
+        case .json, .discovery: try kind.appendServed(pair.value, revision: pair.modRevision, to: &bytes)
+        case .metadata: bytes += Self.metadataOnly(try pair.object(as: kind)).encoded()
+        case .table: bytes += row(try pair.object(as: kind), kind: kind).encoded()
         }
     }
 
     /// A Table (meta.k8s.io/v1) of `objects`. Later events of a watch leave the headings out, as upstream's do.
     func table(_ objects: [JSON], kind: ResourceKind, metadata: JSON, headings: Bool) -> JSON {
-        let rows = objects.map { object -> JSON in
-            var row: JSON = ["cells": .array(Table.cells(of: object, kind: kind, now: now))]
-            switch includes {
-            case .none: row["object"] = .null
-            case .metadata: row["object"] = Self.metadataOnly(object)
-            case .object: row["object"] = object
-            }
-            return row
-        }
+        let rows = objects.map { row($0, kind: kind) }
         let columns: JSON = .array(
             Table.columns(of: kind).map {
                 [
@@ -113,6 +142,16 @@ struct Renderer: Sendable {
             "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
             "columnDefinitions": headings ? columns : nil, "rows": .array(rows),
         ]
+    }
+
+    private func row(_ object: JSON, kind: ResourceKind) -> JSON {
+        var row: JSON = ["cells": .array(Table.cells(of: object, kind: kind, now: now))]
+        switch includes {
+        case .none: row["object"] = .null
+        case .metadata: row["object"] = Self.metadataOnly(object)
+        case .object: row["object"] = object
+        }
+        return row
     }
 
     /// The Table of a Scale; other documents have none and are sent as they are.
@@ -129,77 +168,11 @@ struct Renderer: Sendable {
         ]
     }
 
-    private static func envelope(
-        _ kind: String, _ apiVersion: String, _ metadata: JSON, _ items: [[UInt8]]
-    ) -> [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(items.reduce(160) { $0 + $1.count + 1 })
-        bytes += "{\"kind\":\"\(kind)\",\"apiVersion\":\"\(apiVersion)\",\"metadata\":".utf8
-        bytes += metadata.encoded()
-        bytes += ",\"items\":[".utf8
-        for (index, item) in items.enumerated() {
-            if index > 0 { bytes.append(UInt8(ascii: ",")) }
-            bytes += item
-        }
-        bytes += "]}".utf8
-        return bytes
-    }
-
     static func parse(_ bytes: [UInt8]) throws(APIError) -> JSON {
         do {
             return try JSON(parsing: bytes)
         } catch {
             throw .internalError("an object in the store is not JSON: \(error)")
         }
-    }
-}
-
-/// Lays canonical JSON out over lines, for people (`pretty=true`).
-enum PrettyPrinter {
-    static func indented(_ bytes: [UInt8]) -> [UInt8] {
-        var out: [UInt8] = []
-        out.reserveCapacity(bytes.count * 2)
-        var depth = 0
-        var inText = false
-        var escaped = false
-        func newline() {
-            out.append(UInt8(ascii: "\n"))
-            out.append(contentsOf: repeatElement(UInt8(ascii: " "), count: 2 * max(depth, 0)))
-        }
-        for (index, byte) in bytes.enumerated() {
-            if inText {
-                out.append(byte)
-                if escaped {
-                    escaped = false
-                } else if byte == UInt8(ascii: "\\") {
-                    escaped = true
-                } else if byte == UInt8(ascii: "\"") {
-                    inText = false
-                }
-                continue
-            }
-            switch byte {
-            case UInt8(ascii: "{"), UInt8(ascii: "["):
-                out.append(byte)
-                let next = index + 1 < bytes.count ? bytes[index + 1] : 0
-                depth += 1
-                if next != UInt8(ascii: "}") && next != UInt8(ascii: "]") { newline() }
-            case UInt8(ascii: "}"), UInt8(ascii: "]"):
-                depth -= 1
-                let before = index > 0 ? bytes[index - 1] : 0
-                if before != UInt8(ascii: "{") && before != UInt8(ascii: "[") { newline() }
-                out.append(byte)
-            case UInt8(ascii: ","):
-                out.append(byte)
-                newline()
-            case UInt8(ascii: ":"): out += [byte, UInt8(ascii: " ")]
-            case UInt8(ascii: "\""):
-                inText = true
-                out.append(byte)
-            default: out.append(byte)
-            }
-        }
-        out.append(UInt8(ascii: "\n"))
-        return out
     }
 }

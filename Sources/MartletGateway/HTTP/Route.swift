@@ -36,6 +36,14 @@ enum Route: Sendable, Hashable {
         default: false
         }
     }
+
+    /// Whether it is a document that is made of the kinds that are served.
+    var isMadeOfKinds: Bool {
+        switch self {
+        case .discovery, .openAPIv2, .openAPIv3: true
+        default: false
+        }
+    }
 }
 
 /// The resource that a path names.

@@ -27,6 +27,7 @@ extension Response {
         case .upgrade: return self
         }
         answer.head.headerFields[.contentType] = MediaRange.yaml
+        answer.head.headerFields[.contentLength] = nil
         return answer
     }
 }

@@ -45,7 +45,7 @@ struct Storage: Sendable {
             switch error {
             case .notLeader: throw .unavailable("no leader: the store cannot take writes now; try again")
             case .tooLarge(let limit):
-                throw APIError(413, "RequestEntityTooLarge", "Request entity too large: limit is \(limit)")
+                throw APIError(413, .requestEntityTooLarge, "Request entity too large: limit is \(limit)")
             case .overloaded: throw .tooManyRequests
             case .timedOut, .noRoom, .undecided: throw .unavailable("\(error)")
             case .membership, .stopped, .unusable: throw .internalError("\(error)")
@@ -77,6 +77,40 @@ struct Storage: Sendable {
         } catch {
             throw .internalError("\(error)")
         }
+    }
+}
+
+/// A walk over a range, pair by pair. A few are read at a time, so that no memory is taken for all of them.
+struct RangeWalk: Sendable {
+    private let storage: Storage
+    private var rest: Keys.Range?
+    /// Those that were read and not yet given out.
+    private var read: ArraySlice<KeyValue> = []
+    /// The revision that all of the walk shows; nil before the first step of one that shows what is there now.
+    private(set) var revision: Int64?
+
+    init(_ storage: Storage, over range: Keys.Range, at revision: Int64?) {
+        self.storage = storage
+        rest = range
+        self.revision = revision
+    }
+
+    /// Whether all has been seen.
+    var isOver: Bool { read.isEmpty && rest == nil }
+
+    /// The next pair; nil when there is none left.
+    mutating func next() async throws(APIError) -> KeyValue? {
+        if let pair = read.popFirst() { return pair }
+        guard var range = rest else { return nil }
+        let step = try await storage.range(range, limit: Limits.listStep, at: revision)
+        if revision == nil { revision = step.revision }
+        rest = nil
+        if step.more, let last = step.pairs.last {
+            range.from = Keys.after(last.key)
+            rest = range
+        }
+        read = step.pairs[...]
+        return read.popFirst()
     }
 }
 

@@ -52,7 +52,7 @@ struct Strategy: Sendable {
     var allocate: (@Sendable (inout JSON, JSON?, Allocator) async throws(APIError) -> Void)?
     /// The pool keys that an object holds. They are taken and given back in the object's own transaction.
     var holdings: @Sendable (JSON) -> Set<[UInt8]> = { _ in [] }
-    /// What whoever writes the object is warned of.
+    /// What whoever writes the object is warned of, besides what ``FieldWarnings`` says.
     var warnings: @Sendable (JSON) -> [String] = { _ in [] }
 
     /// The row of a kind.

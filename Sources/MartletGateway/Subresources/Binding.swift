@@ -45,7 +45,7 @@ extension Registry {
     ) throws(APIError) {
         func conflict(_ why: String) -> APIError {
             APIError(
-                409, "Conflict", "Operation cannot be fulfilled on pods/binding \"\(target.name)\": \(why)",
+                409, .conflict, "Operation cannot be fulfilled on pods/binding \"\(target.name)\": \(why)",
                 details: ["name": .string(target.name), "kind": "pods/binding"])
         }
         if !binding.uid.isEmpty && binding.uid != pod.uid {

@@ -84,7 +84,7 @@ extension Registry {
         guard let budget = budgets.first else { return nil }
         guard budgets.count == 1 else {
             throw APIError(
-                500, "",
+                500, .none,
                 "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.")
         }
         if Self.lets(budget, goUnready: pod) { return budget.name }
@@ -152,7 +152,7 @@ extension Registry {
         var details: JSON = ["causes": [["reason": "DisruptionBudget", "message": .string(why)]]]
         if let seconds { details["retryAfterSeconds"] = .int(Int64(seconds)) }
         return APIError(
-            429, "TooManyRequests", "Cannot evict pod as it would violate the pod's disruption budget.",
+            429, .tooManyRequests, "Cannot evict pod as it would violate the pod's disruption budget.",
             details: details, retryAfter: seconds)
     }
 
@@ -164,7 +164,7 @@ extension Registry {
         let found = try await storage.range(range, limit: Limits.objectsOfDecision, at: nil)
         guard !found.more else {
             throw APIError(
-                413, "RequestEntityTooLarge", "more than \(Limits.objectsOfDecision) \(kind.qualifiedPlural)")
+                413, .requestEntityTooLarge, "more than \(Limits.objectsOfDecision) \(kind.qualifiedPlural)")
         }
         var objects: [JSON] = []
         for pair in found.pairs { objects.append(try pair.object()) }

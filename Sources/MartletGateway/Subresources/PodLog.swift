@@ -37,6 +37,19 @@ struct PodLog: Sendable {
                 faults.append(FieldError(.forbidden, field: "", message: message))
             }
         }
+        if let stream = query.text("stream") {
+            options.append("stream=\(PercentCoding.encode(stream))")
+            let known = ["All", "Stderr", "Stdout"]
+            if !known.contains(stream) {
+                let list = known.map { "\"\($0)\"" }.joined(separator: ", ")
+                let message = "Unsupported value: \"\(stream)\": supported values: \(list)"
+                faults.append(FieldError(.notSupported, field: "stream", message: message))
+            }
+            if stream != "All", query.text("tailLines") != nil {
+                let message = "Forbidden: `tailLines` and specific `stream` are mutually exclusive for now"
+                faults.append(FieldError(.forbidden, field: "", message: message))
+            }
+        }
         if !faults.isEmpty { throw .invalid(optionsKind, name: pod, faults) }
         return options
     }
@@ -70,7 +83,7 @@ struct PodLog: Sendable {
         case 400: return .badRequest(text)
         case 404:
             return APIError(
-                404, "NotFound", "the server could not find the requested resource ( pods/log \(pod))",
+                404, .notFound, "the server could not find the requested resource ( pods/log \(pod))",
                 details: ["name": .string(pod), "kind": "pods/log"])
         default: return .internalError(text.isEmpty ? "the node agent answered \(answer.head.status)" : text)
         }

@@ -6,7 +6,7 @@ extension Gateway {
     func requestToken(_ target: Target, body: ObjectBody, as identity: Identity) async throws(APIError) -> JSON {
         guard let accounts else {
             throw APIError(
-                404, "NotFound", "this gateway signs no tokens: it was started without a key for them", details: [:])
+                404, .notFound, "this gateway signs no tokens: it was started without a key for them", details: [:])
         }
         let account = try await registry.current(target).object()
         var request = try SmallBody.parse(body, as: "TokenRequest")
@@ -85,7 +85,7 @@ extension Gateway {
         }
         if let uid = reference["uid"]?.string, !uid.isEmpty, uid != object.uid {
             throw APIError(
-                409, "Conflict",
+                409, .conflict,
                 "Operation cannot be fulfilled on \(kindName) \"\(name)\": the UID in the bound object reference "
                     + "(\(uid)) does not match the UID in record. The object might have been deleted and then "
                     + "recreated",

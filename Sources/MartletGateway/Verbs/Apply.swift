@@ -18,7 +18,7 @@ extension Registry {
             if await storage.get(Keys.object(target)) != nil {
                 do {
                     return (try await applyToLive(target, configuration, options, warnings), false)
-                } catch  where error.reason == "NotFound" && target.subresource.isEmpty {
+                } catch  where error.reason == .notFound && target.subresource.isEmpty {
                     continue  // It went in between.
                 }
             }
@@ -28,7 +28,7 @@ extension Registry {
             try await demandCreation()
             do {
                 return (try await create(byApplying: configuration, target, options, warnings), true)
-            } catch  where error.reason == "AlreadyExists" {
+            } catch  where error.reason == .alreadyExists {
                 continue  // Somebody else made it in between.
             }
         }
@@ -172,7 +172,7 @@ extension APIError {
                     .joined(separator: "\n")
             }.joined(separator: "\n")
         }
-        return APIError(409, "Conflict", message, details: ["causes": .array(causes)])
+        return APIError(409, .conflict, message, details: ["causes": .array(causes)])
     }
 
     /// `"kubectl" using v1`

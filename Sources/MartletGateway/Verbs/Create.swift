@@ -34,7 +34,8 @@ extension Registry {
             if !generateName.isEmpty { name(&object, &target, from: generateName) }
             prepare(&object, target, strategy)
             try Self.validate(object, target)
-            let warnings = warnings + review.warnings + strategy.warnings(object)
+            let warnings =
+                warnings + review.warnings + FieldWarnings.of(object, kind: target.kind) + strategy.warnings(object)
             let namespaceCondition = try await namespaceGuard(target)
             var complete = object
             try await strategy.allocate?(&complete, nil, allocator)

@@ -41,7 +41,7 @@ struct DeleteOptions: Sendable, Hashable {
         if let text = object["propagationPolicy"]?.string ?? query.text("propagationPolicy") {
             if orphans != nil {
                 throw APIError(
-                    422, "Invalid",
+                    422, .invalid,
                     "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Invalid value: \"\(text)\": "
                         + "orphanDependents and deletionPropagation cannot be both set")
             }
@@ -112,8 +112,22 @@ extension Registry {
     /// DELETE of a collection: each object that is selected, as it is met.
     func deleteCollection(_ target: Target, query: Query, options: DeleteOptions) async throws(APIError) -> Answer {
         if target.kind.isNamespaced && target.namespace.isEmpty { throw .methodNotAllowed }
-        let list = try await list(target, query: query)
-        for bytes in list.items {
+        let first = try await list(target, query: query)
+        try await delete(first, target, options)
+        if first.continuation == nil { return .list(first) }
+        if let limit = try query.integer("limit"), limit > 0, first.items.count >= limit { return .list(first) }
+        // So much that nobody is told of each.
+        let selection = try Selection(target, query: query)
+        var page = first
+        while page.continuation != nil {
+            try await turnPage(&page, selection, limit: .max, at: page.revision, .plain)
+            try await delete(page, target, options)
+        }
+        return .document(Self.successStatus, code: 200)
+    }
+
+    private func delete(_ page: ObjectList, _ target: Target, _ options: DeleteOptions) async throws(APIError) {
+        for bytes in page.items {
             var one = target
             one.name = try Renderer.parse(bytes).name
             do {
@@ -122,7 +136,6 @@ extension Registry {
                 continue  // Somebody else was quicker, and the wish is fulfilled.
             }
         }
-        return .list(list)
     }
 
     /// Decides a deletion. A pure function of the object and the request.

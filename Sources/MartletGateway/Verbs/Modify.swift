@@ -11,6 +11,8 @@ enum WritePart: Sendable {
     case approval
     /// A pod's ephemeral containers.
     case ephemeralContainers
+    /// The CPU and memory of a pod's containers.
+    case resize
     /// Whatever the change changes: the server's own doing (binding, finalizing).
     case whole
 
@@ -20,6 +22,7 @@ enum WritePart: Sendable {
         case "status": self = .status
         case "approval": self = .approval
         case "ephemeralcontainers": self = .ephemeralContainers
+        case "resize": self = .resize
         default: self = .main
         }
     }
@@ -51,27 +54,23 @@ extension Registry {
             if ownership == .kept { object["metadata", "managedFields"] = old["metadata", "managedFields"] }
             try Self.identify(&object, old: old, target)
             if part == .ephemeralContainers { object = Self.keepEphemeralContainers(of: object, on: old) }
+            if part == .resize { object = Self.keepResources(of: object, on: old) }
             if part != .whole { Defaults.apply(to: &object, kind: target.kind) }
             if ownership == .followed { own(&object, changedFrom: old, at: target, options) }
-            switch part {
-            case .main:
-                try await finishMain(&object, old: old, target, strategy)
-                warnings += strategy.warnings(object)
-            case .status, .approval:
-                Self.finishStatus(&object, old: old, part, strategy)
-                if target.kind.custom != nil {
-                    Defaults.apply(to: &object, kind: target.kind)
-                    try Self.validate(object, from: old, target)
-                }
-            case .ephemeralContainers:
-                let faults = Validation.ephemeralContainers(object, from: old)
-                if !faults.isEmpty { throw .invalid(target.kind, name: target.name, faults) }
-                let generation = strategy.generation(of: object, after: old)
-                object["metadata", "generation"] = .int(Int64(generation))
-                warnings += strategy.warnings(object)
-            case .whole: break
-            }
+            Self.prepare(&object, old: old, part, target, strategy)
             if part != .whole { try await admitUpdate(&object, old: old, target, &warnings) }
+            try Self.validate(object, from: old, part, target)
+            switch part {
+            case .main, .ephemeralContainers, .resize:
+                if part == .main { try await strategy.allocate?(&object, old, allocator) }
+                let generation = strategy.generation(of: object, after: old)
+                if generation > 0 { object["metadata", "generation"] = .int(Int64(generation)) }
+                if generation == 0 || generation > old.generation {
+                    warnings += FieldWarnings.of(object, kind: target.kind)
+                }
+                warnings += strategy.warnings(object)
+            case .status, .approval, .whole: break
+            }
             if Self.isGone(object, strategy) {
                 var removal = Self.removal(of: pair, object: old, strategy)
                 try await charge(&removal, target, old: old, new: nil)
@@ -166,15 +165,20 @@ extension Registry {
         object["metadata", "resourceVersion"] = .string(old.resourceVersion)
     }
 
-    private func finishMain(
-        _ object: inout JSON, old: JSON, _ target: Target, _ strategy: Strategy
-    ) async throws(APIError) {
-        if target.kind.subresources.contains("status") { object["status"] = old["status"] }
-        strategy.prepareForUpdate(&object, old)
-        try Self.validate(object, from: old, target)
-        try await strategy.allocate?(&object, old, allocator)
-        let generation = strategy.generation(of: object, after: old)
-        if generation > 0 { object["metadata", "generation"] = .int(Int64(generation)) }
+    /// Keeps what a write of this part does not change, and lets the kind's strategy make the object ready.
+    private static func prepare(
+        _ object: inout JSON, old: JSON, _ part: WritePart, _ target: Target, _ strategy: Strategy
+    ) {
+        switch part {
+        case .main:
+            if target.kind.subresources.contains("status") { object["status"] = old["status"] }
+            strategy.prepareForUpdate(&object, old)
+        case .status, .approval:
+            finishStatus(&object, old: old, part, strategy)
+            if target.kind.custom != nil { Defaults.apply(to: &object, kind: target.kind) }
+        // What they keep was settled before, for the account of who owns which field.
+        case .ephemeralContainers, .resize, .whole: break
+        }
     }
 
     /// All but the ephemeral containers is as it was.
@@ -182,6 +186,28 @@ extension Registry {
         var pod = old
         pod["spec", "ephemeralContainers"] = object["spec", "ephemeralContainers"]
         pod["metadata", "managedFields"] = object["metadata", "managedFields"]
+        return pod
+    }
+
+    /// All but the resources of its containers is as it was. Containers that are not those of the pod are left in,
+    /// for validation to name them.
+    private static func keepResources(of object: JSON, on old: JSON) -> JSON {
+        var pod = old
+        pod["metadata", "managedFields"] = object["metadata", "managedFields"]
+        for list in ["containers", "initContainers"] {
+            let (olds, news) = (old["spec", list]?.array ?? [], object["spec", list]?.array ?? [])
+            guard news.map({ $0["name"] }) == olds.map({ $0["name"] }) else {
+                pod["spec", list] = object["spec", list]
+                continue
+            }
+            if olds.isEmpty { continue }
+            pod["spec", list] = .array(
+                zip(news, olds).map { new, old in
+                    var container = old
+                    for field in ["resources", "resizePolicy"] { container[field] = new[field] }
+                    return container
+                })
+        }
         return pod
     }
 
@@ -199,8 +225,19 @@ extension Registry {
         strategy.prepareForStatus(&object, old, part)
     }
 
-    private static func validate(_ object: JSON, from old: JSON, _ target: Target) throws(APIError) {
-        let faults = Validation.update(object, from: old, kind: target.kind)
+    /// Holds the object, as admission left it, against the rules of its kind.
+    private static func validate(
+        _ object: JSON, from old: JSON, _ part: WritePart, _ target: Target
+    ) throws(APIError) {
+        let faults: [FieldError]
+        switch part {
+        case .main: faults = Validation.update(object, from: old, kind: target.kind)
+        case .status, .approval:
+            faults = target.kind.custom == nil ? [] : Validation.update(object, from: old, kind: target.kind)
+        case .ephemeralContainers: faults = Validation.ephemeralContainers(object, from: old)
+        case .resize: faults = Validation.resize(object, from: old)
+        case .whole: faults = []
+        }
         if !faults.isEmpty { throw .invalid(target.kind, name: target.name, faults) }
     }
 }

@@ -7,18 +7,19 @@ internal import MartletObject
 extension Gateway {
     func perform(_ call: Call, on target: Target) async throws(APIError) -> Response {
         if Subresource.connecting.contains(target.subresource) { return try await connect(call, target) }
-        if let custom = target.kind.custom { return try await perform(call, on: target, custom) }
-        let response = try await performOnce(call, on: target)
+        if let custom = target.kind.custom { try Self.check(call, on: target, custom) }
+        var response = try await performOnce(call, on: target)
+        if let text = target.kind.deprecationWarning {
+            response.head.headerFields.append(HTTPField(name: .warning, value: Self.warning(text)))
+        }
         if target.kind == .customResourceDefinition, !["get", "list", "watch"].contains(call.verb) {
             await customKinds.takeChange()
         }
         return response
     }
 
-    /// What is different for objects of custom kinds.
-    private func perform(
-        _ call: Call, on target: Target, _ custom: CustomKind
-    ) async throws(APIError) -> Response {
+    /// What cannot be done with objects of custom kinds.
+    private static func check(_ call: Call, on target: Target, _ custom: CustomKind) throws(APIError) {
         if call.verb == "create", custom.isTerminating {
             var error = APIError.methodNotAllowed
             error.message = "create not allowed while custom resource definition is terminating"
@@ -34,14 +35,6 @@ extension Gateway {
                     [PatchType.json.rawValue, PatchType.merge.rawValue, "application/apply-patch+yaml"])
             }
         }
-        var response = try await performOnce(call, on: target)
-        if custom.deprecation.isDeprecated {
-            let usual = "\(target.kind.apiVersion) \(target.kind.kind) is deprecated"
-            let advice = custom.successor.map { "; use \(target.kind.group)/\($0) \(target.kind.kind)" } ?? ""
-            let text = custom.deprecation.warning ?? usual + advice
-            response.head.headerFields.append(HTTPField(name: .warning, value: Self.warning(text)))
-        }
-        return response
     }
 
     private func performOnce(_ call: Call, on target: Target) async throws(APIError) -> Response {
@@ -56,10 +49,11 @@ extension Gateway {
         case "get":
             answer = .object(try await registry.get(target), kind: target.kind, code: 200)
         case "list":
-            if renderer.isPlain, let list = try await registry.listStream(target, query: call.query) {
+            if let list = try await registry.listStream(target, query: call.query, renderer: renderer) {
                 return try await list.response()
             }
-            answer = .list(try await registry.list(target, query: call.query))
+            answer = .list(
+                try await registry.list(target, query: call.query, renderer: renderer, room: call.room))
         case "watch": return try await watch(call, target, renderer)
         case "create" where CreateOnly.table[target.kind] != nil:
             return try await review(call, target, renderer)

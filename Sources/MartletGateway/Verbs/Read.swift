@@ -69,28 +69,46 @@ extension Registry {
     /// GET of one object.
     func get(_ target: Target) async throws(APIError) -> [UInt8] { try await current(target).served(as: target.kind) }
 
-    /// GET of a collection. All pages of one list show one revision.
-    func list(_ target: Target, query: Query) async throws(APIError) -> ObjectList {
+    /// A page of a collection. All pages of one list show one revision. It ends with `limit` objects, or earlier when
+    /// they are large.
+    /// - Parameter room: what the page takes its memory from; nil for one that nobody waits to send.
+    func list(
+        _ target: Target, query: Query, renderer: Renderer = .plain, room: Admittance.Room? = nil
+    ) async throws(APIError) -> ObjectList {
         let selection = try Selection(target, query: query)
         try Self.checkListOptions(query)
         let limit = try query.integer("limit").flatMap { $0 > 0 ? Int(min($0, 1 << 30)) : nil }
+        let token = try query.text("continue").map { text throws(APIError) in try ContinueToken(parsing: text) }
+        let revision: Int64?
+        if let token {
+            revision = token.revision
+            if let revision { try await reach(revision) }
+        } else {
+            revision = try await listRevision(query)
+        }
+        var list = ObjectList(kind: target.kind, items: [], revision: revision ?? 0, continuation: token, room: room)
+        try await turnPage(&list, selection, limit: limit ?? .max, at: revision, renderer)
+        return list
+    }
+
+    /// Makes `list` the page that its token leads to; the first one when it has none.
+    func turnPage(
+        _ list: inout ObjectList, _ selection: Selection, limit: Int, at revision: Int64?, _ renderer: Renderer
+    ) async throws(APIError) {
         var range = selection.range
-        var revision: Int64?
-        if let text = query.text("continue") {
-            let token = try ContinueToken(parsing: text)
+        let token = list.continuation
+        if let token {
             guard range.from.lexicographicallyPrecedes(token.from), token.from.lexicographicallyPrecedes(range.to)
             else {
                 throw .badRequest("continue key is not valid: it is of another list")
             }
             range.from = token.from
-            revision = token.revision
-            try await reach(token.revision)
-        } else {
-            revision = try await listRevision(query)
         }
+        (list.items, list.continuation, list.remaining) = ([], nil, nil)
+        var walk = RangeWalk(storage, over: range, at: revision)
         do {
-            return try await collect(range, selection, target.kind, limit: limit, at: revision)
-        } catch  where error.code == 410 && query.text("continue") != nil {
+            try await collect(&list, &walk, selection, limit, renderer)
+        } catch  where error.code == 410 && token != nil {
             var expired = APIError.expired(
                 "The provided continue parameter is too old to display a consistent list result. You can start a new "
                     + "list without the continue parameter, or go on with the continue token of this answer: the rest "
@@ -98,6 +116,33 @@ extension Registry {
             expired.continuation = ContinueToken(from: range.from, revision: nil).text
             throw expired
         }
+    }
+
+    private func collect(
+        _ list: inout ObjectList, _ walk: inout RangeWalk, _ selection: Selection, _ limit: Int, _ renderer: Renderer
+    ) async throws(APIError) {
+        var bytes = 0
+        while let pair = try await walk.next() {
+            if let revision = walk.revision { list.revision = revision }
+            guard try selection.admits(pair) else { continue }
+            var item: [UInt8] = []
+            try renderer.appendItem(pair, kind: list.kind, to: &item)
+            bytes += item.count
+            // They are held twice while the page is put together.
+            if let room = list.room, !room.grow(by: 2 * item.count) { throw .tooManyRequests }
+            list.items.append(item)
+            if list.items.count >= limit || bytes >= Limits.page, !walk.isOver {
+                let token = ContinueToken(from: Keys.after(pair.key), revision: list.revision)
+                list.continuation = token
+                // As upstream: not where a selector leaves some of them out.
+                if selection.isEverything {
+                    let rest = Keys.Range(from: token.from, to: selection.range.to)
+                    list.remaining = await storage.count(rest, at: list.revision)
+                }
+                return
+            }
+        }
+        if let revision = walk.revision { list.revision = revision }
     }
 
     /// The revision that a list without `continue` shows; nil: what is there now.
@@ -114,43 +159,6 @@ extension Registry {
         try await storage.confirm()
         let current = await storage.revision()
         if current < revision { throw .tooNew(requested: revision, current: current) }
-    }
-
-    private func collect(
-        _ wanted: Keys.Range, _ selection: Selection, _ kind: ResourceKind, limit: Int?, at start: Int64?
-    ) async throws(APIError) -> ObjectList {
-        var range = wanted
-        var list = ObjectList(kind: kind, items: [], revision: start ?? 0, continuation: nil)
-        var revision = start
-        var bytes = 0
-        while true {
-            let wantedNow = selection.isEverything ? limit.map { $0 - list.items.count } : nil
-            let chunk = min(wantedNow ?? Limits.listChunk, Limits.listChunk)
-            let (pairs, seen, more) = try await storage.range(range, limit: chunk, at: revision)
-            // The first step fixes the moment that all others show.
-            if revision == nil { revision = seen }
-            list.revision = revision ?? seen
-            for (index, pair) in pairs.enumerated() {
-                guard try selection.admits(pair) else { continue }
-                let served = try pair.served(as: kind)
-                bytes += served.count
-                if bytes > Limits.list {
-                    throw APIError(
-                        413, "RequestEntityTooLarge", "the list is over \(Limits.list) bytes; ask for pages with limit="
-                    )
-                }
-                list.items.append(served)
-                if list.items.count == limit, more || index + 1 < pairs.count {
-                    range.from = Keys.after(pair.key)
-                    list.continuation = ContinueToken(from: range.from, revision: list.revision).text
-                    // As upstream: not where a selector leaves some of them out.
-                    if selection.isEverything { list.remaining = await storage.count(range, at: list.revision) }
-                    return list
-                }
-            }
-            guard more, let last = pairs.last else { return list }
-            range.from = Keys.after(last.key)
-        }
     }
 
     /// Refuses what has no meaning together (upstream's ValidateListOptions).

@@ -35,12 +35,12 @@ final class SharedEvents: Sendable {
             state.last = (key, event)
             state.events[key] = event
             state.order.append(key)
-            state.bytes += event.line.count
+            state.bytes += event.size
             while state.order.count > Limits.sharedEvents || state.bytes > Limits.sharedEventBytes,
                 state.order.count > 1
             {
                 let oldest = state.order.removeFirst()
-                state.bytes -= state.events.removeValue(forKey: oldest)?.line.count ?? 0
+                state.bytes -= state.events.removeValue(forKey: oldest)?.size ?? 0
             }
             return event
         }
@@ -64,6 +64,8 @@ final class WatchEvent: Sendable {
     let line: [UInt8]
     /// The object before, with the revision of the change; nil when there was none.
     private let before: [UInt8]?
+    /// Bytes that it takes at most.
+    var size: Int { line.count + (1 + Limits.treeGrowth) * (bytes.count + (before?.count ?? 0)) }
     private let parsed = Mutex<(now: JSON?, before: JSON?)>((nil, nil))
 
     init(_ event: StoreEvent, kind: ResourceKind) throws(APIError) {

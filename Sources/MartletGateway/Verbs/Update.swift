@@ -23,20 +23,27 @@ extension Registry {
         _ target: Target, body: ObjectBody, options: WriteOptions,
         demandCreation: () async throws(APIError) -> Void
     ) async throws(APIError) -> (written: Written, isNew: Bool) {
-        do {
-            return (try await update(target, body: body, options: options), false)
-        } catch  where error.reason == "NotFound" {
-            guard target.subresource.isEmpty, Self.madeByUpdate.contains(target.kind.qualifiedPlural) else {
-                throw error
+        for _ in 1...Limits.attempts {
+            do {
+                return (try await update(target, body: body, options: options), false)
+            } catch  where error.reason == .notFound {
+                guard target.subresource.isEmpty, Self.madeByUpdate.contains(target.kind.qualifiedPlural) else {
+                    throw error
+                }
+            }
+            try await demandCreation()
+            var decoder = BodyDecoder(kind: target.kind, validation: options.validation)
+            let object = try decoder.object(body)
+            try Self.checkName(object, target)
+            var place = target
+            place.name = ""
+            do {
+                return (try await create(place, object: object, options: options, warnings: decoder.warnings), true)
+            } catch  where error.reason == .alreadyExists {
+                continue  // Somebody else made it in between.
             }
         }
-        try await demandCreation()
-        var decoder = BodyDecoder(kind: target.kind, validation: options.validation)
-        let object = try decoder.object(body)
-        try Self.checkName(object, target)
-        var place = target
-        place.name = ""
-        return (try await create(place, object: object, options: options, warnings: decoder.warnings), true)
+        throw .modified(target.subject)
     }
 
     /// PATCH of the object or its status.
@@ -58,7 +65,7 @@ extension Registry {
         } catch {
             guard type == .json else { throw .badRequest(error.description) }
             let message = "the server rejected our request due to an error in our request"
-            throw APIError(422, "Invalid", message, details: [:])
+            throw APIError(422, .invalid, message, details: [:])
         }
     }
 

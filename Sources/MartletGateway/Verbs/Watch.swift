@@ -116,18 +116,16 @@ struct WatchSession: Sendable {
     }
 
     private func sendInitial(to writer: any BodyWriter, _ state: inout State) async throws {
-        var range = selection.range
-        while true {
-            let (pairs, _, more) = try await registry.storage.range(range, limit: Limits.listChunk, at: start)
-            var lines: [UInt8] = []
-            for pair in pairs {
-                guard try selection.admits(pair) else { continue }
-                lines += WatchEvent.line("ADDED", try rendered(pair.served(as: kind), &state))
-            }
-            if !lines.isEmpty { try await writer.write(lines) }
-            guard more, let last = pairs.last else { break }
-            range.from = Keys.after(last.key)
+        var lines: [UInt8] = []
+        var walk = RangeWalk(registry.storage, over: selection.range, at: start)
+        while let pair = try await walk.next() {
+            guard try selection.admits(pair) else { continue }
+            lines += WatchEvent.line("ADDED", try rendered(pair.served(as: kind), &state))
+            if lines.count < Limits.watchPiece { continue }
+            try await writer.write(lines)
+            lines.removeAll(keepingCapacity: true)
         }
+        if !lines.isEmpty { try await writer.write(lines) }
         if options.marksInitialEnd { try await writer.write(bookmark(start, endsInitial: true)) }
     }
 
@@ -154,8 +152,7 @@ struct WatchSession: Sendable {
             }
             do {
                 while let (events, revision) = try await changes.next() {
-                    let lines = try self.lines(events, &state)
-                    if !lines.isEmpty { try await writer.write(lines) }
+                    try await send(events, to: writer, &state)
                     state.revision = max(state.revision, revision)
                     let now = world.now()
                     guard now >= nextTick else { continue }
@@ -178,18 +175,24 @@ struct WatchSession: Sendable {
         min(deadline, now + Limits.bookmarkInterval)
     }
 
-    private func lines(_ events: [StoreEvent], _ state: inout State) throws(APIError) -> [UInt8] {
+    /// Sends events, as many at a time as make a piece.
+    private func send(_ events: [StoreEvent], to writer: any BodyWriter, _ state: inout State) async throws {
         var lines: [UInt8] = []
         for change in events {
             let event = try registry.sharedEvents.event(for: change, kind: kind)
             if renderer.representation == .json, selection.isEverything {
-                if events.count == 1 { return event.line }
+                // One event alone is shared by all that watch it, not copied.
+                if events.count == 1 { return try await writer.write(event.line) }
                 lines += event.line
             } else if let seen = try event.seen(by: selection) {
                 lines += WatchEvent.line(seen.change.rawValue, try rendered(seen.bytes, &state))
             }
+            if lines.count >= Limits.watchPiece {
+                try await writer.write(lines)
+                lines.removeAll(keepingCapacity: true)
+            }
         }
-        return lines
+        if !lines.isEmpty { try await writer.write(lines) }
     }
 
     private func rendered(_ bytes: [UInt8], _ state: inout State) throws(APIError) -> [UInt8] {

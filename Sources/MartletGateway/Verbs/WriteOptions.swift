@@ -117,7 +117,7 @@ struct WriteOptions: Sendable, Hashable {
 
     static func unsupported(_ field: String, _ value: String, _ supported: String) -> APIError {
         APIError(
-            422, "Invalid",
+            422, .invalid,
             "\(field): Unsupported value: \"\(value)\": supported values: \(supported)")
     }
 }

@@ -54,7 +54,7 @@ struct Escalation: Sendable {
                     "name": .string(role.name), "group": "rbac.authorization.k8s.io",
                     "kind": .string(role.kind.lowercased()),
                 ]
-                throw APIError(404, "NotFound", role.absence, details: details)
+                throw APIError(404, .notFound, role.absence, details: details)
             }
             try await confirm(rules, in: object.namespace, subject)
         }

@@ -17,11 +17,6 @@ final class ServiceAccountTokens: Sendable {
         self.world = world
     }
 
-    /// Whether a token claims to be one of ours: another authenticator may know the rest.
-    func concerns(_ token: String) -> Bool {
-        WebToken(token)?.claims["iss"]?.string == settings.issuer
-    }
-
     /// Who shows a token.
     /// - Throws: ``TokenFault``: why it is not good.
     func identity(of token: String, audiences: [String]) async throws(TokenFault) -> TokenIdentity {
