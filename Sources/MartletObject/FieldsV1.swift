@@ -5,7 +5,7 @@ internal import OrderedCollections
 extension FieldSet {
     /// The form as JSON.
     public var fieldsV1: JSON {
-        var members: OrderedDictionary<String, JSON> = [:]
+        var members: JSON.Members = [:]
         if isMember && !branches.isEmpty { members["."] = [:] }
         for branch in branches { members[branch.step.fieldsV1] = branch.set.fieldsV1 }
         return .object(members)
@@ -18,7 +18,7 @@ extension FieldSet {
         try self.init(members, isRoot: true)
     }
 
-    private init(_ members: OrderedDictionary<String, JSON>, isRoot: Bool) throws(FieldSetError) {
+    private init(_ members: JSON.Members, isRoot: Bool) throws(FieldSetError) {
         var branches: [Branch] = []
         branches.reserveCapacity(members.count)
         var isMember = members.isEmpty && !isRoot

@@ -38,8 +38,7 @@ extension JSON {
         case .array(let elements): .array(elements.map(\.sortedByName))
         case .object(let members):
             .object(
-                OrderedDictionary(
-                    uniqueKeysWithValues: members.sorted { $0.key < $1.key }.map { ($0.key, $0.value.sortedByName) }))
+                Members(unique: members.sorted { $0.key < $1.key }.map { ($0.key, $0.value.sortedByName) }))
         default: self
         }
     }

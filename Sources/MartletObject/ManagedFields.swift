@@ -121,7 +121,7 @@ extension ManagedFields {
 extension ManagedFields.Entry {
     /// The entry as it is written, members in the tables' order.
     var json: JSON {
-        var members: OrderedDictionary<String, JSON> = [
+        var members: JSON.Members = [
             "manager": .string(manager.name), "operation": .string(manager.operation.rawValue),
             "apiVersion": .string(manager.apiVersion),
         ]

@@ -31,7 +31,7 @@ private struct ProtobufDecoder {
     private struct Draft {
         var values: [Int: JSON] = [:]
         var lists: [Int: [JSON]] = [:]
-        var maps: [Int: OrderedDictionary<String, JSON>] = [:]
+        var maps: [Int: JSON.Members] = [:]
     }
 
     // MARK: Messages
@@ -78,7 +78,7 @@ private struct ProtobufDecoder {
     private func message(_ range: Range<Int>, as type: SchemaType, depth: Int) throws(ByteCodecError) -> JSON {
         var draft = Draft()
         try read(range, type.wire, of: type, into: &draft, depth: depth)
-        var members: OrderedDictionary<String, JSON> = [:]
+        var members: JSON.Members = [:]
         for (place, field) in type.fields.enumerated() {
             if let list = draft.lists[place] {
                 members[field.name] = .array(list)

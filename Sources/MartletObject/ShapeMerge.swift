@@ -116,7 +116,7 @@ extension Shape {
         case (.deduced, .object): return remove(set, from: value, at: .object(fields: [:], others: deducedPlace))
         case (.object(let fields, let others), .object(let members)):
             if members.isEmpty { return value }
-            var rest: OrderedDictionary<String, JSON> = [:]
+            var rest: JSON.Members = [:]
             for (name, member) in members {
                 let below = set[.field(name)]
                 if below.isMember { continue }
@@ -164,7 +164,7 @@ private struct ConfigurationWalk {
     }
 
     private mutating func set(
-        of members: OrderedDictionary<String, JSON>, fields: [String: Shape.Field], others: Int?, path: [PathElement]
+        of members: JSON.Members, fields: [String: Shape.Field], others: Int?, path: [PathElement]
     ) -> FieldSet {
         var branches: [FieldSet.Branch] = []
         branches.reserveCapacity(members.count)

@@ -4,11 +4,12 @@ public struct StoredObject: Sendable, Hashable {
     /// The stored bytes.
     public let bytes: [UInt8]
 
-    /// Makes the stored form.
-    public init(_ object: JSON) {
-        var object = object
-        object["metadata", "resourceVersion"] = nil
-        bytes = object.encoded()
+    /// Makes the stored form. `managedFields` is text to stand in `metadata` where the object itself has none
+    /// (``FieldOwnership/text(ofNew:)``).
+    public init(_ object: JSON, managedFields: [UInt8] = []) {
+        var writer = JSONWriter()
+        writer.append(stored: object, managedFields: managedFields)
+        bytes = writer.bytes
     }
 
     /// Takes bytes as they came from the store.

@@ -21,7 +21,7 @@ extension Registry {
         try Self.place(&object, at: &target)
         if target.kind.isNamespaced { _ = try await namespaceGuard(target) }
         Defaults.apply(to: &object, kind: target.kind)
-        if ownership == .followed { own(&object, createdAt: target, options) }
+        let managedFields = ownership == .followed ? own(&object, createdAt: target, options) : []
         var review = AdmissionReview(operation: .create, target: target, identity: identity, object: object, old: nil)
         try await admit(&review)
         object = review.object
@@ -43,7 +43,7 @@ extension Registry {
                 when: [.modRevision(key: key, is: 0)] + namespaceCondition, then: [], otherwise: [.get(key: key)])
             try await charge(&transaction, target, old: nil, new: complete)
             if target.kind == .resourceQuota { try await count(&complete, old: nil, &transaction) }
-            let stored = StoredObject(complete)
+            let stored = StoredObject(complete, managedFields: managedFields)
             if options.isDryRun {
                 if await storage.get(key) != nil { throw .alreadyExists(target.subject) }
                 return Written(stored, revision: 0, warnings: warnings)

@@ -379,7 +379,7 @@ struct YAMLParser {
 
 /// A mapping that is being read.
 struct YAMLMapping {
-    private var members: OrderedDictionary<String, JSON> = [:]
+    private var members: JSON.Members = [:]
     private var size = 2
     private let line: Int
 
