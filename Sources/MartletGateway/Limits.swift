@@ -16,9 +16,9 @@ enum Limits {
     /// Bytes of one list's answer. Above it: 413 with the advice to page (`limit=`).
     static let list = 256 * 1024 * 1024
     /// Bytes of a list that are gathered before they are sent, and one step of objects more.
-    static let listPiece = 128 * 1024
+    static let listPiece = 64 * 1024
     /// Objects read from the store at one time while a list is sent.
-    static let listStep = 64
+    static let listStep = 16
     /// Objects read from the store in one step of a list.
     static let listChunk = 500
     /// How often a write without a resourceVersion is decided anew after a conflict. Then: 409.

@@ -27,8 +27,8 @@ public struct StoredObject: Sendable, Hashable {
     public func appendServed(resourceVersion: Int64, to output: inout [UInt8]) {
         bytes.withUnsafeBufferPointer { buffer in
             let scanner = ByteScanner(buffer)
-            let metadata = scanner.member("metadata", ofObjectAt: 0)
-            guard let start = metadata?.lowerBound ?? buffer.firstIndex(of: UInt8(ascii: "{")),
+            let metadata = scanner.startOfMember("metadata", ofObjectAt: 0)
+            guard let start = metadata ?? buffer.firstIndex(of: UInt8(ascii: "{")),
                 start < buffer.count, buffer[start] == UInt8(ascii: "{")
             else {
                 output.append(contentsOf: buffer)
@@ -39,8 +39,8 @@ public struct StoredObject: Sendable, Hashable {
             output.append(contentsOf: "\"resourceVersion\":\"".utf8)
             output.append(contentsOf: String(resourceVersion).utf8)
             output.append(contentsOf: (metadata == nil ? "\"}" : "\"").utf8)
-            let next = buffer[(start + 1)...].first { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }
-            if next != UInt8(ascii: "}") { output.append(UInt8(ascii: ",")) }
+            let next = scanner.skipBlanks(start + 1)
+            if next >= buffer.count || buffer[next] != UInt8(ascii: "}") { output.append(UInt8(ascii: ",")) }
             output.append(contentsOf: UnsafeBufferPointer(rebasing: buffer[(start + 1)...]))
         }
     }
