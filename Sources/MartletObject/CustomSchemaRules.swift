@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// What a schema must be to be structural, with upstream's words: every field is named outside of `allOf`, `anyOf`,
 /// `oneOf` and `not`, which may only narrow values.
 struct CustomSchemaRules {

@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// Faults as they are found, with Kubernetes' words.
 struct Faults {
     private(set) var list: [FieldError] = []

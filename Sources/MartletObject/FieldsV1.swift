@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// The written form of a ``FieldSet``, Kubernetes' FieldsV1: an object whose members are steps (`f:NAME`, `k:{...}` the
 /// key fields, `v:VALUE`, `i:INDEX`), and `.` for the place itself where more lies below it.
 extension FieldSet {

@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// Why bytes are not JSON.
 public struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
     /// What is wrong.

@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// The annotation in which kubectl's client-side apply keeps the last configuration. Server-side apply by kubectl takes
 /// over from it: fields that still are as that configuration said are no conflict, and the annotation follows.
 extension FieldOwnership {

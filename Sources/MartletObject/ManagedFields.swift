@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// Who owns which fields of an object: `metadata.managedFields` (ManagedFieldsEntry of meta/v1), read.
 public struct ManagedFields: Sendable, Hashable {
     /// One writer. An applier is the same one in every version; an updater is another one in each.

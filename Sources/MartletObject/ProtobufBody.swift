@@ -1,5 +1,4 @@
 public import MartletBase
-internal import OrderedCollections
 
 /// Objects in Kubernetes' protobuf form, which newer clients send for kinds that they were built with: four bytes
 /// `k8s\0`, then `runtime.Unknown`, which names the kind and holds the object's message.

@@ -1,5 +1,4 @@
 internal import MartletBase
-internal import OrderedCollections
 
 /// The field tables of the served kinds: names, types, list kinds and merge keys, as data.
 public enum Schema {

@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// Server-side apply's steps on objects: which fields a configuration sets, how it comes into the live object, and how
 /// fields go that nobody sets any more. The rules are those of Kubernetes' structured-merge-diff.
 extension Shape {

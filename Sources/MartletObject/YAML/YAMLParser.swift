@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// A node, and what its surroundings want to know of it.
 struct YAMLNode {
     enum Style {
