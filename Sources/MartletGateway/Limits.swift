@@ -29,7 +29,7 @@ enum Limits {
     /// takes nothing makes the gateway hold.
     static let watchPiece = 16 * 1024
     /// Objects read from the store at one time while a list is sent.
-    static let listStep = 64
+    static let listStep = 16
     /// Objects read from the store in one step of a list.
     static let listChunk = 500
     /// How often a write without a resourceVersion is decided anew after a conflict. Then: 409.

@@ -1,5 +1,4 @@
 internal import MartletBase
-internal import OrderedCollections
 
 /// What holds for roles, their bindings, and requests for certificates.
 enum AccessRules {

@@ -9,23 +9,29 @@ struct ByteScanner {
     private func byte(at index: Int) -> UInt8 { index < bytes.count ? bytes[index] : 0 }
 
     /// The first index from `start` on that is no blank.
-    private func skipBlanks(_ start: Int) -> Int {
+    func skipBlanks(_ start: Int) -> Int {
         var index = start
-        while index < bytes.count, [0x20, 0x09, 0x0A, 0x0D].contains(bytes[index]) { index += 1 }
+        while index < bytes.count {
+            switch bytes[index] {
+            case 0x20, 0x09, 0x0A, 0x0D: index += 1
+            default: return index
+            }
+        }
         return index
     }
 
     /// The index after the string whose opening quote is at `start`; nil when it does not end.
     private func skipString(_ start: Int) -> Int? {
         var index = start + 1
-        while index < bytes.count {
+        while true {
+            index = bytes.endOfPlainText(from: index)
+            guard index < bytes.count else { return nil }
             switch bytes[index] {
             case UInt8(ascii: "\""): return index + 1
             case UInt8(ascii: "\\"): index += 2
             default: index += 1
             }
         }
-        return nil
     }
 
     /// The index after the value that begins at `start`; nil when it does not end.
@@ -55,9 +61,9 @@ struct ByteScanner {
         return depth == 0 && index > start ? index : nil
     }
 
-    /// Calls `body` with the ranges of each member's name (without quotes) and value, until it returns false. `start`
-    /// is the index of the opening brace, or of blanks before it.
-    func eachMember(ofObjectAt start: Int, _ body: (Range<Int>, Range<Int>) -> Bool) {
+    /// Calls `body` with each member's name, without quotes, and the place where its value begins, until it returns
+    /// false. `start` is the index of the opening brace, or of blanks before it.
+    private func eachStart(ofObjectAt start: Int, _ body: (Range<Int>, Int) -> Bool) {
         var index = skipBlanks(start)
         guard byte(at: index) == UInt8(ascii: "{") else { return }
         repeat {
@@ -66,29 +72,43 @@ struct ByteScanner {
             let colon = skipBlanks(nameEnd)
             guard byte(at: colon) == UInt8(ascii: ":") else { return }
             let value = skipBlanks(colon + 1)
-            guard let end = skipValue(value), body(name + 1..<nameEnd - 1, value..<end) else { return }
+            guard body(name + 1..<nameEnd - 1, value), let end = skipValue(value) else { return }
             index = skipBlanks(end)
         } while byte(at: index) == UInt8(ascii: ",")
     }
 
-    /// Where the value of the member `name` is.
-    func member(_ name: String, ofObjectAt start: Int) -> Range<Int>? {
-        var found: Range<Int>?
-        eachMember(ofObjectAt: start) { key, value in
+    /// Calls `body` with the ranges of each member's name (without quotes) and value, until it returns false.
+    func eachMember(ofObjectAt start: Int, _ body: (Range<Int>, Range<Int>) -> Bool) {
+        eachStart(ofObjectAt: start) { name, value in
+            guard let end = skipValue(value) else { return false }
+            return body(name, value..<end)
+        }
+    }
+
+    /// Where the value of the member `name` begins; its end is not looked for.
+    func startOfMember(_ name: String, ofObjectAt start: Int) -> Int? {
+        var found: Int?
+        eachStart(ofObjectAt: start) { key, value in
             if isEqual(key, name) { found = value }
             return found == nil
         }
         return found
     }
 
+    /// Where the value of the member `name` is.
+    func member(_ name: String, ofObjectAt start: Int) -> Range<Int>? {
+        guard let value = startOfMember(name, ofObjectAt: start), let end = skipValue(value) else { return nil }
+        return value..<end
+    }
+
     /// Where the value at a path of member names is.
     func value(at path: some Sequence<String>) -> Range<Int>? {
-        var range = 0..<bytes.count
+        var start = 0
         for name in path {
-            guard let next = member(name, ofObjectAt: range.lowerBound) else { return nil }
-            range = next
+            guard let next = startOfMember(name, ofObjectAt: start) else { return nil }
+            start = next
         }
-        return range
+        return skipValue(start).map { start..<$0 }
     }
 
     private func isEqual(_ range: Range<Int>, _ name: String) -> Bool {

@@ -1,5 +1,4 @@
 internal import MartletBase
-internal import OrderedCollections
 
 /// Defaults that look at other fields.
 enum ConditionalDefaults {

@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// What holds for one container of a pod.
 struct ContainerRules {
     let path: String

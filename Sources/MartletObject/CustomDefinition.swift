@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// What follows from CustomResourceDefinitions (apiextensions.k8s.io/v1) beside the kinds that they make.
 public enum CustomDefinition {
     /// The finalizer that holds a definition until all objects of its kind are gone.

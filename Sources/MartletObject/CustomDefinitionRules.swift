@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// What holds for CustomResourceDefinitions, with upstream's words.
 enum CustomDefinitionRules {
     private static let columnTypes = ["boolean", "date", "integer", "number", "string"]

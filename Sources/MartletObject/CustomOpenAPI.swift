@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 extension OpenAPIBuilder {
     /// A reference to the form of a kind's objects, or lists of them.
     mutating func schema(of kind: ResourceKind, isList: Bool = false) -> JSON {

@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// What a schema must be to be structural, with upstream's words: every field is named outside of `allOf`, `anyOf`,
 /// `oneOf` and `not`, which may only narrow values.
 struct CustomSchemaRules {
@@ -129,8 +127,8 @@ struct CustomSchemaRules {
             faults.invalid("\(place).type", metadata["type"] ?? "", "must be object")
         }
         guard level == .root else { return }
-        let names = metadata["properties"]?.object?.keys ?? []
-        let isNarrow = names.allSatisfy { ["name", "generateName"].contains($0) }
+        let properties = (metadata["properties"] ?? [:]).members
+        let isNarrow = properties.allSatisfy { ["name", "generateName"].contains($0.key) }
         let others = metadata.members.filter { !["type", "properties", "description"].contains($0.key) }
         if !isNarrow || !others.isEmpty {
             faults.forbidden(

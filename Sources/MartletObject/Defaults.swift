@@ -1,5 +1,4 @@
 internal import MartletBase
-internal import OrderedCollections
 
 /// Kubernetes' defaults.
 public enum Defaults {
@@ -7,65 +6,84 @@ public enum Defaults {
     /// the tables. Filling in twice changes nothing more.
     public static func apply(to object: inout JSON, kind: ResourceKind) {
         if let custom = kind.custom { return custom.schema.fillDefaults(of: &object) }
-        let tables = SchemaTables.all
-        guard let place = tables.place(of: kind.kind, in: kind.apiVersion) else { return }
-        fill(&object, place: place, tables: tables)
+        guard let place = SchemaTables.all.place(of: kind.kind, in: kind.apiVersion) else { return }
+        fill(&object, place: place)
     }
 
-    private static func fill(_ value: inout JSON, place: Int, tables: SchemaTables) {
+    private static func fill(_ value: inout JSON, place: Int) {
         guard let plan = plans[place], case .object(var members) = value else { return }
         value = .null  // so that `members` is changed in place
-        let count = members.count
-        for standard in plan.standards {
-            guard let given = members[standard.name] else {
-                members[standard.name] = standard.value
-                continue
+        plan.sort(&members)
+        var index = 0
+        for field in plan.names.indices {
+            let isThere = index < members.count && members.isNamed(plan.names[field], at: index)
+            if let standard = plan.standards[field] {
+                if !isThere {
+                    members.insert(standard.value, forKey: plan.names[field], at: index)
+                    index += 1
+                } else if standard.replacesZero, isZero(members[valueAt: index]) {
+                    members[valueAt: index] = standard.value
+                }
             }
-            if standard.replacesZero && isZero(given) { members[standard.name] = standard.value }
+            if isThere { index += 1 }
         }
         if let special = plan.special {
             var whole = JSON.object(members)
             members = [:]
             special(&whole)
             members = whole.object ?? [:]
+            plan.sort(&members)
         }
-        for index in members.elements.indices {
-            guard let below = plan.below[members.elements[index].key] else { continue }
-            var member = members.values[index]
-            members.values[index] = .null
-            fillEach(&member, place: below, tables: tables)
-            members.values[index] = member
+        for (name, below) in plan.below {
+            guard let index = members.index(forKey: name) else { continue }
+            fillEach(&members[valueAt: index], place: below)
         }
-        if members.count != count { sortByTable(&members, tables.types[place]) }
         value = .object(members)
     }
 
     /// Fills in one object, or each of a list.
-    private static func fillEach(_ value: inout JSON, place: Int, tables: SchemaTables) {
-        guard case .array(var elements) = value else { return fill(&value, place: place, tables: tables) }
+    private static func fillEach(_ value: inout JSON, place: Int) {
+        guard case .array(var elements) = value else { return fill(&value, place: place) }
         value = .null
-        for index in elements.indices { fillEach(&elements[index], place: place, tables: tables) }
+        for index in elements.indices { fillEach(&elements[index], place: place) }
         value = .array(elements)
     }
 
     /// What there is to fill in for one type.
     private struct Plan {
-        var standards: [(name: String, value: JSON, replacesZero: Bool)] = []
+        /// The names of the type's fields.
+        let names: [String]
+        /// What a field becomes, by its place.
+        var standards: [SchemaField.Default?]
         var special: (@Sendable (inout JSON) -> Void)?
         /// The members that hold objects, or lists of them, of a type that has a plan, with its place.
-        var below: [String: Int] = [:]
+        var below: [(name: String, place: Int)] = []
+
+        init(_ type: SchemaType, special: (@Sendable (inout JSON) -> Void)? = nil) {
+            names = type.fields.map(\.name)
+            standards = type.fields.map(\.defaultValue)
+            self.special = special
+        }
+
+        var isEmpty: Bool { special == nil && below.isEmpty && standards.allSatisfy { $0 == nil } }
+
+        /// Brings members into the tables' order, those that the tables do not know after all others.
+        func sort(_ members: inout JSON.Members) {
+            var index = 0
+            for name in names where index < members.count && members.isNamed(name, at: index) { index += 1 }
+            if index == members.count { return }
+            let places = members.map { member in names.firstIndex(of: member.key) ?? names.count }
+            let order = members.indices.sorted { (places[$0], $0) < (places[$1], $1) }
+            members = JSON.Members(unique: order.map { members[$0] })
+        }
     }
 
     /// By the types' places; nil for a type below which nothing is ever left out.
     private static let plans: [Plan?] = {
         let tables = SchemaTables.all
         var plans: [Plan?] = tables.types.enumerated().map { place, type in
-            var plan = Plan(special: ConditionalDefaults.byPlace[place])
-            for field in type.fields {
-                guard let standard = field.defaultValue else { continue }
-                plan.standards.append((field.name, standard.value, standard.replacesZero))
-            }
-            return plan.standards.isEmpty && plan.special == nil ? nil : plan
+            let plan = Plan(type, special: ConditionalDefaults.byPlace[place])
+            return plan.isEmpty ? nil : plan
         }
         // A type that holds one with a plan has one, too: until nothing more comes of it.
         var isGrowing = true
@@ -74,10 +92,10 @@ public enum Defaults {
             for (place, type) in tables.types.enumerated() {
                 for field in type.fields {
                     guard let below = tables.element(of: field.type), plans[below] != nil,
-                        plans[place]?.below[field.name] == nil
+                        plans[place]?.below.contains(where: { $0.name == field.name }) != true
                     else { continue }
-                    var plan = plans[place] ?? Plan()
-                    plan.below[field.name] = below
+                    var plan = plans[place] ?? Plan(type)
+                    plan.below.append((field.name, below))
                     plans[place] = plan
                     isGrowing = true
                 }
@@ -87,18 +105,6 @@ public enum Defaults {
     }()
 
     private static func isZero(_ value: JSON) -> Bool { value == "" || value == 0 }
-
-    private static func sortByTable(_ members: inout OrderedDictionary<String, JSON>, _ type: SchemaType) {
-        var last = -1
-        for name in members.keys {
-            let place = type.places[name] ?? .max
-            if place < last {
-                members.sort { type.places[$0.key] ?? .max < type.places[$1.key] ?? .max }
-                return
-            }
-            last = place
-        }
-    }
 }
 
 /// The name of a container image: `registry:5000/path:tag@digest`.

@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// Faults as they are found, with Kubernetes' words.
 struct Faults {
     private(set) var list: [FieldError] = []
@@ -35,29 +33,29 @@ struct Faults {
     /// Values are shown as JSON.
     private static func shown(_ value: JSON) -> String { String(decoding: value.encoded(), as: UTF8.self) }
 
-    // MARK: Checks that many fields share
+    // MARK: Checks that many fields share. Paths are made for faults only: most checks find none.
 
     /// Adds a fault when `check` finds one.
-    mutating func name(_ path: String, _ value: String, _ check: (String) -> String?) {
-        if let fault = check(value) { invalid(path, .string(value), fault) }
+    mutating func name(_ path: @autoclosure () -> String, _ value: String, _ check: (String) -> String?) {
+        if let fault = check(value) { invalid(path(), .string(value), fault) }
     }
 
-    mutating func notNegative(_ path: String, _ value: JSON?) {
+    mutating func notNegative(_ path: @autoclosure () -> String, _ value: JSON?) {
         if let value, let number = value.int, number < 0 {
-            invalid(path, value, "must be greater than or equal to 0")
+            invalid(path(), value, "must be greater than or equal to 0")
         }
     }
 
     /// A count, or a share like `25%`. Returns whether it is nothing at all.
     @discardableResult
-    mutating func share(_ path: String, _ value: JSON) -> Bool {
+    mutating func share(_ path: @autoclosure () -> String, _ value: JSON) -> Bool {
         guard let percent = value.string else {
-            notNegative(path, value)
+            notNegative(path(), value)
             return value == 0
         }
         guard percent.hasSuffix("%"), let number = Int(percent.dropLast()), number >= 0 else {
             invalid(
-                path, value,
+                path(), value,
                 "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', "
                     + "regex used for validation is '[0-9]+%')")
             return false
@@ -68,35 +66,35 @@ struct Faults {
     /// A fault without a value to show.
     mutating func invalid(_ path: String, _ detail: String) { add(.invalid, path, "Invalid value", detail) }
 
-    mutating func immutable(_ path: String, _ value: JSON?, _ old: JSON?) {
+    mutating func immutable(_ path: @autoclosure () -> String, _ value: JSON?, _ old: JSON?) {
         let (value, old) = (value ?? .null, old ?? .null)
-        if value != old { invalid(path, value, "field is immutable") }
+        if value != old { invalid(path(), value, "field is immutable") }
     }
 
-    mutating func portNumber(_ path: String, _ value: Int) {
+    mutating func portNumber(_ path: @autoclosure () -> String, _ value: Int) {
         if !(1...65_535).contains(value) {
-            invalid(path, .int(Int64(value)), "must be between 1 and 65535, inclusive")
+            invalid(path(), .int(Int64(value)), "must be between 1 and 65535, inclusive")
         }
     }
 
     /// A port's number, or the name of one.
-    mutating func port(_ path: String, _ value: JSON) {
-        if let number = value.int { portNumber(path, number) }
-        if let text = value.string { for fault in Names.portNameFaults(text) { invalid(path, value, fault) } }
+    mutating func port(_ path: @autoclosure () -> String, _ value: JSON) {
+        if let number = value.int { portNumber(path(), number) }
+        if let text = value.string { for fault in Names.portNameFaults(text) { invalid(path(), value, fault) } }
     }
 
-    mutating func labels(_ path: String, _ labels: JSON?) {
+    mutating func labels(_ path: @autoclosure () -> String, _ labels: JSON?) {
         for (key, value) in labels?.object ?? [:] {
-            name(path, key, Names.qualifiedNameFault)
-            name(path, value.string ?? "", Names.labelValueFault)
+            name(path(), key, Names.qualifiedNameFault)
+            name(path(), value.string ?? "", Names.labelValueFault)
         }
     }
 
     /// `matchLabels` and `matchExpressions`.
-    mutating func selector(_ path: String, _ selector: JSON) {
-        labels("\(path).matchLabels", selector["matchLabels"])
+    mutating func selector(_ path: @autoclosure () -> String, _ selector: JSON) {
+        labels("\(path()).matchLabels", selector["matchLabels"])
         for (index, expression) in (selector["matchExpressions"]?.array ?? []).enumerated() {
-            let path = "\(path).matchExpressions[\(index)]"
+            let path = "\(path()).matchExpressions[\(index)]"
             name("\(path).key", expression["key"]?.string ?? "", Names.qualifiedNameFault)
             let isEmpty = expression["values"]?.array?.isEmpty ?? true
             switch expression["operator"] {
@@ -120,10 +118,28 @@ struct Faults {
         choices(object, .named(place), tables) { "" }
     }
 
-    /// Whether a type, by its place, has choices in it, at any depth.
-    private static let haveChoices = SchemaTables.all.reach { field, tables in
-        if case .named(let place) = field.type, case .choice = tables.types[place].form { true } else { false }
-    }
+    /// By the types' places: the fields that are choices, or have some in them at any depth.
+    private static let choiceFields: [[(name: String, type: FieldType)]] = {
+        let tables = SchemaTables.all
+        let haveChoices = tables.reach { field, tables in
+            if case .named(let place) = field.type, case .choice = tables.types[place].form { true } else { false }
+        }
+        func hasChoices(_ type: FieldType) -> Bool {
+            switch type {
+            case .list(let element): return hasChoices(element)
+            case .named(let place):
+                switch tables.types[place].form {
+                case .structure: return haveChoices[place]
+                case .alias(let target): return hasChoices(target)
+                case .choice: return true
+                }
+            default: return false
+            }
+        }
+        return tables.types.enumerated().map { place, type in
+            haveChoices[place] ? type.fields.filter { hasChoices($0.type) }.map { ($0.name, $0.type) } : []
+        }
+    }()
 
     /// Every field that the tables call required.
     mutating func requiredFields(_ object: JSON, kind: ResourceKind) {
@@ -152,13 +168,12 @@ struct Faults {
     private mutating func choices(_ value: JSON, _ type: FieldType, _ tables: SchemaTables, _ path: () -> String) {
         switch type {
         case .named(let place):
-            let named = tables.types[place]
-            switch named.form {
-            case .structure(let fields):
-                guard case .object(let members) = value, Self.haveChoices[place] else { return }
-                for (name, member) in members {
-                    guard let field = named.places[name] else { continue }
-                    choices(member, fields[field].type, tables) {
+            switch tables.types[place].form {
+            case .structure:
+                guard case .object(let members) = value else { return }
+                for (name, type) in Self.choiceFields[place] {
+                    guard let member = members[name] else { continue }
+                    choices(member, type, tables) {
                         let parent = path()
                         return parent.isEmpty ? name : "\(parent).\(name)"
                     }
@@ -167,7 +182,7 @@ struct Faults {
             case .choice(let supported):
                 // Selector operators have words of their own.
                 if let text = value.string, !text.isEmpty, !supported.contains(text),
-                    named.name != "LabelSelectorOperator"
+                    tables.types[place].name != "LabelSelectorOperator"
                 {
                     notSupported(path(), value, supported)
                 }

@@ -1,11 +1,9 @@
-internal import OrderedCollections
-
 /// The written form of a ``FieldSet``, Kubernetes' FieldsV1: an object whose members are steps (`f:NAME`, `k:{...}` the
 /// key fields, `v:VALUE`, `i:INDEX`), and `.` for the place itself where more lies below it.
 extension FieldSet {
     /// The form as JSON.
     public var fieldsV1: JSON {
-        var members: OrderedDictionary<String, JSON> = [:]
+        var members: JSON.Members = [:]
         if isMember && !branches.isEmpty { members["."] = [:] }
         for branch in branches { members[branch.step.fieldsV1] = branch.set.fieldsV1 }
         return .object(members)
@@ -18,7 +16,7 @@ extension FieldSet {
         try self.init(members, isRoot: true)
     }
 
-    private init(_ members: OrderedDictionary<String, JSON>, isRoot: Bool) throws(FieldSetError) {
+    private init(_ members: JSON.Members, isRoot: Bool) throws(FieldSetError) {
         var branches: [Branch] = []
         branches.reserveCapacity(members.count)
         var isMember = members.isEmpty && !isRoot

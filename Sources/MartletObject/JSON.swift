@@ -1,5 +1,3 @@
-public import OrderedCollections
-
 /// A JSON value. Object members keep their order.
 public enum JSON: Sendable, Hashable {
     /// `null`
@@ -15,7 +13,7 @@ public enum JSON: Sendable, Hashable {
     /// A list.
     case array([JSON])
     /// Members by name, in the order they came in.
-    case object(OrderedDictionary<String, JSON>)
+    case object(Members)
 }
 
 extension JSON {
@@ -60,12 +58,8 @@ extension JSON {
             self[first] = child
             return
         }
-        // Each container is taken out of the one around it, so that it is changed in place.
-        self = .null
-        var child = members.values[index]
-        members.values[index] = .null
-        child.set(value, at: rest)
-        members.values[index] = child
+        self = .null  // so that `members` is uniquely referenced and changed in place
+        members[valueAt: index].set(value, at: rest)
         self = .object(members)
     }
 
@@ -84,7 +78,7 @@ extension JSON {
     /// The elements, if this is an array.
     public var array: [JSON]? { if case .array(let value) = self { value } else { nil } }
     /// The members, if this is an object.
-    public var object: OrderedDictionary<String, JSON>? { if case .object(let value) = self { value } else { nil } }
+    public var object: Members? { if case .object(let value) = self { value } else { nil } }
     /// The members whose values are text, if this is an object: labels, selectors, annotations.
     public var stringMap: [String: String]? {
         guard case .object(let members) = self else { return nil }
@@ -109,7 +103,7 @@ extension JSON: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Express
     public init(arrayLiteral elements: JSON...) { self = .array(elements) }
     /// An object; a name given twice keeps its last value.
     public init(dictionaryLiteral elements: (String, JSON)...) {
-        self = .object(OrderedDictionary(elements, uniquingKeysWith: { $1 }))
+        self = .object(Members(elements.map { (key: $0, value: $1) }))
     }
     /// `null`
     public init(nilLiteral: ()) { self = .null }
@@ -118,7 +112,6 @@ extension JSON: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Express
 extension JSON {
     /// An object of text members, sorted by name: labels, selectors, annotations.
     public init(_ map: [String: String]) {
-        self = .object(
-            OrderedDictionary(uniqueKeysWithValues: map.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) }))
+        self = .object(Members(unique: map.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) }))
     }
 }

@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// Why bytes are not JSON.
 public struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
     /// What is wrong.
@@ -64,7 +62,7 @@ extension JSON {
 
 /// A recursive descent parser. The byte past the end reads as 0, which no JSON text may contain unescaped, so that
 /// every loop ends at the end.
-private struct JSONParser {
+struct JSONParser {
     private let bytes: UnsafeBufferPointer<UInt8>
     private var position = 0
     /// The paths of names given twice, relative to the value that is being parsed.
@@ -72,7 +70,31 @@ private struct JSONParser {
 
     init(_ bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
 
-    private var current: UInt8 { position < bytes.count ? bytes[position] : 0 }
+    var current: UInt8 { position < bytes.count ? bytes[position] : 0 }
+
+    var isAtEnd: Bool { position >= bytes.count }
+    mutating func advance() { position += 1 }
+
+    /// The bytes of a member's name without escapes; the colon after it is passed by. Nil when there is none.
+    mutating func parsePlainName() -> UnsafeBufferPointer<UInt8>? {
+        guard current == UInt8(ascii: "\"") else { return nil }
+        let start = position + 1
+        position = bytes.endOfPlainText(from: start)
+        guard current == UInt8(ascii: "\"") else { return nil }
+        let name = UnsafeBufferPointer(rebasing: bytes[start..<position])
+        position += 1
+        skipBlanks()
+        guard current == UInt8(ascii: ":") else { return nil }
+        position += 1
+        return name
+    }
+
+    /// Passes by the colon between a name and its value.
+    mutating func skipColon() throws(JSONError) {
+        skipBlanks()
+        guard current == UInt8(ascii: ":") else { throw unexpected("after object key") }
+        position += 1
+    }
 
     mutating func parseText() throws(JSONError) -> JSON {
         let value = try parseValue(depth: 0)
@@ -81,7 +103,7 @@ private struct JSONParser {
         return value
     }
 
-    private mutating func skipBlanks() {
+    mutating func skipBlanks() {
         while true {
             switch current {
             case 0x20, 0x0A, 0x0D, 0x09: position += 1
@@ -103,7 +125,7 @@ private struct JSONParser {
         return "\\x" + (digits.count < 2 ? "0" : "") + digits
     }
 
-    private mutating func parseValue(depth: Int) throws(JSONError) -> JSON {
+    mutating func parseValue(depth: Int) throws(JSONError) -> JSON {
         skipBlanks()
         switch current {
         case UInt8(ascii: "{"): return try parseObject(depth: depth + 1)
@@ -128,7 +150,7 @@ private struct JSONParser {
     private mutating func parseObject(depth: Int) throws(JSONError) -> JSON {
         if depth > JSON.maximumDepth { throw JSONError("exceeded max depth", offset: position) }
         position += 1
-        var members: OrderedDictionary<String, JSON> = [:]
+        var members: JSON.Members = [:]
         skipBlanks()
         if current == UInt8(ascii: "}") {
             position += 1
@@ -140,9 +162,7 @@ private struct JSONParser {
                 throw unexpected("looking for beginning of object key string")
             }
             let key = try parseString()
-            skipBlanks()
-            guard current == UInt8(ascii: ":") else { throw unexpected("after object key") }
-            position += 1
+            try skipColon()
             let mark = duplicates.count
             let value = try parseValue(depth: depth)
             if duplicates.count > mark { prefixDuplicates(from: mark, with: key) }
@@ -243,16 +263,12 @@ private struct JSONParser {
     }
 
     /// Reads a string; the opening quote is at the position.
-    private mutating func parseString() throws(JSONError) -> String {
+    mutating func parseString() throws(JSONError) -> String {
         position += 1
         let start = position
-        while true {
-            let byte = current
-            if byte == UInt8(ascii: "\"") { break }
-            if byte == UInt8(ascii: "\\") { return try parseEscapedString(from: start) }
-            if byte < 0x20 { throw unexpected("in string literal") }
-            position += 1
-        }
+        position = bytes.endOfPlainText(from: start)
+        if current == UInt8(ascii: "\\") { return try parseEscapedString(from: start) }
+        guard current == UInt8(ascii: "\"") else { throw unexpected("in string literal") }
         defer { position += 1 }
         return try text(UnsafeBufferPointer(rebasing: bytes[start..<position]), at: start)
     }

@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// The order of an object's members means nothing (RFC 8259, section 4), nor does whether a number is written as a
 /// whole one: a field that a patch has moved to the end is no change.
 extension JSON {

@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// A JSONPath as Kubernetes' printer columns use it: `.spec.replicas`, `.status.conditions[?(@.type=="Ready")].status`,
 /// `.metadata.labels['app']`, `.spec.list[*].name`, `.spec.list[-1]`, `..name`.
 public struct JSONPath: Sendable, Hashable {

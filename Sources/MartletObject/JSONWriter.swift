@@ -1,129 +1,221 @@
-internal import OrderedCollections
-
 extension JSON {
     /// The canonical text: UTF-8, no blanks, members in their order.
     public func encoded() -> [UInt8] {
-        var output: [UInt8] = []
-        output.reserveCapacity(512)
-        encode(into: &output)
-        return output
-    }
-
-    /// Appends the canonical text.
-    public func encode(into output: inout [UInt8]) {
-        switch self {
-        case .array(let elements):
-            output.append(UInt8(ascii: "["))
-            var isFirst = true
-            for element in elements {
-                if !isFirst { output.append(UInt8(ascii: ",")) }
-                isFirst = false
-                element.encode(into: &output)
-            }
-            output.append(UInt8(ascii: "]"))
-        case .object(let members):
-            output.append(UInt8(ascii: "{"))
-            var isFirst = true
-            for (key, value) in members {
-                if !isFirst { output.append(UInt8(ascii: ",")) }
-                isFirst = false
-                JSON.encode(key, into: &output)
-                output.append(UInt8(ascii: ":"))
-                value.encode(into: &output)
-            }
-            output.append(UInt8(ascii: "}"))
-        default: encodeScalar(into: &output)
-        }
+        var writer = JSONWriter()
+        writer.append(value: self)
+        return writer.bytes
     }
 
     /// The text for people: indented by four blanks, as `?pretty=true` asks for.
     public func encodedPretty() -> [UInt8] {
-        var output: [UInt8] = []
-        encodePretty(into: &output, depth: 0)
-        return output
+        var writer = JSONWriter()
+        writer.appendPretty(self, depth: 0)
+        return writer.bytes
+    }
+}
+
+/// Writes JSON into memory of its own, which grows: an array would look at its bounds and at who shares it for every
+/// byte. The result is an array without room to spare.
+struct JSONWriter: ~Copyable {
+    private var room: UnsafeMutablePointer<UInt8>
+    private var capacity: Int
+    private(set) var count = 0
+
+    init(capacity: Int = 4096) {
+        self.capacity = capacity
+        room = .allocate(capacity: capacity)
     }
 
-    private func encodePretty(into output: inout [UInt8], depth: Int) {
-        func newLine(_ depth: Int) {
-            output.append(UInt8(ascii: "\n"))
-            output.append(contentsOf: repeatElement(UInt8(ascii: " "), count: 4 * depth))
-        }
-        switch self {
-        case .array(let elements) where !elements.isEmpty:
-            output.append(UInt8(ascii: "["))
-            for (index, element) in elements.enumerated() {
-                if index > 0 { output.append(UInt8(ascii: ",")) }
-                newLine(depth + 1)
-                element.encodePretty(into: &output, depth: depth + 1)
-            }
-            newLine(depth)
-            output.append(UInt8(ascii: "]"))
-        case .object(let members) where !members.isEmpty:
-            output.append(UInt8(ascii: "{"))
-            for (index, member) in members.enumerated() {
-                if index > 0 { output.append(UInt8(ascii: ",")) }
-                newLine(depth + 1)
-                JSON.encode(member.key, into: &output)
-                output.append(contentsOf: [UInt8(ascii: ":"), UInt8(ascii: " ")])
-                member.value.encodePretty(into: &output, depth: depth + 1)
-            }
-            newLine(depth)
-            output.append(UInt8(ascii: "}"))
-        default: encode(into: &output)
-        }
+    deinit { room.deallocate() }
+
+    /// What was written.
+    var bytes: [UInt8] { Array(UnsafeBufferPointer(start: room, count: count)) }
+
+    /// The last byte; 0 when there is none.
+    var last: UInt8 { count > 0 ? room[count - 1] : 0 }
+
+    /// Takes back all but the first bytes.
+    mutating func cut(to count: Int) { self.count = min(count, self.count) }
+
+    // MARK: Bytes
+
+    private mutating func makeRoom(for more: Int) {
+        if capacity - count < more { grow(by: more) }
     }
 
-    private func encodeScalar(into output: inout [UInt8]) {
-        switch self {
-        case .bool(let value): output.append(contentsOf: (value ? "true" : "false").utf8)
-        case .int(let value): JSON.encode(value, into: &output)
+    @inline(never)
+    private mutating func grow(by more: Int) {
+        capacity = max(2 * capacity, count + more)
+        let bigger = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity)
+        bigger.update(from: room, count: count)
+        room.deallocate()
+        room = bigger
+    }
+
+    mutating func append(_ byte: UInt8) {
+        makeRoom(for: 1)
+        room[count] = byte
+        count += 1
+    }
+
+    mutating func append(_ character: Unicode.Scalar) { append(UInt8(ascii: character)) }
+
+    /// Appends bytes as they are.
+    mutating func append(contentsOf bytes: UnsafeBufferPointer<UInt8>) {
+        guard let start = bytes.baseAddress else { return }
+        makeRoom(for: bytes.count)
+        (room + count).update(from: start, count: bytes.count)
+        count += bytes.count
+    }
+
+    /// Appends text as it is.
+    mutating func append(raw text: String) {
+        var text = text
+        text.withUTF8 { append(contentsOf: $0) }
+    }
+
+    // MARK: Values
+
+    mutating func append(value: JSON) {
+        switch value {
+        case .array(let elements):
+            append("[")
+            var isFirst = true
+            for element in elements {
+                if !isFirst { append(",") }
+                isFirst = false
+                append(value: element)
+            }
+            append("]")
+        case .object(let members):
+            append("{")
+            for (name, value) in members {
+                appendName(name)
+                append(value: value)
+            }
+            append("}")
+        case .bool(let value): append(raw: value ? "true" : "false")
+        case .int(let value): append(number: value)
         // Swift writes the shortest text that reads back as the same number. Infinity has no JSON form.
-        case .double(let value): output.append(contentsOf: (value.isFinite ? value.description : "null").utf8)
-        case .string(let text): JSON.encode(text, into: &output)
-        default: output.append(contentsOf: "null".utf8)
+        case .double(let value): append(raw: value.isFinite ? value.description : "null")
+        case .string(let text): append(string: text)
+        case .null: append(raw: "null")
         }
     }
 
-    private static func encode(_ value: Int64, into output: inout [UInt8]) {
-        if value < 0 { output.append(UInt8(ascii: "-")) }
+    /// Appends an object as it is stored: without `metadata.resourceVersion`, with the text of `managedFields` last in
+    /// `metadata` unless it is empty.
+    mutating func append(stored object: JSON, managedFields: [UInt8]) {
+        guard case .object(let members) = object else { return append(value: object) }
+        append("{")
+        for (name, value) in members {
+            appendName(name)
+            guard name == "metadata", case .object(let metadata) = value else {
+                append(value: value)
+                continue
+            }
+            append("{")
+            for (name, value) in metadata where name != "resourceVersion" {
+                appendName(name)
+                append(value: value)
+            }
+            if !managedFields.isEmpty {
+                appendName("managedFields")
+                managedFields.withUnsafeBufferPointer { append(contentsOf: $0) }
+            }
+            append("}")
+        }
+        append("}")
+    }
+
+    /// Appends a member's name, with a comma before it unless the object has just begun, and a colon after it.
+    private mutating func appendName(_ name: String) {
+        if last != UInt8(ascii: "{") { append(",") }
+        append(string: name)
+        append(":")
+    }
+
+    mutating func appendPretty(_ value: JSON, depth: Int) {
+        switch value {
+        case .array(let elements) where !elements.isEmpty:
+            append("[")
+            for (index, element) in elements.enumerated() {
+                if index > 0 { append(",") }
+                beginLine(depth + 1)
+                appendPretty(element, depth: depth + 1)
+            }
+            beginLine(depth)
+            append("]")
+        case .object(let members) where !members.isEmpty:
+            append("{")
+            for (index, member) in members.enumerated() {
+                if index > 0 { append(",") }
+                beginLine(depth + 1)
+                append(string: member.key)
+                append(raw: ": ")
+                appendPretty(member.value, depth: depth + 1)
+            }
+            beginLine(depth)
+            append("}")
+        default: append(value: value)
+        }
+    }
+
+    private mutating func beginLine(_ depth: Int) {
+        append("\n")
+        for _ in 0..<4 * depth { append(" ") }
+    }
+
+    private mutating func append(number value: Int64) {
+        if value < 0 { append("-") }
         var rest = value.magnitude
-        let start = output.count
-        repeat {
-            output.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10))
+        var digits = 1
+        while rest > 9 {
             rest /= 10
-        } while rest > 0
-        output[start...].reverse()
+            digits += 1
+        }
+        makeRoom(for: digits)
+        rest = value.magnitude
+        for place in stride(from: count + digits - 1, through: count, by: -1) {
+            room[place] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+            rest /= 10
+        }
+        count += digits
     }
 
-    /// Appends `text` as a JSON string with its quotes.
-    static func encode(_ text: String, into output: inout [UInt8]) {
-        output.append(UInt8(ascii: "\""))
-        let done: Void? = text.utf8.withContiguousStorageIfAvailable { escape($0, into: &output) }
-        if done == nil { Array(text.utf8).withUnsafeBufferPointer { escape($0, into: &output) } }
-        output.append(UInt8(ascii: "\""))
+    /// Appends text as a JSON string with its quotes.
+    mutating func append(string text: String) {
+        append("\"")
+        append(escaped: text)
+        append("\"")
     }
 
-    /// Appends runs of plain bytes at once, and an escape for each of the others.
-    private static func escape(_ bytes: UnsafeBufferPointer<UInt8>, into output: inout [UInt8]) {
-        var runStart = 0
-        for (index, byte) in bytes.enumerated() {
-            if byte >= 0x20 && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\") { continue }
-            output.append(contentsOf: UnsafeBufferPointer(rebasing: bytes[runStart..<index]))
-            runStart = index + 1
-            output.append(UInt8(ascii: "\\"))
-            switch byte {
-            case 0x08: output.append(UInt8(ascii: "b"))
-            case 0x09: output.append(UInt8(ascii: "t"))
-            case 0x0A: output.append(UInt8(ascii: "n"))
-            case 0x0C: output.append(UInt8(ascii: "f"))
-            case 0x0D: output.append(UInt8(ascii: "r"))
-            case 0x00..<0x20:
-                output.append(contentsOf: "u00".utf8)
-                output.append(byte < 0x10 ? UInt8(ascii: "0") : UInt8(ascii: "1"))
-                output.append(contentsOf: String(byte & 0xF, radix: 16).utf8)
-            default: output.append(byte)
+    /// Appends what stands between the quotes of a JSON string.
+    mutating func append(escaped text: String) {
+        var text = text
+        text.withUTF8 { bytes in
+            var start = 0
+            while start < bytes.count {
+                let end = bytes.endOfPlainText(from: start)
+                append(contentsOf: UnsafeBufferPointer(rebasing: bytes[start..<end]))
+                if end < bytes.count { appendEscape(of: bytes[end]) }
+                start = end + 1
             }
         }
-        output.append(contentsOf: UnsafeBufferPointer(rebasing: bytes[runStart...]))
+    }
+
+    private mutating func appendEscape(of byte: UInt8) {
+        append("\\")
+        switch byte {
+        case 0x08: append("b")
+        case 0x09: append("t")
+        case 0x0A: append("n")
+        case 0x0C: append("f")
+        case 0x0D: append("r")
+        case 0x00..<0x20:
+            append(raw: byte < 0x10 ? "u000" : "u001")
+            append(raw: String(byte & 0xF, radix: 16))
+        default: append(byte)
+        }
     }
 }

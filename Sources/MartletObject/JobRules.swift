@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// What holds for Jobs and CronJobs.
 enum JobRules {
     private static let prefix = "batch.kubernetes.io/"

@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// The annotation in which kubectl's client-side apply keeps the last configuration. Server-side apply by kubectl takes
 /// over from it: fields that still are as that configuration said are no conflict, and the annotation follows.
 extension FieldOwnership {
@@ -38,8 +36,7 @@ extension JSON {
         case .array(let elements): .array(elements.map(\.sortedByName))
         case .object(let members):
             .object(
-                OrderedDictionary(
-                    uniqueKeysWithValues: members.sorted { $0.key < $1.key }.map { ($0.key, $0.value.sortedByName) }))
+                Members(unique: members.sorted { $0.key < $1.key }.map { ($0.key, $0.value.sortedByName) }))
         default: self
         }
     }

@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// Who owns which fields of an object: `metadata.managedFields` (ManagedFieldsEntry of meta/v1), read.
 public struct ManagedFields: Sendable, Hashable {
     /// One writer. An applier is the same one in every version; an updater is another one in each.
@@ -121,7 +119,7 @@ extension ManagedFields {
 extension ManagedFields.Entry {
     /// The entry as it is written, members in the tables' order.
     var json: JSON {
-        var members: OrderedDictionary<String, JSON> = [
+        var members: JSON.Members = [
             "manager": .string(manager.name), "operation": .string(manager.operation.rawValue),
             "apiVersion": .string(manager.apiVersion),
         ]

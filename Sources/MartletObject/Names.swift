@@ -22,11 +22,27 @@ public enum Names {
             }
     }
 
+    /// Labels joined by dots.
+    private static func isSubdomain(_ text: Substring.UTF8View) -> Bool {
+        let (dot, hyphen) = (UInt8(ascii: "."), UInt8(ascii: "-"))
+        var previous = dot
+        for byte in text {
+            switch byte {
+            case dot: if previous == dot || previous == hyphen { return false }
+            case hyphen: if previous == dot { return false }
+            default: if !isLower(byte) && !isDigit(byte) { return false }
+            }
+            previous = byte
+        }
+        return previous != dot && previous != hyphen
+    }
+
     /// An RFC 1123 subdomain: the names of most kinds. Nil when it is one.
-    public static func subdomainFault(_ text: String) -> String? {
-        if text.utf8.count > 253 { return "must be no more than 253 bytes" }
-        let labels = Substring(text).utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-        if labels.allSatisfy({ isLabel($0) }) { return nil }
+    public static func subdomainFault(_ text: String) -> String? { subdomainFault(Substring(text).utf8) }
+
+    private static func subdomainFault(_ text: Substring.UTF8View) -> String? {
+        if text.count > 253 { return "must be no more than 253 bytes" }
+        if isSubdomain(text) { return nil }
         return
             "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must "
             + "start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
@@ -60,22 +76,25 @@ public enum Names {
 
     /// A label's or annotation's key: `name` or `prefix/name`. Nil when it is one.
     public static func qualifiedNameFault(_ text: String) -> String? {
-        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        let sentence =
-            "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
-            + "character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '\(qualifiedForm)')"
-        guard parts.count <= 2, let name = parts.last else {
-            return "a qualified name \(sentence) with an optional DNS subdomain prefix and '/' (e.g. "
-                + "'example.com/MyName')"
-        }
-        if parts.count == 2 {
-            if parts[0].isEmpty { return "prefix part must be non-empty" }
-            if let fault = subdomainFault(String(parts[0])) { return "prefix part \(fault)" }
+        var name = Substring(text).utf8
+        if let slash = name.firstIndex(of: UInt8(ascii: "/")) {
+            let prefix = name[..<slash]
+            name = name[name.index(after: slash)...]
+            if name.contains(UInt8(ascii: "/")) {
+                return "a qualified name \(qualifiedSentence) with an optional DNS subdomain prefix and '/' (e.g. "
+                    + "'example.com/MyName')"
+            }
+            if prefix.isEmpty { return "prefix part must be non-empty" }
+            if let fault = subdomainFault(prefix) { return "prefix part \(fault)" }
         }
         if name.isEmpty { return "name part must be non-empty" }
-        if name.utf8.count > 63 { return "name part must be no more than 63 bytes" }
-        return isQualifiedPart(name.utf8) ? nil : "name part \(sentence)"
+        if name.count > 63 { return "name part must be no more than 63 bytes" }
+        return isQualifiedPart(name) ? nil : "name part \(qualifiedSentence)"
     }
+
+    private static let qualifiedSentence =
+        "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
+        + "character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '\(qualifiedForm)')"
 
     /// A label's value. Nil when it is one.
     public static func labelValueFault(_ text: String) -> String? {

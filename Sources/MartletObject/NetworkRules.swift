@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// What holds for network policies, addresses and endpoints.
 enum NetworkRules {
     @Sendable static func policy(_ object: JSON, _ faults: inout Faults) {

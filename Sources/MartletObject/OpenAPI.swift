@@ -34,7 +34,7 @@ struct OpenAPIBuilder {
     /// The types to define, in the order they were met; those before ``done`` are defined.
     private var wanted: OrderedSet<Int> = []
     /// Definitions of custom kinds, by name.
-    var custom: OrderedDictionary<String, JSON> = [:]
+    var custom: JSON.Members = [:]
     private var scalars: OrderedSet<String> = []
 
     init(form: Form) { self.form = form }
@@ -54,7 +54,7 @@ struct OpenAPIBuilder {
         for name in scalars { result.append((name, scalarDefinition(name))) }
         result.append((Self.patch, ["type": "object", "description": "A patch in one of the forms of PATCH."]))
         result.sort { $0.0 < $1.0 }
-        return .object(OrderedDictionary(uniqueKeysWithValues: result))
+        return .object(JSON.Members(unique: result))
     }
 
     static let patch = "io.k8s.apimachinery.pkg.apis.meta.v1.Patch"
@@ -86,7 +86,7 @@ struct OpenAPIBuilder {
     }
 
     private mutating func definition(of type: SchemaType) -> JSON {
-        var properties: OrderedDictionary<String, JSON> = [:]
+        var properties: JSON.Members = [:]
         for field in type.fields {
             var property = property(field)
             if let text = FieldTexts.text(of: field.name, in: type.name) { property["description"] = .string(text) }

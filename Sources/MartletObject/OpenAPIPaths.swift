@@ -35,7 +35,7 @@ extension OpenAPIBuilder {
             }
         }
         paths.sort { $0.0 < $1.0 }
-        return .object(OrderedDictionary(paths, uniquingKeysWith: { first, _ in first }))
+        return .object(JSON.Members(OrderedDictionary(paths, uniquingKeysWith: { first, _ in first })))
     }
 
     /// The verb that allows an action.
@@ -218,6 +218,6 @@ extension OpenAPIBuilder {
     }
 
     private func content(_ types: [String], _ schema: JSON) -> JSON {
-        .object(OrderedDictionary(uniqueKeysWithValues: types.map { ($0, ["schema": schema]) }))
+        .object(JSON.Members(unique: types.map { ($0, ["schema": schema]) }))
     }
 }

@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// The patch kinds.
 public enum PatchType: String, Sendable {
     /// RFC 6902

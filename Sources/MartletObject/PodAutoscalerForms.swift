@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// The two forms of a HorizontalPodAutoscaler. autoscaling/v1 has one number, the CPU use aimed at; all else that
 /// autoscaling/v2 knows is kept in annotations there, in autoscaling/v1's own words, so that nothing is lost on the
 /// way there and back.

@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// What holds for pods and the templates of pods.
 enum PodRules {
     @Sendable static func check(_ pod: JSON, _ faults: inout Faults) {

@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// Defaults of what rules over other objects, that look at other fields.
 enum PolicyDefaults {
     static let byType: [String: @Sendable (inout JSON) -> Void] = [

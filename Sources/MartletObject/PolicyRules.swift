@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// What holds for what rules over other objects: budgets, autoscalers, quotas, limits, priorities.
 enum PolicyRules {
     @Sendable static func budget(_ object: JSON, _ faults: inout Faults) {

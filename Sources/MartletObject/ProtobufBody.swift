@@ -1,5 +1,4 @@
 public import MartletBase
-internal import OrderedCollections
 
 /// Objects in Kubernetes' protobuf form, which newer clients send for kinds that they were built with: four bytes
 /// `k8s\0`, then `runtime.Unknown`, which names the kind and holds the object's message.
@@ -31,7 +30,7 @@ private struct ProtobufDecoder {
     private struct Draft {
         var values: [Int: JSON] = [:]
         var lists: [Int: [JSON]] = [:]
-        var maps: [Int: OrderedDictionary<String, JSON>] = [:]
+        var maps: [Int: JSON.Members] = [:]
     }
 
     // MARK: Messages
@@ -78,7 +77,7 @@ private struct ProtobufDecoder {
     private func message(_ range: Range<Int>, as type: SchemaType, depth: Int) throws(ByteCodecError) -> JSON {
         var draft = Draft()
         try read(range, type.wire, of: type, into: &draft, depth: depth)
-        var members: OrderedDictionary<String, JSON> = [:]
+        var members: JSON.Members = [:]
         for (place, field) in type.fields.enumerated() {
             if let list = draft.lists[place] {
                 members[field.name] = .array(list)

@@ -1,5 +1,4 @@
 internal import MartletBase
-internal import OrderedCollections
 
 /// The field tables of the served kinds: names, types, list kinds and merge keys, as data.
 public enum Schema {
@@ -36,6 +35,11 @@ public enum Schema {
 }
 
 extension Schema {
+    /// A scalar in its canonical form; nil when it is of another type.
+    static func conform(_ value: JSON, toScalar type: FieldType) -> JSON? {
+        try? Conformer(tables: .all).conformScalar(value, to: type, type: type)
+    }
+
     /// The metadata by the tables, all else by the custom kind's schema. Wrong types outside of the metadata are left
     /// to validation, which has better words for them.
     private static func conform(_ object: JSON, to custom: CustomKind) throws(SchemaError) -> (
@@ -115,8 +119,7 @@ private struct Conformer {
             found.append((place, try conform(member, to: fields[place].type)))
         }
         found.sort { $0.place < $1.place }
-        return .object(
-            OrderedDictionary(uncheckedUniqueKeysWithValues: found.map { (fields[$0.place].name, $0.value) }))
+        return .object(JSON.Members(unique: found.map { (fields[$0.place].name, $0.value) }))
     }
 
     private mutating func conformList(_ value: JSON, of element: FieldType, type: FieldType) throws(SchemaError) -> JSON
@@ -135,7 +138,7 @@ private struct Conformer {
     private mutating func conformMap(_ value: JSON, of element: FieldType, type: FieldType) throws(SchemaError) -> JSON
     {
         guard case .object(let members) = value else { throw mismatch(value, type) }
-        var result: [(String, JSON)] = []
+        var result: [JSON.Members.Element] = []
         result.reserveCapacity(members.count)
         for (key, value) in members {
             path.append(.key(key))
@@ -143,10 +146,10 @@ private struct Conformer {
             result.append((key, try conform(value, to: element)))
         }
         result.sort { $0.0 < $1.0 }
-        return .object(OrderedDictionary(uncheckedUniqueKeysWithValues: result))
+        return .object(JSON.Members(unique: result))
     }
 
-    private func conformScalar(_ value: JSON, to scalar: FieldType, type: FieldType) throws(SchemaError) -> JSON {
+    func conformScalar(_ value: JSON, to scalar: FieldType, type: FieldType) throws(SchemaError) -> JSON {
         switch (scalar, value) {
         case (.any, _), (.string, .string), (.bool, .bool), (.int64, .int), (.double, .double), (.double, .int),
             (.intOrString, .string):

@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// What holds for Services.
 enum ServiceRules {
     @Sendable static func check(_ service: JSON, _ faults: inout Faults) {

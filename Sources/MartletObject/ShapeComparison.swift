@@ -108,8 +108,8 @@ extension Shape {
     }
 
     private func compareObject(
-        _ old: JSON?, _ new: JSON?, _ before: OrderedDictionary<String, JSON>,
-        _ after: OrderedDictionary<String, JSON>, _ fields: [String: Field], _ others: Int?
+        _ old: JSON?, _ new: JSON?, _ before: JSON.Members,
+        _ after: JSON.Members, _ fields: [String: Field], _ others: Int?
     ) -> Changes {
         var growth = Growth()
         for (name, value) in after {

@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// Server-side apply's steps on objects: which fields a configuration sets, how it comes into the live object, and how
 /// fields go that nobody sets any more. The rules are those of Kubernetes' structured-merge-diff.
 extension Shape {
@@ -116,7 +114,7 @@ extension Shape {
         case (.deduced, .object): return remove(set, from: value, at: .object(fields: [:], others: deducedPlace))
         case (.object(let fields, let others), .object(let members)):
             if members.isEmpty { return value }
-            var rest: OrderedDictionary<String, JSON> = [:]
+            var rest: JSON.Members = [:]
             for (name, member) in members {
                 let below = set[.field(name)]
                 if below.isMember { continue }
@@ -164,7 +162,7 @@ private struct ConfigurationWalk {
     }
 
     private mutating func set(
-        of members: OrderedDictionary<String, JSON>, fields: [String: Shape.Field], others: Int?, path: [PathElement]
+        of members: JSON.Members, fields: [String: Shape.Field], others: Int?, path: [PathElement]
     ) -> FieldSet {
         var branches: [FieldSet.Branch] = []
         branches.reserveCapacity(members.count)

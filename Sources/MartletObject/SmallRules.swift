@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// What holds for Secrets and ConfigMaps.
 enum DataRules {
     static let mostBytes = 1_048_576

@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// The form that a kind's objects are stored in, when they can be served in several: one set of objects, several
 /// views of it. Objects are in their stored form in the store only. Where they are read they take the form of the
 /// kind that was asked for, where they are written they take the stored form, and all between knows one form.

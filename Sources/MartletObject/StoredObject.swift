@@ -4,11 +4,12 @@ public struct StoredObject: Sendable, Hashable {
     /// The stored bytes.
     public let bytes: [UInt8]
 
-    /// Makes the stored form.
-    public init(_ object: JSON) {
-        var object = object
-        object["metadata", "resourceVersion"] = nil
-        bytes = object.encoded()
+    /// Makes the stored form. `managedFields` is text to stand in `metadata` where the object itself has none
+    /// (``FieldOwnership/text(ofNew:)``).
+    public init(_ object: JSON, managedFields: [UInt8] = []) {
+        var writer = JSONWriter()
+        writer.append(stored: object, managedFields: managedFields)
+        bytes = writer.bytes
     }
 
     /// Takes bytes as they came from the store.
@@ -26,8 +27,8 @@ public struct StoredObject: Sendable, Hashable {
     public func appendServed(resourceVersion: Int64, to output: inout [UInt8]) {
         bytes.withUnsafeBufferPointer { buffer in
             let scanner = ByteScanner(buffer)
-            let metadata = scanner.member("metadata", ofObjectAt: 0)
-            guard let start = metadata?.lowerBound ?? buffer.firstIndex(of: UInt8(ascii: "{")),
+            let metadata = scanner.startOfMember("metadata", ofObjectAt: 0)
+            guard let start = metadata ?? buffer.firstIndex(of: UInt8(ascii: "{")),
                 start < buffer.count, buffer[start] == UInt8(ascii: "{")
             else {
                 output.append(contentsOf: buffer)
@@ -38,8 +39,8 @@ public struct StoredObject: Sendable, Hashable {
             output.append(contentsOf: "\"resourceVersion\":\"".utf8)
             output.append(contentsOf: String(resourceVersion).utf8)
             output.append(contentsOf: (metadata == nil ? "\"}" : "\"").utf8)
-            let next = buffer[(start + 1)...].first { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }
-            if next != UInt8(ascii: "}") { output.append(UInt8(ascii: ",")) }
+            let next = scanner.skipBlanks(start + 1)
+            if next >= buffer.count || buffer[next] != UInt8(ascii: "}") { output.append(UInt8(ascii: ",")) }
             output.append(contentsOf: UnsafeBufferPointer(rebasing: buffer[(start + 1)...]))
         }
     }

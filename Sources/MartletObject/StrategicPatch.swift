@@ -12,7 +12,7 @@ struct StrategicPatch {
 
     /// `original` after the change. A nil `type` is one that the tables do not know: its lists are replaced.
     func merge(
-        _ patch: OrderedDictionary<String, JSON>, into original: OrderedDictionary<String, JSON>, type: SchemaType?
+        _ patch: JSON.Members, into original: JSON.Members, type: SchemaType?
     ) throws(PatchError) -> JSON {
         var patch = patch
         if let directive = patch.removeValue(forKey: Self.directive) {
@@ -52,7 +52,7 @@ struct StrategicPatch {
     }
 
     private func retain(
-        _ retained: JSON, in result: inout OrderedDictionary<String, JSON>, patch: OrderedDictionary<String, JSON>
+        _ retained: JSON, in result: inout JSON.Members, patch: JSON.Members
     ) throws(PatchError) {
         let names = Set((retained.array ?? []).compactMap(\.string))
         if patch.contains(where: { !$0.key.hasPrefix("$") && $0.value != .null && !names.contains($0.key) }) {

@@ -14,8 +14,8 @@ extension StructuralSchema {
             for (name, schema) in properties {
                 if let standard = schema.defaultValue, schema.isAbsent(members[name]) { members[name] = standard }
             }
-            for index in members.elements.indices {
-                let (name, _) = members.elements[index]
+            for index in members.indices {
+                let (name, _) = members[index]
                 let schema: StructuralSchema
                 if let known = properties[name] {
                     schema = known
@@ -24,10 +24,10 @@ extension StructuralSchema {
                 } else {
                     continue
                 }
-                if let standard = schema.defaultValue, schema.isAbsent(members.values[index]) {
-                    members.values[index] = standard
+                if let standard = schema.defaultValue, schema.isAbsent(members[valueAt: index]) {
+                    members[valueAt: index] = standard
                 }
-                schema.fillDefaults(of: &members.values[index])
+                schema.fillDefaults(of: &members[valueAt: index])
             }
             value = .object(members)
         case .array(var elements):
@@ -77,7 +77,7 @@ extension StructuralSchema {
         }
 
         private mutating func prune(
-            _ members: OrderedDictionary<String, JSON>, _ schema: StructuralSchema?, isRoot: Bool
+            _ members: JSON.Members, _ schema: StructuralSchema?, isRoot: Bool
         ) -> JSON {
             var result: [(String, JSON)] = []
             result.reserveCapacity(members.count)
@@ -100,7 +100,7 @@ extension StructuralSchema {
                 }
             }
             result.sort { $0.0 < $1.0 }
-            return .object(OrderedDictionary(uniqueKeysWithValues: result))
+            return .object(JSON.Members(unique: result))
         }
     }
 }
@@ -111,7 +111,7 @@ extension JSON {
         switch self {
         case .object(let members):
             let pairs = members.map { ($0.key, $0.value.sorted) }.sorted { $0.0 < $1.0 }
-            return .object(OrderedDictionary(uniqueKeysWithValues: pairs))
+            return .object(JSON.Members(unique: pairs))
         case .array(let elements): return .array(elements.map(\.sorted))
         default: return self
         }

@@ -147,7 +147,7 @@ struct StructuralValidator {
     }
 
     private mutating func checkMembers(
-        _ members: OrderedDictionary<String, JSON>, _ schema: StructuralSchema, at path: String, isRoot: Bool
+        _ members: JSON.Members, _ schema: StructuralSchema, at path: String, isRoot: Bool
     ) {
         if let most = schema.rules.maxProperties, members.count > most {
             add(.tooMany, path, "Too many: \(members.count): must have at most \(most) items")

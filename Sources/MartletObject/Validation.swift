@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// Kubernetes' validation, with its words.
 public enum Validation {
     /// What is wrong with a new object (after defaulting).

@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// What holds for persistent volumes, their claims and classes.
 enum VolumeObjectRules {
     // MARK: Claims

@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// Defaults of what runs pods, and of volumes, that look at other fields.
 enum WorkloadDefaults {
     static let byType: [String: @Sendable (inout JSON) -> Void] = [

@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// What holds for all that keeps pods running.
 enum WorkloadRules {
     @Sendable static func deployment(_ object: JSON, _ faults: inout Faults) {

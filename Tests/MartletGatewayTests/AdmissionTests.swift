@@ -12,8 +12,11 @@ private struct FakeFacts: ClusterFacts {
     func get(_ kind: ResourceKind, namespace: String, name: String) async throws(APIError) -> JSON? {
         objects.first { $0.kind == kind && $0.object.namespace == namespace && $0.object.name == name }?.object
     }
-    func list(_ kind: ResourceKind, namespace: String) async throws(APIError) -> [JSON] {
+    func list(
+        _ kind: ResourceKind, namespace: String, where isWanted: (StoredObject) -> Bool
+    ) async throws(APIError) -> [JSON] {
         objects.filter { $0.kind == kind && $0.object.namespace == namespace }.map(\.object)
+            .filter { isWanted(StoredObject($0)) }
     }
     func decide(_ request: AccessRequest) async throws(APIError) -> Verdict {
         verbs.contains("\(request.verb) \(request.name)") ? .allowed(.master) : .refused("")

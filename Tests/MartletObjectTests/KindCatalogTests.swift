@@ -2,9 +2,12 @@ import MartletObject
 import Testing
 
 @Suite struct KindCatalogTests {
-    private static func kind(_ group: String, _ version: String, _ name: String) -> ResourceKind {
+    private static func kind(
+        _ group: String, _ version: String, _ name: String, singular: String? = nil
+    ) -> ResourceKind {
         ResourceKind(
-            group: group, version: version, kind: name, plural: name.lowercased() + "s", singular: name.lowercased(),
+            group: group, version: version, kind: name, plural: name.lowercased() + "s",
+            singular: singular ?? name.lowercased(),
             isNamespaced: true, stored: StoredForm(group: group, version: "v1", conversion: .apiVersion),
             custom: CustomKind(version: ["name": .string(version)], identity: "1"))
     }
@@ -30,8 +33,7 @@ import Testing
     }
 
     @Test func aCustomKindNeverTakesTheNameOfABuiltInOne() {
-        var pod = Self.kind("", "v1", "Pod")
-        pod.singular = "thief"
+        let pod = Self.kind("", "v1", "Pod", singular: "thief")
         #expect(KindCatalog(custom: [pod]).kind(group: "", version: "v1", plural: "pods")?.singular == "pod")
     }
 

@@ -41,8 +41,8 @@ struct GatewayCases: Sendable {
         return Load(in: world) { server.cpuSeconds() }
     }
 
-    private func create(_ name: String, on client: HTTPClient) async throws {
-        let answer = try await server.send(.post, Self.pods, body: PodManifest.body(named: name), on: client)
+    private func create(_ pod: PodManifest, _ name: String, on client: HTTPClient) async throws {
+        let answer = try await server.send(.post, Self.pods, body: pod.body(named: name), on: client)
         guard answer.status.code == 201 else {
             throw BenchFailure(description: "a pod's creation is answered with \(answer.status.code)")
         }
@@ -63,7 +63,7 @@ struct GatewayCases: Sendable {
     func create() async throws -> Figures {
         let clients = clients(plan.connections)
         let sample = try await load().count(plan.pods, workers: plan.connections) { worker, turn in
-            try await create("pod-\(turn)", on: clients[worker])
+            try await create(.listed, "pod-\(turn)", on: clients[worker])
         }
         guard sample.failures == 0 else {
             throw BenchFailure(description: "\(server.kind.rawValue): \(sample.failures) creations failed")
@@ -186,7 +186,7 @@ struct GatewayCases: Sendable {
             deliveries.begin()
             try await write { number, client in
                 deliveries.sending(number)
-                try await create("\(prefix)-\(number)", on: client)
+                try await create(.watched, "\(prefix)-\(number)", on: client)
             }
             try await group.waitForAll()
             deliveries.end(cpu: server.cpuSeconds().reduce(0, +) - cpu)

@@ -34,7 +34,10 @@ struct AdmissionReview: Sendable {
 /// What plugins may ask of the cluster.
 protocol ClusterFacts: Sendable {
     func get(_ kind: ResourceKind, namespace: String, name: String) async throws(APIError) -> JSON?
-    func list(_ kind: ResourceKind, namespace: String) async throws(APIError) -> [JSON]
+    /// The objects of a kind, but for those that `isWanted` passes by: they are not decoded.
+    func list(
+        _ kind: ResourceKind, namespace: String, where isWanted: (StoredObject) -> Bool
+    ) async throws(APIError) -> [JSON]
     /// Whether somebody may do something.
     func decide(_ request: AccessRequest) async throws(APIError) -> Verdict
     /// A number by chance.
@@ -63,17 +66,25 @@ enum AdmissionChain {
     ]
 }
 
+extension ClusterFacts {
+    func list(_ kind: ResourceKind, namespace: String) async throws(APIError) -> [JSON] {
+        try await list(kind, namespace: namespace) { _ in true }
+    }
+}
+
 extension Registry: ClusterFacts {
     func get(_ kind: ResourceKind, namespace: String, name: String) async throws(APIError) -> JSON? {
         guard Route.isSafe(name) else { return nil }
         return try await storage.get(Keys.object(kind, namespace: namespace, name: name))?.object()
     }
 
-    func list(_ kind: ResourceKind, namespace: String) async throws(APIError) -> [JSON] {
+    func list(
+        _ kind: ResourceKind, namespace: String, where isWanted: (StoredObject) -> Bool
+    ) async throws(APIError) -> [JSON] {
         let range = Keys.collection(kind, namespace: namespace)
         let (pairs, _, _) = try await storage.range(range, limit: Limits.admissionList, at: nil)
         var objects: [JSON] = []
-        for pair in pairs { objects.append(try pair.object()) }
+        for pair in pairs where isWanted(StoredObject(stored: pair.value)) { objects.append(try pair.object()) }
         return objects
     }
 

@@ -35,9 +35,7 @@ struct PriorityAdmission: AdmissionPlugin {
         let found: JSON?
         if asked.isEmpty {
             // Of several defaults, which an older state may hold, the lowest counts.
-            found = try await cluster.list(.priorityClass, namespace: "")
-                .filter { $0["globalDefault"]?.bool == true }
-                .min { ($0["value"]?.int ?? 0) < ($1["value"]?.int ?? 0) }
+            found = try await Self.defaults(cluster).min { ($0["value"]?.int ?? 0) < ($1["value"]?.int ?? 0) }
         } else {
             found = try await cluster.get(.priorityClass, namespace: "", name: asked)
             if found == nil { throw review.forbidden("no PriorityClass with name \(asked) was found") }
@@ -60,10 +58,13 @@ struct PriorityAdmission: AdmissionPlugin {
         review.object = pod
     }
 
+    private static func defaults(_ cluster: any ClusterFacts) async throws(APIError) -> [JSON] {
+        try await cluster.list(.priorityClass, namespace: "") { $0.value(at: ["globalDefault"]) == true }
+    }
+
     private func checkDefault(_ review: AdmissionReview, _ cluster: any ClusterFacts) async throws(APIError) {
         guard review.object["globalDefault"]?.bool == true else { return }
-        for other in try await cluster.list(.priorityClass, namespace: "")
-        where other["globalDefault"]?.bool == true && other.name != review.object.name {
+        for other in try await Self.defaults(cluster) where other.name != review.object.name {
             throw review.forbidden(
                 "PriorityClass \(other.name) is already marked as default. Only one default can exist")
         }

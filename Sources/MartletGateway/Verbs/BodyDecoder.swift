@@ -38,6 +38,7 @@ struct BodyDecoder: Sendable {
     /// Reads, checks the kind, and drops or refuses what the tables do not know.
     /// - Throws: 400.
     mutating func object(_ body: ObjectBody) throws(APIError) -> JSON {
+        if body.form == .json, let object = Schema.read(body.bytes, as: kind) { return object }
         var faults: [String] = []
         let object =
             switch body.form {

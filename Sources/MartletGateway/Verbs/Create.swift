@@ -21,7 +21,7 @@ extension Registry {
         try Self.place(&object, at: &target)
         if target.kind.isNamespaced { _ = try await namespaceGuard(target) }
         Defaults.apply(to: &object, kind: target.kind)
-        if ownership == .followed { own(&object, createdAt: target, options) }
+        let managedFields = ownership == .followed ? own(&object, createdAt: target, options) : []
         var review = AdmissionReview(operation: .create, target: target, identity: identity, object: object, old: nil)
         try await admit(&review)
         object = review.object
@@ -44,7 +44,7 @@ extension Registry {
                 when: [.modRevision(key: key, is: 0)] + namespaceCondition, then: [], otherwise: [.get(key: key)])
             try await charge(&transaction, target, old: nil, new: complete)
             if target.kind == .resourceQuota { try await count(&complete, old: nil, &transaction) }
-            let stored = try Self.stored(complete)
+            let stored = try Self.stored(complete, managedFields: managedFields)
             if options.isDryRun {
                 if await storage.get(key) != nil { throw .alreadyExists(target.subject) }
                 return Written(stored, revision: 0, warnings: warnings)
@@ -115,12 +115,13 @@ extension Registry {
     }
 
     /// The form that is stored.
+    /// - Parameter managedFields: their text where the object itself has none.
     /// - Throws: 400 for an object that would be too deep to be read again, with what is made around it.
-    static func stored(_ object: JSON) throws(APIError) -> StoredObject {
+    static func stored(_ object: JSON, managedFields: [UInt8] = []) throws(APIError) -> StoredObject {
         guard !object.isDeeper(than: Limits.objectDepth) else {
             throw .badRequest("the object has more than \(Limits.objectDepth) levels; exceeded max depth")
         }
-        return StoredObject(object)
+        return StoredObject(object, managedFields: managedFields)
     }
 
     private static func validate(_ object: JSON, _ target: Target) throws(APIError) {

@@ -15,7 +15,9 @@ extension Registry {
         }
         // Every creation comes by here: the object is not decoded for it.
         let object = StoredObject(stored: pair.value)
-        if object.header.isTerminating || object.value(at: ["status", "phase"]) == "Terminating" {
+        if object.value(at: ["metadata", "deletionTimestamp"])?.string != nil
+            || object.value(at: ["status", "phase"]) == "Terminating"
+        {
             throw .forbidden(
                 target.subject,
                 "unable to create new content in namespace \(namespace) because it is being terminated",

@@ -26,13 +26,17 @@ extension Registry {
     }
     private static let objectIgnores = FieldSet([[.field("status")]])
 
-    /// Writes who owns what into a new object, which is defaulted but not yet prepared: what the server itself fills in
-    /// belongs to nobody.
-    func own(_ object: inout JSON, createdAt target: Target, _ options: WriteOptions) {
+    /// Works out who owns what of a new object, which is defaulted but not yet prepared: what the server itself fills in
+    /// belongs to nobody. Mostly the answer is text, to be stored with the object; else it stands in the object.
+    func own(_ object: inout JSON, createdAt target: Target, _ options: WriteOptions) -> [UInt8] {
         var managed = Self.given(object, live: ManagedFields())
         object["metadata", "managedFields"] = nil
-        ownership(target, options, .update).update(&managed, from: [:], to: object)
+        let ownership = ownership(target, options, .update)
+        // A kind that is stored in the form of another version goes there as a tree.
+        if managed.isEmpty, target.kind.stored == nil, let text = ownership.text(ofNew: object) { return text }
+        ownership.update(&managed, from: [:], to: object)
         object["metadata", "managedFields"] = managed.json
+        return []
     }
 
     /// The same for a change of `old`.

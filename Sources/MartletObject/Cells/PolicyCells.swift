@@ -1,5 +1,4 @@
 internal import MartletBase
-internal import OrderedCollections
 
 /// The cells of what rules over other objects: quotas, budgets, autoscalers, network policies, roles, certificates,
 /// gateways.

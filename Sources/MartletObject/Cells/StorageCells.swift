@@ -1,5 +1,4 @@
 internal import MartletBase
-internal import OrderedCollections
 
 /// The cells of volumes and all that is about storage.
 enum StorageCells {

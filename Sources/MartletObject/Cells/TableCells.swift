@@ -1,5 +1,4 @@
 internal import MartletBase
-internal import OrderedCollections
 
 /// The cells of each kind but pods (``PodCells``).
 enum TableCells {

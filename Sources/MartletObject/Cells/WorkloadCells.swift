@@ -1,5 +1,4 @@
 internal import MartletBase
-internal import OrderedCollections
 
 /// The cells of what runs pods, beside Deployments and ReplicaSets (``TableCells``).
 enum WorkloadCells {

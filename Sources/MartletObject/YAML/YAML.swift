@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// Why bytes are not YAML that is read here.
 public struct YAMLError: Error, Sendable, Hashable, CustomStringConvertible {
     /// What is wrong, in the words of libyaml, which users of Kubernetes know.

@@ -1,5 +1,3 @@
-internal import OrderedCollections
-
 /// A node, and what its surroundings want to know of it.
 struct YAMLNode {
     enum Style {
@@ -379,7 +377,7 @@ struct YAMLParser {
 
 /// A mapping that is being read.
 struct YAMLMapping {
-    private var members: OrderedDictionary<String, JSON> = [:]
+    private var members: JSON.Members = [:]
     private var size = 2
     private let line: Int
 
