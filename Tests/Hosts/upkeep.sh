@@ -51,8 +51,8 @@ upkeep() {
     fi
     if knows pki rotate; then
         during "all certificates are renewed" planned "$every_master" "$every_service" \
-            outside pki rotate leaf
-        during "every authority is renewed" planned "$every_master" "$every_service" outside pki rotate ca
+            on deadlock martlet pki rotate leaf
+        during "every authority is renewed" planned "$every_master" "$every_service" on deadlock martlet pki rotate ca
     fi
     if knows snapshot save; then
         during "a snapshot is saved and drilled" planned "$every_master" "$every_service" snapshot_is_drilled
