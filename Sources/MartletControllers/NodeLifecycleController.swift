@@ -100,8 +100,8 @@ public struct NodeLifecycleController: Controller {
         return node
     }
 
-    /// Pods on a silent node are not ready, as far as anybody can tell: Services leave them out. That comes first; it is
-    /// told afterwards.
+    /// Pods on a silent node are not ready, as far as anybody can tell: Services leave them out. That comes first; it
+    /// is told afterwards.
     private static func unreadyPods(of node: JSON, _ snapshot: Snapshot, _ now: WallTime) -> [Intent] {
         let pods = snapshot.list(.pod).filter { $0["spec", "nodeName"]?.string == node.name && PodFacts.isReady($0) }
         let updates = pods.map { pod -> Intent in
