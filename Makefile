@@ -12,7 +12,7 @@ FLAGS := --explicit-target-dependency-import-check error
 RELEASE_BIN := .build/release
 DEBUG_BIN := .build/debug
 
-.PHONY: help demo up test compatibility configuration fuzz fuzz-gateway schemathesis build release fmt lint simulate torture bench-log bench-store bench-gateway bench-dns bench-network informers packages clean
+.PHONY: help demo up hosts test compatibility configuration fuzz fuzz-gateway schemathesis build release fmt lint simulate torture bench-log bench-store bench-gateway bench-dns bench-network informers packages clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,11 @@ demo: release  ## the whole story on one machine
 up: release  ## start the same cluster and stay up
 	@[ "$$(id -u)" = 0 ] || { echo "make up runs real containers and needs root: sudo make up" >&2; exit 1; }
 	@BIN=$(RELEASE_BIN) docs/examples/demo.sh up
+
+hosts: EXTRA_PACKAGES = $(TEST_PACKAGES)
+hosts: release  ## the story of six hosts: set up, real packets, faults and an operator's work under load
+	@[ "$$(id -u)" = 0 ] || { echo "make hosts makes network namespaces and needs root: sudo make hosts" >&2; exit 1; }
+	@BIN=$(RELEASE_BIN) Tests/Hosts/story
 
 test: EXTRA_PACKAGES = $(TEST_PACKAGES)
 test: build  ## all tests

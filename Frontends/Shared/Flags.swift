@@ -36,6 +36,14 @@ public enum Flags {
         IPAddress(text) != nil ? EndpointOrNone(endpoint: .ip(text, port: 53)) : try endpointOrNone(text)
     }
 
+    /// An address that each machine may have for itself, or `none`.
+    public static func linkLocalOrNone(_ text: String) throws -> String {
+        guard text == "none" || IPAddress(text)?.isLinkLocal == true else {
+            throw ValidationError("\(text) is no link-local address (169.254.0.0/16), which every worker could have")
+        }
+        return text
+    }
+
     /// A port number.
     public static func port(_ text: String) throws -> UInt16 {
         guard let number = UInt16(text) else { throw ValidationError("\(text) is no port: a number from 0 to 65535") }

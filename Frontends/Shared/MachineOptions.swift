@@ -59,13 +59,30 @@ public struct ClusterOptions: ParsableArguments {
     var podCIDR = "10.244.0.0/16"
     @Option(help: "The range that Services get their addresses from.", transform: Flags.range)
     var serviceCIDR = "10.96.0.0/16"
+    @Option(help: "The domain of the cluster's names.") var clusterDomain = "cluster.local"
+    @Option(help: "How pods reach those of other hosts.") var overlay = ClusterConfiguration.Overlay.vxlan
+    @Flag(inversion: .prefixedNo, help: "Make the addresses and node ports of Services work on every worker.")
+    var serviceProxy = true
+    @Flag(inversion: .prefixedNo, help: "Enforce NetworkPolicies on every worker's pods.")
+    var networkPolicy = true
+    @Option(
+        help: """
+            Where each worker's DNS answers its pods: a link-local address, which every worker has for itself; "none" \
+            for no DNS.
+            """, transform: Flags.linkLocalOrNone)
+    var dnsAddress = ClusterSettings.usualDNSAddress
 
     /// As the command line gives them.
     public init() {}
 
     /// Makes the machine the first of such a cluster.
     public func apply(to machine: inout MachineFile) {
-        machine.podCIDR = podCIDR
-        machine.serviceCIDR = serviceCIDR
+        machine.cluster.podCIDR = podCIDR
+        machine.cluster.serviceCIDR = serviceCIDR
+        machine.cluster.clusterDomain = clusterDomain
+        machine.cluster.overlay = overlay
+        machine.cluster.serviceProxy = serviceProxy
+        machine.cluster.networkPolicy = networkPolicy
+        machine.cluster.dnsAddress = dnsAddress == "none" ? nil : dnsAddress
     }
 }

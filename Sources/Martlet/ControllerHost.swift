@@ -146,7 +146,7 @@ actor ControllerHost {
         {
             return
         }
-        snapshot.put(object, kind: kind)
+        snapshot.put(object, kind: kind, at: world.wallTime())
         tell(object, kind)
     }
 
@@ -249,7 +249,7 @@ actor ControllerHost {
             }
         case .create(let kind, _), .update(let kind, _), .updateStatus(let kind, _):
             if let answer = try await client.perform(intent, as: component) { see(answer, kind) }
-        case .delete(let key, let uid), .collect(let key, let uid, _):
+        case .delete(let key, let uid), .discard(let key, let uid), .collect(let key, let uid, _):
             let answer = try await client.perform(intent, as: component)
             if let answer, answer.uid == uid { see(answer, key.kind) }
         case .bind, .finalizeNamespace:

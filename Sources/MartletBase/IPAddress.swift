@@ -73,6 +73,12 @@ public struct IPAddress: Sendable, Hashable, Comparable, CustomStringConvertible
         return IPAddress(ipv6: high & mask(length), low & mask(length - 64))
     }
 
+    /// Whether it is good on one link only (RFC 3927, RFC 4291): many machines may have the same.
+    public var isLinkLocal: Bool {
+        let range = family == .ipv4 ? IPRange("169.254.0.0/16") : IPRange("fe80::/10")
+        return range?.contains(self) ?? false
+    }
+
     /// Orders IPv4 before IPv6, then by number.
     public static func < (one: IPAddress, other: IPAddress) -> Bool {
         (one.family.rawValue, one.high, one.low) < (other.family.rawValue, other.high, other.low)

@@ -159,6 +159,7 @@ public struct Client: Sendable {
         case .update(let kind, let object): return try await update(kind, object)
         case .updateStatus(let kind, let object): return try await updateStatus(kind, object)
         case .delete(let key, let uid): return try await remove(key, uid: uid)
+        case .discard(let key, let uid): return try await remove(key, uid: uid, graceSeconds: 0)
         case .bind(let pod, let uid, let node):
             _ = try await createSubresource(
                 pod.kind, namespace: pod.namespace, name: pod.name, subresource: "binding",
@@ -180,10 +181,11 @@ public struct Client: Sendable {
     }
 
     /// Deletes an object; what stays of it (finalizers, a pod that ends) or nil when it is gone.
-    private func remove(_ key: ObjectKey, uid: String) async throws -> JSON? {
+    private func remove(_ key: ObjectKey, uid: String, graceSeconds: Int? = nil) async throws -> JSON? {
         do {
             let answer = try await delete(
-                key.kind, namespace: key.namespace, name: key.name, uid: uid.isEmpty ? nil : uid)
+                key.kind, namespace: key.namespace, name: key.name, uid: uid.isEmpty ? nil : uid,
+                graceSeconds: graceSeconds)
             return answer.kind == key.kind.kind && answer.isTerminating ? answer : nil
         } catch let error as APIError where error.isNotFound {
             return nil

@@ -57,7 +57,7 @@ public enum StandardControllers {
         var all: [any Controller] = [
             DeploymentController(), ReplicaSetController(), EndpointSliceController(), NamespaceController(),
             ServiceAccountController(), NodeLifecycleController(), GarbageCollector(), EventPruner(),
-            RoleAggregationController(), DisruptionController(),
+            RoleAggregationController(), DisruptionController(), TaintEvictionController(), PodGarbageCollector(),
         ]
         if !podCIDRs.isEmpty { all.append(NodeRangeController(podCIDRs: podCIDRs)) }
         if let authority { all.append(RootAuthorityController(authority: authority)) }

@@ -163,6 +163,10 @@ public actor NodeAgent {
         var spec = PodSpec(object)
         if let pod = pods[uid] {
             pods[uid]?.object = object
+            if isContradicted(pod, by: object) {
+                pods[uid]?.pendingStatus = pod.machine.currentStatus
+                write(uid)
+            }
             spec.status = pod.machine.spec.status
             if spec != pod.machine.spec { feed(uid, .desired(spec)) }
             return
@@ -179,6 +183,19 @@ public actor NodeAgent {
         }
         pods[uid] = Pod(machine: PodMachine(spec, hostIPs: configuration.addresses), object: object)
         requestListing()
+    }
+
+    /// Whether another has said that the pod is not ready since this agent has said that it is: the masters do, when
+    /// the agent was silent for too long.
+    private func isContradicted(_ pod: Pod, by object: JSON) -> Bool {
+        func isReady(_ status: JSON?) -> Bool? {
+            status?["conditions"]?.array?.first { $0["type"] == "Ready" }.map { $0["status"] == "True" }
+        }
+        guard pod.pendingStatus == nil, !pod.isWriting, let said = isReady(pod.machine.currentStatus),
+            let told = isReady(object["status"]), let before = Int64(pod.object.resourceVersion),
+            let now = Int64(object.resourceVersion)
+        else { return false }
+        return now > before && said != told
     }
 
     /// Gives a pod's machine an input, and sets going what it wants.

@@ -1,7 +1,14 @@
+public import MartletBase
+
 /// All objects a decision may look at, as they stood at one moment. A value: the shell that feeds it keeps its copy
 /// current from watches, and hands it to pure functions.
 public struct Snapshot: Sendable {
-    private var tables: [ResourceKind: [ObjectKey: JSON]] = [:]
+    private struct Entry {
+        var object: JSON
+        /// When it was last put in.
+        var time: WallTime?
+    }
+    private var tables: [ResourceKind: [ObjectKey: Entry]] = [:]
     /// The objects by the uids of their owners.
     private var owned: [String: Set<ObjectKey>] = [:]
     /// The kinds that there are.
@@ -11,15 +18,16 @@ public struct Snapshot: Sendable {
     public init() {}
 
     /// Puts an object in, in place of the one of its name.
-    public mutating func put(_ object: JSON, kind: ResourceKind) {
+    /// - Parameter now: remembered for ``lastChange(of:)``.
+    public mutating func put(_ object: JSON, kind: ResourceKind, at now: WallTime? = nil) {
         let key = ObjectKey(kind, namespace: object.namespace, name: object.name)
-        let before = tables[kind, default: [:]].updateValue(object, forKey: key)
-        if let before { forget(before, key) }
+        let before = tables[kind, default: [:]].updateValue(Entry(object: object, time: now), forKey: key)
+        if let before { forget(before.object, key) }
         for uid in Self.owners(of: object) { owned[uid, default: []].insert(key) }
     }
     /// Takes an object out.
     public mutating func remove(_ key: ObjectKey) {
-        if let object = tables[key.kind]?.removeValue(forKey: key) { forget(object, key) }
+        if let entry = tables[key.kind]?.removeValue(forKey: key) { forget(entry.object, key) }
     }
 
     private mutating func forget(_ object: JSON, _ key: ObjectKey) {
@@ -41,7 +49,10 @@ public struct Snapshot: Sendable {
         }
     }
     /// The object of that key.
-    public func get(_ key: ObjectKey) -> JSON? { tables[key.kind]?[key] }
+    public func get(_ key: ObjectKey) -> JSON? { tables[key.kind]?[key]?.object }
+    /// When the object was last put in; nil when that was done without a time. Whether somebody has gone silent is read
+    /// from this: what others write into an object is the time of their clocks.
+    public func lastChange(of key: ObjectKey) -> WallTime? { tables[key.kind]?[key]?.time }
     /// The object of that kind and name.
     public func get(_ kind: ResourceKind, namespace: String = "", name: String) -> JSON? {
         get(ObjectKey(kind, namespace: namespace, name: name))
@@ -49,7 +60,7 @@ public struct Snapshot: Sendable {
     /// The objects of a kind, of one namespace when it is given, ordered by namespace and name.
     public func list(_ kind: ResourceKind, namespace: String? = nil) -> [JSON] {
         (tables[kind] ?? [:]).filter { namespace == nil || $0.key.namespace == namespace }
-            .sorted { ($0.key.namespace, $0.key.name) < ($1.key.namespace, $1.key.name) }.map(\.value)
+            .sorted { ($0.key.namespace, $0.key.name) < ($1.key.namespace, $1.key.name) }.map(\.value.object)
     }
     /// The objects of a kind in one namespace that are controlled by the owner with this uid.
     public func controlled(_ kind: ResourceKind, namespace: String, by uid: String) -> [JSON] {
@@ -72,6 +83,8 @@ public enum Intent: Sendable, Hashable {
     case bind(pod: ObjectKey, uid: String, node: String)
     /// Record an event about an object: type is `Normal` or `Warning`.
     case event(about: ObjectKey, uid: String, type: String, reason: String, message: String)
+    /// Delete the object, if it still has this uid, at once: nobody is waited for to end what it stands for.
+    case discard(ObjectKey, uid: String)
     /// Delete the object if it still has this uid and each of these owners (by key, with uid) is really gone: the
     /// snapshot may not have seen a fresh owner yet, so the API is asked before anything is deleted.
     case collect(ObjectKey, uid: String, owners: [ObjectKey: String])

@@ -96,38 +96,3 @@ public struct Resources: Sendable, Hashable {
         }
     }
 }
-
-/// One toleration of a pod.
-public struct Toleration: Sendable, Hashable {
-    var key: String
-    var exists: Bool
-    var value: String
-    var effect: String
-
-    init(_ json: JSON) {
-        key = json["key"]?.string ?? ""
-        exists = json["operator"]?.string == "Exists"
-        value = json["value"]?.string ?? ""
-        effect = json["effect"]?.string ?? ""
-    }
-
-    /// Whether it tolerates `taint` (core/v1 Toleration.ToleratesTaint).
-    func tolerates(_ taint: Taint) -> Bool {
-        if !effect.isEmpty && effect != taint.effect { return false }
-        if !key.isEmpty && key != taint.key { return false }
-        return exists || (!key.isEmpty && value == taint.value)
-    }
-}
-
-/// One taint of a node.
-public struct Taint: Sendable, Hashable {
-    var key: String
-    var value: String
-    var effect: String
-
-    init(_ json: JSON) {
-        key = json["key"]?.string ?? ""
-        value = json["value"]?.string ?? ""
-        effect = json["effect"]?.string ?? ""
-    }
-}

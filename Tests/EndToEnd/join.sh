@@ -26,7 +26,7 @@ become() {
 token() { martlet token create "$@" | tail -n 1 | sed 's/^martlet //'; }
 api() { kubectl --kubeconfig "$machines/$1/admin.kubeconfig" --request-timeout=20s "${@:2}"; }
 
-printed=$(become deadlock init)
+printed=$(become deadlock init --overlay none --no-service-proxy --no-network-policy --dns-address none)
 ok "the first master"
 export KUBECONFIG=$machines/deadlock/admin.kubeconfig
 worker=$(grep -A1 '^A worker joins' <<<"$printed" | tail -n 1 | sed 's/^ *martlet //')

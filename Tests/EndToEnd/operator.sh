@@ -74,13 +74,13 @@ mkdir "$machines/deadlock"
 mount -t tmpfs -o size=16k,mode=711 none "$machines/deadlock"
 expect "a full disk" "$(try become deadlock init)" "$machines/deadlock/.*space"
 mount -o remount,size=512m "$machines/deadlock"
-martlet init --start none --data-dir "$machines/deadlock" --node-name deadlock --node-address 127.0.0.31 >/dev/null
+martlet init --overlay none --no-service-proxy --no-network-policy --dns-address none --start none --data-dir "$machines/deadlock" --node-name deadlock --node-address 127.0.0.31 >/dev/null
 ok "an init that was cut short begins again"
 martlet reset --yes --data-dir "$machines/deadlock" >/dev/null 2>&1 || true
 umount "$machines/deadlock"; rm -rf "$machines/deadlock"
 
 # --- Three masters and two workers; the first takes its service range from the file.
-printed=$(become deadlock init --config "$state/martlet.yaml")
+printed=$(become deadlock init --overlay none --no-service-proxy --no-network-policy --dns-address none --config "$state/martlet.yaml")
 export KUBECONFIG=$machines/deadlock/admin.kubeconfig
 expect "init takes what the file says" "$(api deadlock get service kubernetes -o jsonpath='{.spec.clusterIP}')" "10.97."
 expect "a second init" "$(try become deadlock init)" "part of a cluster already"

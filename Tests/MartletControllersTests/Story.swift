@@ -15,6 +15,8 @@ struct Story {
     private var counter = 0
     private let controllers: [any Controller]
     private var queue: [(Int, ObjectKey)] = []
+    /// What a controller wants to look at later.
+    private var alarms: [(due: Int64, controller: Int, key: ObjectKey)] = []
 
     init(_ controllers: [any Controller] = StandardControllers.all(podCIDRs: PodCIDR.list("10.244.0.0/16") ?? [])) {
         self.controllers = controllers
@@ -38,7 +40,7 @@ struct Story {
         }
         object["metadata", "resourceVersion"] = .string(String(counter))
         if before == object { return }
-        snapshot.put(object, kind: kind)
+        snapshot.put(object, kind: kind, at: now)
         tell(object, kind)
         let finalizers = object["metadata", "finalizers"]?.array ?? []
         if object.isTerminating && finalizers.isEmpty && kind != .namespace && kind != .pod { take(key) }
@@ -70,6 +72,7 @@ struct Story {
             guard pod["status", "phase"]?.string != "Running" else { continue }
             counter += 1
             var running = pod
+            if pod["spec", "nodeName"] == nil { running["spec", "nodeName"] = "somewhere" }
             running["status"] = [
                 "phase": "Running", "podIP": .string("10.244.0.\(counter % 250)"),
                 "conditions": [["type": "Ready", "status": "True", "lastTransitionTime": .string(now.rfc3339)]],
@@ -93,9 +96,27 @@ struct Story {
             if steps > limit { return false }
             let (index, key) = queue.removeFirst()
             var context = ControllerContext(now: now, random: SplitMix64(seed: random.next()))
-            for intent in controllers[index].reconcile(key, in: snapshot, &context) { carryOut(intent) }
+            for intent in controllers[index].reconcile(key, in: snapshot, &context) {
+                guard case .requeue(let key, let milliseconds) = intent else {
+                    carryOut(intent)
+                    continue
+                }
+                alarms.append((now.nanoseconds / 1_000_000 + Int64(milliseconds), index, key))
+            }
         }
         return true
+    }
+
+    /// Time goes by, a second at a time; what `everySecond` does comes first in each.
+    mutating func wait(seconds: Int, _ everySecond: (inout Story) -> Void = { _ in }) {
+        for _ in 0..<seconds {
+            now = now + .seconds(1)
+            everySecond(&self)
+            let due = alarms.filter { $0.due <= now.nanoseconds / 1_000_000 }
+            alarms.removeAll { $0.due <= now.nanoseconds / 1_000_000 }
+            queue += due.map { ($0.controller, $0.key) }
+            settle()
+        }
     }
 
     /// Nodes and controllers in turn, until nothing moves.
@@ -137,6 +158,10 @@ struct Story {
             }
             done.append("collect \(key.kind.kind) \(key.name)")
             delete(key)
+        case .discard(let key, let uid):
+            guard snapshot.get(key)?.uid == uid else { return }
+            done.append("discard \(key.kind.kind) \(key.name)")
+            take(key)
         case .finalizeNamespace(let object):
             done.append("finalize \(object.name)")
             take(ObjectKey(.namespace, namespace: "", name: object.name))

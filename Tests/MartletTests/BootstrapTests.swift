@@ -102,10 +102,33 @@ private func wanted(_ name: String, _ groups: [String], addresses: [String] = []
         machine.peerPort = 2380
         machine.joins = ["https://10.0.0.2:2380"]
         machine.masters = [.ip("10.0.0.2", port: 6443), .ip("fd00::1", port: 6443)]
+        machine.cluster.overlay = .hostGateway
+        machine.cluster.clusterDomain = "example.test"
         try machine.write(to: folder)
         #expect(try MachineFile(readingFrom: folder) == machine)
         try Files.write(Array("{".utf8), to: folder + "/machine.json")
         #expect(throws: ClusterError.self) { try MachineFile(readingFrom: folder) }
+    }
+
+    @Test func aMasterTellsNewMachinesWhatTheClusterIs() throws {
+        var cluster = ClusterSettings()
+        cluster.podCIDR = "10.1.0.0/16"
+        var master = ClusterConfiguration(roles: [.gateway], dataDirectory: "", nodeName: "a", nodeAddress: "10.0.0.1")
+        cluster.apply(to: &master)
+        #expect(master.dnsEndpoint == .ip("169.254.20.10", port: 53))
+        #expect(try ClusterSettings(reading: ClusterSettings(of: master).json) == cluster)
+        // An address of the master's own would lead others astray.
+        master.dnsEndpoint = .ip("10.0.0.1", port: 53)
+        #expect(ClusterSettings(of: master).dnsAddress == nil)
+    }
+
+    @Test func whatAnOlderMasterDoesNotSayIsOff() throws {
+        let old = try ClusterSettings(reading: ["podCIDR": "10.1.0.0/16", "serviceCIDR": "10.2.0.0/16"])
+        #expect(old.overlay == .none && !old.serviceProxy && old.dnsAddress == nil)
+        #expect(old.clusterDomain == "cluster.local")
+        for broken: JSON in [[:], ["podCIDR": "10.1.0.0/16", "serviceCIDR": "10.2.0.0/16", "overlay": "geneve"]] {
+            #expect(throws: ClusterError.self) { try ClusterSettings(reading: broken) }
+        }
     }
 
     @Test func theMastersAreNamedByPort() {

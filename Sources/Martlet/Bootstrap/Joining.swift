@@ -32,7 +32,8 @@ public struct Joining: Sendable {
         try refuseForeign(sameRoles: false)
         try checkPorts()
         try AddressPlan.check(
-            podCIDR: machine.podCIDR, serviceCIDR: machine.serviceCIDR, routes: AddressPlan.machineRoutes())
+            podCIDR: machine.cluster.podCIDR, serviceCIDR: machine.cluster.serviceCIDR,
+            routes: AddressPlan.machineRoutes())
         let data = try DataDirectory(preparing: dataDirectory)
         let pki = try ClusterPKI.ensure(
             directory: data.pki, nodeName: machine.nodeName, names: machine.apiNames,
@@ -77,10 +78,13 @@ public struct Joining: Sendable {
                     + "martlet token create --role \(role.rawValue)")
         }
         var machine = machine
-        machine.podCIDR = answer["podCIDR"]?.string ?? machine.podCIDR
-        machine.serviceCIDR = answer["serviceCIDR"]?.string ?? machine.serviceCIDR
+        do { machine.cluster = try ClusterSettings(reading: answer) } catch {
+            throw ClusterError.unusable(
+                "what \(endpoint) says of its cluster: \(error); use the release that runs there")
+        }
         try AddressPlan.check(
-            podCIDR: machine.podCIDR, serviceCIDR: machine.serviceCIDR, routes: AddressPlan.machineRoutes())
+            podCIDR: machine.cluster.podCIDR, serviceCIDR: machine.cluster.serviceCIDR,
+            routes: AddressPlan.machineRoutes())
         machine.masters = (answer["masters"]?.array ?? []).compactMap { $0.string.flatMap(MasterWatch.endpoint) }
         if machine.masters.isEmpty { machine.masters = [endpoint] }
         let pki = ClusterPKI(directory: data.pki)

@@ -15,10 +15,8 @@ public struct MachineFile: Sendable, Hashable {
     public var apiEndpoint: Endpoint
     /// Further names and addresses of its gateway.
     public var apiNames: [String] = []
-    /// The ranges that the cluster was begun with.
-    public var podCIDR: String
-    /// As above, for Services.
-    public var serviceCIDR: String
+    /// What the cluster is.
+    public var cluster = ClusterSettings()
     /// Where its store listens for those of other masters; nil on workers.
     public var peerPort: UInt16?
     /// Where the masters' stores are that let this one in; empty on the first master and on workers.
@@ -31,10 +29,7 @@ public struct MachineFile: Sendable, Hashable {
         self.roles = roles
         self.nodeName = nodeName
         self.nodeAddress = nodeAddress
-        let standard = ClusterConfiguration(roles: roles, dataDirectory: "", nodeName: nodeName, nodeAddress: "")
         apiEndpoint = .ip("0.0.0.0", port: 6443)
-        podCIDR = standard.podCIDR
-        serviceCIDR = standard.serviceCIDR
     }
 
     static func path(_ dataDirectory: String) -> String { dataDirectory + "/machine.json" }
@@ -56,8 +51,7 @@ public struct MachineFile: Sendable, Hashable {
                 nodeName: try text("nodeName"), nodeAddress: try text("nodeAddress"))
             if let endpoint = Self.endpoint(try text("api")) { apiEndpoint = endpoint }
             apiNames = texts("apiNames")
-            podCIDR = try text("podCIDR")
-            serviceCIDR = try text("serviceCIDR")
+            cluster = try ClusterSettings(reading: json)
             peerPort = json["peerPort"]?.int.flatMap { UInt16(exactly: $0) }
             joins = texts("joins")
             masters = texts("masters").compactMap(Self.endpoint)
@@ -70,12 +64,13 @@ public struct MachineFile: Sendable, Hashable {
     /// - Throws: ``ClusterError`` naming the file.
     public func write(to dataDirectory: String) throws {
         func list(_ texts: [String]) -> JSON { .array(texts.map { .string($0) }) }
-        var json: JSON = [
+        var json = cluster.json
+        let machine: JSON = [
             "roles": list(roles.map(\.rawValue).sorted()), "nodeName": .string(nodeName),
             "nodeAddress": .string(nodeAddress), "api": .string("\(apiEndpoint)"), "apiNames": list(apiNames),
-            "podCIDR": .string(podCIDR), "serviceCIDR": .string(serviceCIDR), "joins": list(joins),
-            "masters": list(masters.map { "\($0)" }),
+            "joins": list(joins), "masters": list(masters.map { "\($0)" }),
         ]
+        for member in machine.members { json[member.key] = member.value }
         if let peerPort { json["peerPort"] = .int(Int64(peerPort)) }
         let path = Self.path(dataDirectory)
         do { try Files.write(json.encoded() + [10], to: path) } catch {
@@ -99,8 +94,7 @@ public struct MachineFile: Sendable, Hashable {
         configuration.nodeAddress = nodeAddress
         configuration.apiEndpoint = apiEndpoint
         configuration.apiNames = apiNames
-        configuration.podCIDR = podCIDR
-        configuration.serviceCIDR = serviceCIDR
+        cluster.apply(to: &configuration)
         configuration.masters = masters
         guard let peerPort else { return }
         let anywhere = nodeAddress.contains(":") ? "::" : "0.0.0.0"

@@ -110,10 +110,8 @@ struct MasterDoor: Sendable {
         guard let name = request.body["nodeName"]?.string, let key = request.body["key"]?.string, key.utf8.count >= 16
         else { return .refused(400, "nodeName and key are missing: run releases that know each other") }
         let members = await replica.members
-        var answer: JSON = [
-            "podCIDR": .string(configuration.podCIDR), "serviceCIDR": .string(configuration.serviceCIDR),
-            "masters": .array(members.flatMap(\.clientURLs).map { .string($0) }),
-        ]
+        var answer = ClusterSettings(of: configuration).json
+        answer["masters"] = .array(members.flatMap(\.clientURLs).map { .string($0) })
         guard role == .master else { return .done(answer) }
         guard configuration.storePeers != nil else {
             return .refused(

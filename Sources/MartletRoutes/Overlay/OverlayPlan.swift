@@ -59,7 +59,7 @@ public enum OverlayPlan {
     }
 
     private static func isLinkLocal(_ address: IPAddress) -> Bool {
-        address.family == .ipv6 && address.masked(10) == IPAddress("fe80::")
+        address.family == .ipv6 && address.isLinkLocal
     }
 
     /// The wanted entries with the numbers of devices.
