@@ -215,7 +215,7 @@ let testRooms: [Target] = [
     tests("MartletPKI", ["MartletBase", "MartletIO"]),
     tests("MartletSimulation", ["MartletBase"]),
     tests("MartletReplicaSimulation", ["MartletSimulation", "MartletRaft", "MartletStore"]),
-    tests("Martlet", ["MartletTesting", "MartletBase", "MartletIO", "MartletPKI"]),
+    tests("Martlet", ["MartletTesting", "MartletBase", "MartletIO", "MartletHTTP", "MartletPKI", httpTypes]),
     tests("MartletFrontend", ["Martlet", arguments]),
     .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: swiftSettings),
 ]

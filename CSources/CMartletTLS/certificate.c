@@ -205,6 +205,11 @@ unsigned mtls_certificate_purposes(const mtls_certificate *certificate) {
     return purposes;
 }
 
+int mtls_certificate_strength(const mtls_certificate *certificate) {
+    const EVP_PKEY *key = X509_get0_pubkey(certificate->x509);
+    return key == NULL ? 0 : EVP_PKEY_get_security_bits(key);
+}
+
 int mtls_certificate_signed_by(const mtls_certificate *certificate, const mtls_certificate *issuer) {
     int is_good = X509_check_issued(issuer->x509, certificate->x509) == X509_V_OK &&
                   X509_verify(certificate->x509, X509_get0_pubkey(issuer->x509)) == 1;

@@ -45,6 +45,13 @@ public struct DaemonOptions: ParsableArguments {
     @Option(help: "Whether health and version are shown to everybody: true or false.")
     var anonymousAuth = true
 
+    @Option(
+        help: """
+            How long certificates are good for that this machine makes, or signs for others; they are renewed after two \
+            thirds of it.
+            """, transform: Flags.lifetime)
+    var certificateLifetime = "365d"
+
     @Option(help: "How much to say.")
     var logLevel = Logger.Level.info
 
@@ -73,6 +80,7 @@ public struct DaemonOptions: ParsableArguments {
         configuration.serviceAccountKey = serviceAccountKeyFile
         configuration.serviceAccountIssuer = serviceAccountIssuer
         configuration.allowsAnonymous = anonymousAuth
+        configuration.certificateLifetime = Duration(written: certificateLifetime) ?? configuration.certificateLifetime
         configuration.logger = Logger(label: "martlet") { StreamLogHandler.standardError(label: $0) }
         configuration.logger.logLevel = logLevel
         return configuration

@@ -71,6 +71,14 @@ public enum Flags {
         return text
     }
 
+    /// How long something is good for: `365d`, `12h`; at least ten seconds.
+    public static func lifetime(_ text: String) throws -> String {
+        guard let lifetime = Duration(written: text), lifetime >= .seconds(10) else {
+            throw ValidationError("\(text) is no time that a certificate can last: write it as 365d or 12h")
+        }
+        return text
+    }
+
     /// A node's name.
     public static func nodeName(_ text: String) throws -> String {
         guard !text.isEmpty, text.utf8.count <= 63,

@@ -54,7 +54,7 @@ struct ConnectionOptions: ParsableArguments {
     }
 
     /// What a body has found.
-    private final class Answer: Sendable {
+    final class Answer: Sendable {
         private let json = Mutex(JSON.null)
         var value: JSON {
             get { json.withLock { $0 } }

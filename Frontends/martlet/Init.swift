@@ -41,6 +41,10 @@ struct Init: ConfiguredCommand {
     @OptionGroup var options: MachineOptions
     @OptionGroup(title: "What the cluster is") var cluster: ClusterOptions
     @OptionGroup(title: "How it is started") var start: StartOptions
+    @Option(
+        name: .customLong("pki"),
+        help: "Take over the authorities in this folder (kubeadm's /etc/kubernetes/pki) or YAML file (kubetool's).")
+    var foreignPKI: String?
     @Option(help: "How long the printed tokens are good for.") var ttl = "1h"
 
     func run() async throws {
@@ -52,6 +56,11 @@ struct Init: ConfiguredCommand {
         let pin: String
         do {
             defer { reactor.shutdown() }
+            if let foreignPKI {
+                let foreign = try Import.read(foreignPKI, in: reactor)
+                for line in Import.describe(foreign) { print(line) }
+                try joining.takeOver(foreign)
+            }
             pin = try joining.begin(in: reactor)
         }
         try start.launch(machine, in: data.path, "\(machine.nodeName) is the first master of a new cluster.")

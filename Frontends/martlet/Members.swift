@@ -56,21 +56,36 @@ struct Member: AsyncParsableCommand {
 
 /// `martlet status`
 struct Status: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Shows masters, leader, quorum and nodes.")
+    static let configuration = CommandConfiguration(
+        abstract: "Shows masters, leader, quorum, nodes, and certificates near expiry.")
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var form: OutputOptions
 
     func run() async throws {
         let form = form.output
         let members = try await connection.masters()
-        try await connection.withClient { client, _ in
+        try await connection.withClient { client, world in
+            let certificates = try await client.ask(.get, "/martlet/v1/pki")
+            let ending = CertificateRow.all(certificates, at: world.wallTime()).filter(\.isNearExpiry)
             let nodes = try await client.list(.node).items
             if form == .json {
-                return printJSON(["members": members, "nodes": .array(nodes.map(Self.summary))])
+                return printJSON([
+                    "members": members, "nodes": .array(nodes.map(Self.summary)),
+                    "certificatesNearExpiry": .array(ending.map(\.json)),
+                    "rotation": certificates["rotation"] ?? .null,
+                ])
             }
             print(Columns.text(Self.rows(members)))
             print("")
             print(Self.quorum(members))
+            if let rotation = certificates["rotation"], rotation != .null, rotation["phase"] != "done" {
+                print(RotationText.line(rotation))
+            }
+            if !ending.isEmpty {
+                print("")
+                let rows = ending.map { [$0.machine] + $0.cells }
+                print(Columns.text([["CERTIFICATE NEAR EXPIRY OF"] + CertificateRow.heading] + rows))
+            }
             if nodes.isEmpty { return }
             print("")
             print(

@@ -21,11 +21,10 @@ struct Token: AsyncParsableCommand {
 
     /// `24h`, `90m`, `30s`
     static func duration(_ text: String, flag: String = "--ttl") throws -> Duration {
-        let units: [Character: Int64] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
-        guard let last = text.last, let unit = units[last], let count = Int64(text.dropLast()), count > 0,
-            count < 1 << 20
-        else { throw ValidationError("\(flag) \(text) is no time: write it as 30m, 24h or 7d") }
-        return .seconds(count * unit)
+        guard let duration = Duration(written: text), duration > .zero else {
+            throw ValidationError("\(flag) \(text) is no time: write it as 30m, 24h or 7d")
+        }
+        return duration
     }
 
     /// `martlet token create`

@@ -99,9 +99,8 @@ public actor Cluster {
         var request = CertificateRequest(commonName: user)
         request.organizations = groups
         request.isClient = true
-        let authority = try pki.authority("ca")
-        let identity = try TLSIdentity(authority.issue(request, now: reactor.wallTime()))
-        let tls = try TLSClient(authoritiesPEM: authority.keyPair.certificatePEM, identity: identity)
+        let identity = try TLSIdentity(pki.authority("ca").issue(request, now: reactor.wallTime()))
+        let tls = try TLSClient(authoritiesPEM: pki.trusted("ca"), identity: identity)
         let endpoint = Self.reachable(apiEndpoint)
         let address = if case .ip(let address, _) = endpoint { address } else { "localhost" }
         let http = HTTPClient(endpoint: endpoint, serverName: address, in: reactor, tls: tls)
@@ -115,8 +114,11 @@ public actor Cluster {
         var controlPlane: Leadership?
         var worker: Worker?
         var edge: Edge?
+        var keeper: Task<Void, Never>?
 
         func stop(removesPods: Bool) async {
+            keeper?.cancel()
+            await keeper?.value
             await master?.handOver()
             await edge?.stop()
             await worker?.stop(removesPods: removesPods)
@@ -138,19 +140,24 @@ public actor Cluster {
         let data = try DataDirectory(preparing: configuration.dataDirectory)
         let pki = try ClusterPKI.ensure(
             directory: data.pki, nodeName: configuration.nodeName, names: configuration.apiNames,
-            addresses: [configuration.nodeAddress], now: reactor.wallTime())
-        let master = try await Master.start(configuration, data, pki, in: reactor)
+            addresses: [configuration.nodeAddress], lifetime: configuration.certificateLifetime,
+            now: reactor.wallTime())
+        let credentials = Credentials(pki)
+        let master = try await Master.start(configuration, data, credentials, in: reactor)
         var parts = Parts(master: master)
         do {
             let client = master.client(as: "system:admin", groups: ["system:masters"], in: reactor)
             if configuration.roles.contains(.controlPlane) {
                 parts.controlPlane = await startControlPlane(
-                    configuration, podCIDRs, try pki.authority("ca"), master, reactor)
+                    configuration, podCIDRs, try pki.trusted("ca"), pki, master, reactor)
             }
-            try writeKubeconfig(configuration, data, pki, master.server.endpoint, reactor.wallTime())
+            let writeOut: @Sendable () throws -> Void = { [endpoint = master.server.endpoint] in
+                try writeKubeconfig(configuration, data, pki, endpoint, reactor.wallTime())
+            }
+            try writeOut()
             if configuration.roles.contains(.worker) {
                 parts.worker = try await Worker.start(
-                    configuration, data, pki, in: reactor,
+                    configuration, data, credentials, in: reactor,
                     clients: Worker.Clients(
                         node: master.client(
                             as: "system:node:\(configuration.nodeName)", groups: ["system:nodes"], in: reactor),
@@ -162,9 +169,13 @@ public actor Cluster {
             }
             if configuration.roles.contains(.edge) {
                 parts.edge = try await startEdge(
-                    configuration, try TLSIdentity(fallback(pki.authority("ca"), reactor.wallTime())),
-                    master.client(as: "system:martlet-edge", groups: [], in: reactor), reactor)
+                    configuration, credentials, master.client(as: "system:martlet-edge", groups: [], in: reactor),
+                    reactor
+                ) { pki in try fallback(pki.authority("ca"), reactor.wallTime()) }
             }
+            let keeper = CertificateKeeper.ofMaster(
+                configuration, credentials, client, worker: parts.worker, rewrite: writeOut, in: reactor)
+            parts.keeper = reactor.spawn { await keeper.run() }
             return Cluster(reactor, parts, pki, client, kubeconfig: data.adminKubeconfig)
         } catch {
             await parts.stop(removesPods: data.isNew)
@@ -185,8 +196,8 @@ public actor Cluster {
                 "\(data.path) belongs to no cluster yet: martlet join ADDRESS --token TOKEN, with what "
                     + "martlet token create prints on a master")
         }
-        let pki = ClusterPKI(directory: data.pki)
-        let remote = try await RemoteAPI.start(configuration, data, pki, in: reactor)
+        let credentials = Credentials(ClusterPKI(directory: data.pki))
+        let remote = try await RemoteAPI.start(configuration, data, credentials, in: reactor)
         var parts = Parts(remote: remote)
         do {
             let (node, others) = (
@@ -194,16 +205,20 @@ public actor Cluster {
             )
             if configuration.roles.contains(.worker) {
                 parts.worker = try await Worker.start(
-                    configuration, data, pki, in: reactor,
+                    configuration, data, credentials, in: reactor,
                     clients: Worker.Clients(
                         node: node, ingress: others, proxy: others, policy: others, dns: others,
                         administrator: nil))
             }
             if configuration.roles.contains(.edge) {
-                parts.edge = try await startEdge(
-                    configuration, try TLSIdentity(pki.keyPair(Enrollment.server)), others, reactor)
+                parts.edge = try await startEdge(configuration, credentials, others, reactor) { pki in
+                    try pki.keyPair(Enrollment.server)
+                }
             }
-            return Cluster(reactor, parts, pki, node, kubeconfig: data.adminKubeconfig)
+            let keeper = CertificateKeeper.ofWorker(
+                configuration, credentials, node: node, parts: others, worker: parts.worker, in: reactor)
+            parts.keeper = reactor.spawn { await keeper.run() }
+            return Cluster(reactor, parts, credentials.pki, node, kubeconfig: data.adminKubeconfig)
         } catch {
             await parts.stop(removesPods: false)
             throw error
@@ -226,17 +241,22 @@ public actor Cluster {
     }
 
     private static func startControlPlane(
-        _ configuration: ClusterConfiguration, _ podCIDRs: [PodCIDR], _ authority: Authority, _ master: Master,
-        _ world: any World
+        _ configuration: ClusterConfiguration, _ podCIDRs: [PodCIDR], _ authority: [UInt8], _ pki: ClusterPKI,
+        _ master: Master, _ world: any World
     ) async -> Leadership {
         let logger = configuration.logger
-        let published = String(decoding: authority.keyPair.certificatePEM, as: UTF8.self)
+        let published = String(decoding: authority, as: UTF8.self)
         let own = Self.announced(master.server.endpoint, configuration)
         let leadership = Leadership(master.replica, in: world, logger: logger) {
             let admin = master.client(as: "system:kube-controller-manager", groups: ["system:masters"], in: world)
             let announcer = MasterAnnouncer(
                 replica: master.replica, own: own, client: admin, world: world, logger: logger)
-            let signer = CertificateSigner(authority: authority, client: admin, world: world, logger: logger)
+            let signer = CertificateSigner(
+                pki: pki, lifetime: configuration.certificateLifetime, client: admin, world: world, logger: logger)
+            let conductor = RotationConductor(
+                replica: master.replica, nodeName: configuration.nodeName, store: RotationStore(client: admin),
+                pki: pki,
+                server: "https://\(own)", world: world, logger: logger)
             let labels = NodeLabels(client: admin, logger: logger)
             return ControlPlane(
                 podCIDRs: podCIDRs, authority: published,
@@ -249,7 +269,11 @@ public actor Cluster {
                     do { try await ControlPlane.makeIngressClass(admin) } catch {
                         logger.warning("the IngressClass martlet is not made", metadata: ["error": "\(error)"])
                     }
-                }, companions: [{ await announcer.run() }, { await signer.run() }, { await labels.run() }])
+                },
+                companions: [
+                    { await announcer.run() }, { await signer.run() }, { await labels.run() },
+                    { await conductor.run() },
+                ])
         }
         await leadership.start()
         return leadership
@@ -269,15 +293,18 @@ public actor Cluster {
     }
 
     private static func startEdge(
-        _ configuration: ClusterConfiguration, _ fallback: TLSIdentity, _ client: Client, _ world: any World
+        _ configuration: ClusterConfiguration, _ credentials: Credentials, _ client: Client, _ world: any World,
+        fallback: @escaping @Sendable (ClusterPKI) throws -> KeyPair
     ) async throws -> Edge {
         let settings = EdgeConfiguration(
-            secure: configuration.edgeEndpoint, plain: configuration.edgePlainEndpoint, fallback: fallback,
-            publishedAddress: configuration.nodeAddress)
-        return try await listening("edge", configuration.edgeEndpoint, "--edge-address") {
+            secure: configuration.edgeEndpoint, plain: configuration.edgePlainEndpoint,
+            fallback: try TLSIdentity(fallback(credentials.pki)), publishedAddress: configuration.nodeAddress)
+        let edge = try await listening("edge", configuration.edgeEndpoint, "--edge-address") {
             try await Edge.start(
                 settings, client: client, in: world, logger: configuration.logger)
         }
+        credentials.follow { pki in edge.setFallback(try TLSIdentity(fallback(pki))) }
+        return edge
     }
 
     private static func writeKubeconfig(
@@ -286,7 +313,7 @@ public actor Cluster {
     ) throws {
         let text = try pki.kubeconfig(
             user: "kubernetes-admin", groups: ["system:masters"], server: "https://\(reachable(endpoint))",
-            cluster: "martlet", now: now)
+            cluster: "martlet", lifetime: configuration.certificateLifetime, now: now)
         do { try Files.write(text, to: data.adminKubeconfig, mode: 0o600) } catch {
             throw ClusterError.unusable("\(data.adminKubeconfig): \(error)")
         }

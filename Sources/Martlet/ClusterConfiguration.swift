@@ -73,6 +73,9 @@ public struct ClusterConfiguration: Sendable {
     public var edgeEndpoint = Endpoint.ip("0.0.0.0", port: 443)
     /// Where the edge listens for plain HTTP, to redirect it; nil for nowhere.
     public var edgePlainEndpoint: Endpoint? = .ip("0.0.0.0", port: 80)
+    /// How long the certificates that this machine makes, or signs for others, are good for. They are renewed, while it
+    /// runs, after two thirds of it.
+    public var certificateLifetime: Duration = .seconds(365 * 24 * 3600)
     /// The range that nodes get their pod ranges from; one of each kind of addresses with a comma between them.
     public var podCIDR = "10.244.0.0/16"
     /// The range that Services get their addresses from, or one of each kind: the first is that of Services that ask

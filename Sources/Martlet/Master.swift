@@ -23,12 +23,10 @@ final class Master: Sendable {
     }
 
     static func start(
-        _ configuration: ClusterConfiguration, _ data: DataDirectory, _ pki: ClusterPKI, in world: any World
+        _ configuration: ClusterConfiguration, _ data: DataDirectory, _ credentials: Credentials, in world: any World
     ) async throws -> Master {
-        let logger = configuration.logger
-        let authority = try pki.authority("ca").keyPair.certificatePEM
-        let tls = try TLSServer(
-            identity: TLSIdentity(pki.keyPair("apiserver")), clients: .optional(authoritiesPEM: authority))
+        let (logger, pki) = (configuration.logger, credentials.pki)
+        let tls = try credentials.server("apiserver", clientsOf: "ca", required: false)
         var settings = GatewayConfiguration()
         settings.serviceCIDR = configuration.serviceCIDR
         settings.tokens = try tokens(configuration, pki)
@@ -38,30 +36,32 @@ final class Master: Sendable {
                 settings.tokenFile = try TokenFile(String(decoding: try Files.read(path), as: UTF8.self))
             } catch { throw ClusterError.unusable("--token-auth-file \(path): \(error)") }
         }
-        let nodes = try NodeClients(
-            authority: authority, identity: TLSIdentity(pki.keyPair("apiserver-kubelet-client")), world: world)
+        let nodes = NodeClients(
+            tls: try credentials.client("apiserver-kubelet-client", trusting: "ca"), world: world)
         settings.nodeClient = { try nodes.client(address: $0, port: $1) }
-        settings.authorities = authority
+        settings.authorities = { (try? pki.trusted("ca")) ?? [] }
         let door = DoorKeeper()
         settings.door = { await door.answer($0) }
         var peers = configuration.storePeers
         if peers?.security == nil, peers?.peerURLs.first?.hasPrefix("https://") == true {
-            peers?.security = try peerSecurity(pki)
+            peers?.security = try peerSecurity(credentials)
         }
         let replica = try await Replica.open(
             ReplicaConfiguration(directory: data.store, peers: peers), in: world, logger: logger)
         do {
             let gateway = Gateway(replica: replica, configuration: settings, in: world, logger: logger)
             try await bootstrap(gateway, replica, in: world, logger)
+            credentials.follow { [weak gateway] pki in gateway?.setTokens(try tokens(configuration, pki)) }
             let server = try await listening("REST gateway", configuration.apiEndpoint, "--api-address") {
                 try await HTTPServer.start(
                     on: configuration.apiEndpoint, in: world, tls: tls, logger: logger, handler: gateway)
             }
             let master = Master(replica, gateway, server)
+            let admin = master.client(as: "system:admin", groups: ["system:masters"], in: world)
             door.open(
                 MasterDoor(
-                    configuration: configuration, pki: pki, replica: replica,
-                    admin: master.client(as: "system:admin", groups: ["system:masters"], in: world)))
+                    configuration: configuration, pki: pki, replica: replica, admin: admin,
+                    rotations: RotationDoor(pki: pki, store: RotationStore(client: admin), world: world)))
             return master
         } catch {
             await replica.close()
@@ -97,31 +97,34 @@ final class Master: Sendable {
     }
 
     /// Mutual TLS among the masters by the cluster's own certificates.
-    private static func peerSecurity(_ pki: ClusterPKI) throws -> PeerSecurity {
-        let authorities = try pki.authority("etcd/ca").keyPair.certificatePEM
-        let identity = try TLSIdentity(pki.keyPair("etcd/peer"))
+    private static func peerSecurity(_ credentials: Credentials) throws -> PeerSecurity {
         // The same authority signs certificates of the store's clients, which are no members.
         return PeerSecurity(
-            server: try TLSServer(identity: identity, clients: .required(authoritiesPEM: authorities)),
-            client: try TLSClient(authoritiesPEM: authorities, identity: identity)
+            server: try credentials.server("etcd/peer", clientsOf: "etcd/ca", required: true),
+            client: try credentials.client("etcd/peer", trusting: "etcd/ca")
         ) { $0.commonName != ClusterPKI.storeClientName }
     }
 
     /// How service account tokens are signed: by the key that is named, else by the cluster's own.
     private static func tokens(_ configuration: ClusterConfiguration, _ pki: ClusterPKI) throws -> TokenSettings {
+        func known(_ key: SigningKey) -> TokenSettings.Key {
+            TokenSettings.Key(
+                identifier: key.identifier, algorithm: key.algorithm, jwk: key.jwk.encoded(),
+                verifies: { key.verifies($0, of: $1) })
+        }
         let key: SigningKey
+        var others: [SigningKey] = []
         if let path = configuration.serviceAccountKey {
             do { key = try SigningKey(pem: try Files.read(path)) } catch {
                 throw ClusterError.unusable("--service-account-key-file \(path): \(error)")
             }
         } else {
-            key = try SigningKey(pem: try pki.serviceAccountKeys().privateKeyPEM)
+            let keys = try pki.serviceAccountKeys()
+            key = try SigningKey(pem: keys.privateKeyPEM)
+            others = try keys.publicKeysPEM.dropFirst().map { try SigningKey(pem: $0) }
         }
-        var settings = TokenSettings(
-            key: TokenSettings.Key(
-                identifier: key.identifier, algorithm: key.algorithm, jwk: key.jwk.encoded(),
-                verifies: { key.verifies($0, of: $1) }),
-            sign: { try key.sign($0) })
+        var settings = TokenSettings(key: known(key), sign: { try key.sign($0) })
+        settings.keys += others.map(known)
         if let issuer = configuration.serviceAccountIssuer { settings.issuer = issuer }
         return settings
     }
@@ -180,8 +183,8 @@ final class NodeClients: Sendable {
     private let tls: TLSClient
     private let world: any World
 
-    init(authority: [UInt8], identity: TLSIdentity, world: any World) throws {
-        tls = try TLSClient(authoritiesPEM: authority, identity: identity)
+    init(tls: TLSClient, world: any World) {
+        self.tls = tls
         self.world = world
     }
 

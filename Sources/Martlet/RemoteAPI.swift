@@ -4,7 +4,6 @@ internal import MartletClient
 internal import MartletHTTP
 internal import MartletIO
 internal import MartletObject
-internal import MartletPKI
 
 /// The API as a machine without a gateway has it: over HTTPS, by whichever master lives.
 final class RemoteAPI: Sendable {
@@ -12,47 +11,28 @@ final class RemoteAPI: Sendable {
     let node: MastersTransport
     /// As the parts of the worker that look at more than its own pods.
     let parts: MastersTransport
-    private let tasks: [Task<Void, Never>]
+    private let learner: Task<Void, Never>
 
-    /// How often it is looked whether certificates want renewal.
-    static let renewalPause: Duration = .seconds(3600)
-
-    private init(_ node: MastersTransport, _ parts: MastersTransport, _ tasks: [Task<Void, Never>]) {
+    private init(_ node: MastersTransport, _ parts: MastersTransport, _ learner: Task<Void, Never>) {
         self.node = node
         self.parts = parts
-        self.tasks = tasks
+        self.learner = learner
     }
 
     static func start(
-        _ configuration: ClusterConfiguration, _ data: DataDirectory, _ pki: ClusterPKI, in world: any World
+        _ configuration: ClusterConfiguration, _ data: DataDirectory, _ credentials: Credentials, in world: any World
     ) async throws -> RemoteAPI {
-        func tls(_ name: String) throws -> TLSClient {
-            try TLSClient(authoritiesPEM: pki.certificate("ca"), identity: TLSIdentity(pki.keyPair(name)))
-        }
-        let node = MastersTransport(configuration.masters, in: world, tls: try tls(Enrollment.node))
-        let parts = MastersTransport(configuration.masters, in: world, tls: try tls(Enrollment.parts))
+        let node = MastersTransport(
+            configuration.masters, in: world, tls: try credentials.client(Enrollment.node, trusting: "ca"))
+        let parts = MastersTransport(
+            configuration.masters, in: world, tls: try credentials.client(Enrollment.parts, trusting: "ca"))
         node.start()
         parts.start()
         let logger = configuration.logger
-        let enrollment = Enrollment(
-            pki: pki, nodeName: configuration.nodeName, nodeAddress: configuration.nodeAddress, world: world)
-        let renewal = world.spawn {
-            while (try? await world.sleep(for: renewalPause)) != nil {
-                do {
-                    let client = Client(transport: node, in: world)
-                    guard try await enrollment.complete(newcomer: nil, member: { _ in client }) else { continue }
-                    node.setTLS(try tls(Enrollment.node))
-                    parts.setTLS(try tls(Enrollment.parts))
-                    logger.notice("the certificates of this machine were renewed")
-                } catch {
-                    logger.warning("the certificates of this machine are not renewed yet: \(error)")
-                }
-            }
-        }
         let learner = world.spawn {
             await learn(Client(transport: parts, in: world), [node, parts], data.path, logger)
         }
-        return RemoteAPI(node, parts, [renewal, learner])
+        return RemoteAPI(node, parts, learner)
     }
 
     /// Follows who the masters are, and remembers it for the next start.
@@ -83,8 +63,8 @@ final class RemoteAPI: Sendable {
     }
 
     func stop() async {
-        for task in tasks { task.cancel() }
-        for task in tasks { await task.value }
+        learner.cancel()
+        await learner.value
         node.stop()
         parts.stop()
     }

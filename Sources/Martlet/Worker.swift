@@ -46,7 +46,8 @@ final class Worker: Sendable {
     }
 
     static func start(
-        _ configuration: ClusterConfiguration, _ data: DataDirectory, _ pki: ClusterPKI, in world: any DatagramWorld,
+        _ configuration: ClusterConfiguration, _ data: DataDirectory, _ credentials: Credentials,
+        in world: any DatagramWorld,
         clients: Clients
     ) async throws -> Worker {
         let client = clients.node
@@ -56,9 +57,7 @@ final class Worker: Sendable {
             var settings = NodeAgentConfiguration(
                 nodeName: configuration.nodeName, addresses: configuration.nodeAddresses, rootDirectory: data.node)
             settings.endpoint = configuration.nodeEndpoint
-            settings.tls = try TLSServer(
-                identity: TLSIdentity(pki.keyPair("kubelet")),
-                clients: .required(authoritiesPEM: pki.certificate("ca")))
+            settings.tls = try credentials.server(Enrollment.server, clientsOf: "ca", required: true)
             settings.clusterDomain = configuration.clusterDomain
             settings.clusterDNS = configuration.dnsAddressOfPods.map { [$0] } ?? []
             let runtime = containers.runtime
@@ -149,6 +148,9 @@ final class Worker: Sendable {
         await containers.stop(teardown: true)
         try await PodNetwork.removeLeftovers(configuration, in: world)
     }
+
+    /// Gives pods new tokens, and the authorities that are published now.
+    func refreshPods() async { await agent.renewTokens() }
 
     func stop(removesPods: Bool) async {
         network?.cancel()

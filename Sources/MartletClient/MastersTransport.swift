@@ -21,19 +21,20 @@ public final class MastersTransport: ClientTransport {
 
     private struct State {
         var endpoints: [Endpoint]
-        var tls: TLSClient?
         var line: Line?
         var task: Task<Void, Never>?
     }
     private let state: Mutex<State>
     private let world: any World
+    private let tls: TLSClient?
 
     /// A transport to masters at these endpoints; call ``start()`` before use. It begins with any of them, so that many
     /// workers are spread over the masters.
     public init(_ endpoints: [Endpoint], in world: any World, tls: TLSClient?) {
         self.world = world
+        self.tls = tls
         let turn = endpoints.isEmpty ? 0 : Int(world.random() % UInt64(endpoints.count))
-        state = Mutex(State(endpoints: Array(endpoints[turn...] + endpoints[..<turn]), tls: tls))
+        state = Mutex(State(endpoints: Array(endpoints[turn...] + endpoints[..<turn])))
     }
 
     deinit { state.withLock { $0.task }?.cancel() }
@@ -76,16 +77,6 @@ public final class MastersTransport: ClientTransport {
         dropped?.close()
     }
 
-    /// Shows another certificate, or trusts other authorities, from now on.
-    public func setTLS(_ tls: TLSClient) {
-        let dropped = state.withLock { state in
-            state.tls = tls
-            defer { state.line = nil }
-            return state.line
-        }
-        dropped?.close()
-    }
-
     /// Sends one request; returns when the answer's head is there.
     public func send(_ request: HTTPRequest, body: [UInt8]) async throws -> ClientResponse {
         var tries = 0
@@ -117,7 +108,7 @@ public final class MastersTransport: ClientTransport {
     private func line() -> Line {
         state.withLock { state in
             if let line = state.line { return line }
-            let line = Line(state.endpoints.first ?? .ip("127.0.0.1", port: 6443), in: world, tls: state.tls)
+            let line = Line(state.endpoints.first ?? .ip("127.0.0.1", port: 6443), in: world, tls: tls)
             state.line = line
             return line
         }

@@ -36,13 +36,18 @@ public struct RootAuthorityController: Controller {
     /// Namespaces and ConfigMaps.
     public let kinds: [ResourceKind] = [.namespace, .configMap]
     static let mapName = "kube-root-ca.crt"
+    /// The ConfigMap whose `ca.crt` holds the authorities that are trusted, once they have been rotated.
+    public static let source = (namespace: "kube-system", name: "martlet-pki")
     private let authority: String
 
-    /// - Parameter authority: the certificate, PEM.
+    /// - Parameter authority: the certificate (PEM) of a cluster whose authorities were never rotated.
     public init(authority: String) { self.authority = authority }
 
-    /// The namespace.
+    /// The namespace; for the authorities that are trusted: all of them.
     public func keys(for object: JSON, kind: ResourceKind, in snapshot: Snapshot) -> [ObjectKey] {
+        if kind == .configMap, (object.namespace, object.name) == Self.source {
+            return snapshot.list(.namespace).map { ObjectKey(.namespace, namespace: "", name: $0.name) }
+        }
         if kind == .namespace { return [ObjectKey(.namespace, namespace: "", name: object.name)] }
         guard object.name == Self.mapName else { return [] }
         return [ObjectKey(.namespace, namespace: "", name: object.namespace)]
@@ -51,7 +56,8 @@ public struct RootAuthorityController: Controller {
     /// Makes the map, or puts it right.
     public func reconcile(_ key: ObjectKey, in snapshot: Snapshot, _ context: inout ControllerContext) -> [Intent] {
         guard let namespace = snapshot.get(key), !namespace.isTerminating else { return [] }
-        let data: JSON = ["ca.crt": .string(authority)]
+        let trusted = snapshot.get(.configMap, namespace: Self.source.namespace, name: Self.source.name)
+        let data: JSON = ["ca.crt": trusted?["data", "ca.crt"] ?? .string(authority)]
         if var map = snapshot.get(.configMap, namespace: key.name, name: Self.mapName) {
             if map["data"] == data || map.isTerminating { return [] }
             map["data"] = data

@@ -20,8 +20,8 @@ public struct GatewayConfiguration: Sendable {
     public var tokenFile: TokenFile?
     /// Whether health and version are shown to those who do not say who they are.
     public var allowsAnonymous = true
-    /// The certificates that this API is known by (PEM); everybody may read them under `/cacerts`.
-    public var authorities: [UInt8] = []
+    /// The certificates that this API is known by now (PEM); everybody may read them under `/cacerts`.
+    public var authorities: @Sendable () -> [UInt8] = { [] }
     /// Answers what lies under `/martlet/`: the cluster's own upkeep. Roles say who may, as for all other paths.
     public var door: (@Sendable (DoorRequest) async -> DoorAnswer)?
     /// How long a request's body may take to arrive. Then: 408.
@@ -63,6 +63,10 @@ public final class Gateway: RequestHandler {
             allowsAnonymous: configuration.allowsAnonymous, world: world)
         customKinds = CustomKinds(registry: registry, served: served, world: world, logger: logger)
     }
+
+    /// Signs and knows service account tokens by other keys from now on. Tokens of keys that are not among them are no
+    /// longer good. Nothing happens where the gateway was started without tokens.
+    public func setTokens(_ settings: TokenSettings) { accounts?.set(settings) }
 
     /// Authenticates, then answers (see ``serve(_:as:)``).
     public func handle(_ request: Request) async -> Response {

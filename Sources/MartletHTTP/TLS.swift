@@ -36,7 +36,20 @@ public struct TLSError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-/// The server's side of TLS 1.2 and 1.3. Identities may be swapped while connections live: new handshakes use them.
+/// The settings of one side in C.
+private final class TLSContext: Sendable {
+    /// Never changes after `init`; OpenSSL guards what handshakes share. Connections keep a reference of their own.
+    nonisolated(unsafe) let pointer: OpaquePointer
+
+    init(_ make: (UnsafeMutablePointer<CChar>) -> OpaquePointer?) throws(TLSError) {
+        pointer = try TLSError.check(make)
+    }
+
+    deinit { mtls_context_free(pointer) }
+}
+
+/// The server's side of TLS 1.2 and 1.3. Identities and trusted authorities may be swapped while connections live: new
+/// handshakes use them.
 public final class TLSServer: Sendable {
     /// What to ask of clients.
     public enum ClientCertificates: Sendable {
@@ -48,35 +61,53 @@ public final class TLSServer: Sendable {
         case required(authoritiesPEM: [UInt8])
     }
 
-    /// Never changes after `init`; OpenSSL guards what handshakes share.
-    private nonisolated(unsafe) let context: OpaquePointer
-    private let identities: Mutex<IdentityTable>
+    private struct State {
+        var context: TLSContext
+        var identities: IdentityTable
+    }
+    private let state: Mutex<State>
+    private let protocols: [UInt8]
 
     /// A server with one identity for every name.
     /// - Parameter alpn: protocols offered, preferred first, as `["h2", "http/1.1"]`. A client that names
     ///   protocols, but none of these, is refused.
     /// - Throws: ``TLSError``.
     public init(identity: TLSIdentity, clients: ClientCertificates = .none, alpn: [String] = ["http/1.1"]) throws {
+        protocols = try protocolList(alpn)
+        state = Mutex(
+            State(
+                context: try Self.context(clients, protocols),
+                identities: IdentityTable(byName: [:], fallback: identity)))
+    }
+
+    private static func context(_ clients: ClientCertificates, _ protocols: [UInt8]) throws(TLSError) -> TLSContext {
         let (policy, authorities): (mtls_client_certificates, [UInt8]) =
             switch clients {
             case .none: (MTLS_CLIENTS_NONE, [])
             case .optional(let authorities): (MTLS_CLIENTS_OPTIONAL, authorities)
             case .required(let authorities): (MTLS_CLIENTS_REQUIRED, authorities)
             }
-        let protocols = try protocolList(alpn)
-        context = try TLSError.check { error in
+        return try TLSContext { error in
             mtls_server_new(policy, authorities, authorities.count, protocols, protocols.count, error)
         }
-        identities = Mutex(IdentityTable(byName: [:], fallback: identity))
     }
 
-    deinit { mtls_context_free(context) }
+    /// Replaces the identity of every name without one of its own, and which clients are let in. Atomic; open
+    /// connections go on as they are, and no session of before is resumed.
+    /// - Throws: ``TLSError``; then nothing has changed.
+    public func replace(identity: TLSIdentity, clients: ClientCertificates) throws {
+        let context = try Self.context(clients, protocols)
+        state.withLock {
+            $0.context = context
+            $0.identities.fallback = identity
+        }
+    }
 
     /// Replaces what is served: `identities` by exact lower-case host name or `*.suffix` (one label), and
     /// `fallback` for every other name. Atomic; open connections keep what they have.
     public func setIdentities(_ identities: [String: TLSIdentity], fallback: TLSIdentity) {
         let table = IdentityTable(byName: identities, fallback: fallback)
-        self.identities.withLock { $0 = table }
+        state.withLock { $0.identities = table }
     }
 
     /// Shakes hands over `stream`. On failure the client is told by an alert, and the stream is closed once it has
@@ -95,11 +126,15 @@ public final class TLSServer: Sendable {
     }
 
     /// A connection before its first byte.
-    func makePump() throws(TLSError) -> TLSPump { try TLSPump(context: context, serverName: nil) }
+    func makePump() throws(TLSError) -> TLSPump {
+        let context = state.withLock { $0.context }
+        defer { withExtendedLifetime(context) {} }
+        return try TLSPump(context: context.pointer, serverName: nil)
+    }
 
     /// Who we are for a client that names `name`.
     func identity(for name: String?) -> TLSIdentity {
-        let table = identities.withLock { $0 }
+        let table = state.withLock { $0.identities }
         return table.identity(for: name)
     }
 }
@@ -121,40 +156,48 @@ struct IdentityTable: Sendable {
     }
 }
 
-/// The client's side of TLS 1.2 and 1.3.
+/// The client's side of TLS 1.2 and 1.3. What it shows and trusts may be swapped: new handshakes use it.
 public final class TLSClient: Sendable {
-    /// Never changes after `init`; OpenSSL guards what handshakes share.
-    private nonisolated(unsafe) let context: OpaquePointer
+    private let context: Mutex<TLSContext>
+    private let protocols: [UInt8]
 
     /// A client that trusts `authoritiesPEM` and shows `identity` when asked. With nil authorities, those of the
     /// system.
     /// - Throws: ``TLSError``.
     public init(authoritiesPEM: [UInt8]?, identity: TLSIdentity? = nil, alpn: [String] = ["http/1.1"]) throws {
-        let protocols = try protocolList(alpn)
-        let shown = identity?.pointer
-        if let authorities = authoritiesPEM {
-            guard !authorities.isEmpty else { throw TLSError("the PEM text of the trusted authorities is empty") }
-            context = try TLSError.check { error in
-                mtls_client_new(authorities, authorities.count, shown, protocols, protocols.count, error)
-            }
-        } else {
-            context = try TLSError.check { error in
-                mtls_client_new(nil, 0, shown, protocols, protocols.count, error)
-            }
-        }
+        protocols = try protocolList(alpn)
+        context = Mutex(try Self.context(authoritiesPEM, identity, protocols))
     }
 
     /// A client that takes whatever certificate it is shown: for what is public and checked by other means.
     /// - Throws: ``TLSError``.
     public init(trustingAnyone: Void, alpn: [String] = ["http/1.1"]) throws {
-        let protocols = try protocolList(alpn)
-        context = try TLSError.check { error in
-            mtls_client_new(nil, 0, nil, protocols, protocols.count, error)
-        }
-        mtls_client_trust_anyone(context)
+        protocols = try protocolList(alpn)
+        let made = try Self.context(nil, nil, protocols)
+        mtls_client_trust_anyone(made.pointer)
+        context = Mutex(made)
     }
 
-    deinit { mtls_context_free(context) }
+    private static func context(
+        _ authorities: [UInt8]?, _ identity: TLSIdentity?, _ protocols: [UInt8]
+    ) throws(TLSError) -> TLSContext {
+        let shown = identity?.pointer
+        defer { withExtendedLifetime(identity) {} }
+        guard let authorities else {
+            return try TLSContext { mtls_client_new(nil, 0, shown, protocols, protocols.count, $0) }
+        }
+        guard !authorities.isEmpty else { throw TLSError("the PEM text of the trusted authorities is empty") }
+        return try TLSContext { error in
+            mtls_client_new(authorities, authorities.count, shown, protocols, protocols.count, error)
+        }
+    }
+
+    /// Trusts these authorities and shows this identity from now on. Open connections go on as they are.
+    /// - Throws: ``TLSError``; then nothing has changed.
+    public func replace(authoritiesPEM: [UInt8], identity: TLSIdentity?) throws {
+        let made = try Self.context(authoritiesPEM, identity, protocols)
+        context.withLock { $0 = made }
+    }
 
     /// Shakes hands over `stream`; the peer's certificate must be for `serverName` (a DNS name or an IP address).
     /// With TLS 1.3 a server that refuses the client's certificate says so after the handshake: the first read
@@ -176,7 +219,9 @@ public final class TLSClient: Sendable {
         guard !serverName.isEmpty, !serverName.utf8.contains(0) else {
             throw TLSError("the server's name is empty or has a zero byte inside")
         }
-        return try TLSPump(context: context, serverName: serverName)
+        let context = context.withLock { $0 }
+        defer { withExtendedLifetime(context) {} }
+        return try TLSPump(context: context.pointer, serverName: serverName)
     }
 }
 

@@ -38,8 +38,9 @@ public final class Edge: RequestHandler {
         var servers: [HTTPServer] = []
         var materials: [String: TLSMaterial] = [:]
         var identities: [String: TLSIdentity] = [:]
+        var fallback: TLSIdentity
     }
-    private let parts = Mutex(Parts())
+    private let parts: Mutex<Parts>
     private let configuration: EdgeConfiguration
     private let tls: TLSServer
     private let forwarder: Forwarder
@@ -83,6 +84,7 @@ public final class Edge: RequestHandler {
         self.world = world
         self.logger = logger
         tls = try TLSServer(identity: configuration.fallback)
+        parts = Mutex(Parts(fallback: configuration.fallback))
         forwarder = Forwarder(world: world, logger: logger)
         following = Following(
             [.node, .ingress, .ingressClass, .secret, .service], client: client, world: world, logger: logger)
@@ -125,11 +127,19 @@ public final class Edge: RequestHandler {
                 identities[host] = known[host]
             }
         }
-        tls.setIdentities(identities, fallback: configuration.fallback)
         let installed = identities
         parts.withLock {
             $0.materials = materials
             $0.identities = installed
+            tls.setIdentities(installed, fallback: $0.fallback)
+        }
+    }
+
+    /// Shows another certificate from now on to clients whose host name has none of its own.
+    public func setFallback(_ identity: TLSIdentity) {
+        parts.withLock {
+            $0.fallback = identity
+            tls.setIdentities($0.identities, fallback: identity)
         }
     }
 

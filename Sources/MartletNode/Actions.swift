@@ -209,20 +209,28 @@ extension NodeAgent {
 
     /// Keeps the files of ConfigMaps and Secrets in running pods current.
     func refreshVolumesForever() async {
-        while (try? await world.sleep(for: Limits.volumeRefreshPeriod)) != nil {
-            for uid in pods.keys.sorted() {
-                guard let pod = pods[uid], pod.volumesMounted, !pod.machine.isGone,
-                    pod.machine.spec.volumes.contains(where: \.isMadeOfFiles)
-                else { continue }
-                let spec = pod.machine.spec
-                let addresses = pod.machine.observation?.sandboxes.last?.addresses ?? []
-                do {
-                    let surroundings = try await surroundings(of: spec, podIPs: addresses)
-                    guard pods[uid] != nil else { continue }
-                    try await mount(spec.volumes.filter(\.isMadeOfFiles), of: spec, in: surroundings)
-                } catch {
-                    logger.warning("volumes of pod \(spec.displayName) cannot be refreshed: \(error)")
-                }
+        while (try? await world.sleep(for: Limits.volumeRefreshPeriod)) != nil { await refreshVolumes() }
+    }
+
+    /// Gets new tokens for all pods, and puts them and the published authorities into their volumes.
+    public func renewTokens() async {
+        for uid in pods.keys { pods[uid]?.tokens = [:] }
+        await refreshVolumes()
+    }
+
+    private func refreshVolumes() async {
+        for uid in pods.keys.sorted() {
+            guard let pod = pods[uid], pod.volumesMounted, !pod.machine.isGone,
+                pod.machine.spec.volumes.contains(where: \.isMadeOfFiles)
+            else { continue }
+            let spec = pod.machine.spec
+            let addresses = pod.machine.observation?.sandboxes.last?.addresses ?? []
+            do {
+                let surroundings = try await surroundings(of: spec, podIPs: addresses)
+                guard pods[uid] != nil else { continue }
+                try await mount(spec.volumes.filter(\.isMadeOfFiles), of: spec, in: surroundings)
+            } catch {
+                logger.warning("volumes of pod \(spec.displayName) cannot be refreshed: \(error)")
             }
         }
     }

@@ -41,15 +41,19 @@ public struct Authority: Sendable, Hashable {
     /// An authority that exists already.
     public init(keyPair: KeyPair) { self.keyPair = keyPair }
 
-    /// Certificates are valid from a little before now, since the clocks of a cluster differ.
-    static let backdate: Duration = .seconds(-300)
+    /// Certificates are valid from a little before now, since the clocks of a cluster differ: five minutes, or a
+    /// tenth of a life that is shorter than ten.
+    static func backdate(_ lifetime: Duration) -> Duration {
+        lifetime < .seconds(600) ? .zero - lifetime / 10 : .seconds(-300)
+    }
 
     /// Makes a new authority.
     /// - Throws: ``PKIError``.
     public static func make(commonName: String, lifetime: Duration, now: WallTime) throws -> Authority {
         let key = try PrivateKey.makeEC()
         let purposes = MTLS_AUTHORITY.rawValue
-        let draft = try CertificateDraft(notBefore: now + backdate, notAfter: now + lifetime, purposes: purposes)
+        let draft = try CertificateDraft(
+            notBefore: now + backdate(lifetime), notAfter: now + lifetime, purposes: purposes)
         try draft.add(MTLS_COMMON_NAME, commonName)
         let certificate = try draft.sign(subjectKey: key, issuer: nil)
         return Authority(keyPair: KeyPair(certificatePEM: certificate, privateKeyPEM: key))
@@ -74,6 +78,18 @@ public struct Authority: Sendable, Hashable {
         try draft(request, now: now).sign(keyOf: wanted, issuer: keyPair)
     }
 
+    /// Another authority's certificate as this one signs it: who trusts only this one may follow it to the other.
+    /// - Throws: ``PKIError``.
+    func cross(_ other: Authority, now: WallTime) throws -> [UInt8] {
+        let (own, next) = (
+            try CertificateInfo(pem: keyPair.certificatePEM), try CertificateInfo(pem: other.keyPair.certificatePEM)
+        )
+        let draft = try CertificateDraft(
+            notBefore: next.notBefore, notAfter: min(own.notAfter, next.notAfter), purposes: MTLS_AUTHORITY.rawValue)
+        try draft.add(MTLS_COMMON_NAME, next.commonName)
+        return try draft.sign(subjectKey: other.keyPair.privateKeyPEM, issuer: keyPair)
+    }
+
     private func draft(_ request: CertificateRequest, now: WallTime) throws -> CertificateDraft {
         let own = try CertificateInfo(pem: keyPair.certificatePEM)
         guard now < own.notAfter else {
@@ -83,7 +99,8 @@ public struct Authority: Sendable, Hashable {
         if request.isServer { purposes |= MTLS_SERVER.rawValue }
         if request.isClient { purposes |= MTLS_CLIENT.rawValue }
         let draft = try CertificateDraft(
-            notBefore: now + Self.backdate, notAfter: min(now + request.lifetime, own.notAfter), purposes: purposes)
+            notBefore: now + Self.backdate(request.lifetime), notAfter: min(now + request.lifetime, own.notAfter),
+            purposes: purposes)
         try draft.add(request)
         return draft
     }

@@ -85,6 +85,9 @@ final class Certificate {
     var notAfter: WallTime { Self.time(mtls_certificate_not_after(pointer)) }
     var purposes: UInt32 { mtls_certificate_purposes(pointer) }
 
+    /// How strong its key is, in bits of a symmetric key.
+    var strength: Int { Int(mtls_certificate_strength(pointer)) }
+
     func texts(_ kind: mtls_text) -> [String] {
         var texts: [String] = []
         while let text = mtls_certificate_text(pointer, kind, texts.count) {

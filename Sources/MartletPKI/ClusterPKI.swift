@@ -7,14 +7,19 @@ internal import MartletIO
 /// `etcd/{server,peer}.{crt,key}`, `kubelet.{crt,key}` (the node agent's server certificate) and the client
 /// certificates inside kubeconfigs. Keys have mode 0600.
 ///
-/// A key is written before its certificate and is never replaced: renewal signs a new certificate for the same key,
-/// so that a crash between two files leaves nothing that does not fit together. To have a new key, remove both files.
+/// While authorities are exchanged (``Rotation``), an authority's `.crt` holds all that are trusted; the one that signs
+/// is the one that its `.key` belongs to. In the same way `sa.pub` holds all keys that tokens are known by.
+///
+/// A renewed leaf has a new key. The new certificate waits in `NAME.crt.next` until the new key is in place, so that a
+/// crash between the two leaves either pair whole.
 public struct ClusterPKI: Sendable {
     /// The folder.
     public var directory: String
 
     /// The life of authorities that are made: 10 years.
     static let authorityLifetime: Duration = .seconds(10 * 365 * 24 * 3600)
+    /// The life of leaves when nothing else is asked for: a year.
+    public static let standardLifetime: Duration = .seconds(365 * 24 * 3600)
     /// The CN of clients of the store, whom its authority signs beside the members.
     public static let storeClientName = "kube-apiserver-etcd-client"
     /// The authorities, with the CN that kubeadm gives them.
@@ -28,9 +33,11 @@ public struct ClusterPKI: Sendable {
     /// - Parameters:
     ///   - names, addresses: what the API server's certificate is for, beside the standard ones. Give the first
     ///     address of the service network (10.96.0.1) and the node's own.
+    ///   - lifetime: that of leaves that are made.
     /// - Throws: ``PKIError`` naming the file.
     public static func ensure(
-        directory: String, nodeName: String, names: [String], addresses: [String], now: WallTime
+        directory: String, nodeName: String, names: [String], addresses: [String],
+        lifetime: Duration = standardLifetime, now: WallTime
     ) throws -> ClusterPKI {
         let pki = ClusterPKI(directory: directory)
         for folder in [directory, "\(directory)/etcd"] {
@@ -40,10 +47,18 @@ public struct ClusterPKI: Sendable {
             try pki.ensureAuthority(name, commonName: commonName, now: now)
         }
         try pki.ensureServiceAccountKey()
-        for leaf in leaves(nodeName: nodeName, names: names, addresses: addresses) {
-            try pki.ensureLeaf(leaf, now: now)
-        }
+        let leaves = LeafSubjects(nodeName: nodeName, names: names, addresses: addresses, lifetime: lifetime)
+        _ = try pki.renewLeaves(leaves, all: false, now: now)
         return pki
+    }
+
+    /// Makes the leaves that are missing, and renews those in the last third of their life, with names missing, or of
+    /// another authority than the one that signs now.
+    /// - Parameter all: whether every one is renewed.
+    /// - Returns: the names of those that were made.
+    /// - Throws: ``PKIError`` naming the file.
+    public func renewLeaves(_ subjects: LeafSubjects, all: Bool, now: WallTime) throws -> [String] {
+        try Self.leaves(subjects).filter { try ensureLeaf($0, renews: all, now: now) }.map(\.name)
     }
 
     /// The certificate and key in `NAME.crt` and `NAME.key`.
@@ -55,13 +70,28 @@ public struct ClusterPKI: Sendable {
         return pair
     }
 
-    /// The certificate in `NAME.crt` alone: workers have the authority's without its key.
+    /// As ``keyPair(_:)``, for a server: while the authority `ca` is exchanged, followed by the certificate by which those
+    /// who know only the old authority find that the new one is good.
     /// - Throws: ``PKIError``.
-    public func certificate(_ name: String) throws -> [UInt8] {
+    public func servingPair(_ name: String) throws -> KeyPair {
+        var pair = try keyPair(name)
+        pair.certificatePEM += try read(crossFile) ?? []
+        return pair
+    }
+
+    /// The new authority's certificate as the old one signs it.
+    var crossFile: String { path("ca-cross", "crt") }
+
+    /// All certificates of an authority that are trusted now (PEM), the one that signs first where its key is here:
+    /// workers have the certificates alone.
+    /// - Throws: ``PKIError``.
+    public func trusted(_ name: String) throws -> [UInt8] {
         guard let pem = try read(path(name, "crt")) else {
             throw PKIError("\(path(name, "crt")) is missing: put it back, or join the cluster again")
         }
-        return pem
+        guard Files.exists(path(name, "key")) else { return pem }
+        let signing = try authority(name).keyPair.certificatePEM
+        return signing + PEM.blocks("CERTIFICATE", in: pem).filter { $0 != signing }.flatMap { $0 }
     }
 
     /// The key in `NAME.key`, made when there is none: the certificate is to come from elsewhere.
@@ -74,25 +104,33 @@ public struct ClusterPKI: Sendable {
         return key
     }
 
-    /// Puts a certificate beside its key.
-    /// - Throws: ``PKIError`` when it is for another key.
-    public func install(_ certificate: [UInt8], as name: String) throws {
-        guard let key = try read(path(name, "key")) else { throw PKIError("\(path(name, "key")) is missing") }
-        try checkPair(name, certificate: certificate, key: key)
-        try write(certificate, to: path(name, "crt"), mode: 0o644)
+    /// Puts a certificate and its key in the place of those before.
+    /// - Throws: ``PKIError`` when they do not belong together.
+    public func install(_ pair: KeyPair, as name: String) throws {
+        try checkPair(name, certificate: pair.certificatePEM, key: pair.privateKeyPEM)
+        try write(pair.certificatePEM, to: path(name, "crt.next"), mode: 0o644)
+        try write(pair.privateKeyPEM, to: path(name, "key"), mode: 0o600)
+        try settle(name)
     }
 
-    /// The authority `ca`, `front-proxy-ca` or `etcd/ca`.
+    /// The authority `ca`, `front-proxy-ca` or `etcd/ca` that signs now.
     /// - Throws: ``PKIError``.
-    public func authority(_ name: String) throws -> Authority { Authority(keyPair: try keyPair(name)) }
+    public func authority(_ name: String) throws -> Authority {
+        guard let pair = try readAuthority(name) else {
+            throw PKIError("\(path(name, "crt")) is missing: put it back from a backup, or from another master")
+        }
+        return Authority(keyPair: pair)
+    }
 
-    /// The key that signs service account tokens (RSA-2048, `sa.key`) and its public half (`sa.pub`), both PEM.
+    /// The key that signs service account tokens (`sa.key`), and the public keys that tokens are known by (`sa.pub`),
+    /// its own first, all PEM.
     /// - Throws: ``PKIError``.
-    public func serviceAccountKeys() throws -> (privateKeyPEM: [UInt8], publicKeyPEM: [UInt8]) {
-        guard let key = try read(path("sa", "key")), let publicKey = try read(path("sa", "pub")) else {
+    public func serviceAccountKeys() throws -> (privateKeyPEM: [UInt8], publicKeysPEM: [[UInt8]]) {
+        guard let key = try read(path("sa", "key")), let publicKeys = try read(path("sa", "pub")) else {
             throw PKIError("\(path("sa", "key")) or .pub is missing: start the node once more to have it made")
         }
-        return (key, publicKey)
+        let own = try explain(path("sa", "key")) { () throws(PKIError) in try PrivateKey.publicKey(of: key) }
+        return (key, [own] + PEM.blocks("PUBLIC KEY", in: publicKeys).filter { $0 != own })
     }
 
     /// What all masters of a cluster share, by file name: the authorities and the key of service account tokens.
@@ -123,7 +161,12 @@ public struct ClusterPKI: Sendable {
             let file = "\(directory)/\(name)"
             if let there = try read(file) {
                 if there == bytes { continue }
-                throw PKIError("\(file) is that of another cluster: empty the data folder with martlet reset first")
+                // A machine without keys that comes again may find the authorities rotated.
+                let known = PEM.blocks("CERTIFICATE", in: there)
+                let isOfCluster = PEM.blocks("CERTIFICATE", in: bytes).contains(where: known.contains)
+                guard isOfCluster, !isSigner else {
+                    throw PKIError("\(file) is that of another cluster: empty the data folder with martlet reset first")
+                }
             }
             try write(bytes, to: file, mode: name.hasSuffix(".key") ? 0o600 : 0o644)
         }
@@ -134,14 +177,13 @@ public struct ClusterPKI: Sendable {
     public func kubeconfig(
         user: String, groups: [String], server: String, cluster: String, lifetime: Duration? = nil, now: WallTime
     ) throws -> [UInt8] {
-        let authority = try authority("ca")
         var request = CertificateRequest(commonName: user)
         request.organizations = groups
         request.isClient = true
         if let lifetime { request.lifetime = lifetime }
-        let pair = try authority.issue(request, now: now)
+        let pair = try authority("ca").issue(request, now: now)
         return Kubeconfig(
-            cluster: cluster, server: server, authorityPEM: authority.keyPair.certificatePEM, user: user, client: pair
+            cluster: cluster, server: server, authorityPEM: try trusted("ca"), user: user, client: pair
         ).yaml
     }
 
@@ -155,7 +197,8 @@ public struct ClusterPKI: Sendable {
     }
 
     /// All leaves of a node that runs every role, as kubeadm names them.
-    static func leaves(nodeName: String, names: [String], addresses: [String]) -> [Leaf] {
+    static func leaves(_ subjects: LeafSubjects) -> [Leaf] {
+        let (nodeName, names, addresses) = (subjects.nodeName, subjects.names, subjects.addresses)
         func leaf(
             _ name: String, by authority: String, for commonName: String, _ organizations: [String] = [],
             server: Bool = false, client: Bool = false, names: [String] = [], addresses: [String] = []
@@ -166,6 +209,7 @@ public struct ClusterPKI: Sendable {
             request.isClient = client
             request.dnsNames = unique(names)
             request.addresses = unique(addresses)
+            request.lifetime = subjects.lifetime
             return Leaf(name: name, authority: authority, request: request)
         }
         let kubernetes = [
@@ -201,7 +245,7 @@ public struct ClusterPKI: Sendable {
     }
 
     private func ensureAuthority(_ name: String, commonName: String, now: WallTime) throws {
-        if let pair = try readPair(name) {
+        if let pair = try readAuthority(name) {
             let info = try explain(path(name, "crt")) { () throws(PKIError) in
                 try CertificateInfo(pem: pair.certificatePEM)
             }
@@ -240,31 +284,34 @@ public struct ClusterPKI: Sendable {
         }
         let publicKey = try explain(keyPath) { () throws(PKIError) in try PrivateKey.publicKey(of: key) }
         guard let existing else { return try write(publicKey, to: publicPath, mode: 0o644) }
+        let known = PEM.blocks("PUBLIC KEY", in: existing)
         let fits = try explain(publicPath) { () throws(PKIError) in
-            try PrivateKey.matches(key, publicKey: existing)
+            for one in known.isEmpty ? [existing] : known where try PrivateKey.matches(key, publicKey: one) {
+                return true
+            }
+            return false
         }
         if !fits { throw PKIError("\(publicPath) does not belong to sa.key: remove it to have it made anew") }
     }
 
-    private func ensureLeaf(_ leaf: Leaf, now: WallTime) throws {
+    /// Whether a new certificate was made.
+    private func ensureLeaf(_ leaf: Leaf, renews: Bool, now: WallTime) throws -> Bool {
         let authority = try authority(leaf.authority)
-        let certificatePath = path(leaf.name, "crt")
-        let keyPath = path(leaf.name, "key")
-        if let certificate = try read(certificatePath), let key = try read(keyPath) {
+        try settle(leaf.name)
+        func signed(_ key: [UInt8]) throws -> [UInt8] {
+            do { return try authority.sign(leaf.request, for: key, now: now) } catch {
+                throw PKIError("\(path(leaf.name, "crt")) cannot be made: \(error)")
+            }
+        }
+        if let certificate = try read(path(leaf.name, "crt")), let key = try read(path(leaf.name, "key")) {
             try checkPair(leaf.name, certificate: certificate, key: key)
-            if try isGood(certificate, for: leaf.request, by: authority, now: now) { return }
+            if !renews, try isGood(certificate, for: leaf.request, by: authority, now: now) { return false }
+            let fresh = try PrivateKey.makeEC()
+            try install(KeyPair(certificatePEM: try signed(fresh), privateKeyPEM: fresh), as: leaf.name)
+            return true
         }
-        let key: [UInt8]
-        if let found = try read(keyPath) {
-            key = found
-        } else {
-            key = try PrivateKey.makeEC()
-            try write(key, to: keyPath, mode: 0o600)
-        }
-        let certificate = try explain(keyPath) { () throws(PKIError) in
-            do { return try authority.sign(leaf.request, for: key, now: now) } catch { throw PKIError("\(error)") }
-        }
-        try write(certificate, to: certificatePath, mode: 0o644)
+        try write(try signed(try ensureKey(leaf.name)), to: path(leaf.name, "crt"), mode: 0o644)
+        return true
     }
 
     /// Whether a leaf's certificate still does: it says all that is asked for, and not for too short a time.
@@ -288,10 +335,35 @@ public struct ClusterPKI: Sendable {
 
     // MARK: Files
 
-    private func path(_ name: String, _ suffix: String) -> String { "\(directory)/\(name).\(suffix)" }
+    func path(_ name: String, _ suffix: String) -> String { "\(directory)/\(name).\(suffix)" }
+
+    /// Ends what ``install(_:as:)`` had begun before a crash: the certificate that waits is put in place when its key
+    /// is there already, and else forgotten.
+    private func settle(_ name: String) throws(PKIError) {
+        let next = path(name, "crt.next")
+        guard let waiting = try read(next) else { return }
+        if let key = try read(path(name, "key")), (try? Certificate(pem: waiting).has(key: key)) == true {
+            try write(waiting, to: path(name, "crt"), mode: 0o644)
+        }
+        try explain(next) { () throws(Errno) in try Files.remove(next) }
+    }
+
+    /// The certificate of an authority's file that belongs to its key, and the key; nil when there is no certificate.
+    private func readAuthority(_ name: String) throws(PKIError) -> KeyPair? {
+        guard let pem = try read(path(name, "crt")) else { return nil }
+        let certificates = PEM.blocks("CERTIFICATE", in: pem)
+        guard let key = try read(path(name, "key")) else { return try readPair(name) }
+        for certificate in certificates {
+            let read = try explain(path(name, "crt")) { () throws(PKIError) in try Certificate(pem: certificate) }
+            let fits = try explain(path(name, "key")) { () throws(PKIError) in try read.has(key: key) }
+            if fits { return KeyPair(certificatePEM: certificate, privateKeyPEM: key) }
+        }
+        return try readPair(name)
+    }
 
     /// Both files, checked; nil when there is no certificate.
     private func readPair(_ name: String) throws(PKIError) -> KeyPair? {
+        try settle(name)
         guard let certificate = try read(path(name, "crt")) else { return nil }
         guard let key = try read(path(name, "key")) else {
             throw PKIError(
@@ -316,18 +388,18 @@ public struct ClusterPKI: Sendable {
         }
     }
 
-    private func read(_ path: String) throws(PKIError) -> [UInt8]? {
+    func read(_ path: String) throws(PKIError) -> [UInt8]? {
         guard Files.exists(path) else { return nil }
         return try explain(path) { () throws(Errno) in try Files.read(path) }
     }
 
-    private func write(_ bytes: [UInt8], to path: String, mode: UInt32) throws(PKIError) {
+    func write(_ bytes: [UInt8], to path: String, mode: UInt32) throws(PKIError) {
         try explain(path) { () throws(Errno) in try Files.write(bytes, to: path, mode: mode) }
     }
 
     /// Says which file an error is about, and what to do when the file is broken.
     @discardableResult
-    private func explain<Value, Failure: Error>(
+    func explain<Value, Failure: Error>(
         _ path: String, _ work: () throws(Failure) -> Value
     ) throws(PKIError) -> Value {
         do {

@@ -53,4 +53,24 @@ import Testing
         snapshot.put(map, kind: .configMap)
         #expect(wishes(controller, key, snapshot).count == 1)
     }
+
+    @Test("while authorities are rotated, every namespace has those that are trusted")
+    func publishesTheTrusted() {
+        let controller = RootAuthorityController(authority: "OLD")
+        var snapshot = Snapshot()
+        for name in ["a", "b"] { snapshot.put(["metadata": ["name": .string(name)]], kind: .namespace) }
+        let trusted: JSON = [
+            "metadata": ["name": "martlet-pki", "namespace": "kube-system"], "data": ["ca.crt": "OLD NEW"],
+        ]
+        snapshot.put(trusted, kind: .configMap)
+        let keys = controller.keys(for: trusted, kind: .configMap, in: snapshot)
+        #expect(Set(keys.map(\.name)) == ["a", "b"])
+        for key in keys {
+            guard case .create(.configMap, let map) = wishes(controller, key, snapshot).first else {
+                Issue.record("the map is made")
+                continue
+            }
+            #expect(map["data", "ca.crt"] == "OLD NEW")
+        }
+    }
 }

@@ -245,4 +245,39 @@ struct Meeting {
         #expect(throws: TLSError.self) { try TLSClient(authoritiesPEM: Array("no PEM".utf8)) }
         #expect(throws: TLSError.self) { try TLSClient(authoritiesPEM: []) }
     }
+
+    @Test("new handshakes go by what was put in place, and open connections go on")
+    func replaced() async throws {
+        let (first, second) = (try Certificates.trusted(), try Certificates.untrusted())
+        let server = try demanding()
+        let client = try TLSClient(
+            authoritiesPEM: first.keyPair.certificatePEM, identity: try Certificates.client("jane"))
+        let before = await Meeting.of(server, client)
+        let (here, there) = (try before.server.get(), try before.client.get())
+
+        try server.replace(
+            identity: try Certificates.server(by: second),
+            clients: .required(authoritiesPEM: second.keyPair.certificatePEM))
+        #expect(await Meeting.of(server, client).clientError.contains("not trusted here"))
+        let both = first.keyPair.certificatePEM + second.keyPair.certificatePEM
+        try client.replace(authoritiesPEM: both, identity: try Certificates.client("jane"))
+        #expect(await Meeting.of(server, client, clientReads: true).serverError.contains("not trusted here"))
+        try client.replace(authoritiesPEM: both, identity: try Certificates.client("joan", by: second))
+        #expect(try await Meeting.of(server, client).server.get().peerCertificate?.commonName == "joan")
+
+        try await there.write(Array("ping".utf8))
+        #expect(try await here.read(atMost: 100) == Array("ping".utf8))
+        #expect(here.peerCertificate?.commonName == "jane")
+    }
+
+    @Test("what cannot be put in place leaves what there was")
+    func notReplaced() async throws {
+        let server = try demanding()
+        #expect(throws: TLSError.self) {
+            try server.replace(identity: try Certificates.server(), clients: .required(authoritiesPEM: [1, 2, 3]))
+        }
+        let jane = try client(try Certificates.client("jane"))
+        #expect(throws: TLSError.self) { try jane.replace(authoritiesPEM: [], identity: nil) }
+        #expect(try await Meeting.of(server, jane).server.get().peerCertificate?.commonName == "jane")
+    }
 }

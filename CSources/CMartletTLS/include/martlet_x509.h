@@ -101,6 +101,8 @@ int64_t mtls_certificate_not_before(const mtls_certificate *certificate);
 int64_t mtls_certificate_not_after(const mtls_certificate *certificate);
 /// Its purposes, added up (enum mtls_purpose).
 unsigned mtls_certificate_purposes(const mtls_certificate *certificate);
+/// How strong its key is, in bits of a symmetric key (NIST SP 800-57): 112 for RSA-2048, 128 for P-256.
+int mtls_certificate_strength(const mtls_certificate *certificate);
 /// Whether `issuer` signed it.
 int mtls_certificate_signed_by(const mtls_certificate *certificate, const mtls_certificate *issuer);
 /// 1 when the private key (PEM) belongs to it, 0 when not, -1 with the reason in `error` when the key is unreadable.

@@ -81,7 +81,9 @@ enum SigningRules {
 
 /// Approves and signs requests for certificates, where the leader is.
 struct CertificateSigner: Sendable {
-    let authority: Authority
+    let pki: ClusterPKI
+    /// The longest life of what is signed.
+    let lifetime: Duration
     let client: Client
     let world: any World
     let logger: Logger
@@ -115,8 +117,10 @@ struct CertificateSigner: Sendable {
                 return try await judge(request, "Approved", "AutoApproved", "The requester may have this certificate.")
             }
         }
-        let certificate = try authority.sign(
-            SigningRules.certificate(for: request, wanted), forKeyOf: pem, now: world.wallTime())
+        var granted = SigningRules.certificate(for: request, wanted)
+        granted.lifetime = min(granted.lifetime, lifetime)
+        // Read anew each time: authorities are rotated while this runs.
+        let certificate = try pki.authority("ca").sign(granted, forKeyOf: pem, now: world.wallTime())
         var signed = request
         signed["status", "certificate"] = .string(Base64.encode(certificate))
         do { _ = try await client.updateStatus(.certificateSigningRequest, signed) } catch let error as APIError

@@ -44,12 +44,15 @@ struct Enrollment: Sendable {
     /// - Parameters:
     ///   - newcomer: the API for one that has no certificate yet; nil when it must have one.
     ///   - member: the API with the node's own certificate.
+    ///   - all: whether those that are good are renewed too.
     /// - Returns: whether anything has changed.
     /// - Throws: ``ClusterError`` or what the API says.
     @discardableResult
-    func complete(newcomer: Client?, member: (TLSIdentity) throws -> Client) async throws -> Bool {
+    func complete(
+        newcomer: Client?, all: Bool = false, member: (TLSIdentity) throws -> Client
+    ) async throws -> Bool {
         var hasChanged = false
-        if !isGood(Self.node) {
+        if all || !isGood(Self.node) {
             let own = try? member(TLSIdentity(pki.keyPair(Self.node)))
             guard let client = newcomer ?? own else {
                 throw ClusterError.unusable("\(pki.directory) has no certificate of this node: martlet join it again")
@@ -58,7 +61,7 @@ struct Enrollment: Sendable {
             hasChanged = true
         }
         let client = try member(TLSIdentity(pki.keyPair(Self.node)))
-        for name in [Self.server, Self.parts] where !isGood(name) {
+        for name in [Self.server, Self.parts] where all || !isGood(name) {
             try await fetch(name, by: client)
             hasChanged = true
         }
@@ -69,13 +72,16 @@ struct Enrollment: Sendable {
         guard let pair = try? pki.keyPair(name), let info = try? CertificateInfo(pem: pair.certificatePEM) else {
             return false
         }
+        let trusted = PEM.blocks("CERTIFICATE", in: (try? pki.trusted("ca")) ?? [])
         return !info.isDueForRenewal(now: world.wallTime())
             && info.commonName == wanted(name).request.commonName
+            && trusted.contains { CertificateInfo.isSigned(pair.certificatePEM, by: $0) }
     }
 
     private func fetch(_ name: String, by client: Client) async throws {
         let (signer, request) = wanted(name)
-        let key = try pki.ensureKey(name)
+        // The first key is kept at once: a machine that is cut short asks for the same name again with it.
+        let key = try (try? pki.keyPair(name)) == nil ? pki.ensureKey(name) : PrivateKey.makeEC()
         let pem = try SigningRequest(request, key: key).pem
         let usage = signer == SigningRules.nodeServer ? "server auth" : "client auth"
         let made = try await client.create(
@@ -97,7 +103,7 @@ struct Enrollment: Sendable {
             if let text = now["status", "certificate"]?.string, let certificate = Base64.decode(text),
                 !certificate.isEmpty
             {
-                return try pki.install(certificate, as: name)
+                return try pki.install(KeyPair(certificatePEM: certificate, privateKeyPEM: key), as: name)
             }
             guard world.now() < deadline else {
                 throw ClusterError.unusable(

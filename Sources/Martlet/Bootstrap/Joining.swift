@@ -4,7 +4,7 @@ internal import MartletClient
 internal import MartletHTTP
 internal import MartletIO
 internal import MartletObject
-internal import MartletPKI
+public import MartletPKI
 
 /// Makes a machine part of a cluster: what `martlet init` and `martlet join` do before the daemon starts. Each may be
 /// called again after it was cut short.
@@ -24,6 +24,13 @@ public struct Joining: Sendable {
     }
 
     // MARK: A new cluster
+
+    /// Makes the authorities of another tool's cluster those of the one that is about to begin.
+    /// - Throws: ``ClusterError`` or `PKIError`.
+    public func takeOver(_ foreign: ForeignPKI) throws {
+        try refuseForeign(sameRoles: false)
+        try ClusterPKI(directory: DataDirectory(preparing: dataDirectory).pki).install(foreign.files)
+    }
 
     /// Begins a cluster of which this machine is the first master.
     /// - Returns: the pin of its authority.
@@ -95,11 +102,12 @@ public struct Joining: Sendable {
                 directory: data.pki, nodeName: machine.nodeName, names: machine.apiNames,
                 addresses: [machine.nodeAddress], now: world.wallTime())
         } else {
-            try pki.install([("ca.crt", authority)])
+            let trusted = answer["authorities"]?.string.flatMap { Base64.decode($0) } ?? authority
+            try pki.install([("ca.crt", trusted)])
             let enrollment = Enrollment(
                 pki: pki, nodeName: machine.nodeName, nodeAddress: machine.nodeAddress, world: world)
             try await enrollment.complete(newcomer: newcomer) { identity in
-                let tls = try TLSClient(authoritiesPEM: authority, identity: identity)
+                let tls = try TLSClient(authoritiesPEM: trusted, identity: identity)
                 return Client(
                     transport: HTTPSTransport(HTTPClient(endpoint: endpoint, serverName: host, in: world, tls: tls)),
                     in: world)
@@ -165,8 +173,7 @@ public struct Joining: Sendable {
         }
     }
 
-    /// The authority that the API at `endpoint` is known by, when it is that of the token's pin. Nothing secret is said
-    /// before.
+    /// The authority of the token's pin, when the API at `endpoint` is known by it. Nothing secret is said before.
     private func authority(_ endpoint: Endpoint, _ token: JoinToken, _ world: any World) async throws -> [UInt8] {
         let host = if case .ip(let address, _) = endpoint { address } else { "localhost" }
         let stranger = HTTPClient(
@@ -187,16 +194,20 @@ public struct Joining: Sendable {
                 "\(endpoint) does not answer (\(error)): give the address of a master that runs, as ADDRESS or "
                     + "ADDRESS:PORT (6443)")
         }
-        guard answer.status == 200, let pin = try? CertificateInfo.keyDigest(pem: answer.bytes) else {
+        let shown = PEM.blocks("CERTIFICATE", in: answer.bytes)
+        let pins = shown.compactMap { try? CertificateInfo.keyDigest(pem: $0) }
+        guard answer.status == 200, let first = pins.first, pins.count == shown.count else {
             throw ClusterError.unusable("\(endpoint) is no master of a Martlet cluster: give the address of one")
         }
-        guard pin == token.pin else {
+        // Of several (a rotation is under way) only the one of the pin is believed: anybody could add others.
+        guard let place = pins.firstIndex(of: token.pin) else {
             throw ClusterError.unusable(
-                "the cluster at \(endpoint) is not the one that the token is of (its authority's pin is \(pin), the "
-                    + "token's \(token.pin)): make a token there with martlet token create")
+                "the cluster at \(endpoint) is not the one that the token is of (its authority's pin is \(first), the "
+                    + "token's \(token.pin)), or its authorities were rotated since: make a token there with "
+                    + "martlet token create")
         }
         try checkClock(answer.date, world.wallTime(), endpoint)
-        return answer.bytes
+        return shown[place]
     }
 
     /// Certificates would be refused for what is a wrong clock.

@@ -20,6 +20,7 @@ struct MasterDoor: Sendable {
     let replica: Replica
     /// The API inside this process, for what a token's Secret says.
     let admin: Client
+    let rotations: RotationDoor
 
     func answer(_ request: DoorRequest) async -> DoorAnswer {
         let parts = request.path.split(separator: "/").map(String.init)
@@ -32,6 +33,10 @@ struct MasterDoor: Sendable {
                 return .done(reader.totalBytes) { try await reader.next() }
             case ("delete", _) where parts.count == 3 && parts[..<2] == ["v1", "members"]:
                 return try await remove(parts[2])
+            case ("get", ["v1", "pki"]): return .done(try await rotations.show())
+            case ("create", ["v1", "pki", "rotations"]): return try await rotations.rotate(request.body)
+            case ("create", ["v1", "pki", "reports"]):
+                return try await rotations.report(request.body, from: request.identity)
             default: return .refused(404, "there is no /martlet/\(request.path)")
             }
         } catch let error as APIError {
@@ -112,7 +117,11 @@ struct MasterDoor: Sendable {
         let members = await replica.members
         var answer = ClusterSettings(of: configuration).json
         answer["masters"] = .array(members.flatMap(\.clientURLs).map { .string($0) })
-        guard role == .master else { return .done(answer) }
+        guard role == .master else {
+            try await rotations.expect(name)
+            answer["authorities"] = .string(Base64.encode(try pki.trusted("ca")))
+            return .done(answer)
+        }
         guard configuration.storePeers != nil else {
             return .refused(
                 409, "this master keeps its store alone: it was not begun with martlet init, and takes no other masters"
@@ -126,6 +135,7 @@ struct MasterDoor: Sendable {
                     + "another --node-name, or martlet member remove \(name) first when it is lost")
         }
         let secret = try await bind(token: id, to: key, of: name)
+        try await rotations.expect(name)
         var bundle: JSON = [:]
         for (file, bytes) in try pki.sharedFiles() { bundle[file] = .string(Base64.encode(bytes)) }
         let salt = Array(key.utf8)

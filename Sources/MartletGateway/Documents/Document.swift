@@ -24,8 +24,9 @@ extension Gateway {
         case .tokenKeys: return try tokenKeys()
         case .index: return Self.json(PrettyPrinter.indented(Self.index(call.kinds.catalog).encoded()))
         case .authorities:
-            if configuration.authorities.isEmpty { throw .noSuchResource }
-            return Self.json(configuration.authorities, contentType: "application/x-pem-file")
+            let authorities = configuration.authorities()
+            if authorities.isEmpty { throw .noSuchResource }
+            return Self.json(authorities, contentType: "application/x-pem-file")
         case .resource, .nothing, .door: throw .noSuchResource
         }
     }

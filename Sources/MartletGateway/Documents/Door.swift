@@ -28,6 +28,9 @@ public struct DoorAnswer: Sendable {
         _ length: Int, _ next: @escaping @Sendable () async throws -> [UInt8]?
     ) -> DoorAnswer { DoorAnswer(code: 200, object: .null, stream: (length, next)) }
 
+    /// Whether it is done.
+    public var isDone: Bool { code == 200 }
+
     /// It is not done: an HTTP status, and a sentence that says what to do.
     public static func refused(_ code: Int, _ message: String) -> DoorAnswer {
         let reasons: [Int: APIError.Reason] = [403: .forbidden, 404: .notFound, 409: .conflict]

@@ -4,7 +4,7 @@ internal import MartletObject
 /// What others need to know service account tokens by themselves (OpenID Connect Discovery 1.0).
 extension Gateway {
     func tokenIssuer() throws(APIError) -> Response {
-        guard let settings = configuration.tokens else { throw .noSuchResource }
+        guard let settings = accounts?.settings else { throw .noSuchResource }
         let issuer = settings.issuer
         let algorithms = Set(settings.keys.map(\.algorithm)).sorted()
         let document: JSON = [
@@ -16,7 +16,7 @@ extension Gateway {
     }
 
     func tokenKeys() throws(APIError) -> Response {
-        guard let settings = configuration.tokens else { throw .noSuchResource }
+        guard let settings = accounts?.settings else { throw .noSuchResource }
         let keys = settings.keys.compactMap { try? JSON(parsing: $0.jwk) }
         return Self.json((["keys": .array(keys)] as JSON).encoded(), contentType: "application/jwk-set+json")
     }

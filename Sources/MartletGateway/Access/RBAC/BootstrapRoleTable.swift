@@ -127,6 +127,8 @@ extension BootstrapRoles {
         patch nodes
         read endpointslices @discovery.k8s.io
         events
+        # system:martlet:machine
+        create url:/martlet/v1/pki/reports
         # system:martlet:join
         create url:/martlet/v1/join
         # system:martlet:network-policy

@@ -116,6 +116,7 @@ enum BootstrapRoles {
         ("system:martlet:edge", [("User", "system:martlet-edge"), ("Group", "system:martlet:workers")]),
         ("system:martlet:ingress", [("User", "system:martlet-ingress"), ("Group", "system:martlet:workers")]),
         ("system:martlet:join", [("Group", "system:bootstrappers")]),
+        ("system:martlet:machine", [("Group", "system:martlet:workers")]),
         (
             "system:martlet:network-policy",
             [("User", "system:martlet-network-policy"), ("Group", "system:martlet:workers")]
@@ -168,6 +169,8 @@ enum BootstrapRoles {
             # system:controller:token-cleaner
             get,list,watch,delete secrets
             events
+            # system:martlet:machine
+            read configmaps =martlet-pki
             # system::leader-locking-kube-controller-manager
             watch configmaps
             get,update configmaps =kube-controller-manager
@@ -202,6 +205,10 @@ enum BootstrapRoles {
             (
                 "kube-system", "system::leader-locking-kube-scheduler", "system::leader-locking-kube-scheduler",
                 [("User", scheduler), ("ServiceAccount", "kube-scheduler")]
+            ),
+            (
+                "kube-system", "system:martlet:machine", "system:martlet:machine",
+                [("Group", "system:martlet:workers")]
             ),
         ]
         let signers = ["bootstrap-signer", "cloud-provider", "token-cleaner"].map { name in

@@ -2,19 +2,34 @@ internal import MartletBase
 internal import MartletHTTP
 internal import MartletObject
 internal import MartletStore
+internal import Synchronization
 
 /// Makes service account tokens, and knows them again.
 final class ServiceAccountTokens: Sendable {
-    let settings: TokenSettings
+    private let current: Mutex<TokenSettings>
     private let storage: Storage
     private let world: any World
     /// Tokens whose signature was found good, by their SHA-256.
-    private let known = RecentTable<[UInt8], WebToken>(limit: Limits.knownTokens)
+    private let known = RecentTable<[UInt8], Known>(limit: Limits.knownTokens)
+
+    /// A token, and the key that it was found good by: it is good for as long as that key is.
+    private struct Known {
+        var token: WebToken
+        var key: String
+    }
 
     init(_ settings: TokenSettings, _ storage: Storage, in world: any World) {
-        self.settings = settings
+        current = Mutex(settings)
         self.storage = storage
         self.world = world
+    }
+
+    /// How tokens are signed and known now.
+    var settings: TokenSettings { current.withLock { $0 } }
+
+    /// Goes by other keys from now on.
+    func set(_ settings: TokenSettings) {
+        current.withLock { $0 = settings }
     }
 
     /// Who shows a token.
@@ -40,17 +55,20 @@ final class ServiceAccountTokens: Sendable {
 
     private func verified(_ token: String) throws(TokenFault) -> WebToken {
         let digest = Digest.sha256(Array(token.utf8))
-        if let parsed = known[digest] { return parsed }
+        let settings = settings
+        if let known = known[digest], settings.keys.contains(where: { $0.identifier == known.key }) {
+            return known.token
+        }
         guard let parsed = WebToken(token), parsed.claims["iss"]?.string == settings.issuer else {
             throw TokenFault("invalid bearer token")
         }
         let candidates = settings.keys.filter { parsed.keyID.isEmpty || $0.identifier == parsed.keyID }
         // The key says which algorithm, not the token.
-        let isGood = candidates.contains {
+        let key = candidates.first {
             $0.algorithm == parsed.algorithm && $0.verifies(parsed.signature, parsed.signed)
         }
-        guard isGood else { throw TokenFault("invalid bearer token: the signature is not ours") }
-        known[digest] = parsed
+        guard let key else { throw TokenFault("invalid bearer token: the signature is not ours") }
+        known[digest] = Known(token: parsed, key: key.identifier)
         return parsed
     }
 
@@ -110,6 +128,7 @@ final class ServiceAccountTokens: Sendable {
 
     /// Signs a token.
     func issue(_ claims: JSON) throws(APIError) -> String {
+        let settings = settings
         guard let key = settings.keys.first else { throw .internalError("there is no key to sign tokens with") }
         do {
             return try WebToken.make(
