@@ -138,10 +138,10 @@ public actor Cluster {
         try checkAddresses(configuration)
         try AddressPlan.check(podCIDR: configuration.podCIDR, serviceCIDR: configuration.serviceCIDR, routes: [])
         let data = try DataDirectory(preparing: configuration.dataDirectory)
+        let leaves = configuration.leafSubjects
         let pki = try ClusterPKI.ensure(
-            directory: data.pki, nodeName: configuration.nodeName, names: configuration.apiNames,
-            addresses: [configuration.nodeAddress], lifetime: configuration.certificateLifetime,
-            now: reactor.wallTime())
+            directory: data.pki, nodeName: leaves.nodeName, names: leaves.names, addresses: leaves.addresses,
+            lifetime: leaves.lifetime, now: reactor.wallTime())
         let credentials = Credentials(pki)
         let master = try await Master.start(configuration, data, credentials, in: reactor)
         var parts = Parts(master: master)

@@ -162,6 +162,9 @@ extension Cluster {
             _ = try await cluster.client.ask(.post, "/martlet/v1/pki/rotations", ["scope": "leaf"])
             _ = try await cluster.rotation { $0["phase"] == "done" }
             #expect(try await serial(of: cluster) != before)
+            let folder = cluster.adminKubeconfig.dropLast("/admin.kubeconfig".count)
+            let served = try ClusterPKI(directory: folder + "/pki").keyPair("apiserver").certificatePEM
+            #expect(try CertificateInfo(pem: served).addresses.contains("10.96.0.1"), "where pods look for the API")
             // An open connection has gone on.
             _ = try await connection.get(.namespace, name: "default")
             do {

@@ -52,7 +52,7 @@ struct APITarget: LoadTarget {
     }
 
     func ask(_ number: Int) async throws {
-        if let tls = credentials.refreshed() { transport.setTLS(tls) }
+        credentials.refresh()
         let object = "\(path)/load-\(name)"
         let body: JSON = [
             "apiVersion": "v1", "kind": "ConfigMap", "metadata": ["name": .string("load-\(name)")],
@@ -106,28 +106,27 @@ struct ServiceTarget: LoadTarget {
 final class LoadCredentials: Sendable {
     private let path: String
     private let text: Mutex<Data>
-    private let current: Mutex<TLSClient>
+    /// What connections are made with.
+    let tls: TLSClient
 
     init(_ path: String) throws {
         self.path = path
         let bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+        let (authorities, identity) = try Self.read(bytes, path)
         text = Mutex(bytes)
-        current = Mutex(try Self.read(bytes, path))
+        tls = try TLSClient(authoritiesPEM: authorities, identity: identity)
     }
 
-    var tls: TLSClient { current.withLock { $0 } }
-
-    /// The new certificates, when there are new ones.
-    func refreshed() -> TLSClient? {
-        guard let bytes = try? Data(contentsOf: URL(fileURLWithPath: path)),
-            text.withLock({ $0 != bytes }), let tls = try? Self.read(bytes, path)
-        else { return nil }
+    /// Makes further connections with new certificates, when there are new ones.
+    func refresh() {
+        guard let bytes = try? Data(contentsOf: URL(fileURLWithPath: path)), text.withLock({ $0 != bytes }),
+            let (authorities, identity) = try? Self.read(bytes, path),
+            (try? tls.replace(authoritiesPEM: authorities, identity: identity)) != nil
+        else { return }
         text.withLock { $0 = bytes }
-        current.withLock { $0 = tls }
-        return tls
     }
 
-    private static func read(_ bytes: Data, _ path: String) throws -> TLSClient {
+    private static func read(_ bytes: Data, _ path: String) throws -> (authorities: [UInt8], TLSIdentity) {
         let config = try JSON.documents(yaml: bytes).first ?? .null
         func material(_ part: JSON?, _ name: String) throws -> [UInt8] {
             guard let text = part?["\(name)-data"]?.string, let bytes = Base64.decode(text) else {
@@ -136,10 +135,11 @@ final class LoadCredentials: Sendable {
             return bytes
         }
         let user = config["users"]?[0]?["user"]
-        return try TLSClient(
-            authoritiesPEM: material(config["clusters"]?[0]?["cluster"], "certificate-authority"),
-            identity: TLSIdentity(
+        return (
+            try material(config["clusters"]?[0]?["cluster"], "certificate-authority"),
+            try TLSIdentity(
                 certificateChainPEM: material(user, "client-certificate"),
-                privateKeyPEM: material(user, "client-key")))
+                privateKeyPEM: material(user, "client-key"))
+        )
     }
 }

@@ -51,9 +51,10 @@ extension CertificateKeeper {
 }
 
 extension ClusterConfiguration {
-    /// Whom this master's leaves are made out for.
+    /// Whom this master's leaves are made out for. Pods reach its API at the first address of each range of Services.
     var leafSubjects: LeafSubjects {
-        LeafSubjects(
-            nodeName: nodeName, names: apiNames, addresses: [nodeAddress], lifetime: certificateLifetime)
+        let services = (IPRange.list(serviceCIDR) ?? []).map { "\($0.address(1))" }
+        return LeafSubjects(
+            nodeName: nodeName, names: apiNames, addresses: [nodeAddress] + services, lifetime: certificateLifetime)
     }
 }
