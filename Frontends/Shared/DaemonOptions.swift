@@ -47,8 +47,8 @@ public struct DaemonOptions: ParsableArguments {
 
     @Option(
         help: """
-            How long certificates are good for that this machine makes, or signs for others; they are renewed after two \
-            thirds of it.
+            How long certificates are good for that this machine makes, or signs for others; they are renewed after \
+            two thirds of it.
             """, transform: Flags.lifetime)
     var certificateLifetime = "365d"
 

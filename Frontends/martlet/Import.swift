@@ -9,8 +9,8 @@ struct Import: ConfiguredCommand {
     static let configuration = CommandConfiguration(
         abstract: "Takes over the authorities of a cluster that kubeadm or kubetool made, before martlet init.",
         discussion: """
-            DIR is kubeadm's /etc/kubernetes/pki, or the YAML file that kubetool wrote. martlet init --pki DIR does both at \
-            once. Nothing of DIR is changed.
+            DIR is kubeadm's /etc/kubernetes/pki, or the YAML file that kubetool wrote. martlet init --pki DIR does \
+            both at once. Nothing of DIR is changed.
             """)
     static var settings: SettingGroups { .local }
 

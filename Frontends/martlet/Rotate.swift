@@ -11,8 +11,8 @@ struct Rotate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Exchanges certificates while everything runs.",
         discussion: """
-            The cluster does the work: the command begins it and shows how far it is. It may be interrupted; martlet pki \
-            status shows the rest.
+            The cluster does the work: the command begins it and shows how far it is. It may be interrupted; martlet \
+            pki status shows the rest.
             """, subcommands: [Leaf.self, CA.self])
 
     /// `martlet pki rotate leaf`
@@ -35,9 +35,9 @@ struct Rotate: AsyncParsableCommand {
             commandName: "ca",
             abstract: "Exchanges every authority, the key of service account tokens, and every certificate.",
             discussion: """
-                Old and new are both trusted until every machine has new certificates, and for --overlap after that: time \
-                to hand out new kubeconfigs, and for programs to read their new token. Then the old ones are trusted no \
-                longer: kubeconfigs of before are good for nothing.
+                Old and new are both trusted until every machine has new certificates, and for --overlap after that: \
+                time to hand out new kubeconfigs, and for programs to read their new token. Then the old ones are \
+                trusted no longer: kubeconfigs of before are good for nothing.
                 """)
         @OptionGroup var options: RotationOptions
         @Option(help: "How long both are trusted once every machine has new certificates: 10m, 24h, 7d.")
@@ -97,8 +97,8 @@ struct RotationOptions: ParsableArguments {
                 // The kubeconfig is read anew each time: this machine's own is rewritten meanwhile.
                 guard Date().timeIntervalSince(heard) < Self.patience else {
                     throw Refusal(
-                        "the API does not answer (\(error)); the rotation goes on. When the kubeconfig is a copy, take a "
-                            + "new one from a master: admin.kubeconfig in its data folder")
+                        "the API does not answer (\(error)); the rotation goes on. When the kubeconfig is a copy, take "
+                            + "a new one from a master: admin.kubeconfig in its data folder")
                 }
             }
             guard Date() < limit else {

@@ -70,8 +70,8 @@ public struct ClusterPKI: Sendable {
         return pair
     }
 
-    /// As ``keyPair(_:)``, for a server: while the authority `ca` is exchanged, followed by the certificate by which those
-    /// who know only the old authority find that the new one is good.
+    /// As ``keyPair(_:)``, for a server: while the authority `ca` is exchanged, followed by the certificate by which
+    /// those who know only the old authority find that the new one is good.
     /// - Throws: ``PKIError``.
     public func servingPair(_ name: String) throws -> KeyPair {
         var pair = try keyPair(name)

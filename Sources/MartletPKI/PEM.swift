@@ -1,7 +1,7 @@
 /// Texts that hold certificates and keys, one behind the other (RFC 7468).
 public enum PEM {
-    /// The blocks of a kind (`CERTIFICATE`, `PUBLIC KEY`), each with its first and last line and nothing around. Outside
-    /// bytes: a block without an end is left out.
+    /// The blocks of a kind (`CERTIFICATE`, `PUBLIC KEY`), each with its first and last line and nothing around.
+    /// Outside bytes: a block without an end is left out.
     public static func blocks(_ kind: String, in text: [UInt8]) -> [[UInt8]] {
         let (first, last) = (Array("-----BEGIN \(kind)-----".utf8), Array("-----END \(kind)-----".utf8))
         var blocks: [[UInt8]] = []

@@ -9,13 +9,15 @@ import Testing
 
 @Suite struct TokenTests {
     /// A key for tests: a digest under a secret stands for a signature.
-    private static let settings: TokenSettings = {
-        let secret = Array("secret".utf8)
+    private static let settings = settings("k1")
+
+    private static func settings(_ name: String) -> TokenSettings {
+        let secret = Array("secret \(name)".utf8)
         let key = TokenSettings.Key(
-            identifier: "k1", algorithm: "RS256", jwk: Array(#"{"kid":"k1"}"#.utf8),
+            identifier: name, algorithm: "RS256", jwk: Array(#"{"kid":"\#(name)"}"#.utf8),
             verifies: { Secrets.equal($0, Secrets.sign($1, key: secret)) })
         return TokenSettings(key: key, sign: { Secrets.sign($0, key: secret) })
-    }()
+    }
 
     private func run(_ body: @escaping @Sendable (TestAPI) async throws -> Void) async throws {
         try await TestAPI.run(configure: { $0.tokens = Self.settings }, body)
@@ -31,6 +33,21 @@ import Testing
 
     private func token(_ api: TestAPI, _ spec: JSON = [:]) async -> Reply {
         await api.post("\(Self.account)/token", ["spec": spec])
+    }
+
+    @Test func tokensAreGoodForAsLongAsTheirKeyIsKnown() async throws {
+        try await run { api in
+            let old = try #require(await token(api).json["status", "token"]?.string)
+            #expect(await show(old, api).code == 201)
+            var both = Self.settings("k2")
+            both.keys += Self.settings.keys
+            api.gateway.setTokens(both)
+            let new = try #require(await token(api).json["status", "token"]?.string)
+            for text in [old, new] { #expect(await show(text, api).code == 201) }
+            api.gateway.setTokens(Self.settings("k2"))
+            #expect(await show(old, api).code == 401, "a token that was seen before is no exception")
+            #expect(await show(new, api).code == 201)
+        }
     }
 
     @Test func aTokenSaysWhoShowsIt() async throws {

@@ -1,3 +1,4 @@
+import HTTPTypes
 import MartletHTTP
 import MartletIO
 import MartletPKI
@@ -157,7 +158,7 @@ extension Cluster {
     @Test func leavesAreRotatedOnDemandWithNewKeys() async throws {
         try await TestCluster.run { cluster in
             let before = try await serial(of: cluster)
-            let connection = try cluster.httpsClient()
+            let connection = try await cluster.httpsClient()
             _ = try await connection.get(.namespace, name: "default")
             _ = try await cluster.client.ask(.post, "/martlet/v1/pki/rotations", ["scope": "leaf"])
             _ = try await cluster.rotation { $0["phase"] == "done" }

@@ -106,7 +106,8 @@ struct RotationConductor: Sendable {
         return missing
     }
 
-    /// Writes the ConfigMap `kube-public/cluster-info`, by which tools find the cluster and its authorities (kubeadm's).
+    /// Writes the ConfigMap `kube-public/cluster-info`, by which tools find the cluster and its authorities, as
+    /// kubeadm's.
     private func publish(_ trusted: [UInt8]) async throws {
         let kubeconfig = """
             apiVersion: v1
