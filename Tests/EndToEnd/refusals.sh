@@ -16,7 +16,7 @@ refused "a data folder of a newer format" "data format 99.*run the newer release
 refused "a folder of somebody else's files" "not a Martlet data folder" \
     "$BIN/martlet-gateway" --data-dir "$state/stranger" --api-address 127.0.0.1:0
 refused "a flag that is no address" "is not ADDRESS:PORT" "$BIN/martlet-gateway" --api-address nonsense
-refused "an unknown role" "none of gateway" "$BIN/martletd" --role king
+refused "an unknown role" "provide one of 'gateway'" "$BIN/martletd" --role king
 refused "a range that is none" "is not a range for pods" \
     "$BIN/martletd" --data-dir "$state/range" --pod-cidr 10.0.0.0 --role gateway
 refused "an ingress where nobody looks" "is not where others look for this node.*--node-address" \

@@ -67,7 +67,7 @@ private let now = "2026-01-02T03:04:05Z"
                 alike += 1
             }
         }
-        #expect(alike > 100)
+        #expect(alike > 10)
     }
 
     // MARK: Ownership of a new object

@@ -229,8 +229,8 @@ private struct ShiftedWorld: WorldInFront {
             let good = try await token(.seconds(600))
             for (shift, direction) in [(Duration.seconds(3600), "ahead of"), (.seconds(-3600), "behind")] {
                 let said = try await refusal(cluster, good, shift: shift)
-                #expect(
-                    said.contains("clock is 3600 seconds \(direction)") || said.contains("clock is 3599"), "\(said)")
+                // What the asking takes is on top.
+                #expect(said.contains(#/clock is 3[56]\d\d seconds/#) && said.contains(direction), "\(said)")
                 #expect(said.contains("set the clock"))
             }
             #expect(try await refusal(cluster, try await token(.seconds(-1))).contains("has run out: make another one"))

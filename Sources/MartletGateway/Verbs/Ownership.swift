@@ -26,8 +26,8 @@ extension Registry {
     }
     private static let objectIgnores = FieldSet([[.field("status")]])
 
-    /// Works out who owns what of a new object, which is defaulted but not yet prepared: what the server itself fills in
-    /// belongs to nobody. Mostly the answer is text, to be stored with the object; else it stands in the object.
+    /// Works out who owns what of a new object, which is defaulted but not yet prepared: what the server itself fills
+    /// in belongs to nobody. Mostly the answer is text, to be stored with the object; else it stands in the object.
     func own(_ object: inout JSON, createdAt target: Target, _ options: WriteOptions) -> [UInt8] {
         var managed = Self.given(object, live: ManagedFields())
         object["metadata", "managedFields"] = nil
