@@ -45,7 +45,7 @@ found_cluster() {
     printed=$(on deadlock martlet init)
     worker=$(grep -A1 '^A worker joins' <<<"$printed" | tail -n 1)
     master=$(grep -A1 '^One more master' <<<"$printed" | tail -n 1)
-    on deadlock sed "s/127.0.0.1/$(address deadlock)/" /var/lib/martlet/admin.kubeconfig >"$state/deadlock.kubeconfig"
+    take_kubeconfig deadlock
     for host in $workers; do
         # shellcheck disable=SC2086
         on "$host" $worker "--with=--images=$state/images" >"$state/$host.join" 2>&1 &
@@ -56,9 +56,12 @@ found_cluster() {
     # shellcheck disable=SC2046
     on autocrat $(on deadlock martlet member add --kubeconfig /var/lib/martlet/admin.kubeconfig) >/dev/null
     for host in "${joining[@]}"; do wait "$host" || { cat "$state"/worker*.join >&2; return 1; }; done
-    for host in coup autocrat; do
-        on "$host" sed "s/127.0.0.1/$(address "$host")/" /var/lib/martlet/admin.kubeconfig >"$state/$host.kubeconfig"
-    done
+    for host in coup autocrat; do take_kubeconfig "$host"; done
+}
+# The administrator's kubeconfig of a master, as one from outside has it; whole at any moment.
+take_kubeconfig() {
+    on "$1" sed "s/127.0.0.1/$(address "$1")/" /var/lib/martlet/admin.kubeconfig >"$state/$1.kubeconfig.new"
+    mv "$state/$1.kubeconfig.new" "$state/$1.kubeconfig"
 }
 nodes_ready() {
     local ready

@@ -32,6 +32,15 @@ worker_is_drained() {
     outside node uncordon "$1" >/dev/null
     await 60 "the servers are back" pods_ready app=web 3
 }
+# Those outside get their new kubeconfig while the old one is good.
+authorities_are_rotated() {
+    local host rotation
+    on deadlock martlet pki rotate ca --overlap 10s --timeout 2m >"$state/rotation" &
+    rotation=$!
+    await 60 "both authorities are trusted" grep -q "both are trusted until" "$state/rotation"
+    for host in deadlock coup autocrat; do take_kubeconfig "$host"; done
+    wait "$rotation"
+}
 nothing_on() { ! pods app=web | awk '{ print $2 }' | grep -qx "$1"; }
 knows() { "$BIN/martlet" "$@" --help >/dev/null 2>&1 && "$BIN/martlet" "$@" --help | grep -q "martlet $*"; }
 
@@ -52,7 +61,7 @@ upkeep() {
     if knows pki rotate; then
         during "all certificates are renewed" planned "$every_master" "$every_service" \
             on deadlock martlet pki rotate leaf
-        during "every authority is renewed" planned "$every_master" "$every_service" on deadlock martlet pki rotate ca
+        during "every authority is renewed" planned "$every_master" "$every_service" authorities_are_rotated
     fi
     if knows snapshot save; then
         during "a snapshot is saved and drilled" planned "$every_master" "$every_service" snapshot_is_drilled
