@@ -118,13 +118,14 @@ public actor Cluster {
 
         func stop(removesPods: Bool) async {
             keeper?.cancel()
-            await keeper?.value
             await master?.handOver()
             await edge?.stop()
             await worker?.stop(removesPods: removesPods)
             await controlPlane?.stop()
             await master?.stop()
             await remote?.stop()
+            // Without a quorum it waits for an answer until those above are gone.
+            await keeper?.value
         }
     }
 

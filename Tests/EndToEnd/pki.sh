@@ -93,7 +93,7 @@ for name in deadlock coup autocrat; do
     load "read-$name" api "$name" get nodes
     load "write-$name" write "$name"
 done
-pod=$(api deadlock get pods -o name | head -n 1)
+pod=$(api deadlock get pods -o jsonpath='{.items[0].metadata.name}')
 load log api coup logs "$pod"
 kubectl --kubeconfig "$machines/deadlock/admin.kubeconfig" get pods --watch >"$state/watch" 2>"$state/watch.failed" &
 loads+=($!)
