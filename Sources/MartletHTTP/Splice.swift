@@ -6,7 +6,7 @@ public enum Splice {
     /// Bytes taken at once. One read is passed on before the next, so a slow side slows the other down.
     private static let piece = 64 * 1024
 
-    /// Both ways until both sides have ended. A side that breaks takes the other with it.
+    /// Both ways until both sides have ended. A side that breaks takes the other with it, after what it has said.
     public static func run(_ a: any ByteStream, _ b: any ByteStream) async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await pump(from: a, to: b) { _ in } }
@@ -80,17 +80,19 @@ public enum Splice {
     private static func pump(
         from source: any ByteStream, to sink: any ByteStream, _ moved: @Sendable (Int) -> Void
     ) async {
-        do {
-            while true {
+        while true {
+            do {
                 let bytes = try await source.read(atMost: piece)
                 if bytes.isEmpty { return await sink.closeWrite() }
                 moved(bytes.count)
-                try await sink.write(bytes)
+                // One that takes no more may have spoken its last words already: the other way carries them and ends.
+                guard (try? await sink.write(bytes)) != nil else { return }
                 moved(bytes.count)
+            } catch {
+                source.close()
+                sink.close()
+                return
             }
-        } catch {
-            source.close()
-            sink.close()
         }
     }
 }
