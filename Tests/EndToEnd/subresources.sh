@@ -40,7 +40,7 @@ spec:
   selector: {matchLabels: {app: web}}
 Y
 k rollout status deployment web --timeout=60s >/dev/null
-pod=$(k get pods -o name | head -n 1); pod=${pod#pod/}
+pod=$(k get pods -o jsonpath="{.items[0].metadata.name}")
 root=/api/v1/namespaces/default
 
 expect "proxy to a pod's port" "$(k get --raw "$root/pods/$pod:8000/proxy/sub/a")" '^deep$'
