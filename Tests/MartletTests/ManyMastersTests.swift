@@ -65,6 +65,21 @@ private func deployment(_ name: String, replicas: Int) -> JSON {
         for cluster in clusters.values { await cluster.stop() }
     }
 
+    /// What waits for an answer of the others, a controller's write among it, does not hold a master back.
+    @Test(.timeLimit(.minutes(2))) func aMasterWithoutAQuorumEnds() async throws {
+        let masters = try await Masters()
+        defer { try? Files.remove(masters.folder) }
+        let clusters = try await masters.start()
+        var leader: String?
+        for (name, cluster) in clusters where await cluster.leads { leader = name }
+        let last = try #require(leader.flatMap { clusters[$0] })
+        for (name, cluster) in clusters where name != leader { await cluster.cutOff() }
+        let writer = Task { try await last.client.create(.deployment, deployment("never", replicas: 2)) }
+        try await last.world.sleep(for: .seconds(1))
+        for cluster in [last] + clusters.values { await cluster.stop() }
+        await #expect(throws: (any Error).self) { try await writer.value }
+    }
+
     /// Each gateway reads at once what another has answered.
     private func writesMeet(_ all: [Cluster]) async throws {
         for (index, cluster) in all.enumerated() {
