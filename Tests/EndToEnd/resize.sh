@@ -1,11 +1,9 @@
 # A running container gets other CPU and memory with `kubectl patch --subresource resize`: its cgroup says so.
 . ./lib.sh
 
-folder=$(dirname "$(readlink -f "$(command -v kubectl || echo /none)")")
-kubectl=""
-# kubectl knows the subresource from 1.32 on.
-for name in "$folder"/kubectl.1.3[2-9] "$(kubectls | tail -n 1)"; do [ -x "$name" ] && kubectl=$name; done
-[ -n "$kubectl" ] && "$kubectl" patch --help | grep -q "resize" || { echo "   SKIPPED: there is no kubectl of 1.32 or later"; exit 0; }
+kubectl=$(kubectls 1.32 1.33 | tail -n 1)
+minor=$([ -z "$kubectl" ] || "$kubectl" version --client -o json | jq -r '.clientVersion.minor | sub("[^0-9].*"; "")')
+[ "${minor:-0}" -ge 32 ] || { echo "   SKIPPED: there is no kubectl of 1.32 or later, which know the subresource"; exit 0; }
 mkdir -p "$state/images"
 "$BIN/martlet" image busybox --tag ocf.test/ocfweb:1 --output "$state/images/ocfweb.tar" -- sh >/dev/null
 start martletd --ephemeral --images "$state/images" --edge-address 127.0.0.1:18443 --edge-http-address none
