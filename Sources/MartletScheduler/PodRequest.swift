@@ -10,7 +10,7 @@ public struct PodRequest: Sendable, Hashable {
     public var nodeName: String
     /// `spec.priority`, 0 when absent.
     public var priority: Int
-    /// What it asks for: the greater of the sum over its containers and the largest init container, plus overhead.
+    /// What it asks for, and what it still holds of what it asked for before.
     public var resources: Resources
     /// `spec.nodeSelector`
     public var nodeSelector: [String: String]
@@ -31,7 +31,7 @@ public struct PodRequest: Sendable, Hashable {
         uid = pod.uid
         nodeName = pod["spec", "nodeName"]?.string ?? ""
         priority = pod["spec", "priority"]?.int ?? 0
-        resources = Resources(podSpec: pod["spec"] ?? .null)
+        resources = Resources(pod: pod)
         nodeSelector = pod["spec", "nodeSelector"]?.stringMap ?? [:]
         affinityTerms =
             pod[
@@ -67,19 +67,45 @@ public struct Resources: Sendable, Hashable {
         }
     }
 
-    /// What a pod asks for (KEP-753's rule without restartable init containers).
-    public init(podSpec spec: JSON) {
-        var sum = Resources()
-        for container in spec["containers"]?.array ?? [] {
-            sum.add(Resources(list: container["resources", "requests"]))
+    /// What a pod needs of its node: its containers and sidecars together, or what an init container asks for beside
+    /// the sidecars before it where that is more (KEP-753), plus overhead.
+    ///
+    /// A container that runs needs the most of what it asks for, what its node has set aside for it, and what it has:
+    /// they differ while a resize is on its way. A resize that the node can never carry out counts for nothing
+    /// (KEP-1287).
+    public init(pod: JSON) {
+        let isInfeasible = (pod["status", "conditions"]?.array ?? []).contains {
+            $0["type"] == "PodResizePending" && $0["status"] == "True" && $0["reason"] == "Infeasible"
         }
-        for container in spec["initContainers"]?.array ?? [] {
-            let one = Resources(list: container["resources", "requests"])
-            sum.amounts.merge(one.amounts) { max($0, $1) }
+        func needs(_ container: JSON, _ list: String) -> Resources {
+            let asked = Resources(list: container["resources", "requests"])
+            let statuses = pod["status", list]?.array ?? []
+            guard let status = statuses.first(where: { $0["name"] == container["name"] }) else { return asked }
+            var held = Resources(list: status["allocatedResources"])
+            held.raise(to: Resources(list: status["resources", "requests"]))
+            if isInfeasible && !held.amounts.isEmpty { return held }
+            held.raise(to: asked)
+            return held
         }
-        sum.add(Resources(list: spec["overhead"]))
+        var (sum, sidecars, peak) = (Resources(), Resources(), Resources())
+        for container in pod["spec", "containers"]?.array ?? [] { sum.add(needs(container, "containerStatuses")) }
+        for container in pod["spec", "initContainers"]?.array ?? [] {
+            var one = needs(container, "initContainerStatuses")
+            if container["restartPolicy"] == "Always" {
+                sum.add(one)
+                sidecars.add(one)
+                one = Resources()
+            }
+            one.add(sidecars)
+            peak.raise(to: one)
+        }
+        sum.raise(to: peak)
+        sum.add(Resources(list: pod["spec", "overhead"]))
         self = sum
     }
+
+    /// Raises each amount to what the other has, where that is more.
+    mutating func raise(to other: Resources) { amounts.merge(other.amounts) { max($0, $1) } }
 
     /// Adds amount by amount, saturating.
     public mutating func add(_ other: Resources) {

@@ -46,6 +46,56 @@ private func refusals(_ intents: [Intent]) -> [String] {
         #expect(!scheduler.hasWork)
     }
 
+    @Test func aPodHoldsWhatItHasUntilItsResizeIsThrough() {
+        func running(asks asked: String, aside: String?, has: String?, infeasible: Bool = false) -> Int64? {
+            var pod = pod("p", cpu: asked)
+            var status: JSON = ["name": "c"]
+            if let aside { status["allocatedResources"] = ["cpu": .string(aside)] }
+            if let has { status["resources"] = ["requests": ["cpu": .string(has)]] }
+            pod["status", "containerStatuses"] = [status]
+            let reason: JSON = infeasible ? "Infeasible" : "Deferred"
+            pod["status", "conditions"] = [["type": "PodResizePending", "status": "True", "reason": reason]]
+            return PodRequest(pod).resources.amounts["cpu"]
+        }
+        #expect(running(asks: "100m", aside: nil, has: nil) == 100)
+        #expect(running(asks: "100m", aside: "300m", has: "300m") == 300)
+        #expect(running(asks: "100m", aside: "100m", has: "300m") == 300)
+        #expect(running(asks: "500m", aside: "300m", has: "300m") == 500)
+        #expect(running(asks: "500", aside: "300m", has: "300m", infeasible: true) == 300)
+        #expect(running(asks: "500m", aside: nil, has: nil, infeasible: true) == 500)
+        // Room appears when it is through.
+        var scheduler = Scheduler()
+        scheduler.step(.node(node("a", cpu: "1")))
+        var shrinking = pod("shrinking", cpu: "200m")
+        shrinking["spec", "nodeName"] = "a"
+        shrinking["status", "containerStatuses"] = [["name": "c", "allocatedResources": ["cpu": "800m"]]]
+        scheduler.step(.pod(shrinking))
+        scheduler.step(.pod(pod("late", cpu: "500m")))
+        #expect(refusals(scheduler.decide(at: now)) == ["0/1 nodes are available: 1 Insufficient cpu."])
+        shrinking["status", "containerStatuses"] = [["name": "c", "allocatedResources": ["cpu": "200m"]]]
+        scheduler.step(.pod(shrinking))
+        #expect(bindings(scheduler.decide(at: now)) == ["late@a"])
+    }
+
+    @Test func sidecarsNeedTheirRoomBesideEverybodyElse() {
+        func container(_ name: String, _ cpu: String, sidecar: Bool = false) -> JSON {
+            var made: JSON = ["name": .string(name), "resources": ["requests": ["cpu": .string(cpu)]]]
+            if sidecar { made["restartPolicy"] = "Always" }
+            return made
+        }
+        func needs(_ containers: [JSON], _ initial: [JSON]) -> Int64? {
+            var pod = pod("p")
+            pod["spec", "containers"] = .array(containers)
+            pod["spec", "initContainers"] = .array(initial)
+            return PodRequest(pod).resources.amounts["cpu"]
+        }
+        let one = [container("a", "100m")]
+        #expect(needs(one, [container("i", "300m")]) == 300)
+        #expect(needs(one, [container("s", "50m", sidecar: true)]) == 150)
+        #expect(needs(one, [container("s", "50m", sidecar: true), container("i", "300m")]) == 350)
+        #expect(needs(one, [container("i", "300m"), container("s", "50m", sidecar: true)]) == 300)
+    }
+
     @Test func aFullClusterSaysWhyOnceAndTriesAgainWhenRoomAppears() {
         var scheduler = Scheduler()
         scheduler.step(.node(node("a", cpu: "1")))
