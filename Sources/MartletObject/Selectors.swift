@@ -58,7 +58,7 @@ public struct LabelSelector: Sendable, Hashable {
         case ">", "<":
             let text = try reader.value()
             guard let number = Int(text) else {
-                throw SelectorError("for 'Gt', 'Lt' operators, the value must be an integer, not '\(text)'")
+                throw SelectorReader.fault("values[0]", text, "for 'Gt', 'Lt' operators, the value must be an integer")
             }
             return Requirement(key: key, test: operation == ">" ? .greater(number) : .less(number))
         default: throw reader.expected("in, notin, =, ==, !=, gt, lt", found: operation)
@@ -66,7 +66,7 @@ public struct LabelSelector: Sendable, Hashable {
     }
 
     private static func checkKey(_ key: String) throws(SelectorError) {
-        if let fault = Names.qualifiedNameFault(key) { throw SelectorError("key: Invalid value: \"\(key)\": \(fault)") }
+        if let fault = Names.qualifiedNameFault(key) { throw SelectorReader.fault("key", key, fault) }
     }
 
     /// Reads a LabelSelector object (`matchLabels`, `matchExpressions`); null selects nothing.
@@ -207,8 +207,12 @@ private struct SelectorReader {
 
     private func check(_ value: String) throws(SelectorError) {
         if let fault = Names.labelValueFault(value) {
-            throw SelectorError("values: Invalid value: \"\(value)\": \(fault)")
+            throw Self.fault("values", value, fault)
         }
+    }
+
+    static func fault(_ field: String, _ value: String, _ why: String) -> SelectorError {
+        SelectorError("unable to parse requirement: \(field): Invalid value: \"\(value)\": \(why)")
     }
 
     func expected(_ what: String, found: String) -> SelectorError {

@@ -67,6 +67,9 @@ import Testing
             #expect(shorter["metadata", "deletionGracePeriodSeconds"] == 5)
             let longer = await api.delete("\(path)?gracePeriodSeconds=60").json
             #expect(longer["metadata", "deletionGracePeriodSeconds"] == 5)
+            // As upstream: less than nothing is a second.
+            let negative = await api.delete(path, ["gracePeriodSeconds": -7]).json
+            #expect(negative["metadata", "deletionGracePeriodSeconds"] == 1)
             #expect(await api.delete("\(path)?gracePeriodSeconds=0").code == 200)
             #expect(await api.get(path).code == 404)
         }

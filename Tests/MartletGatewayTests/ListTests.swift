@@ -124,7 +124,7 @@ import Testing
                 await message("resourceVersion=\(revision)&resourceVersionMatch=Foo")
                     == invalid + "resourceVersionMatch: Unsupported value: \"Foo\": supported values: \"Exact\", "
                     + "\"NotOlderThan\", \"\"")
-            for match in ["Exact", "NotOlderThan", "Foo"] {
+            for match in ["Exact", "NotOlderThan"] {
                 #expect(
                     await message("resourceVersionMatch=\(match)")
                         == invalid + "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless "
@@ -137,7 +137,25 @@ import Testing
             #expect(
                 await message("resourceVersion=1&resourceVersionMatch=Exact&continue=x").hasSuffix(
                     "resourceVersionMatch is forbidden when continue is provided"))
+            #expect(
+                await message("resourceVersionMatch=Foo&continue=x").hasPrefix(
+                    invalid + "[resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless"))
             #expect(await message("sendInitialEvents=true").hasPrefix(invalid + "sendInitialEvents: Forbidden"))
+            let reply = await api.get("\(Paths.configMaps)?resourceVersionMatch=Exact").json
+            #expect(reply["details", "kind"] == "ListOptions" && reply["details", "group"] == "meta.k8s.io")
+            #expect(reply["details", "causes"]?[0]?["field"] == "resourceVersionMatch")
+            #expect(
+                await message("watch=1&resourceVersion=1&resourceVersionMatch=Exact")
+                    == invalid + "[resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless "
+                    + "sendInitialEvents is provided, resourceVersionMatch: Unsupported value: \"Exact\": supported "
+                    + "values: \"NotOlderThan\"]")
+            #expect(
+                await message("resourceVersion=\(revision)&continue=x")
+                    == "400 BadRequest specifying resource version is not allowed when using continue")
+            #expect(await message("fieldSelector=spec.x%3Da") == "400 BadRequest field label not supported: spec.x")
+            #expect(
+                await message("labelSelector=a%3Db%3Dc")
+                    == "400 BadRequest unable to parse requirement: found '=', expected: ',' or 'end of string'")
             for good in ["=\(revision)&resourceVersionMatch=Exact", "=0&resourceVersionMatch=NotOlderThan"] {
                 #expect(await api.get("\(Paths.configMaps)?resourceVersion\(good)").code == 200)
             }
@@ -160,6 +178,12 @@ import Testing
                         + "\"Background\": orphanDependents and deletionPropagation cannot be both set")
             }
             #expect(await api.delete("\(path)?propagationPolicy=Orphan&orphanDependents=true").code == 422)
+            let unknown = await api.delete(path, ["propagationPolicy": "Foo"])
+            #expect(
+                unknown.message
+                    == "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: \"Foo\": "
+                    + "supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"")
+            #expect(unknown.json["details", "causes"]?[0]?["reason"] == "FieldValueNotSupported")
             #expect(await api.get(path).code == 200)
             #expect(await api.delete(path, ["orphanDependents": false]).code == 200)
             #expect(await api.get(path).code == 404)

@@ -101,6 +101,12 @@ import Testing
             // kubectl prefers causes to the message, so there are none.
             #expect(failed.message == "the server rejected our request due to an error in our request")
             #expect(failed.json["details"] == [:])
+            let none = await api.patch(path, ["op": "test"], .json)
+            #expect(none.code == 400 && none.message.hasPrefix("error decoding patch: "))
+            let operation: JSON = ["op": "test", "path": "/data/k", "value": "3"]
+            let many = await api.patch(path, .array(Array(repeating: operation, count: 10_001)), .json)
+            #expect(many.code == 413 && many.reason == "RequestEntityTooLarge")
+            #expect(many.message.hasSuffix("maximum operations in a JSON patch is 10000, got 10001"))
             let stale = await api.patch(path, ["metadata": ["resourceVersion": "1"], "data": ["k": "4"]])
             #expect(stale.code == 409)
             let unknown = await api.send(.patch, path, Array("{}".utf8), type: "text/plain")

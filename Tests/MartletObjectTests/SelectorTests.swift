@@ -83,7 +83,11 @@ import Testing
         ("app in (web", "unable to parse requirement: found '', expected: ',' or ')'"),
         ("app is web", "unable to parse requirement: found 'is', expected: in, notin, =, ==, !=, gt, lt"),
         ("=web", "unable to parse requirement: found '=', expected: !, identifier, or ','"),
-        ("a>b", "for 'Gt', 'Lt' operators, the value must be an integer, not 'b'"),
+        (
+            "a>b",
+            "unable to parse requirement: values[0]: Invalid value: \"b\": for 'Gt', 'Lt' operators, the value must be "
+                + "an integer"
+        ),
     ])
     func badTextIsRefused(text: String, message: String) {
         #expect { try LabelSelector(parsing: text) } throws: { "\($0)" == message }

@@ -129,10 +129,6 @@ extension APIError {
         let qualified = group.isEmpty ? kind : "\(kind).\(group)"
         return APIError(422, .invalid, "\(qualified) \"\(name)\" is invalid: \(list)", details: details)
     }
-    /// The query of a list or watch breaks rules.
-    static func invalidListOptions(_ fault: String) -> APIError {
-        APIError(422, .invalid, "ListOptions.meta.k8s.io \"\" is invalid: \(fault)")
-    }
     /// The verb is not for this resource.
     static var methodNotAllowed: APIError {
         APIError(

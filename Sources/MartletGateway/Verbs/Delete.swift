@@ -28,9 +28,8 @@ struct DeleteOptions: Sendable, Hashable {
     init(_ object: JSON, query: Query) throws(APIError) {
         gracePeriodSeconds = object["gracePeriodSeconds"]?.int
         if let seconds = try query.integer("gracePeriodSeconds") { gracePeriodSeconds = Int(seconds) }
-        if let seconds = gracePeriodSeconds, seconds < 0 || seconds > 1 << 31 {
-            throw .badRequest("gracePeriodSeconds: Invalid value: \(seconds): must be between 0 and 2147483648")
-        }
+        // As upstream: less than nothing is the shortest that there is.
+        if let seconds = gracePeriodSeconds { gracePeriodSeconds = seconds < 0 ? 1 : min(seconds, 1 << 31) }
         uid = object["preconditions", "uid"]?.string
         resourceVersion = object["preconditions", "resourceVersion"]?.string
         if let text = object["dryRun"]?[0]?.string ?? query.text("dryRun") {
@@ -40,19 +39,21 @@ struct DeleteOptions: Sendable, Hashable {
         let orphans = object["orphanDependents"]?.bool ?? query.flag("orphanDependents")
         if let text = object["propagationPolicy"]?.string ?? query.text("propagationPolicy") {
             if orphans != nil {
-                throw APIError(
-                    422, .invalid,
-                    "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Invalid value: \"\(text)\": "
-                        + "orphanDependents and deletionPropagation cannot be both set")
+                throw Self.policyFault(
+                    .invalid, "Invalid value: \"\(text)\": orphanDependents and deletionPropagation cannot be both set")
             }
             guard let propagation = Propagation(rawValue: text) else {
-                throw WriteOptions.unsupported(
-                    "propagationPolicy", text, "\"Background\", \"Foreground\", \"Orphan\"")
+                let known = "\"Foreground\", \"Background\", \"Orphan\", \"nil\""
+                throw Self.policyFault(.notSupported, "Unsupported value: \"\(text)\": supported values: \(known)")
             }
             self.propagation = propagation
         } else if let orphans {
             propagation = orphans ? .orphan : .background
         }
+    }
+
+    private static func policyFault(_ reason: FieldError.Reason, _ message: String) -> APIError {
+        .invalidOptions("DeleteOptions", [FieldError(reason, field: "propagationPolicy", message: message)])
     }
 }
 

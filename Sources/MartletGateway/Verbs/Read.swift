@@ -32,7 +32,7 @@ struct Selection: Sendable {
                 try FieldSelector(parsing: text, kind: target.kind)
             }
         } catch {
-            throw .badRequest("unable to parse requirement: \(error)")
+            throw .badRequest(error.description)
         }
         range = Keys.collection(target.kind, namespace: target.namespace)
         if let name = Self.name(in: fieldText), !target.kind.isNamespaced || !target.namespace.isEmpty {
@@ -163,27 +163,51 @@ extension Registry {
 
     /// Refuses what has no meaning together (upstream's ValidateListOptions).
     static func checkListOptions(_ query: Query) throws(APIError) {
-        if query.text("sendInitialEvents") != nil {
-            throw .invalidListOptions("sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list")
+        let revision = query.text("resourceVersion")
+        let goesOn = query.text("continue") != nil
+        var faults: [FieldError] = []
+        if let match = query.text("resourceVersionMatch") {
+            if revision == nil {
+                faults.forbidMatch("resourceVersionMatch is forbidden unless resourceVersion is provided")
+            }
+            if goesOn { faults.forbidMatch("resourceVersionMatch is forbidden when continue is provided") }
+            if !["Exact", "NotOlderThan"].contains(match) {
+                faults.unknownMatch(match, #""Exact", "NotOlderThan", """#)
+            }
+            if match == "Exact", revision == "0" {
+                faults.forbidMatch("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"")
+            }
         }
-        guard let match = query.text("resourceVersionMatch") else { return }
-        func forbidden(_ why: String) -> APIError {
-            .invalidListOptions("resourceVersionMatch: Forbidden: \(why)")
+        if query["sendInitialEvents"] != nil {
+            faults.append(
+                FieldError(
+                    .forbidden, field: "sendInitialEvents",
+                    message: "Forbidden: sendInitialEvents is forbidden for list"))
         }
-        guard let revision = query.text("resourceVersion") else {
-            throw forbidden("resourceVersionMatch is forbidden unless resourceVersion is provided")
+        if !faults.isEmpty { throw .invalidOptions("ListOptions", faults) }
+        if goesOn, let revision, revision != "0" {
+            throw .badRequest("specifying resource version is not allowed when using continue")
         }
-        if query.text("continue") != nil {
-            throw forbidden("resourceVersionMatch is forbidden when continue is provided")
+    }
+
+    /// The same for a watch.
+    static func checkWatchOptions(_ query: Query) throws(APIError) {
+        let match = query.text("resourceVersionMatch")
+        let asksInitial = query["sendInitialEvents"] != nil
+        var faults: [FieldError] = []
+        if asksInitial, match != "NotOlderThan" {
+            faults.forbidMatch("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")
         }
-        guard ["Exact", "NotOlderThan"].contains(match) else {
-            throw .invalidListOptions(
-                "resourceVersionMatch: Unsupported value: \"\(match)\": supported values: \"Exact\", "
-                    + "\"NotOlderThan\", \"\"")
+        if let match {
+            if !asksInitial {
+                faults.forbidMatch("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")
+            }
+            if match != "NotOlderThan" { faults.unknownMatch(match, "\"NotOlderThan\"") }
         }
-        if match == "Exact", revision == "0" {
-            throw forbidden("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"")
+        if (asksInitial || match != nil), query.text("continue") != nil {
+            faults.forbidMatch("resourceVersionMatch is forbidden when continue is provided")
         }
+        if !faults.isEmpty { throw .invalidOptions("ListOptions", faults) }
     }
 
     /// `resourceVersion` of a query; nil for none and for `0`, which mean: whatever is there.
@@ -220,4 +244,15 @@ struct ContinueToken: Sendable, Hashable {
 
     /// How a token says that it is not of one revision.
     private static let now: Int64 = -1
+}
+
+extension [FieldError] {
+    fileprivate mutating func forbidMatch(_ why: String) {
+        append(FieldError(.forbidden, field: "resourceVersionMatch", message: "Forbidden: \(why)"))
+    }
+
+    fileprivate mutating func unknownMatch(_ match: String, _ known: String) {
+        let message = "Unsupported value: \"\(match)\": supported values: \(known)"
+        append(FieldError(.notSupported, field: "resourceVersionMatch", message: message))
+    }
 }

@@ -75,10 +75,19 @@ extension Registry {
         guard let media = contentType.flatMap({ MediaRange($0) }), let type = PatchType(rawValue: media.type) else {
             throw .unsupportedMediaType(supported)
         }
-        do {
-            return (try JSON(parsing: bytes), type)
-        } catch {
-            throw .badRequest("error decoding patch: \(error)")
+        let patch: JSON
+        do { patch = try JSON(parsing: bytes) } catch { throw .badRequest("error decoding patch: \(error)") }
+        if type == .json {
+            guard let operations = patch.array else {
+                throw .badRequest("error decoding patch: a JSON patch must be an array of operations")
+            }
+            if operations.count > Patch.maximumOperations {
+                throw APIError(
+                    413, .requestEntityTooLarge,
+                    "Request entity too large: The allowed maximum operations in a JSON patch is "
+                        + "\(Patch.maximumOperations), got \(operations.count)")
+            }
         }
+        return (patch, type)
     }
 }

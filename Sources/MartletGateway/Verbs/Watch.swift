@@ -19,18 +19,8 @@ struct WatchOptions: Sendable, Hashable {
         allowsBookmarks = query.flag("allowWatchBookmarks") ?? false
         timeoutSeconds = try query.integer("timeoutSeconds")
         let revision = try Registry.revision(query)
-        let match = query.text("resourceVersionMatch")
         let wanted = query.flag("sendInitialEvents")
-        if wanted == nil, let match {
-            throw APIError.invalidListOptions(
-                "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless "
-                    + "sendInitialEvents is provided (\(match))")
-        }
-        if wanted != nil && match != "NotOlderThan" {
-            throw APIError.invalidListOptions(
-                "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to "
-                    + "NotOlderThan")
-        }
+        try Registry.checkWatchOptions(query)
         sendsInitialEvents = wanted ?? (revision == nil)
         marksInitialEnd = wanted == true && allowsBookmarks
         after = revision

@@ -114,10 +114,4 @@ struct WriteOptions: Sendable, Hashable {
         FieldError(
             .notSupported, field: "dryRun", message: "Unsupported value: [\"\(text)\"]: supported values: \"All\"")
     }
-
-    static func unsupported(_ field: String, _ value: String, _ supported: String) -> APIError {
-        APIError(
-            422, .invalid,
-            "\(field): Unsupported value: \"\(value)\": supported values: \(supported)")
-    }
 }
