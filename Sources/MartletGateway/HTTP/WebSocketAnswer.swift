@@ -21,9 +21,11 @@ enum WebSocketAnswer {
             case .stream(let write) = response.body, case .resource(let target) = call.route,
             call.verb == "watch" || target.subresource == "log"
         else { return response }
+        // Browsers fail when none of those that they offer is answered. A token among them is no protocol.
         let offered = WebSocketHandshake.protocols(of: call.request.head)
-        let chosen = call.verb == "watch" ? nil : offered.first { Form(rawValue: $0) != nil }
-        if chosen == nil, !offered.isEmpty, call.verb != "watch" {
+            .filter { !$0.hasPrefix(Authentication.tokenProtocol) }
+        let chosen = offered.first { call.verb == "watch" || Form(rawValue: $0) != nil }
+        if chosen == nil, !offered.isEmpty {
             throw .badRequest("none of the subprotocols \(offered.joined(separator: ", ")) is spoken here")
         }
         let form: Form = call.verb == "watch" ? .events : chosen.flatMap { Form(rawValue: $0) } ?? .binary
