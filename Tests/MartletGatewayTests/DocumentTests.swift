@@ -88,8 +88,8 @@ import Testing
             let metrics = await api.get("/metrics").text
             #expect(
                 metrics.contains(
-                    "apiserver_request_total{code=\"404\",group=\"\",resource=\"pods\",subresource=\"\",verb=\"GET\","
-                        + "version=\"v1\"} 1"))
+                    "apiserver_request_total{code=\"404\",component=\"apiserver\",dry_run=\"\",group=\"\",resource=\"pods\","
+                        + "scope=\"resource\",subresource=\"\",verb=\"GET\",version=\"v1\"} 1"))
         }
     }
 
@@ -107,8 +107,39 @@ import Testing
                 #expect(isKnown && Double(words.last ?? "") != nil, "\(line)")
             }
             #expect(text.contains("apiserver_storage_objects{resource=\"namespaces\"} 4\n"))
-            let bucket = "apiserver_request_duration_seconds_bucket{group=\"\",resource=\"pods\",subresource=\"\","
-            #expect(text.contains("\(bucket)verb=\"GET\",version=\"v1\",le=\"+Inf\"} 1\n"))
+            let labels =
+                "component=\"apiserver\",dry_run=\"\",group=\"\",resource=\"pods\",scope=\"resource\",subresource=\"\","
+                + "verb=\"GET\",version=\"v1\""
+            for bound in ["0.4", "1", "60", "+Inf"] {
+                #expect(
+                    text.contains("apiserver_request_duration_seconds_bucket{\(labels),le=\"\(bound)\"} "), "\(bound)")
+            }
+        }
+    }
+
+    /// As dashboards and alerts of Kubernetes ask for them.
+    @Test func requestsAreCountedUnderTheVerbsOfKubernetes() async throws {
+        try await TestAPI.run { api in
+            let map = Samples.configMap("a")
+            _ = await api.post(Paths.configMaps, map)
+            _ = await api.post("\(Paths.configMaps)?dryRun=All", Samples.configMap("b"))
+            _ = await api.send(.put, "\(Paths.configMaps)/a", body: map)
+            _ = await api.get(Paths.configMaps)
+            _ = await api.get("/api/v1/configmaps")
+            _ = await api.delete("\(Paths.configMaps)/a")
+            _ = await api.get("\(Paths.pods)/none/exec?command=a")
+            let text = await api.get("/metrics").text
+            for (resource, dryRun, scope, subresource, verb) in [
+                ("configmaps", "", "resource", "", "POST"), ("configmaps", "All", "resource", "", "POST"),
+                ("configmaps", "", "resource", "", "PUT"), ("configmaps", "", "namespace", "", "LIST"),
+                ("configmaps", "", "cluster", "", "LIST"), ("configmaps", "", "resource", "", "DELETE"),
+                ("pods", "", "resource", "exec", "CONNECT"),
+            ] {
+                let labels =
+                    "component=\"apiserver\",dry_run=\"\(dryRun)\",group=\"\",resource=\"\(resource)\","
+                    + "scope=\"\(scope)\",subresource=\"\(subresource)\",verb=\"\(verb)\",version=\"v1\"} 1\n"
+                #expect(text.contains(labels), "\(labels)")
+            }
         }
     }
 

@@ -11,12 +11,22 @@ final class Metrics: Sendable {
         var version: String
         var resource: String
         var subresource: String
+        var scope: Scope
+        var isDryRun: Bool
         var code: Int
+
+        /// How much a request is about.
+        enum Scope: String, Sendable {
+            case none = ""
+            case resource
+            case namespace
+            case cluster
+        }
 
         /// Prometheus' form of it, without the braces and the code.
         var target: String {
-            "group=\"\(group)\",resource=\"\(resource)\",subresource=\"\(subresource)\",verb=\"\(verb)\","
-                + "version=\"\(version)\""
+            "component=\"apiserver\",dry_run=\"\(isDryRun ? "All" : "")\",group=\"\(group)\",resource=\"\(resource)\","
+                + "scope=\"\(scope.rawValue)\",subresource=\"\(subresource)\",verb=\"\(verb)\",version=\"\(version)\""
         }
         var text: String { "code=\"\(code)\",\(target)" }
     }
@@ -40,11 +50,16 @@ final class Metrics: Sendable {
         var otherDurations = Durations()
     }
 
-    /// Upper bounds of the duration's buckets, in seconds.
-    private static let bounds = [0.005, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60]
+    /// Upper bounds of the duration's buckets, in seconds: Kubernetes'.
+    private static let bounds = [
+        0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60,
+    ]
     private let state = Mutex(State())
 
-    /// Counts one request and how long it took. Watches are counted, and not timed.
+    /// Verbs of requests that last as long as the client wants.
+    private static let lasting: Set<String> = ["WATCH", "CONNECT"]
+
+    /// Counts one request and how long it took. Watches and streams are counted, and not timed.
     func count(_ label: Label, took duration: Duration) {
         let seconds = Double(max(0, duration.nanoseconds)) / 1e9
         var target = label
@@ -55,7 +70,7 @@ final class Metrics: Sendable {
             } else {
                 state.other += 1
             }
-            if label.verb == "WATCH" { return }
+            if Self.lasting.contains(label.verb) { return }
             if state.durations[target] != nil || state.durations.count < Limits.metricRows {
                 state.durations[target, default: Durations()].add(seconds)
             } else {
@@ -106,10 +121,16 @@ final class Metrics: Sendable {
         var lines: [String] = []
         for (index, count) in durations.buckets.enumerated() {
             total += count
-            let bound = index < bounds.count ? "\(bounds[index])" : "+Inf"
-            lines.append("\(name)_bucket{\(labels),le=\"\(bound)\"} \(total)")
+            lines.append("\(name)_bucket{\(labels),le=\"\(bound(index))\"} \(total)")
         }
         return lines + ["\(name)_sum{\(labels)} \(durations.seconds)", "\(name)_count{\(labels)} \(total)"]
+    }
+
+    /// As Kubernetes writes it, where rules look for `le="1"`.
+    private static func bound(_ index: Int) -> String {
+        guard index < bounds.count else { return "+Inf" }
+        let bound = bounds[index]
+        return bound == bound.rounded() ? "\(Int(bound))" : "\(bound)"
     }
 }
 

@@ -91,13 +91,30 @@ struct Call: Sendable {
 
     func label(code: Int) -> Metrics.Label {
         var label = Metrics.Label(
-            verb: verb.uppercased(), group: "", version: "", resource: "", subresource: "", code: code)
+            verb: countedVerb, group: "", version: "", resource: "", subresource: "", scope: .none,
+            isDryRun: !["get", "list", "watch"].contains(verb) && query.text("dryRun") != nil, code: code)
         guard case .resource(let target) = route else { return label }
+        if !target.name.isEmpty || verb == "create" {
+            label.scope = .resource
+        } else {
+            label.scope = target.namespace.isEmpty ? .cluster : .namespace
+        }
         label.group = target.kind.group
         label.version = target.kind.version
         label.resource = target.kind.plural
         label.subresource = target.subresource
         return label
+    }
+
+    /// The verb as Kubernetes' metrics name it: that of HTTP, but for lists, watches and streams.
+    private var countedVerb: String {
+        if case .resource(let target) = route, Subresource.connecting.contains(target.subresource) { return "CONNECT" }
+        switch verb {
+        case "create": return "POST"
+        case "update": return "PUT"
+        case "patch": return isApply ? "APPLY" : "PATCH"
+        default: return verb.uppercased()
+        }
     }
 
     /// The same call on behalf of somebody else.
@@ -189,7 +206,9 @@ struct Call: Sendable {
         var includes = IncludedObject.metadata
         if let text = query.text("includeObject") {
             guard let known = IncludedObject(rawValue: text) else {
-                throw WriteOptions.unsupported("includeObject", text, "\"None\", \"Metadata\", \"Object\"")
+                throw .badRequest(
+                    "Unable to convert to Table as requested: includeObject: Invalid value: \"\(text)\": must be "
+                        + "'Metadata', 'Object', 'None', or empty")
             }
             includes = known
         }
