@@ -12,7 +12,7 @@ FLAGS := --explicit-target-dependency-import-check error
 RELEASE_BIN := .build/release
 DEBUG_BIN := .build/debug
 
-.PHONY: help demo up hosts test compatibility configuration fuzz fuzz-gateway schemathesis build release fmt lint simulate torture bench-log bench-store bench-gateway bench-dns bench-network informers packages clean
+.PHONY: help demo up hosts test compatibility configuration fuzz fuzz-gateway schemathesis overload build release fmt lint simulate torture bench-log bench-store bench-gateway bench-dns bench-network informers packages clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -76,6 +76,9 @@ fuzz-gateway: build  ## spoilt requests and smuggling against the running gatewa
 LIMIT := 300
 schemathesis: build  ## PyPI's schemathesis against our own OpenAPI document, for LIMIT=300 seconds
 	@CI=true BIN=$(DEBUG_BIN) CASES=5 LIMIT=$(LIMIT) SEED=$(SEED) PARTS=schemathesis Tests/EndToEnd/run
+
+overload: release  ## more connections than the gateway has places for, twice (CONNECTIONS=3000, TIME=30 seconds)
+	@CI=true BIN=$(RELEASE_BIN) CONNECTIONS=$(or $(CONNECTIONS),3000) TIME=$(or $(TIME),30) PARTS=overload Tests/EndToEnd/run
 
 fmt:  ## format all Swift
 	@swift format -i -r Sources Frontends Tests docs Package.swift

@@ -40,6 +40,7 @@ public enum Daemon {
     /// - Throws: `ExitCode` after a one-line error on the standard error output.
     public static func run(_ configuration: ClusterConfiguration, removesPods: Bool) async throws {
         Allocator.keepFreedMemoryAtHand()
+        Allocator.giveBackFromNowOn()
         // From here on, so that a signal that comes during the start is not lost.
         let signal = Task { await Signals.wait(for: [SIGINT, SIGTERM]) }
         // Connections of thousands of watchers go past the usual 1024.

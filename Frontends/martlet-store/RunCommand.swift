@@ -33,6 +33,7 @@ struct Run: AsyncParsableCommand {
 
     func run() async throws {
         Allocator.keepFreedMemoryAtHand()
+        Allocator.giveBackFromNowOn()
         // From here on, so that a signal that comes during the start is not lost. Until the member is up there is
         // nothing to end in good order: a start may be cut short at any moment.
         let signal = Task<String?, Never> {

@@ -115,7 +115,7 @@ public final class Gateway: RequestHandler {
         guard call.identity.groups.contains("system:authenticated") else { return call }
         let isUnknown = call.route == .nothing && call.path.hasPrefix("/apis/")
         guard isUnknown || call.route.isMadeOfKinds else { return call }
-        guard let ticket = admittance.enter(.read, pool) else { throw .tooManyRequests }
+        guard let ticket = admittance.enter(.read, pool, for: call.identity.user) else { throw .tooManyRequests }
         defer { withExtendedLifetime(ticket) {} }
         if isUnknown { try? await registry.storage.confirm() }
         await customKinds.refresh()
@@ -131,14 +131,15 @@ public final class Gateway: RequestHandler {
             call = call.acting(as: impersonation.identity)
         }
         try await demand(call.accessRequest)
+        let user = call.identity.user
         // A body may come slowly: nobody holds a place among the writes while it does.
         if admittanceClass == .write {
             call = try await call.withBody(
-                in: admittance.room(.bodies, pool), within: configuration.bodyPatience, world: world)
+                in: admittance.room(.bodies, pool, for: user), within: configuration.bodyPatience, world: world)
         }
-        guard let ticket = admittance.enter(admittanceClass, pool) else { throw .tooManyRequests }
+        guard let ticket = admittance.enter(admittanceClass, pool, for: user) else { throw .tooManyRequests }
         defer { withExtendedLifetime(ticket) {} }
-        call.room = admittance.room(.answers, pool)
+        call.room = admittance.room(.answers, pool, for: user)
         var response = try await perform(call, confirmsRefusals: admittanceClass == .write)
         // What was written must be told of, whatever memory that takes.
         if admittanceClass == .read, case .resource = call.route, response.isHeld,

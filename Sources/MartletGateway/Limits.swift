@@ -7,6 +7,11 @@ enum Limits {
     static let writesInFlight = 200
     /// Watches, followed logs and streams (exec, port-forward) at one time. Above it: 429 with Retry-After.
     static let longRunning = 10_000
+    /// Of every bound of a pool one part in this many is kept for users who hold little of it
+    /// (``smallPart``): nobody alone fills a pool. For the others: 429 with Retry-After, as if it were full.
+    static let reservedPart = 4
+    /// One part in this many of a pool's bound is little.
+    static let smallPart = 16
     /// Bytes of a request's body. Above it: 413.
     static let body = 3 * 1024 * 1024
     /// Bytes of the bodies that are being read, of each pool. Above it: 429 with Retry-After.

@@ -20,6 +20,8 @@ enum HTTPBounds {
     static let copiedChunk = 256 * 1024
     /// Informational answers (1xx) that a client skips before it gives up.
     static let informational = 16
+    /// One part in this many of a server's connections gives way at once when one more comes than there may be.
+    static let roomMade = 64
     /// How long a refused connection may take to read its refusal.
     static let linger: Duration = .seconds(2)
     /// How long an idle connection is kept by a client. Shorter than what servers commonly allow.

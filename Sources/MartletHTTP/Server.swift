@@ -9,7 +9,8 @@ public struct HTTPServerLimits: Sendable {
     public var head = 64 * 1024
     /// Bytes of a request's body.
     public var body = 3 * 1024 * 1024
-    /// Connections at one time.
+    /// Connections at one time. Above it those give way that wait for a request the longest; when none does, the new
+    /// one is turned away.
     public var connections = 4096
     /// How long a connection may take for a handshake or a head.
     public var headTimeout: Duration = .seconds(30)
@@ -132,12 +133,14 @@ final class ServerCore: Sendable {
 
     private func admit(_ stream: any ByteStream) {
         let record = ServerRecord(stream, in: world)
-        let id: UInt64? = state.withLock {
-            guard !$0.isStopping, $0.records.count < limits.connections else { return nil }
-            $0.nextID += 1
-            $0.records[$0.nextID] = record
-            return $0.nextID
+        let (id, late): (UInt64?, [ServerRecord]) = state.withLock { state in
+            let late = state.records.count < limits.connections ? [] : makeRoom(in: &state)
+            guard !state.isStopping, state.records.count < limits.connections else { return (nil, late) }
+            state.nextID += 1
+            state.records[state.nextID] = record
+            return (state.nextID, late)
         }
+        for record in late { record.cut() }
         guard let id else { return turnAway(stream) }
         record.enter(.handshake, for: limits.headTimeout)
         record.setTask(
@@ -146,6 +149,15 @@ final class ServerCore: Sendable {
                 self.remove(id)
             })
         startSweeping()
+    }
+
+    /// Takes out those that wait for a request, or for its head, the longest: some at once, so that many who come do
+    /// not each look at all.
+    private func makeRoom(in state: inout State) -> [ServerRecord] {
+        let waiting = state.records.compactMap { id, record in record.waitsUntil.map { (id: id, until: $0) } }
+            .sorted { $0.until < $1.until }
+        return waiting.prefix(max(1, limits.connections / HTTPBounds.roomMade))
+            .compactMap { state.records.removeValue(forKey: $0.id) }
     }
 
     /// One connection too many: told so in plain text, just closed under TLS.

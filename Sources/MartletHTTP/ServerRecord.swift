@@ -71,6 +71,11 @@ final class ServerRecord: Sendable {
     /// Whether the connection has yet to bring its first request.
     var isFresh: Bool { state.withLock { !$0.hasServed } }
 
+    /// Until when the connection may wait for a request, or for the rest of its head; nil when it does not wait.
+    var waitsUntil: MonotonicTime? {
+        state.withLock { [.handshake, .idle, .head].contains($0.phase) ? $0.deadline : nil }
+    }
+
     /// Ends the connection when it is over its time: a late head is told so with 408, all else is just closed.
     func expire(at now: MonotonicTime) {
         let late: (phase: Phase, stream: any ByteStream)? = state.withLock {

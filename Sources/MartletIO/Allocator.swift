@@ -37,7 +37,52 @@ public enum Allocator {
     /// meanwhile, some milliseconds.
     public static func giveBack() { cml_trim() }
 
+    /// Gives freed memory back whenever there is much of it (``FreedMemory``), from a thread of its own and until the
+    /// process ends. Nothing happens where there can be no thread.
+    public static func giveBackFromNowOn() {
+        try? Threads.start(name: "martlet-memory") {
+            var freed = FreedMemory()
+            while true {
+                sleep(1)
+                guard let resident = System.residentBytes(), freed.isMuch(resident: resident) else { continue }
+                giveBack()
+                freed.gaveBack(resident: System.residentBytes() ?? resident)
+            }
+        }
+    }
+
     private static func restore(_ tunables: String) {
         if tunables.isEmpty { unsetenv(variable) } else { setenv(variable, tunables, 1) }
+    }
+}
+
+/// Decides when a process gives freed memory back, by what it has resident once a second. malloc keeps what was freed
+/// for the next who wants it; after a burst (clients that read nothing, large bodies) that may be most of what there is.
+struct FreedMemory: Sendable {
+    /// Bytes over the least since the last time that are worth it.
+    static let worth: Int64 = 64 << 20
+    /// Bytes by which a process that rests may still grow in a second.
+    static let restGrowth: Int64 = 1 << 20
+    /// Seconds between two times: what is not freed but in use is not looked through again and again.
+    static let pause = 10
+
+    private var least = Int64.max
+    private var last = Int64.max
+    private var secondsSince = FreedMemory.pause
+
+    /// Whether there may be much: it has grown a lot, and grows no more.
+    mutating func isMuch(resident: Int64) -> Bool {
+        defer { last = resident }
+        least = min(least, resident)
+        secondsSince += 1
+        let rests = resident <= last || resident - last < Self.restGrowth
+        return rests && secondsSince > Self.pause && resident - least >= Self.worth
+    }
+
+    /// It was given back; so much is still resident.
+    mutating func gaveBack(resident: Int64) {
+        least = resident
+        last = resident
+        secondsSince = 0
     }
 }

@@ -16,6 +16,14 @@ public enum System {
         Int64(sysconf(Int32(_SC_PHYS_PAGES))) * Int64(sysconf(Int32(_SC_PAGESIZE)))
     }
 
+    /// Bytes of this process that are in memory; nil where /proc does not say.
+    public static func residentBytes() -> Int64? {
+        guard let text = try? Files.read("/proc/self/statm") else { return nil }
+        let fields = text.split(separator: 0x20)
+        guard fields.count > 1, let pages = Int64(String(decoding: fields[1], as: UTF8.self)) else { return nil }
+        return pages * Int64(sysconf(Int32(_SC_PAGESIZE)))
+    }
+
     /// Processors that are switched on.
     public static func cpuCount() -> Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 

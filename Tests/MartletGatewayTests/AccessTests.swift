@@ -63,8 +63,7 @@ import Testing
 
     @Test func aFullHouseTurnsRequestsAwayButNotHealth() async throws {
         try await TestAPI.run { api in
-            var tickets: [Admittance.Ticket] = []
-            while let ticket = api.gateway.admittance.enter(.read, .cluster) { tickets.append(ticket) }
+            var tickets = api.gateway.admittance.full(.read, .cluster)
             #expect(tickets.count == Limits.readsInFlight)
             let refused = await api.get(Paths.pods)
             #expect(refused.code == 429)

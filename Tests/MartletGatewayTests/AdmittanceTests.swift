@@ -102,8 +102,7 @@ private final class Notes: Sendable {
 
     @Test func othersCannotTakeThePlacesOfTheCluster() async throws {
         try await TestAPI.run { api in
-            var tickets: [Admittance.Ticket] = []
-            while let ticket = api.gateway.admittance.enter(.write, .others) { tickets.append(ticket) }
+            var tickets = api.gateway.admittance.full(.write, .others)
             #expect(tickets.count == Limits.writesInFlight)
             // What is not allowed is refused after it was let in.
             func write(_ object: String, _ name: String, _ groups: [String]) async -> Int {
@@ -152,16 +151,13 @@ private final class Notes: Sendable {
 
     @Test func theBodiesBeingReadHaveOneBoundAndGiveTheirRoomBack() async throws {
         let admittance = Admittance()
-        var room: Admittance.Room? = admittance.room(.bodies, .others)
-        #expect(room?.grow(by: Limits.bodiesBeingRead) == true)
-        #expect(room?.grow(by: 1) == false)
-        #expect(!admittance.room(.bodies, .others).grow(by: 1))
-        #expect(admittance.room(.bodies, .cluster).grow(by: 1))
-        room = nil
-        #expect(admittance.room(.bodies, .others).grow(by: Limits.bodiesBeingRead))
+        var rooms = admittance.full(.bodies, .others)
+        #expect(!admittance.room(.bodies, .others, for: "late").grow(by: 1))
+        #expect(admittance.room(.bodies, .cluster, for: "late").grow(by: 1))
+        rooms.removeAll()
+        #expect(!admittance.full(.bodies, .others).isEmpty)
         try await TestAPI.run { api in
-            let full = api.gateway.admittance.room(.bodies, .others)
-            #expect(full.grow(by: Limits.bodiesBeingRead))
+            let full = api.gateway.admittance.full(.bodies, .others)
             let body = HeldBody(Samples.configMap("a").encoded()) {}
             body.finish()
             #expect(await api.gateway.handle(Self.request(api, body.body)).head.status.code == 429)
@@ -169,10 +165,61 @@ private final class Notes: Sendable {
         }
     }
 
+    @Test func oneUserAloneFillsNoPool() async throws {
+        try await TestAPI.run { api in
+            let admittance = api.gateway.admittance
+            var tickets: [Admittance.Ticket] = []
+            while let ticket = admittance.enter(.read, .others, for: "greedy") { tickets.append(ticket) }
+            #expect(tickets.count == Limits.readsInFlight * 3 / 4)
+            func read(as name: String) async -> Int {
+                var request = api.request(.get, Paths.configMaps)
+                request.peer = Peer(
+                    certificate: .init(commonName: name, organizations: ["system:masters"]), isSecure: true)
+                return await api.gateway.handle(request).head.status.code
+            }
+            #expect(await read(as: "greedy") == 429)
+            #expect(await read(as: "modest") == 200)
+            // With others that hold much it is the same.
+            for name in ["second", "third"] {
+                while let ticket = admittance.enter(.read, .others, for: name) { tickets.append(ticket) }
+            }
+            #expect(tickets.count == Limits.readsInFlight * 3 / 4 + 2 * Limits.readsInFlight / Limits.smallPart)
+            #expect(await read(as: "third") == 429)
+            #expect(await read(as: "modest") == 200)
+            tickets.removeAll()
+            #expect(await read(as: "greedy") == 200)
+            let room = admittance.room(.bodies, .others, for: "greedy")
+            #expect(!room.grow(by: Limits.bodiesBeingRead) && room.grow(by: Limits.bodiesBeingRead / 4 * 3))
+            #expect(!room.grow(by: 1) && admittance.room(.bodies, .others, for: "modest").grow(by: 1))
+        }
+    }
+
     @Test(.timeLimit(.minutes(1))) func aStreamedBodyOverTheLimitIsRefused() async throws {
         try await TestAPI.run { api in
             let endless = RequestBody.stream { [UInt8](repeating: 0x20, count: 64 * 1024) }
             #expect(await api.gateway.handle(Self.request(api, endless)).head.status.code == 413)
+        }
+    }
+}
+
+extension Admittance {
+    /// Takes every place: by as many users as that takes.
+    func full(_ kind: Class, _ pool: Pool) -> [Ticket] {
+        var tickets: [Ticket] = []
+        while let ticket = enter(kind, pool, for: "user-\(tickets.count)") { tickets.append(ticket) }
+        return tickets
+    }
+
+    /// Takes all the room but some bytes.
+    func full(_ purpose: Purpose, _ pool: Pool, but rest: Int = 0) -> [Room] {
+        let limit = purpose == .bodies ? Limits.bodiesBeingRead : Limits.answersBeingSent
+        let large = limit - limit / Limits.reservedPart
+        let small = limit / Limits.smallPart
+        let sizes = [large, small, small, small, small - rest]
+        return sizes.enumerated().map { number, size in
+            let room = self.room(purpose, pool, for: "user-\(number)")
+            #expect(room.grow(by: size))
+            return room
         }
     }
 }

@@ -199,15 +199,40 @@ private let date = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
         #expect(try await wire.read(until: "1000 bytes").hasPrefix("HTTP/1.1 413"))
     }
 
-    @Test func aConnectionTooManyIsTurnedAway() async throws {
+    @Test func aConnectionTooManyIsTurnedAwayWhenAllAreAtWork() async throws {
         var limits = HTTPServerLimits()
         limits.connections = 1
-        let wire = try await Wire(limits: limits) { _ in text("x") }
+        let (begun, end) = (Signal(), Signal())
+        let wire = try await Wire(limits: limits) { _ in
+            begun.set()
+            await end.wait()
+            return text("x")
+        }
         try await wire.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        _ = try await wire.read(until: "\r\n\r\nx")
+        await begun.wait()
         let second = try await wire.world.connect(to: wire.server.endpoint)
         let answer = try await second.read(atMost: 4096)
         #expect(String(decoding: answer, as: UTF8.self).hasPrefix("HTTP/1.1 503"))
+        end.set()
+        #expect(try await wire.read(until: "\r\n\r\nx").hasPrefix("HTTP/1.1 200"))
+    }
+
+    @Test func whoWaitsTheLongestGivesWayToNewConnections() async throws {
+        var limits = HTTPServerLimits()
+        limits.connections = 3
+        let wire = try await Wire(limits: limits) { _ in text("x") }
+        let request = Array("GET / HTTP/1.1\r\nHost: a\r\n\r\n".utf8)
+        // The first waits for its second request; the second for its first, and it says nothing at all.
+        try await wire.stream.write(request)
+        _ = try await wire.read(until: "\r\n\r\nx")
+        let silent = try await wire.world.connect(to: wire.server.endpoint)
+        for _ in 0..<20 {
+            let next = try await wire.world.connect(to: wire.server.endpoint)
+            try await next.write(request)
+            #expect(String(decoding: try await next.read(atMost: 4096), as: UTF8.self).hasPrefix("HTTP/1.1 200"))
+        }
+        #expect(try await silent.read(atMost: 4096).isEmpty)
+        #expect(try await wire.readAll() == "")
     }
 
     @Test func anUpgradeHandsOverTheBytesThatWereReadAhead() async throws {

@@ -35,40 +35,66 @@ final class Admittance: Sendable {
         fileprivate var limit: Int { self == .bodies ? Limits.bodiesBeingRead : Limits.answersBeingSent }
     }
 
-    fileprivate struct Share: Hashable {
-        var purpose: Purpose
-        var pool: Pool
-    }
-    fileprivate struct Place: Hashable {
-        var kind: Class
-        var pool: Pool
-    }
-    private struct State {
-        var counts: [Place: Int] = [:]
-        var bytes: [Share: Int] = [:]
-    }
-    private let state = Mutex(State())
+    /// What is bounded: places of a class, or bytes for a purpose.
+    fileprivate enum Account: Hashable {
+        case places(Class, Pool)
+        case bytes(Purpose, Pool)
 
-    /// Lets a request in; nil when its class is full. The ticket's end lets the next one in.
-    func enter(_ kind: Class, _ pool: Pool) -> Ticket? {
-        let place = Place(kind: kind, pool: pool)
-        return state.withLock { state in
-            let count = state.counts[place, default: 0]
-            if count >= kind.limit { return nil }
-            state.counts[place] = count + 1
-            return Ticket(self, place)
+        var limit: Int {
+            switch self {
+            case .places(let kind, _): kind.limit
+            case .bytes(let purpose, _): purpose.limit
+            }
         }
     }
 
-    /// Room for a body that is about to be read, or an answer that is about to be made; it is empty so far.
-    func room(_ purpose: Purpose, _ pool: Pool) -> Room { Room(self, Share(purpose: purpose, pool: pool)) }
+    /// What is taken of one account, by whom.
+    private struct Usage {
+        var total = 0
+        var users: [String: Int] = [:]
+
+        /// False when there is too little left: for those who hold much already this is sooner.
+        mutating func take(_ count: Int, of limit: Int, for user: String) -> Bool {
+            let (all, own) = (total + count, users[user, default: 0] + count)
+            if all > limit { return false }
+            if all > limit - limit / Limits.reservedPart && own > limit / Limits.smallPart { return false }
+            total = all
+            users[user] = own
+            return true
+        }
+
+        mutating func giveBack(_ count: Int, from user: String) {
+            total -= count
+            let own = users[user, default: count] - count
+            users[user] = own > 0 ? own : nil
+        }
+    }
+    private let accounts = Mutex<[Account: Usage]>([:])
+
+    fileprivate func take(_ count: Int, of account: Account, for user: String) -> Bool {
+        accounts.withLock { $0[account, default: Usage()].take(count, of: account.limit, for: user) }
+    }
+
+    fileprivate func giveBack(_ count: Int, to account: Account, from user: String) {
+        if count == 0 { return }
+        accounts.withLock { $0[account, default: Usage()].giveBack(count, from: user) }
+    }
+
+    /// Lets a request of `user` in; nil when its class is full, or nearly full and the user holds much of it already
+    /// (``Limits/reservedPart``). The ticket's end lets the next one in.
+    func enter(_ kind: Class, _ pool: Pool, for user: String) -> Ticket? {
+        let place = Account.places(kind, pool)
+        return take(1, of: place, for: user) ? Ticket(self, place, user) : nil
+    }
+
+    /// Room for a body of `user` that is about to be read, or an answer that is about to be made; it is empty so far.
+    func room(_ purpose: Purpose, _ pool: Pool, for user: String) -> Room { Room(self, .bytes(purpose, pool), user) }
 
     /// How many there are now.
     var inFlight: (reads: Int, writes: Int, longRunning: Int) {
-        state.withLock { state in
+        accounts.withLock { accounts in
             func count(_ kind: Class) -> Int {
-                state.counts[Place(kind: kind, pool: .cluster), default: 0]
-                    + state.counts[Place(kind: kind, pool: .others), default: 0]
+                [Pool.cluster, .others].reduce(0) { $0 + (accounts[.places(kind, $1)]?.total ?? 0) }
             }
             return (count(.read), count(.write), count(.longRunning))
         }
@@ -77,42 +103,38 @@ final class Admittance: Sendable {
     /// A request's place; given back when nobody holds it any more.
     final class Ticket: Sendable {
         private let office: Admittance
-        private let place: Place
+        private let place: Account
+        private let user: String
 
-        fileprivate init(_ office: Admittance, _ place: Place) {
+        fileprivate init(_ office: Admittance, _ place: Account, _ user: String) {
             self.office = office
             self.place = place
+            self.user = user
         }
 
-        deinit { office.state.withLock { $0.counts[place, default: 1] -= 1 } }
+        deinit { office.giveBack(1, to: place, from: user) }
     }
 
     /// What one body or answer takes of its pool's room; given back when nobody holds it any more.
     final class Room: Sendable {
         private let office: Admittance
-        private let share: Share
+        private let share: Account
+        private let user: String
         private let held = Mutex(0)
 
-        fileprivate init(_ office: Admittance, _ share: Share) {
+        fileprivate init(_ office: Admittance, _ share: Account, _ user: String) {
             self.office = office
             self.share = share
+            self.user = user
         }
 
-        /// Takes room for `count` more bytes; false when the pool holds too much already.
+        /// Takes room for `count` more bytes; false when the pool, or its user, holds too much already.
         func grow(by count: Int) -> Bool {
-            let hasRoom = office.state.withLock { state in
-                let all = state.bytes[share, default: 0]
-                if all + count > share.purpose.limit { return false }
-                state.bytes[share] = all + count
-                return true
-            }
-            if hasRoom { held.withLock { $0 += count } }
-            return hasRoom
+            guard office.take(count, of: share, for: user) else { return false }
+            held.withLock { $0 += count }
+            return true
         }
 
-        deinit {
-            let count = held.withLock { $0 }
-            office.state.withLock { $0.bytes[share, default: count] -= count }
-        }
+        deinit { office.giveBack(held.withLock { $0 }, to: share, from: user) }
     }
 }
