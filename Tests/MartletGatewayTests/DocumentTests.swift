@@ -123,7 +123,7 @@ import Testing
             let map = Samples.configMap("a")
             _ = await api.post(Paths.configMaps, map)
             _ = await api.post("\(Paths.configMaps)?dryRun=All", Samples.configMap("b"))
-            _ = await api.send(.put, "\(Paths.configMaps)/a", body: map)
+            _ = await api.put("\(Paths.configMaps)/a", map)
             _ = await api.get(Paths.configMaps)
             _ = await api.get("/api/v1/configmaps")
             _ = await api.delete("\(Paths.configMaps)/a")
