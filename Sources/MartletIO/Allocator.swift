@@ -57,7 +57,7 @@ public enum Allocator {
 }
 
 /// Decides when a process gives freed memory back, by what it has resident once a second. malloc keeps what was freed
-/// for the next who wants it; after a burst (clients that read nothing, large bodies) that may be most of what there is.
+/// for the next who wants it; after a burst (clients that read nothing, large bodies) that may be most of it.
 struct FreedMemory: Sendable {
     /// Bytes over the least since the last time that are worth it.
     static let worth: Int64 = 64 << 20

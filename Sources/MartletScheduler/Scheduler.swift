@@ -140,7 +140,12 @@ public struct Scheduler: Sendable {
         }
         waiting[pod.uid] = nil
         parked.remove(pod.uid)
-        if pod.isFinished { release(pod.uid) } else if placed[pod.uid] != pod { hold(pod) }
+        if pod.isFinished { return release(pod.uid) }
+        let known = placed[pod.uid]
+        if known == pod { return }
+        hold(pod)
+        // A resize may have made room.
+        if let known, known.resources != pod.resources { parked.removeAll() }
     }
 
     private mutating func hold(_ pod: PodRequest) {

@@ -222,17 +222,16 @@ private let date = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
         limits.connections = 3
         let wire = try await Wire(limits: limits) { _ in text("x") }
         let request = Array("GET / HTTP/1.1\r\nHost: a\r\n\r\n".utf8)
-        // The first waits for its second request; the second for its first, and it says nothing at all.
+        // The first waits for its second request, for two minutes; the second for its first, for half a minute.
         try await wire.stream.write(request)
         _ = try await wire.read(until: "\r\n\r\nx")
         let silent = try await wire.world.connect(to: wire.server.endpoint)
-        for _ in 0..<20 {
+        for _ in 0..<4 {
             let next = try await wire.world.connect(to: wire.server.endpoint)
             try await next.write(request)
             #expect(String(decoding: try await next.read(atMost: 4096), as: UTF8.self).hasPrefix("HTTP/1.1 200"))
         }
         #expect(try await silent.read(atMost: 4096).isEmpty)
-        #expect(try await wire.readAll() == "")
     }
 
     @Test func anUpgradeHandsOverTheBytesThatWereReadAhead() async throws {
