@@ -79,6 +79,40 @@ public enum Flags {
         return text
     }
 
+    /// An address with the length of its network.
+    public static func virtualAddress(_ text: String) throws -> String {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard IPAddress(parts[0]) != nil, parts.count == 1 || IPRange(text).map({ $0.length > 0 }) == true else {
+            throw ValidationError("\(text) is no address with a length, as 192.0.2.10/24 is")
+        }
+        return text
+    }
+
+    /// A number of a virtual router, or a priority.
+    public static func routerID(_ text: String) throws -> UInt8 {
+        guard let number = UInt8(text), number > 0 else { throw ValidationError("\(text) is no number from 1 to 255") }
+        return number
+    }
+
+    /// A version of VRRP.
+    public static func vrrp(_ text: String) throws -> UInt8 {
+        guard let number = UInt8(text), number == 2 || number == 3 else {
+            throw ValidationError("\(text) is no version of VRRP: 2 or 3")
+        }
+        return number
+    }
+
+    /// A time between advertisements, in milliseconds: `100ms`, `1s`.
+    public static func interval(_ text: String) throws -> Int {
+        let unit = text.hasSuffix("ms") ? 1 : 1_000
+        let digits = text.hasSuffix("ms") ? text.dropLast(2) : text.hasSuffix("s") ? text.dropLast() : ""
+        guard let count = UInt16(digits), (10...255_000).contains(Int(count) * unit), Int(count) * unit % 10 == 0 else {
+            throw ValidationError(
+                "\(text) is no interval: 10ms to 40950ms in steps of 10ms, in version 2 1s to 255s")
+        }
+        return Int(count) * unit
+    }
+
     /// A node's name.
     public static func nodeName(_ text: String) throws -> String {
         guard !text.isEmpty, text.utf8.count <= 63,

@@ -71,6 +71,7 @@ public struct ClusterOptions: ParsableArguments {
             for no DNS.
             """, transform: Flags.linkLocalOrNone)
     var dnsAddress = ClusterSettings.usualDNSAddress
+    @OptionGroup var virtualIP: VirtualIPTerms
 
     /// As the command line gives them.
     public init() {}
@@ -84,5 +85,7 @@ public struct ClusterOptions: ParsableArguments {
         machine.cluster.serviceProxy = serviceProxy
         machine.cluster.networkPolicy = networkPolicy
         machine.cluster.dnsAddress = dnsAddress == "none" ? nil : dnsAddress
+        virtualIP.apply(to: &machine.cluster.virtualIP)
+        machine.becomeEdgeForVirtualIPs()
     }
 }

@@ -78,6 +78,9 @@ public struct NodeOptions: ParsableArguments {
     @Option(name: .customLong("images"), help: "Import the image archives (*.tar) in this folder at the start.")
     var imageDirectory: String?
 
+    @OptionGroup(title: "Virtual addresses") var virtualIPTerms: VirtualIPTerms
+    @OptionGroup(title: "Virtual addresses") var virtualIP: VirtualIPOptions
+
     /// As the command line gives them.
     public init() {}
 
@@ -103,6 +106,8 @@ public struct NodeOptions: ParsableArguments {
         if let serviceProxy { configuration.serviceProxy = serviceProxy }
         if let networkPolicy { configuration.networkPolicy = networkPolicy }
         configuration.imageDirectory = imageDirectory
+        virtualIPTerms.apply(to: &configuration.virtualIP)
+        virtualIP.apply(to: &configuration.virtualIP)
         if processRuntime { configuration.runtime = .processes }
         if let runtimeEndpoint { configuration.runtime = .endpoint(runtimeEndpoint) }
     }

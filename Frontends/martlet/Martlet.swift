@@ -13,7 +13,8 @@ struct MartletCommand: AsyncParsableCommand {
             """,
         subcommands: [
             Init.self, Join.self, Token.self, Member.self, Node.self, Status.self, Snapshot.self, Upgrade.self,
-            Reset.self, PKI.self, User.self, Config.self, Apply.self, Get.self, Delete.self, Image.self,
+            VirtualIPCommand.self, Reset.self, PKI.self, User.self, Config.self, Apply.self, Get.self, Delete.self,
+            Image.self,
         ])
 
     static func main() async {

@@ -68,16 +68,20 @@ struct Status: AsyncParsableCommand {
             let certificates = try await client.ask(.get, "/martlet/v1/pki")
             let ending = CertificateRow.all(certificates, at: world.wallTime()).filter(\.isNearExpiry)
             let nodes = try await client.list(.node).items
+            // A master of an older release does not know of them.
+            let virtual = (try? await client.ask(.get, "/martlet/v1/vip")) ?? .null
             if form == .json {
                 return printJSON([
                     "members": members, "nodes": .array(nodes.map(Self.summary)),
                     "certificatesNearExpiry": .array(ending.map(\.json)),
-                    "rotation": certificates["rotation"] ?? .null,
+                    "rotation": certificates["rotation"] ?? .null, "virtualIPs": virtual["routers"] ?? .array([]),
                 ])
             }
             print(Columns.text(Self.rows(members)))
             print("")
             print(Self.quorum(members))
+            let held = VirtualIPText.rows(virtual, members)
+            if held.count > 1 { print("\n" + Columns.text(held)) }
             if let rotation = certificates["rotation"], rotation != .null, rotation["phase"] != "done" {
                 print(RotationText.line(rotation))
             }

@@ -59,8 +59,8 @@ public actor Cluster {
         edgeEndpoints = parts.edge?.endpoints ?? []
     }
 
-    /// Ends everything, in the order in which nobody misses what has gone: the lead among the masters, edge, ingress
-    /// and node agent, control plane, gateway, store.
+    /// Ends everything, in the order in which nobody misses what has gone: virtual addresses, the lead among the
+    /// masters, edge, ingress and node agent, control plane, gateway, store.
     /// - Parameter removesPods: whether the containers of this node end too and everything that was made for them
     ///   (mounts, bridge, cgroups, sockets) goes; otherwise they run on, and the next start takes them over.
     public func stop(removesPods: Bool = false) async {
@@ -114,10 +114,12 @@ public actor Cluster {
         var controlPlane: Leadership?
         var worker: Worker?
         var edge: Edge?
+        var virtualIPs: VirtualIPs?
         var keeper: Task<Void, Never>?
 
         func stop(removesPods: Bool) async {
             keeper?.cancel()
+            await virtualIPs?.stop()
             await master?.handOver()
             await edge?.stop()
             await worker?.stop(removesPods: removesPods)
@@ -174,6 +176,7 @@ public actor Cluster {
                     reactor
                 ) { pki in try fallback(pki.authority("ca"), reactor.wallTime()) }
             }
+            parts.virtualIPs = try await startVirtualIPs(configuration, parts.edge, master, reactor)
             let keeper = CertificateKeeper.ofMaster(
                 configuration, credentials, client, worker: parts.worker, rewrite: writeOut, in: reactor)
             parts.keeper = reactor.spawn { await keeper.run() }
@@ -299,13 +302,28 @@ public actor Cluster {
     ) async throws -> Edge {
         let settings = EdgeConfiguration(
             secure: configuration.edgeEndpoint, plain: configuration.edgePlainEndpoint,
-            fallback: try TLSIdentity(fallback(credentials.pki)), publishedAddress: configuration.nodeAddress)
+            fallback: try TLSIdentity(fallback(credentials.pki)),
+            publishedAddress: configuration.virtualIP.plainAddresses.first ?? configuration.nodeAddress)
         let edge = try await listening("edge", configuration.edgeEndpoint, "--edge-address") {
             try await Edge.start(
                 settings, client: client, in: world, logger: configuration.logger)
         }
         credentials.follow { pki in edge.setFallback(try TLSIdentity(fallback(pki))) }
         return edge
+    }
+
+    private static func startVirtualIPs(
+        _ configuration: ClusterConfiguration, _ edge: Edge?, _ master: Master, _ world: any World
+    ) async throws -> VirtualIPs? {
+        let settings = configuration.virtualIP
+        if settings.addresses.isEmpty { return nil }
+        guard let edge else {
+            throw ClusterError.unusable(
+                "--vip \(settings.addresses[0]) is held where an edge answers: add --role edge, or leave --vip out")
+        }
+        let ips = try await VirtualIPs.start(configuration, edge: edge, replica: master.replica, in: world)
+        master.virtualIPs.value = ips
+        return ips
     }
 
     private static func writeKubeconfig(

@@ -15,8 +15,11 @@ final class Master: Sendable {
     let replica: Replica
     let gateway: Gateway
     let server: HTTPServer
+    /// This master's part in virtual addresses, once it has one.
+    let virtualIPs: VirtualIPSlot
 
-    private init(_ replica: Replica, _ gateway: Gateway, _ server: HTTPServer) {
+    private init(_ replica: Replica, _ gateway: Gateway, _ server: HTTPServer, _ virtualIPs: VirtualIPSlot) {
+        self.virtualIPs = virtualIPs
         self.replica = replica
         self.gateway = gateway
         self.server = server
@@ -56,12 +59,13 @@ final class Master: Sendable {
                 try await HTTPServer.start(
                     on: configuration.apiEndpoint, in: world, tls: tls, logger: logger, handler: gateway)
             }
-            let master = Master(replica, gateway, server)
+            let master = Master(replica, gateway, server, VirtualIPSlot())
             let admin = master.client(as: "system:admin", groups: ["system:masters"], in: world)
             door.open(
                 MasterDoor(
                     configuration: configuration, pki: pki, replica: replica, admin: admin,
-                    rotations: RotationDoor(pki: pki, store: RotationStore(client: admin), world: world)))
+                    rotations: RotationDoor(pki: pki, store: RotationStore(client: admin), world: world),
+                    virtualIPs: master.virtualIPs))
             return master
         } catch {
             await replica.close()

@@ -49,6 +49,12 @@ public final class BlockingWorker: Sendable {
         }
     }
 
+    /// Hands `work` to the thread and returns at once; from any thread.
+    /// - Throws: `Errno` EAGAIN when ``limit`` pieces wait already, ECANCELED after ``stop()``.
+    public func post(_ work: @escaping @Sendable () -> Void) throws(Errno) {
+        if let refusal = mailbox.post(work) { throw refusal }
+    }
+
     /// Ends the thread when what waits is done.
     public func stop() { mailbox.stop() }
 }

@@ -46,6 +46,7 @@ public final class Edge: RequestHandler {
     private let forwarder: Forwarder
     private let following: Following
     private let status: IngressStatus?
+    private let asking: EdgeAsking
     private let problems: IngressProblems
     private let world: any World
     private let logger: Logger
@@ -85,6 +86,7 @@ public final class Edge: RequestHandler {
         self.logger = logger
         tls = try TLSServer(identity: configuration.fallback)
         parts = Mutex(Parts(fallback: configuration.fallback))
+        asking = try EdgeAsking(in: world)
         forwarder = Forwarder(world: world, logger: logger)
         following = Following(
             [.node, .ingress, .ingressClass, .secret, .service], client: client, world: world, logger: logger)
@@ -93,6 +95,10 @@ public final class Edge: RequestHandler {
             IngressStatus(address: $0, client: client, in: world, logger: logger)
         }
     }
+
+    /// Asks each of its listeners as a client would, and returns when all have answered. The caller sets the limit.
+    /// - Throws: what a client would meet; `NetworkError` when it listens no more.
+    public func ask() async throws { try await asking.ask(endpoints) }
 
     /// Where it really listens: HTTPS first. None once it has stopped.
     public var endpoints: [Endpoint] { parts.withLock { $0.servers.map(\.endpoint) } }
@@ -145,6 +151,7 @@ public final class Edge: RequestHandler {
 
     /// Passes one request on to a worker.
     public func handle(_ request: Request) async -> Response {
+        if request.head.authority == asking.name { return .plain(.ok, "the edge answers") }
         let workers = parts.withLock { $0.workers }
         if workers.isEmpty { return .unavailable("no worker is ready") }
         let head = ProxyHeaders.onward(request, isTrusted: false, requestID: RequestID.make(world))
@@ -158,6 +165,7 @@ public final class Edge: RequestHandler {
         for server in parts.withLock({ $0.servers }) { await server.shutdown(grace: .seconds(5)) }
         // The servers hold their handler, this edge: without this they would keep each other.
         parts.withLock { $0.servers = [] }
+        asking.close()
         forwarder.keep(only: [])
     }
 }

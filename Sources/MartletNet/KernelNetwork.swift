@@ -128,30 +128,36 @@ private struct Talk {
     let netfilter: NetlinkSocket
 
     func ask(_ request: NetlinkRequest, _ sequence: UInt32) throws -> [NetlinkMessage] {
-        let socket = request.isNetfilter ? netfilter : route
-        try begin(socket, request.encoded(sequence: sequence), request.what)
-        var reply = NetlinkReply(to: request, sequence: sequence)
-        while !reply.isComplete { try reply.take(next(socket, request.what)) }
-        return reply.messages
+        try (request.isNetfilter ? netfilter : route).ask(request, sequence)
     }
 
     func commit(_ batch: NftBatch) throws {
-        try begin(netfilter, batch.bytes, "a transaction")
+        try netfilter.begin(batch.bytes, "a transaction")
         var commit = NftCommit(batch)
-        while !commit.isComplete { try commit.take(next(netfilter, "a transaction")) }
+        while !commit.isComplete { try commit.take(netfilter.next("a transaction")) }
         try commit.check()
     }
+}
 
-    private func begin(_ socket: NetlinkSocket, _ bytes: [UInt8], _ what: String) throws {
+extension NetlinkSocket {
+    /// The kernel's answer to a question. Blocks: for a worker's thread.
+    func ask(_ request: NetlinkRequest, _ sequence: UInt32) throws -> [NetlinkMessage] {
+        try begin(request.encoded(sequence: sequence), request.what)
+        var reply = NetlinkReply(to: request, sequence: sequence)
+        while !reply.isComplete { try reply.take(next(request.what)) }
+        return reply.messages
+    }
+
+    fileprivate func begin(_ bytes: [UInt8], _ what: String) throws {
         do {
             // What a talk left that broke off.
-            while (try? socket.receive(waits: false)) != nil {}
-            try socket.send(bytes)
+            while (try? receive(waits: false)) != nil {}
+            try send(bytes)
         } catch { throw NetlinkError.broken(what: what, error) }
     }
 
-    private func next(_ socket: NetlinkSocket, _ what: String) throws -> [UInt8] {
-        do { return try socket.receive() ?? [] } catch {
+    fileprivate func next(_ what: String) throws -> [UInt8] {
+        do { return try receive() ?? [] } catch {
             throw NetlinkError.broken(what: what, error)
         }
     }

@@ -122,6 +122,32 @@ private func wanted(_ name: String, _ groups: [String], addresses: [String] = []
         #expect(ClusterSettings(of: master).dnsAddress == nil)
     }
 
+    @Test func virtualAddressesAreTheClustersAndMakeItsMastersEdges() throws {
+        var machine = MachineFile(roles: [.gateway, .controlPlane], nodeName: "a", nodeAddress: "10.0.0.1")
+        machine.becomeEdgeForVirtualIPs()
+        #expect(!machine.roles.contains(.edge))
+        machine.cluster.virtualIP.addresses = ["10.0.0.100/24", "fd00::100/64"]
+        machine.cluster.virtualIP.routerID = 77
+        machine.cluster.virtualIP.intervalMilliseconds = 1_000
+        machine.cluster.virtualIP.version = 2
+        machine.cluster.virtualIP.checksum = .pseudoHeader
+        machine.becomeEdgeForVirtualIPs()
+        #expect(machine.roles.contains(.edge))
+        #expect(try ClusterSettings(reading: machine.cluster.json) == machine.cluster)
+        var configuration = ClusterConfiguration(
+            roles: [.gateway], dataDirectory: "", nodeName: "a", nodeAddress: "10.0.0.1")
+        machine.apply(to: &configuration)
+        #expect(configuration.leafSubjects.addresses.contains("10.0.0.100"))
+        // What is this machine's own is not told to others.
+        configuration.virtualIP.priority = 7
+        configuration.virtualIP.interface = "eth7"
+        #expect(ClusterSettings(of: configuration) == machine.cluster)
+        var worker = MachineFile(roles: [.worker], nodeName: "w", nodeAddress: "10.0.0.9")
+        worker.cluster = machine.cluster
+        worker.becomeEdgeForVirtualIPs()
+        #expect(worker.roles == [.worker])
+    }
+
     @Test func whatAnOlderMasterDoesNotSayIsOff() throws {
         let old = try ClusterSettings(reading: ["podCIDR": "10.1.0.0/16", "serviceCIDR": "10.2.0.0/16"])
         #expect(old.overlay == .none && !old.serviceProxy && old.dnsAddress == nil)

@@ -90,6 +90,45 @@ int cml_netlink_open(int protocol, int buffer_bytes, int timeout_ms);
 /* Moves the calling thread alone into the network namespace behind a path such as /run/netns/NAME. */
 int cml_enter_network(const char *path);
 
+/* What the IP header of a VRRP message says: addresses of 4 or 16 bytes, in the order of the network. */
+typedef struct {
+    uint8_t source[16], destination[16];
+    uint8_t length;                 /* of an address */
+    uint8_t hop_limit;
+} cml_vrrp_packet;
+
+/*
+ * Opens a raw socket (close on exec, does not block) for IP protocol 112 on one device: `family` is AF_INET or
+ * AF_INET6. With a `group` it joins that multicast group. What it sends has TTL or hop limit 255, and does not come
+ * back.
+ */
+int cml_vrrp_open(int family, const char *device, int link, const uint8_t *group);
+
+/* Takes one message, without its IP header. Returns its length, or -EAGAIN when there is none. */
+ssize_t cml_vrrp_receive(int fd, uint8_t *bytes, size_t capacity, cml_vrrp_packet *packet);
+
+/* Sends one message from the packet's source, which must be an address of this machine, to its destination. */
+int cml_vrrp_send(int fd, int link, const uint8_t *bytes, size_t count, const cml_vrrp_packet *packet);
+
+/* Opens a socket that sends whole Ethernet frames (close on exec). */
+int cml_frames_open(void);
+
+/* Sends one frame by a device. */
+int cml_frames_send(int fd, int link, const uint8_t *bytes, size_t count);
+
+/* A bell for one thread, which others ring (close on exec). Returns its descriptor. */
+int cml_bell_open(void);
+void cml_bell_ring(int bell);
+
+/*
+ * Returns when there is something to read, the bell has rung, a signal came, or `nanoseconds` have passed (below 0:
+ * never). The bell is silent again.
+ */
+int cml_wait(int fd, int bell, int64_t nanoseconds);
+
+/* Asks that the calling thread runs before all usual ones, where we may. Its children do not. */
+void cml_thread_urgent(void);
+
 /* Lists at most `capacity` IPv4 addresses of this machine. Returns their number. */
 int cml_ipv4_addresses(cml_ipv4 *out, int capacity);
 

@@ -18,6 +18,8 @@ public struct ClusterSettings: Sendable, Hashable {
     public var networkPolicy: Bool
     /// The link-local address at which each worker's DNS answers its pods, on port 53; nil for no DNS.
     public var dnsAddress: String?
+    /// The virtual addresses of its masters, and how they agree on who holds them.
+    public var virtualIP = VirtualIPSettings()
 
     /// Where node-local DNS answers in Kubernetes' own setups, too.
     public static let usualDNSAddress = "169.254.20.10"
@@ -42,6 +44,7 @@ public struct ClusterSettings: Sendable, Hashable {
         if case .ip(let address, 53)? = configuration.dnsEndpoint, IPAddress(address)?.isLinkLocal == true {
             dnsAddress = address
         }
+        virtualIP = configuration.virtualIP.shared
     }
 
     /// Reads what ``json`` writes. What is not there, an older release has not known: it is off.
@@ -63,6 +66,7 @@ public struct ClusterSettings: Sendable, Hashable {
         serviceProxy = json["serviceProxy"]?.bool ?? false
         networkPolicy = json["networkPolicy"]?.bool ?? false
         dnsAddress = json["dnsAddress"]?.string
+        if let settings = json["virtualIP"] { virtualIP = try VirtualIPSettings(reading: settings) }
     }
 
     /// The fields of an object, each under its own name.
@@ -71,7 +75,7 @@ public struct ClusterSettings: Sendable, Hashable {
             "podCIDR": .string(podCIDR), "serviceCIDR": .string(serviceCIDR), "clusterDomain": .string(clusterDomain),
             "overlay": .string(overlay.rawValue), "serviceProxy": .bool(serviceProxy),
             "networkPolicy": .bool(networkPolicy),
-            "dnsAddress": dnsAddress.map { .string($0) } ?? .null,
+            "dnsAddress": dnsAddress.map { .string($0) } ?? .null, "virtualIP": virtualIP.json,
         ]
     }
 
@@ -84,5 +88,6 @@ public struct ClusterSettings: Sendable, Hashable {
         configuration.serviceProxy = serviceProxy
         configuration.networkPolicy = networkPolicy
         configuration.dnsEndpoint = dnsAddress.map { .ip($0, port: 53) }
+        configuration.virtualIP = virtualIP
     }
 }

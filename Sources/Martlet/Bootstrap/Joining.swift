@@ -89,6 +89,7 @@ public struct Joining: Sendable {
             throw ClusterError.unusable(
                 "what \(endpoint) says of its cluster: \(error); use the release that runs there")
         }
+        machine.becomeEdgeForVirtualIPs()
         try AddressPlan.check(
             podCIDR: machine.cluster.podCIDR, serviceCIDR: machine.cluster.serviceCIDR,
             routes: AddressPlan.machineRoutes())

@@ -32,6 +32,11 @@ public struct MachineFile: Sendable, Hashable {
         apiEndpoint = .ip("0.0.0.0", port: 6443)
     }
 
+    /// Where the cluster has virtual addresses its masters are edges: they hold them.
+    public mutating func becomeEdgeForVirtualIPs() {
+        if roles.contains(.gateway), !cluster.virtualIP.addresses.isEmpty { roles.insert(.edge) }
+    }
+
     static func path(_ dataDirectory: String) -> String { dataDirectory + "/machine.json" }
 
     /// The file of a data folder; nil when there is none.

@@ -21,6 +21,7 @@ struct MasterDoor: Sendable {
     /// The API inside this process, for what a token's Secret says.
     let admin: Client
     let rotations: RotationDoor
+    let virtualIPs: VirtualIPSlot
 
     func answer(_ request: DoorRequest) async -> DoorAnswer {
         let parts = request.path.split(separator: "/").map(String.init)
@@ -33,6 +34,16 @@ struct MasterDoor: Sendable {
                 return .done(reader.totalBytes) { try await reader.next() }
             case ("delete", _) where parts.count == 3 && parts[..<2] == ["v1", "members"]:
                 return try await remove(parts[2])
+            case ("get", ["v1", "vip"]):
+                return .done([
+                    "answeredBy": .string(configuration.nodeName), "routers": virtualIPs.value?.json ?? .array([]),
+                ])
+            case ("create", ["v1", "vip", "move"]):
+                guard let held = virtualIPs.value else {
+                    return .refused(404, "\(configuration.nodeName) has no part in virtual addresses")
+                }
+                held.yield()
+                return .done(["answeredBy": .string(configuration.nodeName)])
             case ("get", ["v1", "pki"]): return .done(try await rotations.show())
             case ("create", ["v1", "pki", "rotations"]): return try await rotations.rotate(request.body)
             case ("create", ["v1", "pki", "reports"]):

@@ -55,6 +55,7 @@ extension ClusterConfiguration {
     var leafSubjects: LeafSubjects {
         let services = (IPRange.list(serviceCIDR) ?? []).map { "\($0.address(1))" }
         return LeafSubjects(
-            nodeName: nodeName, names: apiNames, addresses: [nodeAddress] + services, lifetime: certificateLifetime)
+            nodeName: nodeName, names: apiNames, addresses: [nodeAddress] + services + virtualIP.plainAddresses,
+            lifetime: certificateLifetime)
     }
 }

@@ -12,6 +12,7 @@ private enum Route {
     static let permanent: UInt16 = 0x80
     static let ofDevice: UInt8 = 2
     static let bridgeFamily: UInt8 = 7
+    static let noDuplicateDetection: UInt32 = 2, noPrefixRoute: UInt32 = 0x200
     static let change = NetlinkFlag.acknowledge
     static let put = NetlinkFlag.acknowledge | NetlinkFlag.create | NetlinkFlag.replace
     static let add = NetlinkFlag.acknowledge | NetlinkFlag.create | NetlinkFlag.exclusive
@@ -141,6 +142,19 @@ extension NetlinkRequest {
     public static func addAddress(_ entry: LinkAddress) -> NetlinkRequest {
         NetlinkRequest("add the address \(entry.address)", type: Route.newAddress, flags: Route.put) {
             entry.write(&$0)
+        }
+    }
+
+    /// Gives a device an address for a while; the same again makes the while anew. IPv6 takes it without asking
+    /// around first, and neither kind is what other connections are made from, where there is another one.
+    public static func lendAddress(_ entry: LinkAddress, seconds: UInt32) -> NetlinkRequest {
+        NetlinkRequest("hold the address \(entry.address)", type: Route.newAddress, flags: Route.put) {
+            entry.write(&$0)
+            let isSix = entry.address.family == .ipv6
+            // struct ifa_cacheinfo: preferred, valid, and two that the kernel sets.
+            let times: [UInt32] = [isSix ? 0 : seconds, seconds, 0, 0]
+            $0.attribute(6) { cacheInfo in for time in times { cacheInfo.host(time) } }
+            if isSix { $0.attribute(8, host: Route.noDuplicateDetection | Route.noPrefixRoute) }
         }
     }
 
