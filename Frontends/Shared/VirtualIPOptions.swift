@@ -75,8 +75,8 @@ public struct VirtualIPOptions: ParsableArguments {
     @Option(
         name: .customLong("vip-peers"),
         help: """
-            Another master's address, where the network carries no multicast: VRRP goes to these alone, and is taken \
-            from no other; may be given more than once.
+            A master's address, where the network carries no multicast: VRRP goes to these alone, and is taken from no \
+            other; given once for each master, this one included or not.
             """, transform: Flags.address)
     var peers: [String] = []
 

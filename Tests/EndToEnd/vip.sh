@@ -11,7 +11,7 @@ on() { "$hosts" exec "$@"; }
 martlet() { on deadlock timeout 90 "$BIN/martlet" "$@"; }
 HOSTS="deadlock coup autocrat client" "$hosts" up
 
-pid_of() { cat "$state/$1/martletd.pid" 2>/dev/null; }
+pid_of() { cat "$state/$1.pid"; }
 holds() { on "$1" ip -o address show to "$vip/32" | grep -q "$vip"; }
 # Who holds the address, with commas.
 holders() { for host in "$@"; do if holds "$host"; then echo "$host"; fi; done | paste -sd,; }
@@ -30,7 +30,7 @@ daemon_on() {
     # Not by the script of hosts: this must be the process itself.
     nsenter "--net=$("$hosts" path "$host")" "$BIN/martletd" --data-dir "$state/$host" "$@" \
         >>"$state/$host.log" 2>&1 &
-    echo $! >"$state/$host/martletd.pid"
+    echo $! >"$state/$host.pid"
     wait_for 60 "martletd on $host is ready" grep -q '^ready:' "$state/$host.log"
 }
 end_on() { kill "${2:--TERM}" "$(pid_of "$1")"; wait "$(pid_of "$1")" 2>/dev/null || true; }
@@ -179,7 +179,6 @@ wait_for 12 "no address is left" held_by ""
 if ! command -v keepalived >/dev/null; then echo "   SKIPPED: there is no keepalived"; exit 0; fi
 echo "-- keepalived $(keepalived --version 2>&1 | sed -n 's/^Keepalived v\([0-9.]*\).*/\1/p')"
 rm -rf "$state"/{deadlock,coup}
-mkdir "$state/deadlock"
 # alone FLAGS...: a cluster of one master on deadlock.
 alone() {
     daemon_on deadlock --role gateway --role control-plane --role edge --node-name deadlock \

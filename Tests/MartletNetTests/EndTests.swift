@@ -36,14 +36,19 @@ private final class Weak<Object: AnyObject & Sendable>: Sendable {
         let fallback = try TLSIdentity(certificateChainPEM: pair.certificatePEM, privateKeyPEM: pair.privateKeyPEM)
         let edge = try await Edge.start(
             EdgeConfiguration(
-                secure: .ip(net.address, port: 0), plain: nil, fallback: fallback, publishedAddress: "192.0.2.1"),
+                secure: .ip(net.address, port: 0), plain: .ip(net.address, port: 0), fallback: fallback,
+                publishedAddress: "192.0.2.1"),
             client: client(net), in: net.world, logger: Logger(label: "test"))
         let secure = HTTPClient(
             endpoint: edge.endpoints[0], serverName: TestNet.fallbackName, in: net.world, tls: net.tls)
         #expect(try await net.ask("nobody.test", through: secure).code >= 400)
         secure.close()
+        // As virtual addresses ask it, over connections that are kept.
+        try await edge.ask()
+        try await edge.ask()
         await edge.stop()
         #expect(edge.endpoints.isEmpty)
+        await #expect(throws: NetworkError.self) { try await edge.ask() }
         return Weak(edge)
     }
 

@@ -38,7 +38,8 @@ public struct VirtualIPConfiguration: Sendable {
             ownAddress: place.ownAddress)
         settings.version = version
         settings.checksum = checksum
-        settings.peers = peers
+        // One list for all machines names this one, too.
+        settings.peers = peers.filter { $0 != place.ownAddress }
         settings.preempts = preempts
         return settings
     }
