@@ -112,6 +112,25 @@ struct VirtualIPTests {
         }
     }
 
+    @Test func whatTheKernelRefusesIsGivenUp() async throws {
+        try await onTwoHosts { hosts, world in
+            let one = try await start("deadlock", hosts, world, address: "\(four)/24", priority: 100)
+            one.isFit(for: .seconds(1000))
+            try await wait(for: ["deadlock"], hosts, four, world)
+            let other = try await start("coup", hosts, world, address: "\(four)/24", priority: 50)
+            other.isFit(for: .seconds(1000))
+            // The device is gone, and with it all that it could hold.
+            try await hosts.check("deadlock", "ip", "link", "delete", "eth0")
+            for _ in 0..<200 where one.status.state == .active { try await world.sleep(for: .milliseconds(50)) }
+            #expect(one.status.state == .initialize)
+            one.isFit(for: .seconds(1000))
+            try await world.sleep(for: .milliseconds(600))
+            #expect(one.status.state == .initialize)
+            await one.stop()
+            await other.stop()
+        }
+    }
+
     @Test func neighboursAreToldOfTheNewHolder() async throws {
         try await onTwoHosts { hosts, world in
             let one = try await start("deadlock", hosts, world, address: "\(four)/24", priority: 100)

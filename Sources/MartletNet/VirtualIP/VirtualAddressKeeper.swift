@@ -74,12 +74,7 @@ final class VirtualAddressKeeper: Sendable {
     // MARK: From the router's thread, which does not wait
 
     func add() {
-        then { [self] in
-            do { try lend() } catch {
-                state.withLock { $0.problem = "\(error)" }
-                state.withLock { $0.socket }?.wake()
-            }
-        }
+        then { [self] in lendOrTell() }
     }
 
     func remove() {
@@ -122,10 +117,8 @@ final class VirtualAddressKeeper: Sendable {
         state.withLock { $0.nextRenewal = now + Self.renewal }
         guard isRenewing.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged else { return }
         then { [self] in
-            defer { isRenewing.store(false, ordering: .relaxed) }
-            do { try lend() } catch {
-                logger.warning("virtual IP: addresses are not held on", metadata: ["error": "\(error)"])
-            }
+            lendOrTell()
+            isRenewing.store(false, ordering: .relaxed)
         }
     }
 
@@ -137,6 +130,14 @@ final class VirtualAddressKeeper: Sendable {
     }
 
     // MARK: On the thread
+
+    /// A refusal makes the router give the addresses up: another machine may have more luck.
+    private func lendOrTell() {
+        do { try lend() } catch {
+            state.withLock { $0.problem = "\(error)" }
+            state.withLock { $0.socket }?.wake()
+        }
+    }
 
     private func lend() throws {
         for virtual in addresses {

@@ -129,6 +129,8 @@ final class VirtualIPLoop: Sendable {
     static let inboxLimit = 64
     /// Packets that are read before time is looked at: all that have come, but in a flood.
     static let turnLimit = 1_024
+    /// How long the addresses are left to others after the kernel has refused them.
+    static let refusedFor = Duration.seconds(10)
 
     enum Word: Sendable {
         case event(VirtualRouter.Event)
@@ -170,6 +172,7 @@ final class VirtualIPLoop: Sendable {
         VRRPSocket.hurryThread()
         var router = VirtualRouter(settings)
         var carrier = Carrier(socket: socket, keeper: keeper, logger: logger)
+        var barredUntil = world.now()
         carrier.carryOut(router.step(.start, at: world.now()), settings)
         while true {
             var ends = false
@@ -178,6 +181,7 @@ final class VirtualIPLoop: Sendable {
             for word in takeWords() {
                 let now = world.now()
                 switch word {
+                case .fit where now < barredUntil: continue
                 case .fit(let duration): carrier.carryOut(router.step(.fit(until: now + duration), at: now), settings)
                 case .event(let event):
                     carrier.carryOut(router.step(event, at: now), settings)
@@ -185,6 +189,7 @@ final class VirtualIPLoop: Sendable {
                 }
             }
             if let problem = keeper.takeProblem() {
+                barredUntil = world.now() + Self.refusedFor
                 carrier.carryOut(router.step(.unfit(problem), at: world.now()), settings)
             }
             carrier.carryOut(router.step(.clock, at: world.now()), settings)
