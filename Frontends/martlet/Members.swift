@@ -48,6 +48,9 @@ struct Member: AsyncParsableCommand {
             let name = name
             try await connection.withClient { client, _ in
                 let answer = try await client.ask(.delete, "/martlet/v1/members/\(name)")
+                if let name = answer["forgotten"]?.string {
+                    return print("\(name) asked to be let in and never came: it is waited for no longer")
+                }
                 print("\(answer["removed"]?.string ?? name) is a master no longer; on that machine: martlet reset")
             }
         }

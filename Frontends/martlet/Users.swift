@@ -29,11 +29,13 @@ struct User: AsyncParsableCommand {
             }
             var connection = connection
             if connection.kubeconfig == nil { connection.kubeconfig = data.path + "/admin.kubeconfig" }
-            let target = try connection.target()
+            var server = try connection.target().endpoint
+            // It is for somebody elsewhere.
+            if let machine = try MachineFile(readingFrom: data.path) { server = machine.published(server) }
             let reactor = try Reactor(name: "martlet-cli")
             defer { reactor.shutdown() }
             let text = try ClusterPKI(directory: data.path + "/pki").kubeconfig(
-                user: name, groups: groups, server: "https://\(target.endpoint)", cluster: "martlet",
+                user: name, groups: groups, server: "https://\(server)", cluster: "martlet",
                 lifetime: lifetime, now: reactor.wallTime())
             print(String(decoding: text, as: UTF8.self), terminator: "")
         }

@@ -37,8 +37,9 @@ enum Limits {
     static let listStep = 16
     /// Objects read from the store in one step of a list.
     static let listChunk = 500
-    /// How often a write without a resourceVersion is decided anew after a conflict. Then: 409.
-    static let attempts = 8
+    /// How often a write without a resourceVersion is decided anew after a conflict. Then: 409. Of those that arrive at
+    /// once, one is done in each round.
+    static let attempts = 64
     /// Query parameters read of one request; the rest is ignored.
     static let queryParameters = 64
     /// Levels of an object that is stored. JSON is read to 512: what is made around an object has room.

@@ -23,6 +23,20 @@ public actor NodeAgent {
         var tokens: [TokenReference: HeldToken] = [:]
         var pendingStatus: JSON?
         var isWriting = false
+        /// The version of the object in which another said something else of the pod, and was answered.
+        var answered = ""
+
+        /// Whether another has said that the pod is not ready since this agent has said that it is: the masters do,
+        /// when the agent was silent for too long.
+        var isContradicted: Bool {
+            func isReady(_ status: JSON?) -> Bool? {
+                status?["conditions"]?.array?.first { $0["type"] == "Ready" }.map { $0["status"] == "True" }
+            }
+            guard pendingStatus == nil, !isWriting, answered != object.resourceVersion,
+                let said = isReady(machine.currentStatus), let told = isReady(object["status"])
+            else { return false }
+            return said != told
+        }
         var wake: Task<Void, Never>?
     }
 
@@ -162,10 +176,9 @@ public actor NodeAgent {
         guard !uid.isEmpty else { return }
         var spec = PodSpec(object)
         if let pod = pods[uid] {
-            pods[uid]?.object = object
-            if isContradicted(pod, by: object) {
-                pods[uid]?.pendingStatus = pod.machine.currentStatus
-                write(uid)
+            if object.isNewer(than: pod.object) {
+                pods[uid]?.object = object
+                putRight(uid)
             }
             spec.status = pod.machine.spec.status
             if spec != pod.machine.spec { feed(uid, .desired(spec)) }
@@ -185,17 +198,12 @@ public actor NodeAgent {
         requestListing()
     }
 
-    /// Whether another has said that the pod is not ready since this agent has said that it is: the masters do, when
-    /// the agent was silent for too long.
-    private func isContradicted(_ pod: Pod, by object: JSON) -> Bool {
-        func isReady(_ status: JSON?) -> Bool? {
-            status?["conditions"]?.array?.first { $0["type"] == "Ready" }.map { $0["status"] == "True" }
-        }
-        guard pod.pendingStatus == nil, !pod.isWriting, let said = isReady(pod.machine.currentStatus),
-            let told = isReady(object["status"]), let before = Int64(pod.object.resourceVersion),
-            let now = Int64(object.resourceVersion)
-        else { return false }
-        return now > before && said != told
+    /// Says once more how a pod is, when another has said something else.
+    private func putRight(_ uid: String) {
+        guard let pod = pods[uid], pod.isContradicted else { return }
+        pods[uid]?.answered = pod.object.resourceVersion
+        pods[uid]?.pendingStatus = pod.machine.currentStatus
+        write(uid)
     }
 
     /// Gives a pod's machine an input, and sets going what it wants.
@@ -404,6 +412,8 @@ public actor NodeAgent {
             }
         }
         pods[uid]?.isWriting = false
+        // What came while it was written, and after what was written.
+        putRight(uid)
     }
 
     private func writeStatus(_ status: JSON, of uid: String) async throws {
@@ -411,7 +421,9 @@ public actor NodeAgent {
         for attempt in 1... {
             do {
                 let written = try await api.updateStatus(.pod, base.withStatus(status))
-                if pods[uid] != nil, written.uid == uid { pods[uid]?.object = written }
+                if let known = pods[uid]?.object, written.uid == uid, written.isNewer(than: known) {
+                    pods[uid]?.object = written
+                }
                 return
             } catch let error as APIError where error.isNotFound {
                 return
@@ -482,6 +494,11 @@ public actor NodeAgent {
 }
 
 extension JSON {
+    /// Whether it was written after that one: what a write answers and what is followed may overtake each other.
+    fileprivate func isNewer(than other: JSON) -> Bool {
+        (Int64(resourceVersion) ?? .max) > (Int64(other.resourceVersion) ?? 0)
+    }
+
     /// The object with this status; conditions of types that the status does not have stay.
     func withStatus(_ status: JSON) -> JSON {
         var object = self

@@ -19,12 +19,11 @@ extension NodeAgent {
         var isRegistered = false
         var told: Told?
         var renewed: MonotonicTime?
-        var lastTurn = world.now()
         while !Task.isCancelled {
             var period = Limits.leasePeriod
-            // Who was stopped this long may have been judged dead: the lease goes first, so that it is not again.
-            let wasStopped = world.now() - lastTurn > Limits.leasePeriod * 2
-            lastTurn = world.now()
+            // Who was stopped or cut off this long may have been judged dead: the lease goes first, so that it is not
+            // again.
+            let wasSilent = renewed.map { world.now() - $0 > Limits.leasePeriod * 2 } ?? false
             do {
                 let node = nodeObject
                 if !isRegistered {
@@ -34,7 +33,7 @@ extension NodeAgent {
                     isRegistered = true
                     logger.info("node \(configuration.nodeName) is registered")
                 }
-                if wasStopped {
+                if wasSilent {
                     logger.warning("node \(configuration.nodeName) was not reported for a while: it is now")
                     try await renewLease()
                     renewed = world.now()
@@ -45,7 +44,7 @@ extension NodeAgent {
                     try await renewLease()
                     renewed = world.now()
                 }
-                if wasStopped {
+                if wasSilent {
                     // The verdict may have fallen while this was written: it is looked for soon.
                     period = .seconds(1)
                     told?.comparesAt = world.now()

@@ -113,15 +113,20 @@ extension ClusterPKI {
         PEM.blocks(name == Self.serviceAccount ? "PUBLIC KEY" : "CERTIFICATE", in: text)
     }
 
-    /// Whether what this machine signs by, where it signs, is among the old or the new ones: a master that was started
-    /// with authorities of its own has nothing to do with the cluster's.
+    /// Whether what this machine signs by, or trusts where it does not sign, is among the old or the new ones: a master
+    /// that was started with authorities of its own has nothing to do with the cluster's, and an exchange that a
+    /// restored snapshot tells of may be older than another one that all have taken.
     /// - Throws: ``PKIError`` naming the file.
     public func descends(from exchange: AuthorityExchange) throws -> Bool {
         try Self.exchanged.allSatisfy { try descends($0, exchange) }
     }
 
     private func descends(_ name: String, _ exchange: AuthorityExchange) throws -> Bool {
-        guard Files.exists(path(name, "key")) else { return true }
+        guard Files.exists(path(name, "key")) else {
+            guard let trusted = try read(authorityFile(name)) else { return true }
+            let known = blocks(name, (exchange.old[name] ?? []) + (exchange.new[name] ?? []))
+            return blocks(name, trusted).contains(where: known.contains)
+        }
         let own =
             name == Self.serviceAccount
             ? try serviceAccountKeys().publicKeysPEM[0] : try authority(name).keyPair.certificatePEM

@@ -76,14 +76,20 @@ public struct Rotation: Sendable, Hashable {
         public var name: String
         /// Whether nothing is heard of it now.
         public var isAway: Bool
+        /// Whether it has asked to be let in, and has not come yet.
+        public var isJoining: Bool
         /// What it has told last.
         public var mark: Mark?
         /// A machine from its parts.
-        public init(name: String, isAway: Bool = false, mark: Mark? = nil) {
+        public init(name: String, isAway: Bool = false, isJoining: Bool = false, mark: Mark? = nil) {
             self.name = name
             self.isAway = isAway
+            self.isJoining = isJoining
             self.mark = mark
         }
+
+        /// Its name, and why it is late where that is known.
+        var described: String { isJoining ? "\(name) (joining)" : isAway ? "\(name) (away)" : name }
     }
 
     /// The mark of a machine that has done what the phase that stands asks for.
@@ -100,7 +106,7 @@ public struct Rotation: Sendable, Hashable {
         guard phase != .done else { return }
         let late = machines.filter { concerns($0.name) && $0.mark?.covers(self) != true }
         let awaited = late.filter { !($0.isAway && leavesAwayBehind) }
-        waitsFor = awaited.map { $0.isAway ? "\($0.name) (away)" : $0.name }.sorted()
+        waitsFor = awaited.map(\.described).sorted()
         // Nobody known is no consent.
         guard awaited.isEmpty, machines.contains(where: { concerns($0.name) }) else { return }
         let since = takenAt ?? now

@@ -9,6 +9,8 @@ public struct RaftConfiguration: Sendable, Hashable {
     public var electionTicks = 10
     /// Ticks between a leader's heartbeats.
     public var heartbeatTicks = 2
+    /// Ticks by which those who lose the connection to their leader stand for election after each other.
+    static let ticksBetweenStands = 3
     /// How many bytes of entries one message carries, about.
     public var messageBytes = 1 << 20
     /// How many messages may be under way to one follower; the window grows up to this.

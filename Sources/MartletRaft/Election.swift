@@ -103,6 +103,8 @@ extension RaftCore {
         if newLeader != nil {
             heardAt = now
             waited = 0
+            // A short wait was for a leader that has gone.
+            timeout = max(timeout, configuration.electionTicks)
         }
         if before != (role, leader, term) { announce() }
     }

@@ -153,10 +153,11 @@ extension RaftCore {
             peers[place].probe(from: peers[place].match + 1)
             peers[place].probeSentAt = now
         } else if peer == leader, !configuration.leaseReads, role == .follower {
-            // The leader is perhaps dead: this member does not wait out its silence.
+            // The leader is perhaps dead: this member does not wait out its silence. All see it at once, and two that
+            // stand at once divide the votes: each waits for those before it among the voters to be elected.
             heardAt = nil
-            let delay = random.next() % UInt64(3)
-            timeout = min(timeout, waited + 1 + Int(delay))
+            let place = membership.voters.filter { $0 != peer && $0 < member }.count
+            timeout = min(timeout, waited + 1 + place * RaftConfiguration.ticksBetweenStands)
         }
     }
 }

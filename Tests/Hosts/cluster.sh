@@ -1,12 +1,14 @@
 # Six hosts, the cluster on them, and how its parts are reached. Sourced by the story.
 
+# Those of them that get other programs later.
+upgraded="coup worker3"
 masters="deadlock coup autocrat" workers="worker1 worker2 worker3"
 hosts() { PREFIX=$prefix ROOMS=$state/rooms HOSTS=${HOSTS:-} "$here/hosts" "$@"; }
 # on HOST COMMAND...: runs a command on a host, where Martlet's programs are in the path.
 on() { hosts exec "$1" env "PATH=$BIN:$PATH" "${@:2}"; }
 address() { hosts address "$1"; }
 # martlet from outside, by the administrator's kubeconfig of the first master.
-outside() { on client martlet "$1" --kubeconfig "$state/deadlock.kubeconfig" "${@:2}"; }
+outside() { on client martlet "$@" --kubeconfig "$state/deadlock.kubeconfig"; }
 apply() { on client martlet apply --kubeconfig "$state/deadlock.kubeconfig" -f "$1" >/dev/null; }
 # get KIND [NAME] [FLAGS]: objects as JSON, one a line.
 get() { on client martlet get --kubeconfig "$state/deadlock.kubeconfig" -o json "$@"; }
@@ -26,6 +28,7 @@ await() {
 raise_hosts() {
     mkdir -p "$state/rooms"
     HOSTS="$masters $workers client" hosts up
+    for host in $upgraded; do own_programs "$host"; done
     # Names of the world are asked of the client's resolver.
     for host in $masters $workers; do on "$host" sh -c "echo nameserver $(address client) >/etc/resolv.conf"; done
     on client sh -c "
@@ -38,6 +41,13 @@ raise_hosts() {
             --local=/test/ -C /dev/null --pid-file= -u root >"$state/dnsmasq.log" 2>&1 &
     fi
 }
+
+# Programs of a host's own, in the place of those that all share: they can be exchanged there alone.
+own_programs() {
+    copy_programs "$state/programs/$1"
+    on "$1" mount --bind "$state/programs/$1" "$BIN"
+}
+copy_programs() { mkdir -p "$1" && cp "$BIN"/martlet{,d,-cni,-bench} "$1"; }
 
 # The documented commands, on each host its own. What is printed on the first master is typed on the others.
 found_cluster() {
@@ -55,6 +65,7 @@ found_cluster() {
     on coup $master >/dev/null
     # shellcheck disable=SC2046
     on autocrat $(on deadlock martlet member add --kubeconfig /var/lib/martlet/admin.kubeconfig) >/dev/null
+    await 10 "three masters are known" all_alive
     for host in "${joining[@]}"; do wait "$host" || { cat "$state"/worker*.join >&2; return 1; }; done
     for host in coup autocrat; do take_kubeconfig "$host"; done
 }
@@ -89,8 +100,9 @@ start_daemon() {
         echo $! >/var/lib/martlet/martletd.pid'
 }
 # The masters that answer for their store, as the leader sees it.
-alive() { outside status -o json | jq -r '.members.members[] | select(.votes and .alive != false) | .name'; }
+alive() { outside status -o json | jq -r '.members.members[] | select(.name != "" and .votes and .alive != false) | .name'; }
 voters() { [ "$(outside status -o json | jq '[.members.members[] | select(.votes)] | length')" = "$1" ]; }
+all_alive() { [ "$(alive | wc -l)" = "$(outside status -o json | jq '.members.members | length')" ]; }
 answers() { on client curl -sk --max-time 1 "https://$(address "$1"):6443/readyz" | grep -q '^ok'; }
 leader() { outside status -o json | jq -r .members.leader; }
 
@@ -107,5 +119,11 @@ pods_ready() { [ "$(pods "$1" | grep -cw True)" -ge "$2" ]; }
 asker() { on "worker$1" pgrep -o -f "sleep 100000$1"; }
 # in_pod N COMMAND...: runs a command of this machine in the network of the asker on worker N.
 in_pod() { on "worker$1" nsenter --net --target "$(asker "$1")" -- "${@:2}"; }
-# in_container N COMMAND...: runs a command of the container itself.
-in_container() { on "worker$1" nsenter --net --mount --root --wd --target "$(asker "$1")" -- "${@:2}"; }
+# as_pod N COMMAND...: the same with the pod's own resolv.conf. (No program of a container that is busybox alone asks
+# a resolver: a static glibc has none.)
+as_pod() {
+    local process; process=$(asker "$1")
+    on "worker$1" nsenter --net --target "$process" -- unshare --mount sh -c \
+        "cp /proc/$process/root/etc/resolv.conf /run/pod.conf && mount --bind /run/pod.conf /etc/resolv.conf &&
+        exec \"\$@\"" sh "${@:2}"
+}

@@ -18,6 +18,19 @@ actor FakeAPI: ClusterAPI {
 
     init(in world: any World) { self.world = world }
 
+    /// Nobody reaches it.
+    private(set) var isAway = false
+    /// The kinds of what was written since it was away.
+    private(set) var writes: [ResourceKind] = []
+    /// So many times a pod's new status is contradicted before the writer has its answer.
+    private var contradictions = 0
+
+    func setAway(_ isAway: Bool) {
+        self.isAway = isAway
+        if isAway { writes = [] }
+    }
+    func contradict(_ count: Int) { contradictions = count }
+
     func setConflicts(_ count: Int) { conflicts = count }
 
     func find(_ kind: ResourceKind, _ namespace: String, _ name: String) -> JSON? {
@@ -29,6 +42,7 @@ actor FakeAPI: ClusterAPI {
     }
 
     func get(_ kind: ResourceKind, namespace: String, name: String) async throws -> JSON {
+        try reach()
         guard let object = find(kind, namespace, name) else { throw Self.notFound }
         return object
     }
@@ -44,6 +58,7 @@ actor FakeAPI: ClusterAPI {
 
     func update(_ kind: ResourceKind, _ object: JSON) async throws -> JSON {
         let key = ObjectKey(kind, namespace: object.namespace, name: object.name)
+        try reach()
         guard let old = table[key] else { throw Self.notFound }
         var object = object
         try check(object, old)
@@ -53,6 +68,7 @@ actor FakeAPI: ClusterAPI {
 
     func updateStatus(_ kind: ResourceKind, _ object: JSON) async throws -> JSON {
         let key = ObjectKey(kind, namespace: object.namespace, name: object.name)
+        try reach()
         guard var current = table[key] else { throw Self.notFound }
         statusWrites += 1
         if conflicts > 0 {
@@ -61,7 +77,13 @@ actor FakeAPI: ClusterAPI {
         }
         try check(object, current)
         current["status"] = object["status"]
-        return put(key, current)
+        let written = put(key, current)
+        if kind == .pod, contradictions > 0 {
+            contradictions -= 1
+            _ = put(key, Self.unready(written))
+            try await world.sleep(for: .milliseconds(200))
+        }
+        return written
     }
 
     func delete(_ key: ObjectKey, uid: String, graceSeconds: Int) async throws {
@@ -96,9 +118,27 @@ actor FakeAPI: ClusterAPI {
         followers.append(continuation)
     }
 
+    /// The pod as the masters leave it when its node is silent.
+    static func unready(_ pod: JSON) -> JSON {
+        var pod = pod
+        pod["status", "conditions"] = .array(
+            (pod["status", "conditions"]?.array ?? []).map { condition in
+                guard condition["type"] == "Ready" else { return condition }
+                var condition = condition
+                condition["status"] = "False"
+                return condition
+            })
+        return pod
+    }
+
+    private func reach() throws {
+        if isAway { throw NetworkError.closed }
+    }
+
     private func put(_ key: ObjectKey, _ object: JSON) -> JSON {
         var object = object
         version += 1
+        writes.append(key.kind)
         object["metadata", "resourceVersion"] = .string(String(version))
         table[key] = object
         if key.kind == .pod { for follower in followers { follower.yield(.put(object)) } }

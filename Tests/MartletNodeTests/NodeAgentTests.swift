@@ -193,6 +193,40 @@ struct NodeAgentTests {
         }
     }
 
+    @Test("A node that was cut off renews its lease before it says how it is")
+    func cutOff() throws {
+        try Stage.play { stage in
+            let agent = try await stage.start()
+            try await stage.until("it is ready") { await stage.nodeCondition("Ready") == "True" }
+            try await stage.world.sleep(for: .seconds(11))
+            try await stage.silenceNode()
+            await stage.api.setAway(true)
+            try await stage.world.sleep(for: .seconds(60))
+            await stage.api.setAway(false)
+            try await stage.until("it is ready again", seconds: 2) { await stage.nodeCondition("Ready") == "True" }
+            #expect(await stage.api.writes.first == .lease)
+            await agent.stop(teardown: true)
+        }
+    }
+
+    @Test("A pod that is judged not ready is ready again, also when the verdict falls while it says so")
+    func judgedUnready() throws {
+        try Stage.play { stage in
+            let agent = try await stage.start()
+            _ = try await stage.api.create(.pod, Stage.pod("p"))
+            try await stage.untilRunning("p")
+            await stage.api.contradict(3)
+            let pod = try #require(await stage.api.pod("p"))
+            _ = try await stage.api.updateStatus(.pod, FakeAPI.unready(pod))
+            try await stage.world.sleep(for: .seconds(3))
+            #expect(await stage.isReady("p"))
+            let writes = await stage.api.statusWrites
+            try await stage.world.sleep(for: .seconds(5))
+            #expect(await stage.api.statusWrites == writes)
+            await agent.stop(teardown: true)
+        }
+    }
+
     @Test("A pod bound to the node runs, and the API says so")
     func runs() throws {
         try Stage.play { stage in

@@ -77,6 +77,20 @@ import Testing
         }
     }
 
+    @Test func anExchangeBeforeTheLastOneConcernsNobody() throws {
+        try ClusterPKITests.inFolder { folder in
+            let machines = try Machines(folder)
+            let all = [machines.one, machines.two, machines.worker]
+            let (first, firstKeys) = try machines.one.makeSuccessors(now: Self.now)
+            for pki in all { try pki.take(.done, of: first) { firstKeys } }
+            let (second, secondKeys) = try machines.one.makeSuccessors(now: Self.now)
+            #expect(try all.allSatisfy { try $0.descends(from: first) && $0.descends(from: second) })
+            for pki in all { try pki.take(.done, of: second) { secondKeys } }
+            for pki in all { #expect(try !pki.descends(from: first), "\(pki.directory)") }
+            #expect(try all.allSatisfy { try $0.descends(from: second) })
+        }
+    }
+
     @Test func whoKnowsOnlyTheOldAuthorityFollowsTheNewOne() throws {
         try ClusterPKITests.inFolder { folder in
             let machines = try Machines(folder)

@@ -73,6 +73,15 @@ private struct Story {
         #expect(story.step(after: 1) == "withdraw")
     }
 
+    @Test func aMachineThatJoinsIsNamedAsSuch() {
+        var story = Story(.leaves(of: nil), ["deadlock", "worker4"])
+        story.machines[1].isJoining = true
+        story.take("deadlock")
+        #expect(story.step() == "issue waits for worker4 (joining)")
+        story.take("worker4")
+        #expect(story.step() == "done")
+    }
+
     @Test func aMachineThatIsAwayIsWaitedForUnlessOneSaysOtherwise() {
         var story = Story(.authorities, ["deadlock", "worker1"])
         story.away("worker1")

@@ -154,7 +154,7 @@ import Testing
             """
             # c counts only on b, and has lost its connection to a. b has not.
             c loses a
-            c ticks 3
+            c ticks 4
                 c is preCandidate in 1
                 c>a would you? 1/1
                 c>b would you? 1/1
@@ -190,6 +190,41 @@ import Testing
                 c>b has 2
                 b applies 2:-
                 c applies 2:-
+            """)
+    }
+
+    @Test func thoseWhoSeeTheLeaderGoStandAfterEachOther() {
+        _ = play(
+            Group.led("abc"),
+            """
+            a crashes
+            b loses a
+            c loses a
+            b ticks 1
+                b is preCandidate in 1
+                b>a would you? 1/1
+                b>c would you? 1/1
+            c ticks 3
+            c ticks 1
+                c is preCandidate in 1
+                c>a would you? 1/1
+                c>b would you? 1/1
+            """)
+    }
+
+    @Test func aShortWaitEndsWithANewLeader() {
+        _ = play(
+            Group.led("abc"),
+            """
+            a crashes
+            quietly b loses a
+            quietly c loses a
+            quietly b ticks 1
+            quietly settle
+            b is at
+                leader in 2, after 0: 1 2, commit 2
+            # The new leader is late.
+            c ticks 9
             """)
     }
 

@@ -382,7 +382,7 @@ extension Group {
             a restarts
             quietly all tick 6
             a is at
-                follower in 3, after 0: 1 2 2 3, commit 4
+                follower in 2, after 0: 1 2 2, commit 3
             """)
     }
 

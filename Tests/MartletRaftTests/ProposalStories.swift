@@ -85,7 +85,7 @@ import Testing
             lose all
             quietly b loses a
             quietly c loses a
-            quietly c ticks 3
+            quietly c ticks 4
             settle
                 b>c I would
                 c is candidate in 2
@@ -117,7 +117,7 @@ import Testing
             lose all
             quietly b loses a
             quietly c loses a
-            quietly c ticks 3
+            quietly c ticks 4
             settle
                 b>c I would
                 c is candidate in 2

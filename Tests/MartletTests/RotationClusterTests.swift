@@ -58,6 +58,56 @@ extension Cluster {
 }
 
 @Suite(.serialized) struct RotationClusterTests {
+    @Test func oneThatNeverCameIsWaitedForUntilItIsForgotten() async throws {
+        try await TestCluster.run(configure: { $0.roles = [.gateway, .controlPlane] }) { cluster in
+            var report = MachineReport(machine: "other")
+            report.joinsSince = cluster.world.wallTime()
+            try await RotationStore(client: cluster.client).write(report)
+            _ = try await cluster.client.ask(.post, "/martlet/v1/pki/rotations", ["scope": "leaf"])
+            _ = try await cluster.rotation { ($0["waitsFor"]?.array ?? []).contains("other (joining)") }
+            let answer = try await cluster.client.ask(.delete, "/martlet/v1/members/other")
+            #expect(answer["forgotten"] == "other")
+            _ = try await cluster.rotation { $0["phase"] == "done" }
+            await #expect(throws: APIError.self) {
+                _ = try await cluster.client.ask(.delete, "/martlet/v1/members/other")
+            }
+        }
+    }
+
+    @Test func whatARestoredSnapshotSaysOfAuthoritiesIsPutRight() async throws {
+        try await TestCluster.run(configure: { $0.roles = [.gateway, .controlPlane] }) { cluster in
+            let published = { @Sendable () async throws -> String in
+                let map = try await cluster.wait(for: .configMap, namespace: "default", name: "kube-root-ca.crt") { _ in
+                    true
+                }
+                return map["data", "ca.crt"]?.string ?? ""
+            }
+            let own = try await published()
+            let (old, new) = (try foreignAuthority(cluster.world), try foreignAuthority(cluster.world))
+            var rotation = Rotation(id: "older", scope: .authorities, startedAt: cluster.world.wallTime())
+            rotation.phase = .done
+            let store = RotationStore(client: cluster.client)
+            try await store.write(
+                RotationRecord(
+                    rotation: rotation, exchange: AuthorityExchange(old: ["ca": old], new: ["ca": new]), trusted: new))
+            let deadline = cluster.world.now() + .seconds(30)
+            while try await store.read()?.trusted != Array(own.utf8) {
+                try #require(cluster.world.now() < deadline, "what was restored stands")
+                try await cluster.world.sleep(for: .milliseconds(50))
+            }
+            #expect(try await store.read()?.exchange == nil)
+            _ = try await cluster.wait(for: .configMap, namespace: "default", name: "kube-root-ca.crt") {
+                $0["data", "ca.crt"]?.string == own
+            }
+            _ = try await cluster.httpsClient().get(.namespace, name: "default")
+        }
+    }
+
+    private func foreignAuthority(_ world: any World) throws -> [UInt8] {
+        try Authority.make(commonName: "kubernetes", lifetime: .seconds(3600), now: world.wallTime())
+            .keyPair.certificatePEM
+    }
+
     @Test func authoritiesAreRotatedWithoutAFailedRequest() async throws {
         let masters = try await Masters()
         defer { try? Files.remove(masters.folder) }

@@ -20,6 +20,7 @@ struct LoadCommand: AsyncParsableCommand {
     @Option(name: .customLong("url"), help: "NAME=http://ADDRESS:PORT/: asked with a new connection each time.")
     var urls: [String] = []
     @Option(help: "Who asks the API. It is read again when it changes.") var kubeconfig: String?
+    @Flag(help: "Only write to the API; else it is read in between.") var writes = false
     @Option(help: "Milliseconds between two requests to one target.") var every: Int64 = 100
     @Option(help: "Milliseconds that an answer may take.") var patience: Int64 = 5000
 
@@ -29,7 +30,7 @@ struct LoadCommand: AsyncParsableCommand {
         defer { world.shutdown() }
         let credentials = try kubeconfig.map { try LoadCredentials($0) }
         let targets =
-            try apis.map { try APITarget($0, credentials, in: world) as any LoadTarget }
+            try apis.map { try APITarget($0, credentials, onlyWrites: writes, in: world) as any LoadTarget }
             + urls.map { try ServiceTarget($0, in: world) as any LoadTarget }
         let (every, patience) = (Duration.milliseconds(every), Duration.milliseconds(patience))
         let work = Task(executorPreference: world.executor) {

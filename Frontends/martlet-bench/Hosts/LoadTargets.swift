@@ -41,11 +41,14 @@ struct APITarget: LoadTarget {
     private let credentials: LoadCredentials
     private let path = "/api/v1/namespaces/default/configmaps"
 
-    init(_ text: String, _ credentials: LoadCredentials?, in world: any World) throws {
+    private let onlyWrites: Bool
+
+    init(_ text: String, _ credentials: LoadCredentials?, onlyWrites: Bool, in world: any World) throws {
         guard let credentials else { throw ValidationError("--api wants --kubeconfig") }
         let (name, rest) = try halves(text, flag: "--api")
         self.name = name
         self.credentials = credentials
+        self.onlyWrites = onlyWrites
         let masters = try rest.split(separator: ",").map { try endpoint(String($0), flag: "--api") }
         transport = MastersTransport(masters, in: world, tls: credentials.tls)
         if masters.count > 1 { transport.start() }
@@ -59,7 +62,7 @@ struct APITarget: LoadTarget {
             "data": ["number": .string("\(number)")],
         ]
         if number == 0 { return try await send(.post, path, body, accepts: [201, 409]) }
-        if number.isMultiple(of: 2) { return try await send(.get, object, nil, accepts: [200]) }
+        if number.isMultiple(of: 2), !onlyWrites { return try await send(.get, object, nil, accepts: [200]) }
         try await send(.put, object, body, accepts: [200])
     }
 

@@ -92,6 +92,14 @@ public struct MachineFile: Sendable, Hashable {
         return address.isEmpty ? nil : .ip(String(address), port: port)
     }
 
+    /// An endpoint of this machine as others reach it: on loopback nobody else does.
+    public func published(_ endpoint: Endpoint) -> Endpoint {
+        guard case .ip(let address, let port) = endpoint, address.hasPrefix("127.") || address == "::1" else {
+            return endpoint
+        }
+        return .ip(nodeAddress, port: port)
+    }
+
     /// Sets what a configuration says to what this machine is.
     public func apply(to configuration: inout ClusterConfiguration) {
         configuration.roles = roles

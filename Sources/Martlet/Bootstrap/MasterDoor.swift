@@ -91,6 +91,7 @@ struct MasterDoor: Sendable {
     private func remove(_ name: String) async throws -> DoorAnswer {
         let members = await replica.members
         guard let member = members.first(where: { $0.name == name || String($0.id, radix: 16) == name }) else {
+            if try await rotations.forget(name) { return .done(["forgotten": .string(name)]) }
             let names = members.map(\.name).joined(separator: ", ")
             return .refused(404, "there is no member \(name); the members are \(names)")
         }

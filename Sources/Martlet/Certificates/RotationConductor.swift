@@ -54,7 +54,11 @@ struct RotationConductor: Sendable {
     /// Goes on by one phase at most.
     /// - Returns: whether a rotation is under way.
     private func step() async throws -> Bool {
-        guard let record = try await store.read(), record.rotation.phase != .done else { return false }
+        guard let record = try await store.read() else { return false }
+        guard record.rotation.phase != .done else {
+            try await correct(record)
+            return false
+        }
         var next = record
         next.rotation.step(try await machines(), now: world.wallTime())
         guard next != record else { return true }
@@ -69,6 +73,17 @@ struct RotationConductor: Sendable {
         }
         if phase == .done { try await store.removeKeys(of: next.rotation.id) }
         return phase != .done
+    }
+
+    /// A snapshot that was restored tells of authorities that were exchanged since. Once this master has taken note of
+    /// the rotation that stands, what it trusts itself is right.
+    private func correct(_ record: RotationRecord) async throws {
+        let trusted = try pki.trusted("ca")
+        guard record.published != trusted, pki.mark?.covers(record.rotation) == true else { return }
+        var corrected = record
+        corrected.exchange = nil
+        corrected.trusted = trusted
+        try await store.write(corrected)
     }
 
     /// Every machine that must take each phase: masters, nodes, and those that are about to join.
@@ -91,7 +106,8 @@ struct RotationConductor: Sendable {
             add(name, isAway: !isSelf && status.peers[member.id]?.isActive != true)
         }
         for (name, report) in reports where found[name] == nil {
-            if let since = report.joinsSince, world.wallTime() - since < Self.joinPatience { add(name, isAway: false) }
+            guard let since = report.joinsSince, world.wallTime() - since < Self.joinPatience else { continue }
+            found[name] = Rotation.Machine(name: name, isJoining: true, mark: report.mark)
         }
         return found.values.sorted { $0.name < $1.name }
     }

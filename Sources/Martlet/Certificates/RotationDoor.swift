@@ -94,7 +94,15 @@ struct RotationDoor: Sendable {
         return .done([:])
     }
 
-    /// Notes that a machine is about to join: rotations wait for it from now on.
+    /// Waits no longer for a machine that was about to join.
+    /// - Returns: whether it was waited for.
+    func forget(_ machine: String) async throws -> Bool {
+        guard try await store.reports()[machine]?.joinsSince != nil else { return false }
+        try await store.remove(machine)
+        return true
+    }
+
+    /// Notes that a machine is about to join: rotations wait for it from now on, until it comes or is forgotten.
     func expect(_ machine: String) async throws {
         var report = try await store.reports()[machine] ?? MachineReport(machine: machine)
         report.joinsSince = world.wallTime()

@@ -45,6 +45,9 @@ struct RotationRecord: Sendable, Hashable {
             uniquingKeysWith: { $1 })
     }
 
+    /// The certificates of `ca` that all are told to trust in the phase that stands.
+    var published: [UInt8] { exchange?.trusted("ca", in: rotation.phase) ?? trusted }
+
     /// The ConfigMap.
     var object: JSON {
         func text(_ bytes: [UInt8]) -> JSON { .string(String(decoding: bytes, as: UTF8.self)) }
@@ -54,7 +57,7 @@ struct RotationRecord: Sendable, Hashable {
             return json
         }
         var data: JSON = ["rotation": text(rotation.json.encoded())]
-        data["ca.crt"] = text(exchange?.trusted("ca", in: rotation.phase) ?? trusted)
+        data["ca.crt"] = text(published)
         if let exchange {
             let kept: JSON = [
                 "old": files(exchange.old), "new": files(exchange.new), "cross": text(exchange.cross),
