@@ -110,3 +110,8 @@ int cml_ipv4_addresses(cml_ipv4 *out, int capacity) {
 }
 
 void cml_trim(void) { malloc_trim(0); }
+
+size_t cml_allocated(void) {
+    struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+}

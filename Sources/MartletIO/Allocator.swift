@@ -43,46 +43,45 @@ public enum Allocator {
         try? Threads.start(name: "martlet-memory") {
             var freed = FreedMemory()
             while true {
-                sleep(1)
-                guard let resident = System.residentBytes(), freed.isMuch(resident: resident) else { continue }
+                sleep(FreedMemory.interval)
+                guard let unused = unused(), freed.isMuch(unused: unused) else { continue }
                 giveBack()
-                freed.gaveBack(resident: System.residentBytes() ?? resident)
+                if let unused = Self.unused() { freed.gaveBack(unused: unused) }
             }
         }
     }
+
+    /// Bytes in memory that malloc has not given out: what was freed, code, stacks, files.
+    private static func unused() -> Int64? { System.residentBytes().map { $0 - Int64(cml_allocated()) } }
 
     private static func restore(_ tunables: String) {
         if tunables.isEmpty { unsetenv(variable) } else { setenv(variable, tunables, 1) }
     }
 }
 
-/// Decides when a process gives freed memory back, by what it has resident once a second. malloc keeps what was freed
-/// for the next who wants it; after a burst (clients that read nothing, large bodies) that may be most of it.
+/// Decides when a process gives freed memory back, by what it has in memory and does not use. malloc keeps what was
+/// freed for the next who wants it; after a burst (clients that read nothing, large bodies) that may be most of it.
 struct FreedMemory: Sendable {
-    /// Bytes over the least since the last time that are worth it.
+    /// Seconds between two looks.
+    static let interval: UInt32 = 2
+    /// Bytes over the least so far that are worth it.
     static let worth: Int64 = 64 << 20
-    /// Bytes by which a process that rests may still grow in a second.
-    static let restGrowth: Int64 = 1 << 20
-    /// Seconds between two times: what is not freed but in use is not looked through again and again.
-    static let pause = 10
+    /// Looks between two times: what a load takes and frees again and again is not given back each time.
+    static let pause = 5
 
     private var least = Int64.max
-    private var last = Int64.max
-    private var secondsSince = FreedMemory.pause
+    private var looks = FreedMemory.pause
 
-    /// Whether there may be much: it has grown a lot, and grows no more.
-    mutating func isMuch(resident: Int64) -> Bool {
-        defer { last = resident }
-        least = min(least, resident)
-        secondsSince += 1
-        let rests = resident <= last || resident - last < Self.restGrowth
-        return rests && secondsSince > Self.pause && resident - least >= Self.worth
+    /// Whether there is much.
+    mutating func isMuch(unused: Int64) -> Bool {
+        least = min(least, unused)
+        looks += 1
+        return looks > Self.pause && unused - least >= Self.worth
     }
 
-    /// It was given back; so much is still resident.
-    mutating func gaveBack(resident: Int64) {
-        least = resident
-        last = resident
-        secondsSince = 0
+    /// It was given back; so much is left.
+    mutating func gaveBack(unused: Int64) {
+        least = unused
+        looks = 0
     }
 }

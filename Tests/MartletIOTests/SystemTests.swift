@@ -29,18 +29,16 @@ import Testing
         let resident = try #require(System.residentBytes())
         #expect(resident > 1 << 20 && resident < System.memoryBytes())
         var freed = FreedMemory()
-        func looks(_ megabytes: [Int64]) -> [Bool] { megabytes.map { freed.isMuch(resident: $0 << 20) } }
-        #expect(looks([100, 110, 300, 600]) == [false, false, false, false])
-        // It grows no more.
-        #expect(looks([600]) == [true])
-        freed.gaveBack(resident: 150 << 20)
-        #expect(looks([150, 200, 400, 400]) == [false, false, false, false])
-        #expect(looks(Array(repeating: 400, count: 6)).allSatisfy { !$0 })
+        func looks(_ megabytes: [Int64]) -> [Bool] { megabytes.map { freed.isMuch(unused: $0 << 20) } }
+        #expect(looks([60, 70, 100, 123]) == [false, false, false, false])
+        #expect(looks([124]) == [true])
+        freed.gaveBack(unused: 80 << 20)
+        #expect(looks(Array(repeating: 400, count: 5)).allSatisfy { !$0 })
         #expect(looks([400]) == [true])
-        // All of it is in use: it is not looked through again.
-        freed.gaveBack(resident: 400 << 20)
+        // It cannot be given back: it is not tried again.
+        freed.gaveBack(unused: 400 << 20)
         #expect(looks(Array(repeating: 410, count: 60)).allSatisfy { !$0 })
-        #expect(looks([100, 100, 170, 170]) == [false, false, false, true])
+        #expect(looks([100, 164]) == [false, true])
     }
 
     @Test func `a file is replaced, and its size is told`() async throws {

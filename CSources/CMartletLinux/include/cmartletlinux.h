@@ -34,6 +34,8 @@ int64_t cml_raise_descriptors(void);
 
 /* Gives free memory of malloc back to the kernel. */
 void cml_trim(void);
+/* Bytes that malloc has given out and not got back. */
+size_t cml_allocated(void);
 
 /*
  * Takes the end of the process behind a pidfd. Returns 1 and sets `status` (exit code, or 128 + signal), 0 when it
