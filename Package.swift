@@ -57,7 +57,7 @@ func tests(_ room: String, _ dependencies: [Target.Dependency] = []) -> Target {
 let cSources: [Target] = [
     cRoom("CMartlet", links: ["uring"]),
     cRoom("CMartletLinux"),
-    cRoom("CMartletTLS", links: ["ssl", "crypto"]),
+    cRoom("CMartletTLS", links: ["ssl", "crypto", "crypt"]),
     systemRoom("CSQLite", pkgConfig: "sqlite3", apt: "libsqlite3-dev"),
     systemRoom("CNGHTTP2", pkgConfig: "libnghttp2", apt: "libnghttp2-dev"),
     systemRoom("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),

@@ -49,7 +49,7 @@ struct ControlPlane: Sendable {
             "apiVersion": "networking.k8s.io/v1", "kind": "IngressClass",
             "metadata": [
                 "name": "martlet", "annotations": ["ingressclass.kubernetes.io/is-default-class": "true"],
-            ], "spec": ["controller": .string(IngressBuilder.controllerName)],
+            ], "spec": ["controller": .string(IngressClasses.controllerName)],
         ]
         do { _ = try await client.create(.ingressClass, ingressClass) } catch let error as APIError
             where error.isAlreadyExists

@@ -88,8 +88,7 @@ public final class Edge: RequestHandler {
         parts = Mutex(Parts(fallback: configuration.fallback))
         asking = try EdgeAsking(in: world)
         forwarder = Forwarder(world: world, logger: logger)
-        following = Following(
-            [.node, .ingress, .ingressClass, .secret, .service], client: client, world: world, logger: logger)
+        following = Following(RouteBuilder.kinds + [.node], client: client, world: world, logger: logger)
         problems = IngressProblems(client: client, in: world, logger: logger)
         status = configuration.publishedAddress.map {
             IngressStatus(address: $0, client: client, in: world, logger: logger)
@@ -104,13 +103,14 @@ public final class Edge: RequestHandler {
     public var endpoints: [Endpoint] { parts.withLock { $0.servers.map(\.endpoint) } }
 
     private func run() async {
-        while let snapshot = await following.next() {
+        var builder = RouteBuilder()
+        while let (snapshot, changed) = await following.nextChanges() {
             let table = EdgeTable(from: snapshot)
             forwarder.keep(only: Set(table.workers))
             parts.withLock { $0.workers = table.workers }
-            let result = IngressBuilder.build(from: snapshot)
-            install(result.certificates)
-            await problems.tell(result.problems)
+            builder.take(changed, from: snapshot)
+            install(builder.certificates)
+            await problems.tell(builder.problems)
         }
     }
 

@@ -35,12 +35,15 @@ final class EndpointPool: Sendable {
 
     /// The endpoints in the order in which a request tries them: each request of a name begins one further on, and
     /// those that rest come last.
-    func order(_ candidates: [Endpoint], of name: String, atMost limit: Int) -> [(Endpoint, HTTPClient)] {
+    /// - Parameter inTurn: false to begin with the first.
+    func order(
+        _ candidates: [Endpoint], of name: String, inTurn: Bool = true, atMost limit: Int
+    ) -> [(Endpoint, HTTPClient)] {
         if candidates.isEmpty { return [] }
         let now = world.now()
         return state.withLock { state in
-            let turn = state.turns[name, default: 0]
-            state.turns[name] = turn &+ 1
+            let turn = inTurn ? state.turns[name, default: 0] : 0
+            if inTurn { state.turns[name] = turn &+ 1 }
             let start = turn % candidates.count
             var order = Array(candidates[start...] + candidates[..<start])
             if !state.restUntil.isEmpty {

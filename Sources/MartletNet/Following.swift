@@ -9,6 +9,7 @@ actor Following {
     static let gather = Duration.milliseconds(2)
 
     private var snapshot = Snapshot()
+    private var changed: Set<ObjectKey> = []
     private var unsynced: Int
     private var isDirty = false
     private var waiter: CheckedContinuation<Void, Never>?
@@ -37,8 +38,13 @@ actor Following {
 
     private func take(_ change: Change, _ kind: ResourceKind) {
         switch change {
-        case .put(let object): snapshot.put(object, kind: kind)
-        case .removed(let object): snapshot.remove(ObjectKey(kind, namespace: object.namespace, name: object.name))
+        case .put(let object):
+            snapshot.put(object, kind: kind)
+            changed.insert(ObjectKey(kind, namespace: object.namespace, name: object.name))
+        case .removed(let object):
+            let key = ObjectKey(kind, namespace: object.namespace, name: object.name)
+            snapshot.remove(key)
+            changed.insert(key)
         case .synced: unsynced -= 1
         }
         // A table built before every kind is known would take routes away that are good.
@@ -51,7 +57,10 @@ actor Following {
     }
 
     /// Waits for a change and returns all there is; nil when following has ended.
-    func next() async -> Snapshot? {
+    func next() async -> Snapshot? { await nextChanges()?.snapshot }
+
+    /// Waits for a change and returns all there is, and which objects have changed; nil when following has ended.
+    func nextChanges() async -> (snapshot: Snapshot, changed: Set<ObjectKey>)? {
         if tasks.isEmpty && !isStopped { start() }
         while (!isDirty || unsynced > 0) && !isStopped {
             await withCheckedContinuation { waiter = $0 }
@@ -59,7 +68,8 @@ actor Following {
         if isStopped { return nil }
         try? await world.sleep(for: Self.gather)
         isDirty = false
-        return snapshot
+        defer { changed = [] }
+        return (snapshot, changed)
     }
 
     /// Lets ``next()`` return what there is, changed or not.

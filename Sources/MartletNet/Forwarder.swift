@@ -34,12 +34,15 @@ final class Forwarder: Sendable {
 
     /// Sends the request on and brings the answer back. An endpoint that does not take the connection, or breaks
     /// before it answers a request that may be repeated, is followed by the next one.
-    /// - Parameter name: whose endpoints they are; those of one name take turns.
-    func forward(_ head: HTTPRequest, _ request: Request, to candidates: [Endpoint], of name: String) async -> Response
-    {
+    /// - Parameters:
+    ///   - name: whose endpoints they are; those of one name take turns.
+    ///   - inTurn: false to try the endpoints in their order, for clients that stay with one.
+    func forward(
+        _ head: HTTPRequest, _ request: Request, to candidates: [Endpoint], of name: String, inTurn: Bool = true
+    ) async -> Response {
         var failure = "there is none"
         let upload = Upload()
-        for (endpoint, client) in endpoints.order(candidates, of: name, atMost: Self.attempts) {
+        for (endpoint, client) in endpoints.order(candidates, of: name, inTurn: inTurn, atMost: Self.attempts) {
             do {
                 return response(try await send(head, request.body, upload, client), to: head)
             } catch {

@@ -10,13 +10,14 @@ internal import Synchronization
 /// A worker's ingress: reads the Host field of each request and passes it on to a pod.
 public final class Ingress: RequestHandler {
     /// Nil until all there is has been read once.
-    private let table = Mutex<IngressTable?>(nil)
+    private let table = Mutex<RouteTable?>(nil)
     private let forwarder: Forwarder
     private let following: Following
     private let client: Client
     private let world: any World
     private let logger: Logger
     private let trusted: Set<String>
+    private let doors: Doors
     private let parts = Mutex<(server: HTTPServer?, announcer: Task<Void, Never>?)>((nil, nil))
 
     /// Starts an ingress.
@@ -43,19 +44,21 @@ public final class Ingress: RequestHandler {
         self.client = client
         self.world = world
         self.logger = logger
+        doors = Doors(in: world, logger: logger)
         forwarder = Forwarder(world: world, logger: logger)
-        following = Following(
-            [.ingress, .ingressClass, .service, .endpointSlice], client: client, world: world, logger: logger)
+        following = Following(RouteBuilder.kinds, client: client, world: world, logger: logger)
     }
 
     /// Where it really listens; nil once it has stopped.
     public var endpoint: Endpoint? { parts.withLock { $0.server?.endpoint } }
 
     private func run() async {
-        while let snapshot = await following.next() {
-            let result = IngressBuilder.build(from: snapshot)
-            forwarder.keep(only: result.table.endpoints)
-            table.withLock { $0 = result.table }
+        var builder = RouteBuilder()
+        while let (snapshot, changed) = await following.nextChanges() {
+            builder.take(changed, from: snapshot)
+            let routes = builder.table
+            forwarder.keep(only: routes.endpoints)
+            table.withLock { $0 = routes }
         }
     }
 
@@ -92,13 +95,34 @@ public final class Ingress: RequestHandler {
     /// Passes one request on.
     public func handle(_ request: Request) async -> Response {
         guard let table = table.withLock({ $0 }) else { return .unavailable("the routes are not known yet") }
-        guard let backend = table.route(host: request.head.authority ?? "", path: request.head.path ?? "/") else {
-            return .plain(.notFound, "no ingress rule covers this host and path")
+        let visitor = Visitor(request, trusted: trusted)
+        guard
+            let match = table.route(
+                host: request.head.authority ?? "", target: request.head.path ?? "/", isSecure: visitor.isSecure,
+                RoutedHead(head: request.head))
+        else { return .plain(.notFound, "no ingress rule covers this host and path") }
+        let passage = Passage(request: request, visitor: visitor, match: match)
+        if let answer = await doors.answer(passage) { return answer }
+        return await doors.counted(passage) { await send(passage, table) }
+    }
+
+    private func send(_ passage: Passage, _ table: RouteTable) async -> Response {
+        let choice = passage.choose(draw: world.random(), table)
+        guard let backend = choice.backend else {
+            return .plain(.internalServerError, "the route's backend does not exist")
         }
-        if backend.endpoints.isEmpty { return .unavailable("no ready endpoint") }
-        let isTrusted = if case .ip(let address, _) = request.peer.endpoint { trusted.contains(address) } else { false }
-        let head = ProxyHeaders.onward(request, isTrusted: isTrusted, requestID: RequestID.make(world))
-        return await forwarder.forward(head, request, to: backend.endpoints, of: backend.service)
+        if let redirect = choice.filters.redirect { return passage.redirect(redirect) }
+        let endpoints = passage.endpoints(choice)
+        if endpoints.isEmpty { return .unavailable("no ready endpoint") }
+        var request = passage.request
+        let limit = BodyLimit(passage.policy.bodyLimit)
+        request.body = limit.watch(request.body)
+        if limit.isExceeded { return .plain(.contentTooLarge, "the request's body is too large") }
+        let head = passage.onward(choice, requestID: RequestID.make(world))
+        let answer = await forwarder.forward(
+            head, request, to: endpoints, of: backend.service, inTurn: choice.sticky == nil)
+        if limit.isExceeded { return .plain(.contentTooLarge, "the request's body is too large") }
+        return passage.finish(answer, choice)
     }
 
     /// Takes no new requests, lets those in flight end, and stops.
@@ -107,6 +131,7 @@ public final class Ingress: RequestHandler {
         announcer?.cancel()
         await following.stop()
         await server?.shutdown(grace: .seconds(5))
+        doors.close()
         // The server holds its handler, this ingress: without this they would keep each other.
         parts.withLock { $0 = (nil, nil) }
         forwarder.keep(only: [])

@@ -13,8 +13,8 @@ actor IngressProblems {
     /// Who says so.
     private static let component = "martlet-edge"
 
-    private var told: Set<IngressBuilder.Problem> = []
-    private var queue: [IngressBuilder.Problem] = []
+    private var told: Set<RouteProblem> = []
+    private var queue: [RouteProblem] = []
     private var isWriting = false
     private let client: Client
     private let world: any World
@@ -27,7 +27,7 @@ actor IngressProblems {
     }
 
     /// Takes note of all problems there are, and returns; a task of its own tells the new ones.
-    func tell(_ problems: [IngressBuilder.Problem]) {
+    func tell(_ problems: [RouteProblem]) {
         for problem in problems where !told.contains(problem) {
             if told.count >= Self.memory { told.formIntersection(problems) }
             guard told.count < Self.memory else { break }
@@ -45,10 +45,10 @@ actor IngressProblems {
             logger.info(
                 "an ingress cannot be carried out as written",
                 metadata: [
-                    "ingress": "\(problem.ingress.namespace)/\(problem.ingress.name)", "problem": "\(problem.message)",
+                    "ingress": "\(problem.object.namespace)/\(problem.object.name)", "problem": "\(problem.message)",
                 ])
             let event = Intent.event(
-                about: problem.ingress, uid: problem.uid, type: "Warning", reason: "Sync", message: problem.message)
+                about: problem.object, uid: problem.uid, type: "Warning", reason: "Sync", message: problem.message)
             do {
                 try await client.perform(event, as: Self.component)
             } catch {

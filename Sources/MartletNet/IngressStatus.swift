@@ -25,8 +25,9 @@ struct IngressStatus: Sendable {
     /// Writes what is missing, after each change, until stopped.
     func run() async {
         while let snapshot = await following.next() {
-            let missing = IngressBuilder.served(in: snapshot).filter {
-                $0["status", "loadBalancer", "ingress"] != wished
+            let classes = IngressClasses(from: snapshot)
+            let missing = snapshot.list(.ingress).filter {
+                classes.serve($0) && $0["status", "loadBalancer", "ingress"] != wished
             }
             var isDone = true
             for ingress in missing { isDone = await write(ingress) && isDone }

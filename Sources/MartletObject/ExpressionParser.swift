@@ -6,7 +6,9 @@ indirect enum ExpressionTree: Sendable {
     case sequence([ExpressionTree])
     case alternatives([ExpressionTree])
     /// `most` is nil for no bound.
-    case repetition(ExpressionTree, least: Int, most: Int?)
+    case repetition(ExpressionTree, least: Int, most: Int?, isLazy: Bool)
+    /// A group whose place in the text is wanted; the first is 1.
+    case group(ExpressionTree, number: Int)
 }
 
 /// Reads RE2's syntax.
@@ -16,9 +18,12 @@ struct ExpressionParser {
     private var place = 0
     private var depth = 0
     private var flags = Flags()
+    /// How many groups have begun.
+    private(set) var groups = 0
 
     private struct Flags {
         var ignoresCase = false
+        var isLazy = false
         var isMultiline = false
         var dotTakesNewline = false
     }
@@ -74,13 +79,13 @@ struct ExpressionParser {
 
     private mutating func repeated(_ atom: ExpressionTree) throws(RegularExpressionError) -> ExpressionTree {
         guard let bounds = try repetition() else { return atom }
-        _ = take("?" as Unicode.Scalar)  // lazy or greedy: whether there is a match is the same
+        let isLazy = take("?" as Unicode.Scalar) != flags.isLazy
         let after = place
         if try repetition() != nil {
             place = after
             throw fault("invalid nested repetition operator")
         }
-        return .repetition(atom, least: bounds.least, most: bounds.most)
+        return .repetition(atom, least: bounds.least, most: bounds.most, isLazy: isLazy)
     }
 
     private mutating func repetition() throws(RegularExpressionError) -> (least: Int, most: Int?)? {
@@ -135,11 +140,23 @@ struct ExpressionParser {
 
     private mutating func group() throws(RegularExpressionError) -> ExpressionTree {
         let outer = flags
+        var number: Int?
+        // `(?P<name>` and `(?<name>` are counted as `(` is; what else begins with `(?` is not.
+        let isCounted = next != "?" || isNamed
+        if isCounted {
+            groups += 1
+            number = groups
+        }
         if take("?" as Unicode.Scalar), try !groupHead() { return .empty }
         let tree = try alternatives()
         guard take(")" as Unicode.Scalar) else { throw fault("missing closing )") }
         flags = outer
-        return tree
+        return number.map { .group(tree, number: $0) } ?? tree
+    }
+
+    private var isNamed: Bool {
+        let rest = scalars[place...]
+        return rest.starts(with: "?P<".unicodeScalars) || rest.starts(with: "?<".unicodeScalars)
     }
 
     /// What follows `(?`. False for `(?i)`, which holds to the end of the group around it.
@@ -160,7 +177,7 @@ struct ExpressionParser {
             case "i": flags.ignoresCase = isOn
             case "m": flags.isMultiline = isOn
             case "s": flags.dotTakesNewline = isOn
-            case "U": break
+            case "U": flags.isLazy = isOn
             case "-" where isOn: isOn = false
             case ":": return true
             case ")": return false
@@ -342,8 +359,12 @@ struct ExpressionParser {
 /// Makes a program of a tree.
 struct ExpressionCompiler {
     private(set) var program: [Instruction] = []
+    /// Whether the program notes where groups begin and end.
+    let keepsGroups: Bool
     /// Parts met so far: repetitions of nothing would else take forever without growing the program.
     private var steps = 0
+
+    init(keepsGroups: Bool) { self.keepsGroups = keepsGroups }
 
     mutating func append(_ instruction: Instruction) { program.append(instruction) }
 
@@ -358,7 +379,12 @@ struct ExpressionCompiler {
         case .anchor(let anchor): program.append(.assert(anchor))
         case .sequence(let parts): for part in parts { try compile(part) }
         case .alternatives(let branches): try compile(branches: branches)
-        case .repetition(let inner, let least, let most): try compile(inner, least: least, most: most)
+        case .repetition(let inner, let least, let most, let isLazy):
+            try compile(inner, least: least, most: most, isLazy: isLazy)
+        case .group(let inner, let number):
+            if keepsGroups { program.append(.save(2 * number)) }
+            try compile(inner)
+            if keepsGroups { program.append(.save(2 * number + 1)) }
         }
     }
 
@@ -376,22 +402,27 @@ struct ExpressionCompiler {
         for end in ends { program[end] = .jump(program.count) }
     }
 
-    private mutating func compile(_ inner: ExpressionTree, least: Int, most: Int?) throws(RegularExpressionError) {
+    private mutating func compile(
+        _ inner: ExpressionTree, least: Int, most: Int?, isLazy: Bool
+    ) throws(RegularExpressionError) {
+        func split(_ place: Int) -> Instruction {
+            isLazy ? .split(program.count, place + 1) : .split(place + 1, program.count)
+        }
         for _ in 0..<least { try compile(inner) }
         guard let most else {
-            let split = program.count
+            let start = program.count
             program.append(.match)
             try compile(inner)
-            program.append(.jump(split))
-            program[split] = .split(split + 1, program.count)
+            program.append(.jump(start))
+            program[start] = split(start)
             return
         }
-        var splits: [Int] = []
+        var starts: [Int] = []
         for _ in least..<max(least, most) {
-            splits.append(program.count)
+            starts.append(program.count)
             program.append(.match)
             try compile(inner)
         }
-        for split in splits { program[split] = .split(split + 1, program.count) }
+        for start in starts { program[start] = split(start) }
     }
 }

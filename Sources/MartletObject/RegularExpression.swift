@@ -6,15 +6,19 @@ public struct RegularExpression: Sendable, Hashable {
     /// How deep groups may nest.
     public static let maximumDepth = 200
 
-    private let program: [Instruction]
+    let program: [Instruction]
+    /// How many groups it has, when it keeps them.
+    let groups: Int
 
     /// Reads an expression.
+    /// - Parameter keepsGroups: whether ``firstMatch(in:)`` shall tell where groups matched; costs a little.
     /// - Throws: ``RegularExpressionError`` for what is no expression, is too large, or has a construct that is not
     ///   known here.
-    public init(_ text: String) throws(RegularExpressionError) {
+    public init(_ text: String, keepsGroups: Bool = false) throws(RegularExpressionError) {
         var parser = ExpressionParser(text)
         let tree = try parser.parse()
-        var compiler = ExpressionCompiler()
+        var compiler = ExpressionCompiler(keepsGroups: keepsGroups)
+        groups = keepsGroups ? parser.groups : 0
         try compiler.compile(tree)
         compiler.append(.match)
         guard compiler.program.count <= Self.maximumProgram else {
@@ -65,6 +69,7 @@ public struct RegularExpression: Sendable, Hashable {
             case .match: return true
             case .consume: continue
             case .jump(let target): stack.append(target)
+            case .save: stack.append(place + 1)
             case .split(let one, let other):
                 stack.append(other)
                 stack.append(one)
@@ -84,7 +89,7 @@ public struct RegularExpressionError: Error, Sendable, Hashable, CustomStringCon
 }
 
 /// A set of places in a program, with its members in the order they came in. Emptying it costs nothing.
-private struct ThreadSet {
+struct ThreadSet {
     private(set) var members: [Int] = []
     private var stamps: [UInt32]
     private var stamp: UInt32 = 1
@@ -112,7 +117,10 @@ private struct ThreadSet {
 enum Instruction: Sendable, Hashable {
     case consume(ScalarSet)
     case jump(Int)
+    /// The first is tried before the other.
     case split(Int, Int)
+    /// Notes the place in the text: an even number where a group begins, the next one where it ends.
+    case save(Int)
     case assert(Anchor)
     case match
 }

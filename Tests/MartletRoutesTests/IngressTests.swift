@@ -7,7 +7,7 @@ import Testing
 private func snapshot(services: [String: String], _ ingresses: [JSON]) -> Snapshot {
     var snapshot = Snapshot()
     snapshot.put(
-        ["metadata": ["name": "martlet"], "spec": ["controller": .string(IngressBuilder.controllerName)]],
+        ["metadata": ["name": "martlet"], "spec": ["controller": .string(IngressClasses.controllerName)]],
         kind: .ingressClass)
     for (name, address) in services {
         snapshot.put(
@@ -50,17 +50,33 @@ private func ingress(_ name: String, host: String?, _ paths: [(String, String, S
     ]
 }
 
+/// A request of which only method and fields matter.
+struct TestRequest: RoutedRequest {
+    var method = "GET"
+    var fields: [String: String] = [:]
+    func field(_ name: String) -> String? { fields[name] }
+}
+
+extension RouteTable {
+    /// The backend of a GET over TLS.
+    func backend(_ host: String, _ path: String) -> Backend? {
+        route(host: host, target: path, isSecure: true, TestRequest())?.route.backend(draw: 0)?.slot.map { backends[$0] }
+    }
+    func service(_ host: String, _ path: String) -> String? { backend(host, path)?.service }
+    func endpoints(_ host: String, _ path: String) -> [Endpoint]? { backend(host, path)?.endpoints }
+}
+
 @Suite struct IngressTests {
     @Test(arguments: [
         ("templates.ocf.test", "/", "a"), ("TEMPLATES.ocf.test:443", "/x?y=1", "a"), ("templates.ocf.test.", "/", "a"),
         ("other.ocf.test", "/", nil), ("ocf.test", "/", nil), ("", "/", nil),
     ])
     func hostsAreMatchedExactly(host: String, path: String, service: String?) {
-        let table = IngressBuilder.build(
+        let table = RouteBuilder(
             from: snapshot(
                 services: ["a": "10.0.0.1"], [ingress("i", host: "templates.ocf.test", [("/", "Prefix", "a")])])
         ).table
-        #expect(table.route(host: host, path: path)?.service == service.map { "default/" + $0 })
+        #expect(table.service(host, path) == service.map { "default/" + $0 })
     }
 
     @Test(arguments: [
@@ -80,7 +96,7 @@ private func ingress(_ name: String, host: String?, _ paths: [(String, String, S
     ])
     func pathsAreMatchedByElementTheLongestFirstAndExactBeforePrefix(path: String, service: String) {
         let services = ["exact": "10.0.0.1", "prefix": "10.0.0.2", "root": "10.0.0.3", "long": "10.0.0.4"]
-        let table = IngressBuilder.build(
+        let table = RouteBuilder(
             from: snapshot(
                 services: services,
                 [
@@ -92,14 +108,14 @@ private func ingress(_ name: String, host: String?, _ paths: [(String, String, S
                         ])
                 ])
         ).table
-        #expect(table.route(host: "h.test", path: path)?.service == "default/" + service)
+        #expect(table.service("h.test", path) == "default/" + service)
     }
 
     @Test(arguments: [
         ("a.ocf.test", "wild"), ("x.a.ocf.test", "any"), ("ocf.test", "any"), ("www.ocf.test", "exact"),
     ])
     func aWildcardCoversOneLabel(host: String, service: String) {
-        let table = IngressBuilder.build(
+        let table = RouteBuilder(
             from: snapshot(
                 services: ["wild": "10.0.0.1", "any": "10.0.0.2", "exact": "10.0.0.3"],
                 [
@@ -108,7 +124,7 @@ private func ingress(_ name: String, host: String?, _ paths: [(String, String, S
                     ingress("i3", host: "www.ocf.test", [("/", "Prefix", "exact")]),
                 ])
         ).table
-        #expect(table.route(host: host, path: "/")?.service == "default/" + service)
+        #expect(table.service(host, "/") == "default/" + service)
     }
 
     @Test func onlyReadyEndpointsServeUnlessOnlyLeavingOnesAreLeft() {
@@ -120,7 +136,7 @@ private func ingress(_ name: String, host: String?, _ paths: [(String, String, S
         let broken: JSON = ["addresses": ["10.0.0.3"], "conditions": ["ready": false]]
         let ready: JSON = ["addresses": ["10.0.0.1"], "conditions": ["ready": true]]
         func endpoints() -> [Endpoint]? {
-            IngressBuilder.build(from: state).table.route(host: "h.test", path: "/")?.endpoints
+            RouteBuilder(from: state).table.endpoints("h.test", "/")
         }
         state.put(slice("a", [leaving, broken, ready]), kind: .endpointSlice)
         #expect(endpoints() == [.ip("10.0.0.1", port: 8080)])
@@ -141,8 +157,8 @@ private func ingress(_ name: String, host: String?, _ paths: [(String, String, S
                 return rule
             })
         object["spec", "tls"] = [["hosts": ["h.test"], "secretName": "absent"]]
-        let result = IngressBuilder.build(from: snapshot(services: ["a": "10.0.0.1"], [object]))
-        #expect(result.table.route(host: "h.test", path: "/")?.endpoints == [])
+        let result = RouteBuilder(from: snapshot(services: ["a": "10.0.0.1"], [object]))
+        #expect(result.table.endpoints("h.test", "/") == [])
         #expect(
             result.problems.map(\.message) == [
                 "service \"default/gone\" not found", "service \"default/a\" does not have a port 81",
@@ -159,7 +175,7 @@ private func ingress(_ name: String, host: String?, _ paths: [(String, String, S
                 "metadata": ["name": "tls", "namespace": "default"], "type": "kubernetes.io/tls",
                 "data": ["tls.crt": "Y3J0", "tls.key": "a2V5"],
             ], kind: .secret)
-        let certificates = IngressBuilder.build(from: state).certificates
+        let certificates = RouteBuilder(from: state).certificates
         #expect(Set(certificates.keys) == ["h.test", "*.h.test"])
         #expect(certificates["h.test"]?.certificatePEM == Array("crt".utf8))
         #expect(certificates["h.test"]?.privateKeyPEM == Array("key".utf8))
@@ -171,14 +187,14 @@ private func ingress(_ name: String, host: String?, _ paths: [(String, String, S
         var plain = ingress("plain", host: "p.test", [("/", "Prefix", "a")])
         plain["spec", "ingressClassName"] = nil
         var state = snapshot(services: ["a": "10.0.0.1"], [foreign, plain])
-        #expect(IngressBuilder.build(from: state).served.isEmpty)
+        #expect(RouteBuilder(from: state).served.isEmpty)
         state.put(
             [
                 "metadata": [
                     "name": "martlet", "annotations": ["ingressclass.kubernetes.io/is-default-class": "true"],
-                ], "spec": ["controller": .string(IngressBuilder.controllerName)],
+                ], "spec": ["controller": .string(IngressClasses.controllerName)],
             ], kind: .ingressClass)
-        #expect(IngressBuilder.build(from: state).served.map(\.name) == ["plain"])
+        #expect(RouteBuilder(from: state).served.map(\.name) == ["plain"])
     }
 
     @Test func hostileTextNeverTraps() {
@@ -193,8 +209,8 @@ private func ingress(_ name: String, host: String?, _ paths: [(String, String, S
             let state = snapshot(
                 services: ["a": "10.0.0.1"],
                 [ingress("i", host: text(), [(text(), "Prefix", "a"), (text(), "Exact", text())])])
-            let table = IngressBuilder.build(from: state).table
-            for _ in 0..<5 { _ = table.route(host: text(), path: text()) }
+            let table = RouteBuilder(from: state).table
+            for _ in 0..<5 { _ = table.service(text(), text()) }
         }
     }
 

@@ -21,4 +21,9 @@ int mtls_seal(const uint8_t key[32], const uint8_t *bytes, size_t count, uint8_t
 /// Opens what mtls_seal made of `count - MTLS_SEAL_SIZE` bytes. 0, or -1 when it was made with another key or changed.
 int mtls_open(const uint8_t key[32], const uint8_t *bytes, size_t count, uint8_t *out);
 
+/// Whether a password is the one that a line of htpasswd was made of: `$apr1$`, `{SHA}`, and what crypt(3) of this
+/// machine knows (bcrypt `$2y$`, `$5$`, `$6$`, `$1$`, yescrypt, DES). 1 if so, 0 if not, -1 when the form is not
+/// known. Takes as long as the hash's cost says.
+int mtls_password_matches(const char *password, const char *hash);
+
 #endif

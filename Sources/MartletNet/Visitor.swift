@@ -1,0 +1,40 @@
+internal import HTTPTypes
+internal import MartletBase
+internal import MartletHTTP
+internal import MartletRoutes
+
+/// Who sends a request, as far as it can be believed: edges of ours say whom they speak for.
+struct Visitor {
+    /// Whether the peer is one of our own edges.
+    var isTrusted: Bool
+    /// The client's address.
+    var address: IPAddress?
+    /// Whether the client came over TLS.
+    var isSecure: Bool
+
+    init(_ request: Request, trusted: Set<String>) {
+        let peer: String? = if case .ip(let address, _) = request.peer.endpoint { address } else { nil }
+        let fields = request.head.headerFields
+        isTrusted = peer.map(trusted.contains) ?? false
+        isSecure = request.peer.isSecure
+        address = peer.flatMap { IPAddress($0) }
+        guard isTrusted, let proto = fields[ProxyHeaders.forwardedProto] else { return }
+        isSecure = proto == "https"
+        address = fields[ProxyHeaders.realIP].flatMap { IPAddress($0) } ?? address
+    }
+}
+
+/// A request's head, as routes look at it.
+struct RoutedHead: RoutedRequest {
+    let head: HTTPRequest
+
+    var method: String { head.method.rawValue }
+
+    func field(_ name: String) -> String? {
+        var found: String?
+        for field in head.headerFields where field.name.canonicalName == name {
+            found = found.map { $0 + ", " + field.value } ?? field.value
+        }
+        return found
+    }
+}

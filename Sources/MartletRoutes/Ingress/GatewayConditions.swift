@@ -1,0 +1,125 @@
+public import MartletObject
+
+/// A condition that an object of Gateway API ought to have (`metav1.Condition` without its time).
+struct GatewayCondition: Sendable, Hashable {
+    var type: String
+    var isTrue: Bool
+    var reason: String
+    var message: String
+
+    init(_ type: String, _ isTrue: Bool, _ reason: String, _ message: String = "") {
+        self.type = type
+        self.isTrue = isTrue
+        self.reason = reason
+        self.message = message
+    }
+}
+
+/// What the status of an object of Gateway API ought to say. It is put together with what the object says already:
+/// others' conditions and parents stay, and a condition that still holds keeps its time.
+public struct GatewayStatusWish: Sendable {
+    /// The object.
+    public let key: ObjectKey
+    private let object: JSON
+    private let body: Body
+
+    private enum Body: Sendable {
+        case conditions([GatewayCondition])
+        case gateway([GatewayCondition], [ListenerStatus])
+        case parents([(reference: JSON, conditions: [GatewayCondition])])
+    }
+
+    struct ListenerStatus: Sendable {
+        var name: String
+        var attached: Int
+        var supportsRoutes: Bool
+        var conditions: [GatewayCondition]
+    }
+
+    private init(_ kind: ResourceKind, _ object: JSON, _ body: Body) {
+        key = ObjectKey(kind, namespace: object.namespace, name: object.name)
+        self.object = object
+        self.body = body
+    }
+
+    static func gatewayClass(_ object: JSON, _ conditions: [GatewayCondition]) -> GatewayStatusWish {
+        GatewayStatusWish(.gatewayClass, object, .conditions(conditions))
+    }
+
+    static func gateway(
+        _ object: JSON, _ conditions: [GatewayCondition], _ listeners: [ListenerStatus]
+    ) -> GatewayStatusWish {
+        GatewayStatusWish(.gateway, object, .gateway(conditions, listeners))
+    }
+
+    static func route(
+        _ object: JSON, _ parents: [(reference: JSON, conditions: [GatewayCondition])]
+    ) -> GatewayStatusWish {
+        GatewayStatusWish(.httpRoute, object, .parents(parents))
+    }
+
+    /// The status to be written; nil when the object says so already.
+    /// - Parameters:
+    ///   - now: RFC 3339.
+    ///   - address: where Gateways are reached; nil while that is not known.
+    public func status(now: String, address: String?) -> JSON? {
+        let before = object["status"] ?? .null
+        var after = before
+        switch body {
+        case .conditions(let wished): after["conditions"] = merged(before["conditions"], wished, now)
+        case .gateway(let wished, let listeners):
+            var all = wished
+            if address == nil, let place = all.firstIndex(where: { $0.type == "Programmed" && $0.isTrue }) {
+                all[place] = GatewayCondition("Programmed", false, "AddressNotAssigned", "no address is assigned yet")
+            }
+            after["conditions"] = merged(before["conditions"], all, now)
+            after["addresses"] = address.map { [["type": "IPAddress", "value": .string($0)]] }
+            after["listeners"] = .array(listeners.map { self.listener($0, before, now) })
+        case .parents(let parents):
+            let known = before["parents"]?.array ?? []
+            let foreign = known.filter { $0["controllerName"]?.string != GatewayState.controllerName }
+            let ours = parents.map { parent -> JSON in
+                let old = known.first {
+                    $0["controllerName"]?.string == GatewayState.controllerName && $0["parentRef"] == parent.reference
+                }
+                return [
+                    "parentRef": parent.reference, "controllerName": .string(GatewayState.controllerName),
+                    "conditions": merged(old?["conditions"], parent.conditions, now, keepsOthers: false),
+                ]
+            }
+            if ours.isEmpty && foreign.count == known.count { return nil }
+            after["parents"] = .array(foreign + ours)
+        }
+        // Not by `?:`, whose nil would be the JSON of that name.
+        if after == before { return nil }
+        return after
+    }
+
+    private func listener(_ listener: ListenerStatus, _ before: JSON, _ now: String) -> JSON {
+        let old = before["listeners"]?.array?.first { $0["name"]?.string == listener.name }
+        let kind: JSON = ["group": .string(GatewayState.group), "kind": "HTTPRoute"]
+        return [
+            "name": .string(listener.name), "supportedKinds": .array(listener.supportsRoutes ? [kind] : []),
+            "attachedRoutes": .int(Int64(listener.attached)),
+            "conditions": merged(old?["conditions"], listener.conditions, now),
+        ]
+    }
+
+    private func merged(
+        _ before: JSON?, _ wished: [GatewayCondition], _ now: String, keepsOthers: Bool = true
+    ) -> JSON {
+        let known = before?.array ?? []
+        var result = known.filter { old in keepsOthers && !wished.contains { $0.type == old["type"]?.string } }
+        for condition in wished {
+            let old = known.first { $0["type"]?.string == condition.type }
+            let status: JSON = condition.isTrue ? "True" : "False"
+            let time = old?["status"] == status ? old?["lastTransitionTime"] ?? .string(now) : .string(now)
+            result.append([
+                "type": .string(condition.type), "status": status, "reason": .string(condition.reason),
+                "message": .string(condition.message), "lastTransitionTime": time,
+                "observedGeneration": .int(Int64(object.generation)),
+            ])
+        }
+        return .array(result)
+    }
+}

@@ -1,0 +1,188 @@
+internal import MartletBase
+public import MartletObject
+
+/// Makes the routing table of everything that Ingresses and Gateways say, and keeps it: an object that changes changes
+/// what hangs on it alone, so that a change costs the same however many hosts there are.
+public struct RouteBuilder: Sendable {
+    /// The kinds it reads.
+    public static let kinds: [ResourceKind] = [
+        .ingress, .ingressClass, .service, .endpointSlice, .secret, .gatewayClass, .gateway, .httpRoute,
+        .referenceGrant, .namespace,
+    ]
+
+    /// The routes, as of the last ``update()``.
+    public private(set) var table = RouteTable()
+
+    private var classes = IngressClasses()
+    private var ingresses: [String: JSON] = [:]
+    private var secrets: [String: JSON] = [:]
+    private var slots = ServiceSlots()
+    private var compiled: [String: CompiledIngress] = [:]
+    /// Which Ingresses have something to say of a host.
+    private var byHost: [HostPattern: Set<String>] = [:]
+    private var byService: [String: Set<String>] = [:]
+    private var bySecret: [String: Set<String>] = [:]
+    private var fallbacks: Set<String> = []
+    /// The Ingresses to be read anew.
+    private var dirty: Set<String> = []
+    private var gateways: GatewayState
+
+    /// A builder that knows no object.
+    /// - Parameter ports: where edges listen; listeners of Gateways must name one of these.
+    public init(ports: GatewayPorts = .standard) { gateways = GatewayState(ports: ports) }
+
+    /// A table of all that a snapshot holds.
+    public init(from snapshot: Snapshot) {
+        self.init()
+        for kind in Self.kinds { for object in snapshot.list(kind) { put(object, kind: kind) } }
+        update()
+    }
+
+    // MARK: Objects
+
+    /// Takes an object in, in place of the one of its name.
+    public mutating func put(_ object: JSON, kind: ResourceKind) {
+        let name = "\(object.namespace)/\(object.name)"
+        switch kind {
+        case .ingress:
+            ingresses[name] = object
+            dirty.insert(name)
+        case .ingressClass:
+            let before = classes
+            classes.put(object)
+            if classes != before { dirty.formUnion(ingresses.keys) }
+        case .service:
+            slots.putService(object)
+            dirty.formUnion(byService[name] ?? [])
+            gateways.changedService(name)
+        case .endpointSlice: slots.putSlice(object)
+        case .secret:
+            secrets[name] = object
+            dirty.formUnion(bySecret[name] ?? [])
+            gateways.changedSecret()
+        default: gateways.change(ObjectKey(kind, namespace: object.namespace, name: object.name), object)
+        }
+    }
+
+    /// Takes an object out.
+    public mutating func remove(_ key: ObjectKey) {
+        let name = "\(key.namespace)/\(key.name)"
+        switch key.kind {
+        case .ingress:
+            ingresses[name] = nil
+            dirty.insert(name)
+        case .ingressClass:
+            let before = classes
+            classes.remove(key.name)
+            if classes != before { dirty.formUnion(ingresses.keys) }
+        case .service:
+            slots.removeService(name)
+            dirty.formUnion(byService[name] ?? [])
+            gateways.changedService(name)
+        case .endpointSlice: slots.removeSlice(key)
+        case .secret:
+            secrets[name] = nil
+            dirty.formUnion(bySecret[name] ?? [])
+            gateways.changedSecret()
+        default: gateways.change(key, nil)
+        }
+    }
+
+    /// Takes the objects in that have changed, as a snapshot holds them, and brings ``table`` up to date.
+    public mutating func take(_ changed: Set<ObjectKey>, from snapshot: Snapshot) {
+        for key in changed {
+            if let object = snapshot.get(key) { put(object, kind: key.kind) } else { remove(key) }
+        }
+        update()
+    }
+
+    // MARK: Results
+
+    /// Brings ``table`` up to date with the objects.
+    public mutating func update() {
+        var hosts: Set<HostPattern> = []
+        for name in dirty { hosts.formUnion(read(name)) }
+        if !dirty.isEmpty { table.fallback = oldest(fallbacks)?.fallback }
+        dirty = []
+        for host in hosts { assemble(host) }
+        if gateways.isDirty { gateways.update(&table, &slots, secrets: secrets) }
+        table.backends = slots.backends
+    }
+
+    /// What the status of Gateways, their classes and routes ought to say, as of the last ``update()``.
+    public var statusWishes: [GatewayStatusWish] { gateways.wishes }
+
+    /// The Ingresses that are served here, by namespace and name.
+    public var served: [ObjectKey] {
+        compiled.keys.sorted().compactMap { ingresses[$0] }.map {
+            ObjectKey(.ingress, namespace: $0.namespace, name: $0.name)
+        }
+    }
+
+    /// What could not be used, a sentence each, for events and logs; by the objects' names.
+    public var problems: [RouteProblem] {
+        compiled.filter { !$0.value.problems.isEmpty }.sorted { $0.key < $1.key }.flatMap(\.value.problems)
+    }
+
+    /// Certificates by host (`*.suffix` for wildcards), lower case. The oldest Ingress that names a host keeps it.
+    public var certificates: [String: TLSMaterial] {
+        var best: [String: (age: CompiledIngress.Age, material: TLSMaterial)] = [:]
+        for ingress in compiled.values where !ingress.certificates.isEmpty {
+            for (host, material) in ingress.certificates {
+                if let known = best[host], known.age < ingress.age { continue }
+                best[host] = (ingress.age, material)
+            }
+        }
+        return best.mapValues(\.material).merging(gateways.certificates) { ingress, _ in ingress }
+    }
+
+    // MARK: Ingresses
+
+    /// Reads an Ingress anew; gives the hosts whose rules change.
+    private mutating func read(_ name: String) -> Set<HostPattern> {
+        let before = compiled.removeValue(forKey: name)
+        var after: CompiledIngress?
+        // New slots are taken before the old ones are given back: those that stay keep their places.
+        if let ingress = ingresses[name], classes.serve(ingress), !ingress.isTerminating {
+            after = IngressReader.read(ingress, secrets: secrets, &slots)
+        }
+        for slot in before?.slots ?? [] { slots.release(slot) }
+        Self.move(name, from: before?.hosts ?? [], to: after?.hosts ?? [], in: &byHost)
+        Self.move(name, from: before?.services ?? [], to: after?.services ?? [], in: &byService)
+        Self.move(name, from: before?.secrets ?? [], to: after?.secrets ?? [], in: &bySecret)
+        if after?.fallback != nil { fallbacks.insert(name) } else { fallbacks.remove(name) }
+        compiled[name] = after
+        return (before?.hosts ?? []).union(after?.hosts ?? [])
+    }
+
+    private static func move<Key>(
+        _ name: String, from before: Set<Key>, to after: Set<Key>, in users: inout [Key: Set<String>]
+    ) {
+        for key in before.subtracting(after) {
+            users[key]?.remove(name)
+            if users[key]?.isEmpty == true { users[key] = nil }
+        }
+        for key in after.subtracting(before) { users[key, default: []].insert(name) }
+    }
+
+    private func oldest(_ names: Set<String>) -> CompiledIngress? {
+        names.compactMap { compiled[$0] }.min { $0.age < $1.age }
+    }
+
+    /// Puts a host's rules in order: those of all Ingresses, with the canaries of others.
+    private mutating func assemble(_ host: HostPattern) {
+        let parts = (byHost[host] ?? []).compactMap { compiled[$0] }.sorted { $0.age < $1.age }
+        var rules = parts.flatMap { $0.rules[host] ?? [] }.sorted { $0.order < $1.order }
+        if let first = rules.first, first.order.rank < RouteOrder.otherwise {
+            rules.removeAll { $0.order.rank == RouteOrder.otherwise }
+        }
+        for canary in parts.flatMap({ $0.canaries[host] ?? [] }) {
+            guard let place = rules.firstIndex(where: { $0.path == canary.path }) else { continue }
+            let route = rules[place].route
+            var policy = route.policy
+            policy.canaries.append(canary.canary)
+            rules[place].route = WebRoute(origin: route.origin, backends: route.backends, policy: policy)
+        }
+        table.rules[RouteTable.ingresses, host] = rules.isEmpty ? nil : rules
+    }
+}

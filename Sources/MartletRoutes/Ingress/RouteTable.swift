@@ -1,0 +1,130 @@
+public import MartletBase
+
+/// Where requests go: a table of typed values made from Ingresses, Gateways and their routes, Services and
+/// EndpointSlices. It is swapped whole; no text of the API ever becomes configuration.
+///
+/// A request is looked up by its host, from the most exact to the least: by its own name, by `*.suffix`, by rules for
+/// all hosts. At each step Ingresses come first, then the one listener of a Gateway that the host belongs to; the first
+/// rule that matches has it. An Ingress that is only a default backend takes what is left.
+public struct RouteTable: Sendable {
+    /// The scope of Ingresses among the hosts; a listener's is its place, plus one.
+    static let ingresses = 0
+
+    /// The rules of each host in the order in which they are tried.
+    var rules = HostIndex<[RouteRule]>()
+    /// The listeners by their host names, plain (scope 0) and secure (scope 1): places in ``listeners``.
+    var listenerHosts = HostIndex<Int>()
+    var listeners: [RouteListener] = []
+    /// Takes what no rule covers.
+    var fallback: WebRoute?
+    /// What serves the routes, by the places they name.
+    public internal(set) var backends: [Backend] = []
+
+    /// A table that knows no host.
+    public init() {}
+
+    /// Every host that an Ingress has a rule for; wildcards as `*.suffix`.
+    public var hosts: [String] {
+        let hosts = rules.hosts(of: Self.ingresses).filter { $0.form != .every }
+        return hosts.filter { $0.form == .exact }.map(\.text).sorted()
+            + hosts.filter { $0.form != .exact }.map(\.text).sorted()
+    }
+
+    /// Every endpoint that some route leads to.
+    public var endpoints: Set<Endpoint> {
+        var all: Set<Endpoint> = []
+        for backend in backends {
+            all.formUnion(backend.endpoints)
+            if let endpoint = backend.serviceEndpoint { all.insert(endpoint) }
+        }
+        return all
+    }
+
+    /// The route of a request, nil when no rule covers it. Allocates nothing, unless the path is not in its normal
+    /// form, or a rule of the host looks at the query or has an expression.
+    /// - Parameters:
+    ///   - host: the Host field, with or without a port, in any case.
+    ///   - target: the path as sent, with or without a query.
+    ///   - isSecure: whether the client came over TLS.
+    public func route(
+        host: String, target: String, isSecure: Bool, _ request: some RoutedRequest
+    ) -> RouteMatch? {
+        let field = host.utf8.span
+        let name = field.extracting(RequestHost.name(in: field))
+        let bytes = target.utf8.span
+        let path = bytes.extracting(0..<RequestPath.length(of: bytes))
+        if RequestPath.isNormal(path) {
+            return find(name, path, isSecure, request, target)
+        }
+        let normal = RequestPath.normal(target.utf8.prefix(path.count))
+        return find(name, normal.span, isSecure, request, target)
+    }
+
+    private func find(
+        _ host: Span<UInt8>, _ path: Span<UInt8>, _ isSecure: Bool, _ request: some RoutedRequest, _ target: String
+    ) -> RouteMatch? {
+        let listener = listeners.isEmpty ? nil : self.listener(host, isSecure)
+        func look(_ form: HostForm, _ name: Span<UInt8>) -> RouteMatch? {
+            if let rules = rules.find(scope: Self.ingresses, form, name),
+                let match = first(of: rules, path, request, target, nil)
+            {
+                return match
+            }
+            guard let listener, let rules = rules.find(scope: listener + 1, form, name) else { return nil }
+            return first(of: rules, path, request, target, listener)
+        }
+        if let match = look(.exact, host) { return match }
+        if rules.has(.oneLabel) || rules.has(.anyLabels) {
+            var isFirst = true
+            for index in host.indices where host[index] == UInt8(ascii: ".") {
+                let parent = host.extracting((index + 1)...)
+                if isFirst, index > 0, let match = look(.oneLabel, parent) { return match }
+                if index > 0, let match = look(.anyLabels, parent) { return match }
+                isFirst = false
+            }
+        }
+        if let match = look(.every, host.extracting(0..<0)) { return match }
+        return fallback.map { RouteMatch(route: $0, path: .prefix([]), listener: nil) }
+    }
+
+    private func first(
+        of rules: [RouteRule], _ path: Span<UInt8>, _ request: some RoutedRequest, _ target: String, _ listener: Int?
+    ) -> RouteMatch? {
+        for rule in rules where rule.matches(path, request, target: target) {
+            return RouteMatch(route: rule.route, path: rule.path, listener: listener.map { listeners[$0] })
+        }
+        return nil
+    }
+
+    /// The listener with the most exact name for this host.
+    private func listener(_ host: Span<UInt8>, _ isSecure: Bool) -> Int? {
+        let scope = isSecure ? 1 : 0
+        if let place = listenerHosts.find(scope: scope, .exact, host) { return place }
+        if listenerHosts.has(.anyLabels) {
+            for index in host.indices where index > 0 && host[index] == UInt8(ascii: ".") {
+                if let place = listenerHosts.find(scope: scope, .anyLabels, host.extracting((index + 1)...)) {
+                    return place
+                }
+            }
+        }
+        return listenerHosts.find(scope: scope, .every, host.extracting(0..<0))
+    }
+}
+
+/// What a request was found to fall under.
+public struct RouteMatch: Sendable {
+    /// Where it goes.
+    public var route: WebRoute
+    /// The rule's path, which rewrites refer to.
+    public var path: PathMatch
+    /// The listener of a Gateway that it came through; nil for an Ingress.
+    public var listener: RouteListener?
+}
+
+/// What routes need to know of a listener of a Gateway.
+public struct RouteListener: Sendable, Hashable {
+    /// Its port, which redirects name.
+    public var port: Int
+    /// Whether it ends TLS.
+    public var isSecure: Bool
+}

@@ -1,0 +1,255 @@
+import FuzzSupport
+import MartletBase
+import MartletObject
+import MartletRoutes
+import Testing
+
+/// What the Ingress conformance features ask of networking.k8s.io/v1, as far as it is decided by the table.
+@Suite("Ingress conformance") struct IngressConformanceTests {
+    private static let pathRules: [(host: String, paths: [String])] = [
+        ("exact-path-rules", ["E /foo foo-exact"]),
+        ("prefix-path-rules", ["P /foo foo-prefix", "P /aaa/bbb aaa-slash-bbb-prefix", "P /aaa aaa-prefix"]),
+        ("mixed-path-rules", ["P /foo foo-prefix", "E /foo foo-exact"]),
+        ("trailing-slash-path-rules", ["P /aaa/bbb/ aaa-slash-bbb-slash-prefix", "E /foo/ foo-slash-exact"]),
+    ]
+    private static let services = [
+        "foo-exact", "foo-prefix", "aaa-slash-bbb-prefix", "aaa-prefix", "aaa-slash-bbb-slash-prefix",
+        "foo-slash-exact", "wildcard-foo-com", "foo-bar-com", "echo-service",
+    ]
+
+    /// The table of the features' Ingresses, alone or among many others.
+    private static func table(among others: Int) -> RouteTable {
+        var builder = RouteObjects.builder(services: services)
+        for (host, paths) in pathRules {
+            builder.put(RouteObjects.ingress(host, host: host, paths), kind: .ingress)
+        }
+        builder.put(
+            RouteObjects.ingress("wild", host: "*.foo.com", ["P / wildcard-foo-com"]), kind: .ingress)
+        builder.put(RouteObjects.ingress("plain", host: "foo.bar.com", ["P / foo-bar-com"]), kind: .ingress)
+        for number in 0..<others {
+            builder.put(
+                RouteObjects.ingress(
+                    "other-\(number)", host: "host-\(number).other.test", ["P / foo-exact", "P /foo aaa-prefix"]),
+                kind: .ingress)
+        }
+        builder.update()
+        return builder.table
+    }
+
+    private static let tables = [table(among: 0), table(among: 2000)]
+
+    @Test(
+        "hosts and paths lead where the features say, among no others and among 2,000 hosts",
+        arguments: [
+            ("exact-path-rules", "/foo", "foo-exact"), ("exact-path-rules", "/foo/", nil),
+            ("exact-path-rules", "/FOO", nil), ("exact-path-rules", "/bar", nil),
+            ("prefix-path-rules", "/foo", "foo-prefix"), ("prefix-path-rules", "/foo/", "foo-prefix"),
+            ("prefix-path-rules", "/FOO", nil), ("prefix-path-rules", "/aaa/bbb", "aaa-slash-bbb-prefix"),
+            ("prefix-path-rules", "/aaa/bbb/ccc", "aaa-slash-bbb-prefix"),
+            ("prefix-path-rules", "/aaa/ccc", "aaa-prefix"), ("prefix-path-rules", "/aaaccc", nil),
+            ("mixed-path-rules", "/foo", "foo-exact"),
+            ("trailing-slash-path-rules", "/aaa/bbb", "aaa-slash-bbb-slash-prefix"),
+            ("trailing-slash-path-rules", "/aaa/bbb/", "aaa-slash-bbb-slash-prefix"),
+            ("trailing-slash-path-rules", "/foo", nil), ("trailing-slash-path-rules", "/foo/", "foo-slash-exact"),
+            ("foo.bar.com", "/", "foo-bar-com"), ("foo.bar.com:443", "/any", "foo-bar-com"),
+            ("subdomain.bar.com", "/", nil), ("bar.foo.com", "/", "wildcard-foo-com"),
+            ("baz.bar.foo.com", "/", nil), ("foo.com", "/", nil), (".foo.com", "/", nil),
+        ])
+    func routes(host: String, path: String, service: String?) {
+        for table in Self.tables { #expect(table.service(host, path) == service.map { "default/" + $0 }) }
+    }
+
+    @Test(
+        "an Ingress without rules takes every request",
+        arguments: [
+            ("GET", "my-host", "/"), ("GET", "my-host", "/sub-path"), ("POST", "some-host", "/"),
+            ("PUT", "", "/resource"), ("DELETE", "some-host", "/resource"), ("PATCH", "my-host", "/resource"),
+        ])
+    func defaultBackend(method: String, host: String, path: String) {
+        var object = RouteObjects.ingress("default-backend")
+        object["spec", "rules"] = nil
+        object["spec", "defaultBackend"] = ["service": ["name": "a", "port": ["number": 80]]]
+        let table = RouteObjects.builder(object).table
+        let match = table.match(host, path, method: method)
+        #expect(match?.route.backend(draw: 1)?.slot.map { table.backends[$0].service } == "default/a")
+    }
+
+    @Test func aDefaultBackendBesideRulesTakesWhatIsLeftOfTheirHostsAlone() {
+        var object = RouteObjects.ingress("i", host: "h.test", ["P /foo a"])
+        object["spec", "defaultBackend"] = ["service": ["name": "b", "port": ["number": 80]]]
+        let table = RouteObjects.builder(object, RouteObjects.ingress("j", host: "h.test", ["P /bar c"])).table
+        #expect(table.service("h.test", "/foo") == "default/a")
+        #expect(table.service("h.test", "/bar") == "default/c")
+        #expect(table.service("h.test", "/") == "default/b")
+        #expect(table.service("other.test", "/") == nil)
+    }
+
+    @Test func theOldestIngressKeepsAPathAndTheGlobalDefault() {
+        let old = RouteObjects.ingress("z", ["P /x a"], created: "2025-01-01T00:00:00Z")
+        let new = RouteObjects.ingress("a", ["P /x b"], created: "2026-01-01T00:00:00Z")
+        for pair in [[old, new], [new, old]] {
+            #expect(RouteObjects.builder(pair[0], pair[1]).table.service("h.test", "/x") == "default/a")
+        }
+    }
+
+    @Test(
+        "a path that is written in another way leads to the same rule",
+        arguments: ["/admin", "//admin", "/./admin", "/x/../admin", "/%61dmin", "/admin?x", "/admin/.", "/%2e/admin"])
+    func normalForm(path: String) {
+        let table = RouteObjects.builder(RouteObjects.ingress("i", ["P /admin b", "P / a"])).table
+        #expect(table.service("h.test", path) == "default/b")
+        #expect(table.service("h.test", "/admin%2Fx") == "default/a", "an encoded slash is no slash")
+    }
+}
+
+@Suite("The table under change") struct RouteChangeTests {
+    /// What a table answers to many requests.
+    private func answers(_ table: RouteTable, _ hosts: [String]) -> [String] {
+        hosts.flatMap { host in
+            ["/", "/a", "/a/b", "/b"].map { path in
+                let match = table.match(host, path)
+                let backend = match?.route.backend(draw: 0)?.slot.map { table.backends[$0] }
+                return "\(host)\(path) \(backend?.service ?? "-") \(backend?.endpoints ?? []) \(match?.route.policy.canaries.count ?? 0)"
+            }
+        }
+    }
+
+    @Test("after any changes the table says what one built anew says")
+    func incremental() {
+        var random = SplitMix64(seed: Fuzz.seed(7))
+        let hosts = ["a.test", "b.test", "*.test", "x.a.test", "", "c.test"]
+        let services = ["a", "b", "c", "d"]
+        var builder = RouteObjects.builder(services: services)
+        var objects: [ObjectKey: (ResourceKind, JSON)] = [:]
+        func put(_ object: JSON, _ kind: ResourceKind) {
+            builder.put(object, kind: kind)
+            objects[ObjectKey(kind, namespace: object.namespace, name: object.name)] = (kind, object)
+        }
+        func pick<T>(_ values: [T]) -> T { values[Int.random(in: 0..<values.count, using: &random)] }
+        put(RouteObjects.ingressClass, .ingressClass)
+        for service in services {
+            put(RouteObjects.service(service), .service)
+            put(RouteObjects.slice(service, ["10.0.0.1"]), .endpointSlice)
+        }
+        for round in 0..<Fuzz.runs(300) {
+            switch Int.random(in: 0..<6, using: &random) {
+            case 0, 1:
+                let host = pick(hosts)
+                var object = RouteObjects.ingress(
+                    "i\(Int.random(in: 0..<8, using: &random))", host: host.isEmpty ? nil : host,
+                    (0..<2).map { _ in "\(pick(["E", "P"])) \(pick(["/", "/a", "/a/b"])) \(pick(services))" },
+                    annotations: pick([[:], ["canary": "true"], ["from-to-www-redirect": "true"]]),
+                    created: pick(["2025-01-01T00:00:00Z", "2026-01-01T00:00:00Z"]))
+                if pick([true, false]) {
+                    object["spec", "defaultBackend"] = ["service": ["name": .string(pick(services)), "port": ["number": 80]]]
+                }
+                put(object, .ingress)
+            case 2:
+                let name = pick(services)
+                put(RouteObjects.slice(name, pick([[], ["10.0.0.2"], ["10.0.0.3", "10.0.0.4"]])), .endpointSlice)
+            case 3: put(RouteObjects.service(pick(services)), .service)
+            default:
+                guard let key = objects.keys.sorted(by: { "\($0.kind.plural)\($0.name)" < "\($1.kind.plural)\($1.name)" }).randomElement(using: &random),
+                    key.kind != .ingressClass
+                else { continue }
+                objects[key] = nil
+                builder.remove(key)
+            }
+            builder.update()
+            var fresh = RouteBuilder()
+            for (kind, object) in objects.values { fresh.put(object, kind: kind) }
+            fresh.update()
+            let names = hosts + ["www.a.test", "other"]
+            let (have, want) = (answers(builder.table, names), answers(fresh.table, names))
+            guard have == want else {
+                Issue.record("round \(round): \(zip(have, want).filter { $0 != $1 })")
+                return
+            }
+            #expect(builder.problems == fresh.problems)
+        }
+    }
+
+    @Test("slots are used again, so that coming and going Services cost nothing")
+    func slots() {
+        var builder = RouteObjects.builder()
+        for number in 0..<100 {
+            builder.put(RouteObjects.ingress("i", ["P / s\(number)", "P /x a"]), kind: .ingress)
+            builder.update()
+        }
+        #expect(builder.table.backends.count <= 4)
+    }
+
+    @Test("hostile text in every field of every object never traps, and closes no other route")
+    func hostile() {
+        var random = SplitMix64(seed: Fuzz.seed(3))
+        let pieces = [
+            "*", ".", "/", ":", "[", "]", "%", "?", "#", "a", "é", "\u{0}", "\r\n", "", "*.", "//", "..", "443", "(", ")",
+            "$1", "{", "+", "\\", "true", "-1", "1e9", "10.0.0.0/8", "cookie", "Basic", "always", "99999999999999999999",
+        ]
+        func text() -> String {
+            (0..<Int.random(in: 0...5, using: &random)).map { _ in pieces.randomElement(using: &random) ?? "" }.joined()
+        }
+        func value(_ depth: Int) -> JSON {
+            switch Int.random(in: 0..<(depth > 0 ? 8 : 5), using: &random) {
+            case 0: return .null
+            case 1: return .int(Int64.random(in: Int64.min...Int64.max, using: &random))
+            case 2: return .bool(true)
+            case 5, 6: return .array((0..<2).map { _ in value(depth - 1) })
+            case 7: return ["service": value(depth - 1), "name": value(0), "port": value(0), "number": value(0)]
+            default: return .string(text())
+            }
+        }
+        /// The object with one of its values exchanged.
+        func spoiled(_ json: JSON, _ depth: Int = 0) -> JSON {
+            if Int.random(in: 0..<6, using: &random) == 0 && depth > 1 { return value(2) }
+            switch json {
+            case .array(let all):
+                return .array(all.map { spoiled($0, depth + 1) })
+            case .object(let members):
+                var result = JSON.null
+                result = [:]
+                for (key, item) in members.elements {
+                    let isKept = depth < 2 && ["metadata", "name", "namespace", "ingressClassName"].contains(key)
+                    result[key] = isKept && key != "metadata" ? item : spoiled(item, depth + 1)
+                }
+                return result
+            default: return json
+            }
+        }
+        let names = [
+            "rewrite-target", "use-regex", "app-root", "permanent-redirect", "proxy-body-size", "proxy-read-timeout",
+            "whitelist-source-range", "denylist-source-range", "auth-type", "auth-secret", "auth-realm", "limit-rps",
+            "limit-burst-multiplier", "canary", "canary-by-header", "canary-by-header-pattern", "canary-weight",
+            "canary-weight-total", "affinity", "session-cookie-name", "session-cookie-path", "upstream-vhost",
+            "enable-cors", "cors-allow-origin", "cors-max-age", "from-to-www-redirect", "backend-protocol",
+        ]
+        let good = RouteObjects.ingress("good", host: "good.test", ["P / a"], created: "2020-01-01T00:00:00Z")
+        for _ in 0..<Fuzz.runs(400) {
+            var annotations: [String: String] = [:]
+            for _ in 0..<3 { annotations[names.randomElement(using: &random) ?? ""] = text() }
+            var builder = RouteObjects.builder(services: ["a", "b"], good)
+            var bad = RouteObjects.ingress("bad", host: text(), ["P \(text())/ a", "E / b"], annotations: annotations)
+            bad["spec", "tls"] = [["hosts": [.string(text())], "secretName": .string(text())]]
+            builder.put(spoiled(bad), kind: .ingress)
+            builder.put(spoiled(RouteObjects.service("b")), kind: .service)
+            builder.put(spoiled(RouteObjects.slice("b", ["10.0.0.9", text()])), kind: .endpointSlice)
+            builder.update()
+            _ = (builder.problems, builder.certificates, builder.table.endpoints)
+            #expect(builder.table.service("good.test", "/x") == "default/a")
+            for _ in 0..<3 {
+                let target = "/" + text()
+                guard let match = builder.table.match(text(), target, ["cookie": text(), "x": text()]) else { continue }
+                let policy = match.route.policy
+                let path = policy.filters.rewrite?.target(target, matched: match.path) ?? "/"
+                let location =
+                    policy.filters.redirect?.location(
+                        host: text(), target: target, isSecure: true, matched: match.path, listener: nil) ?? "/"
+                #expect(!path.utf8.contains { $0 <= 0x20 || $0 == 0x7F }, "no rewrite breaks out of a request line")
+                _ = location
+                _ = policy.canaries.map { $0.takes(draw: 5) { _ in text() } }
+                _ = policy.cors?.fields(for: text(), isPreflight: true)
+                _ = match.route.backend(draw: 3)
+            }
+        }
+    }
+}
