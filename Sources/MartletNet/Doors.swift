@@ -107,11 +107,6 @@ final class Doors: Sendable {
     func close() { passwords.close() }
 }
 
-extension HTTPField.Name {
-    static let accessControlRequestMethod = HTTPField.Name("Access-Control-Request-Method")!
-    static let origin = HTTPField.Name("Origin")!
-}
-
 /// Checks names and passwords (RFC 7617), on a thread of its own: hashes are slow on purpose.
 final class PasswordChecks: Sendable {
     /// So many good pairs of hash and password are remembered, so that a client pays for the hash once.

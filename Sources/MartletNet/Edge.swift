@@ -35,6 +35,7 @@ public struct EdgeConfiguration: Sendable {
 public final class Edge: RequestHandler {
     private struct Parts {
         var workers: [Endpoint] = []
+        var table = RouteTable()
         var servers: [HTTPServer] = []
         var materials: [String: TLSMaterial] = [:]
         var identities: [String: TLSIdentity] = [:]
@@ -48,6 +49,7 @@ public final class Edge: RequestHandler {
     private let status: IngressStatus?
     private let asking: EdgeAsking
     private let problems: IngressProblems
+    private let gateways: GatewayStatus
     private let world: any World
     private let logger: Logger
 
@@ -65,7 +67,9 @@ public final class Edge: RequestHandler {
                 servers.append(
                     try await HTTPServer.start(
                         on: plain, in: world, limits: .proxy, logger: logger,
-                        handler: SecureRedirect(port: configuration.publishedPort ?? secure.endpoint.port)))
+                        handler: PlainDoor(
+                            redirect: SecureRedirect(port: configuration.publishedPort ?? secure.endpoint.port),
+                            edge: edge)))
             } catch {
                 await secure.shutdown(grace: .zero)
                 throw error
@@ -90,6 +94,8 @@ public final class Edge: RequestHandler {
         forwarder = Forwarder(world: world, logger: logger)
         following = Following(RouteBuilder.kinds + [.node], client: client, world: world, logger: logger)
         problems = IngressProblems(client: client, in: world, logger: logger)
+        gateways = GatewayStatus(
+            address: configuration.publishedAddress, client: client, in: world, logger: logger)
         status = configuration.publishedAddress.map {
             IngressStatus(address: $0, client: client, in: world, logger: logger)
         }
@@ -109,8 +115,11 @@ public final class Edge: RequestHandler {
             forwarder.keep(only: Set(table.workers))
             parts.withLock { $0.workers = table.workers }
             builder.take(changed, from: snapshot)
+            let routes = builder.table
+            parts.withLock { $0.table = routes }
             install(builder.certificates)
             await problems.tell(builder.problems)
+            await gateways.tell(builder.statusWishes)
         }
     }
 
@@ -147,6 +156,15 @@ public final class Edge: RequestHandler {
             $0.fallback = identity
             tls.setIdentities($0.identities, fallback: identity)
         }
+    }
+
+    /// Whether a request that came without TLS is passed on so: by a route that says it may be.
+    func servesPlain(_ request: Request) -> Bool {
+        let table = parts.withLock { $0.table }
+        let match = table.route(
+            host: request.head.authority ?? "", target: request.head.path ?? "/", isSecure: false,
+            RoutedHead(head: request.head))
+        return match.map { !$0.route.policy.redirectsToSecure } ?? false
     }
 
     /// Passes one request on to a worker.

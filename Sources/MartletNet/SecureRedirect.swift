@@ -16,3 +16,14 @@ struct SecureRedirect: RequestHandler {
         return response
     }
 }
+
+/// What answers without TLS: what a route opens is passed on, all else is sent to https.
+struct PlainDoor: RequestHandler {
+    let redirect: SecureRedirect
+    let edge: Edge
+
+    func handle(_ request: Request) async -> Response {
+        if edge.servesPlain(request) { return await edge.handle(request) }
+        return await redirect.handle(request)
+    }
+}

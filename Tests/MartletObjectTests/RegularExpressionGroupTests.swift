@@ -6,13 +6,21 @@ import Testing
         try RegularExpression(expression, keepsGroups: true).firstMatch(in: text)?.map { $0.map(String.init) }
     }
 
-    @Test(arguments: [
-        ("a(b)?c", "xabcx", ["abc", "b"]), ("a(b)?c", "ac", ["ac", nil]), ("(a+)(a*)", "aaa", ["aaa", "aaa", ""]),
-        ("(a+?)(a*)", "aaa", ["aaa", "a", "aa"]), ("(?:a)(b)", "ab", ["ab", "b"]), ("(a|ab)(c|bcd)(d*)", "abcd",
-        ["abcd", "a", "bcd", ""]), ("(?P<n>x)(?<m>y)", "xy", ["xy", "x", "y"]), ("^/v(/|$)(.*)", "/v/é/z",
-        ["/v/é/z", "/", "é/z"]), ("(a)*", "aa", ["aa", "a"]), ("(?U)(a+)(a*)", "aaa", ["a", "a", ""]),
-        ("(?i)^(?:FOO)(.*)", "foobar", ["foobar", "bar"]), ("", "abc", [""]), ("x*", "aaa", [""]), ("(b)$", "ab", ["b", "b"]),
-    ] as [(String, String, [String?])])
+    @Test(
+        arguments: [
+            ("a(b)?c", "xabcx", ["abc", "b"]), ("a(b)?c", "ac", ["ac", nil]), ("(a+)(a*)", "aaa", ["aaa", "aaa", ""]),
+            ("(a+?)(a*)", "aaa", ["aaa", "a", "aa"]), ("(?:a)(b)", "ab", ["ab", "b"]),
+            (
+                "(a|ab)(c|bcd)(d*)", "abcd",
+                ["abcd", "a", "bcd", ""]
+            ), ("(?P<n>x)(?<m>y)", "xy", ["xy", "x", "y"]),
+            (
+                "^/v(/|$)(.*)", "/v/é/z",
+                ["/v/é/z", "/", "é/z"]
+            ), ("(a)*", "aa", ["aa", "a"]), ("(?U)(a+)(a*)", "aaa", ["a", "a", ""]),
+            ("(?i)^(?:FOO)(.*)", "foobar", ["foobar", "bar"]), ("", "abc", [""]), ("x*", "aaa", [""]),
+            ("(b)$", "ab", ["b", "b"]),
+        ] as [(String, String, [String?])])
     func theFirstMatchAndItsGroups(expression: String, text: String, wanted: [String?]) throws {
         #expect(try groups(expression, text) == wanted)
     }

@@ -37,7 +37,8 @@ private func read(
     }
 
     @Test func aRewriteTargetWithoutGroupsTakesThePlaceOfTheWholePath() {
-        let builder = RouteObjects.builder(RouteObjects.ingress("i", ["P /app a"], annotations: ["rewrite-target": "/"]))
+        let builder = RouteObjects.builder(
+            RouteObjects.ingress("i", ["P /app a"], annotations: ["rewrite-target": "/"]))
         let match = builder.table.match("h.test", "/app/deep?q=1")
         #expect(match?.route.policy.filters.rewrite?.target("/app/deep?q=1", matched: match!.path) == "/?q=1")
         #expect(builder.table.match("h.test", "/apple") == nil, "it stays a path by elements")
@@ -167,7 +168,9 @@ private func read(
     }
 
     @Test func credentialsAreReadAndNothingElseIs() {
-        func read(_ text: String?) -> [String]? { BasicAuthentication.credentials(in: text).map { [$0.name, $0.password] } }
+        func read(_ text: String?) -> [String]? {
+            BasicAuthentication.credentials(in: text).map { [$0.name, $0.password] }
+        }
         #expect(read("Basic " + Base64.encode(Array("ann:a:b".utf8))) == ["ann", "a:b"])
         #expect(read("basic " + Base64.encode(Array(":".utf8))) == ["", ""])
         for text in [nil, "", "Basic", "Basic !!", "Bearer abc", "Basic " + Base64.encode(Array("ann".utf8))] {
@@ -315,7 +318,8 @@ private func read(
         let backend = Backend(service: "default/a", endpoints: (1...5).map { .ip("10.0.0.\($0)", port: 80) })
         var moved = 0
         for key in 0..<200 as Range<UInt64> {
-            let choice = try #require(StickyChoice(StickyChoice(key: key &* 0x9E37_79B9_7F4A_7C15, backend: backend).text))
+            let choice = try #require(
+                StickyChoice(StickyChoice(key: key &* 0x9E37_79B9_7F4A_7C15, backend: backend).text))
             #expect(choice.isFor(backend) && !choice.isFor(Backend(service: "default/b", endpoints: [])))
             let own = choice.order(backend.endpoints)[0]
             #expect(choice.order(backend.endpoints.reversed())[0] == own)

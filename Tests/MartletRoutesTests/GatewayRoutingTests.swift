@@ -54,12 +54,16 @@ private func served(
     func acrossRoutes() {
         let builder = G.builder(
             G.gateway(),
-            G.route("part1", hosts: ["example.com", "example.net"], [
-                G.rule([G.path("/"), ["headers": [["name": "version", "value": "one"]]]], to: [G.backend("a")])
-            ]),
-            G.route("part2", hosts: ["example.com"], created: "2026-01-02T00:00:00Z", [
-                G.rule([G.path("/v2"), ["headers": [["name": "version", "value": "two"]]]], to: [G.backend("b")])
-            ]))
+            G.route(
+                "part1", hosts: ["example.com", "example.net"],
+                [
+                    G.rule([G.path("/"), ["headers": [["name": "version", "value": "one"]]]], to: [G.backend("a")])
+                ]),
+            G.route(
+                "part2", hosts: ["example.com"], created: "2026-01-02T00:00:00Z",
+                [
+                    G.rule([G.path("/v2"), ["headers": [["name": "version", "value": "two"]]]], to: [G.backend("b")])
+                ]))
         for (host, target, fields, service) in [
             ("example.com", "/", [:], "a"), ("example.com", "/example", [:], "a"),
             ("example.net", "/example", [:], "a"), ("example.com", "/example", ["version": "one"], "a"),
@@ -75,7 +79,8 @@ private func served(
         let builder = G.builder(
             G.gateway(),
             G.route([
-                G.rule([G.path("/match")], to: [G.backend("a")]), G.rule([G.path("/match/exact", "Exact")], to: [G.backend("b")]),
+                G.rule([G.path("/match")], to: [G.backend("a")]),
+                G.rule([G.path("/match/exact", "Exact")], to: [G.backend("b")]),
                 G.rule([G.path("/match/prefix")], to: [G.backend("c")]),
                 G.rule([G.path("/match/prefix/one", "Exact")], to: [G.backend("b")]),
                 G.rule([G.path("/re/[0-9]+", "RegularExpression")], to: [G.backend("c")]),
@@ -156,18 +161,27 @@ private func served(
         ]
         let builder = G.builder(
             G.gateway(listeners),
-            G.route("one", hosts: ["non.matching.com", "*.specific.com"], parents: [["name": "gw", "sectionName": "exact"]], [
-                G.rule([G.path("/s1")], to: [G.backend("a")])
-            ]),
-            G.route("two", hosts: ["foo.wildcard.io", "wildcard.io"], parents: [["name": "gw", "sectionName": "wild"]], [
-                G.rule([G.path("/s2")], to: [G.backend("b")])
-            ]),
-            G.route("three", parents: [["name": "gw", "sectionName": "deep"]], [
-                G.rule(to: [G.backend("c")])
-            ]),
-            G.route("four", hosts: ["*.io"], parents: [["name": "gw", "sectionName": "any"]], [
-                G.rule(to: [G.backend("a")])
-            ]))
+            G.route(
+                "one", hosts: ["non.matching.com", "*.specific.com"],
+                parents: [["name": "gw", "sectionName": "exact"]],
+                [
+                    G.rule([G.path("/s1")], to: [G.backend("a")])
+                ]),
+            G.route(
+                "two", hosts: ["foo.wildcard.io", "wildcard.io"], parents: [["name": "gw", "sectionName": "wild"]],
+                [
+                    G.rule([G.path("/s2")], to: [G.backend("b")])
+                ]),
+            G.route(
+                "three", parents: [["name": "gw", "sectionName": "deep"]],
+                [
+                    G.rule(to: [G.backend("c")])
+                ]),
+            G.route(
+                "four", hosts: ["*.io"], parents: [["name": "gw", "sectionName": "any"]],
+                [
+                    G.rule(to: [G.backend("a")])
+                ]))
         for (host, target, service) in [
             ("very.specific.com", "/s1", "default/a"), ("non.matching.com", "/s1", nil),
             ("foo.specific.com", "/s1", nil), ("very.specific.com", "/", nil), ("foo.wildcard.io", "/s2", "default/b"),
@@ -228,7 +242,9 @@ private func served(
         #expect(served(G.builder(G.gateway(), two), "h.test", "/bad") == "500")
     }
 
-    private func location(_ redirect: JSON, host: String = "h.test", _ target: String = "/a/b?q", prefix: String = "/a") -> String? {
+    private func location(_ redirect: JSON, host: String = "h.test", _ target: String = "/a/b?q", prefix: String = "/a")
+        -> String?
+    {
         let builder = G.builder(
             G.gateway(),
             G.route([G.rule([G.path(prefix)], to: [], [["type": "RequestRedirect", "requestRedirect": redirect]])]))
@@ -265,7 +281,9 @@ private func served(
     func rewrites() {
         let rewrite: JSON = [
             "type": "URLRewrite",
-            "urlRewrite": ["hostname": "one.example.org", "path": ["type": "ReplacePrefixMatch", "replacePrefixMatch": "/one"]],
+            "urlRewrite": [
+                "hostname": "one.example.org", "path": ["type": "ReplacePrefixMatch", "replacePrefixMatch": "/one"],
+            ],
         ]
         let builder = G.builder(G.gateway(), G.route([G.rule([G.path("/prefix/one")], [rewrite])]))
         let match = builder.table.match("h.test", "/prefix/one/two?x=y", isSecure: false)
@@ -276,12 +294,14 @@ private func served(
 
     @Test("HTTPRouteRequestMirror, HTTPRouteTimeoutRequest, HTTPRouteBackendProtocolH2C")
     func rest() {
-        var rule = G.rule([], [
+        var rule = G.rule(
+            [],
             [
-                "type": "RequestMirror",
-                "requestMirror": ["backendRef": G.backend("b"), "fraction": ["numerator": 1, "denominator": 3]],
-            ]
-        ])
+                [
+                    "type": "RequestMirror",
+                    "requestMirror": ["backendRef": G.backend("b"), "fraction": ["numerator": 1, "denominator": 3]],
+                ]
+            ])
         rule["timeouts"] = ["request": "1m500ms", "backendRequest": "10s"]
         var service = RouteObjects.service("a")
         service["spec", "ports"] = [["name": "alt", "port": 8080, "appProtocol": "kubernetes.io/h2c"]]

@@ -11,21 +11,26 @@ private typealias G = GatewayObjects
     func classes() {
         let builder = G.builder()
         let condition = builder.status(.gatewayClass, "martlet")?["conditions"]?[0]
-        #expect(condition?["type"] == "Accepted" && condition?["status"] == "True" && condition?["reason"] == "Accepted")
+        #expect(
+            condition?["type"] == "Accepted" && condition?["status"] == "True" && condition?["reason"] == "Accepted")
         #expect(condition?["observedGeneration"] == 1 && condition?["lastTransitionTime"] == "2026-02-02T00:00:00Z")
         var foreign = G.gatewayClass
         foreign["spec", "controllerName"] = "example.com/other"
-        #expect(G.builder(foreign, G.gateway(), G.route()).statusWishes.compactMap { $0.status(now: "", address: nil) }.isEmpty)
+        #expect(
+            G.builder(foreign, G.gateway(), G.route()).statusWishes.compactMap { $0.status(now: "", address: nil) }
+                .isEmpty)
         var parameters = G.gatewayClass
         parameters["spec", "parametersRef"] = ["group": "", "kind": "ConfigMap", "name": "x"]
-        #expect(G.builder(parameters).status(.gatewayClass, "martlet")?["conditions"]?[0]?["reason"] == "InvalidParameters")
+        #expect(
+            G.builder(parameters).status(.gatewayClass, "martlet")?["conditions"]?[0]?["reason"] == "InvalidParameters")
     }
 
     @Test("Gateway: accepted, programmed, with its address and the routes of each listener")
     func gateway() {
         let builder = G.builder(
             G.gateway([G.listener("http", from: ["from": "All"]), G.listener("other", host: "o.test")]),
-            G.route("r1"), G.route("r2", hosts: ["x.test"]), G.route("r3", namespace: "other", parents: [["name": "gw", "namespace": "default"]]))
+            G.route("r1"), G.route("r2", hosts: ["x.test"]),
+            G.route("r3", namespace: "other", parents: [["name": "gw", "namespace": "default"]]))
         #expect(builder.gateway("Accepted") == "True Accepted" && builder.gateway("Programmed") == "True Programmed")
         #expect(builder.status(.gateway, "gw")?["addresses"]?[0]?["value"] == "192.0.2.1")
         #expect(builder.listener("http")?["attachedRoutes"] == 3 && builder.listener("other")?["attachedRoutes"] == 1)
@@ -35,7 +40,10 @@ private typealias G = GatewayObjects
         ] {
             #expect(builder.gateway(type, "http") == text)
         }
-        #expect(builder.listener("http")?["supportedKinds"] == [["group": "gateway.networking.k8s.io", "kind": "HTTPRoute"]])
+        #expect(
+            builder.listener("http")?["supportedKinds"] == [
+                ["group": "gateway.networking.k8s.io", "kind": "HTTPRoute"]
+            ])
         let wish = builder.statusWishes.first { $0.key.kind == .gateway }
         let early = wish?.status(now: "t", address: nil)?["conditions"]?.array?.last
         #expect(early?["reason"] == "AddressNotAssigned" && early?["status"] == "False")
@@ -88,9 +96,11 @@ private typealias G = GatewayObjects
         let far: JSON = ["name": "tls", "namespace": "other"]
         let secret = G.secret("tls", namespace: "other")
         #expect(resolved(tls(far, secret)) == "False RefNotPermitted")
-        #expect(resolved(tls(far, secret, G.grant(from: "Gateway", in: "default", to: "Secret"))) == "True ResolvedRefs")
+        #expect(
+            resolved(tls(far, secret, G.grant(from: "Gateway", in: "default", to: "Secret"))) == "True ResolvedRefs")
         for grant in [
-            G.grant(from: "Gateway", in: "wrong", to: "Secret"), G.grant(from: "HTTPRoute", in: "default", to: "Secret"),
+            G.grant(from: "Gateway", in: "wrong", to: "Secret"),
+            G.grant(from: "HTTPRoute", in: "default", to: "Secret"),
             G.grant(from: "Gateway", in: "default", to: "Service"),
             G.grant(from: "Gateway", in: "default", to: "Secret", named: "else"),
         ] {
@@ -118,7 +128,8 @@ private typealias G = GatewayObjects
         for (namespace, section, hosts, text) in [
             ("default", "same", [], "True Accepted"), ("other", "same", [], "False NotAllowedByListeners"),
             ("other", "all", [], "True Accepted"), ("other", "chosen", [], "True Accepted"),
-            ("default", "chosen", [], "False NotAllowedByListeners"), ("default", "none", [], "False NotAllowedByListeners"),
+            ("default", "chosen", [], "False NotAllowedByListeners"),
+            ("default", "none", [], "False NotAllowedByListeners"),
             ("default", "gone", [], "False NoMatchingParent"), ("other", nil, [], "True Accepted"),
             ("default", "same", ["else.test"], "False NoMatchingListenerHostname"),
             ("default", nil, ["else.test", "*.test"], "True Accepted"),
@@ -128,7 +139,9 @@ private typealias G = GatewayObjects
         let port: JSON = ["name": "gw", "port": 81]
         #expect(G.builder(G.gateway(), G.route(parents: [port])).parent("Accepted") == "False NoMatchingParent")
         #expect(G.builder(G.gateway(), G.route(parents: [["name": "absent"]])).status(.httpRoute, "r") == nil)
-        #expect(G.builder(G.gateway(), G.route(parents: [["name": "gw", "kind": "Service"]])).status(.httpRoute, "r") == nil)
+        #expect(
+            G.builder(G.gateway(), G.route(parents: [["name": "gw", "kind": "Service"]])).status(.httpRoute, "r") == nil
+        )
     }
 
     @Test("HTTPRouteInvalidBackendRef..., HTTPRouteReferenceGrant, HTTPRoutePartiallyInvalid...: references")
@@ -161,12 +174,15 @@ private typealias G = GatewayObjects
         let all = G.builder(G.gateway(), G.route([G.rule([], [filter])]))
         #expect(all.parent("Accepted") == "False UnsupportedValue")
         let half = G.builder(G.gateway(), G.route([G.rule([G.path("/bad")], [filter]), G.rule([G.path("/good")])]))
-        #expect(half.parent("Accepted") == "True Accepted" && half.parent("PartiallyInvalid") == "True UnsupportedValue")
+        #expect(
+            half.parent("Accepted") == "True Accepted" && half.parent("PartiallyInvalid") == "True UnsupportedValue")
         #expect(half.table.match("h.test", "/bad", isSecure: false)?.route.policy.failure?.status == 500)
         #expect(half.table.match("h.test", "/good", isSecure: false)?.route.policy.failure == nil)
     }
 
-    @Test("GatewayObservedGenerationBump, ...PreserveForeignConditions: what is written twice is the same, others' parts stay")
+    @Test(
+        "GatewayObservedGenerationBump, ...PreserveForeignConditions: what is written twice is the same, others' parts stay"
+    )
     func stable() {
         var gateway = G.gateway()
         gateway["status"] = [
@@ -184,7 +200,8 @@ private typealias G = GatewayObjects
         let builder = G.builder(gateway, route)
         let conditions = builder.status(.gateway, "gw")?["conditions"]?.array ?? []
         #expect(conditions.map { $0["type"]?.string } == ["Foreign", "Accepted", "Programmed"])
-        #expect(conditions[1]["lastTransitionTime"] == "2020-01-01T00:00:00Z" && conditions[1]["observedGeneration"] == 3)
+        #expect(
+            conditions[1]["lastTransitionTime"] == "2020-01-01T00:00:00Z" && conditions[1]["observedGeneration"] == 3)
         #expect(builder.status(.httpRoute, "r")?["parents"]?[0] == foreign)
         var written = builder
         for (object, kind) in [(gateway, ResourceKind.gateway), (route, .httpRoute), (G.gatewayClass, .gatewayClass)] {
@@ -196,14 +213,17 @@ private typealias G = GatewayObjects
         #expect(written.statusWishes.compactMap { $0.status(now: "2030-01-01T00:00:00Z", address: "192.0.2.1") } == [])
         written.remove(ObjectKey(.gateway, namespace: "default", name: "gw"))
         written.update()
-        #expect(written.status(.httpRoute, "r")?["parents"] == [foreign], "what was said of a Gateway that is gone goes")
+        #expect(
+            written.status(.httpRoute, "r")?["parents"] == [foreign], "what was said of a Gateway that is gone goes")
         #expect(written.table.match("h.test", isSecure: false) == nil)
     }
 
     @Test("hostile text in every field of Gateways and routes never traps, and closes no other route")
     func hostile() {
         var random = SplitMix64(seed: Fuzz.seed(11))
-        let pieces = ["*", "*.", ".", "/", "", "a", "é", "\u{0}", "\r\n", "%2", "(", "[", "$1", "443", "Exact", "1h", "gw"]
+        let pieces = [
+            "*", "*.", ".", "/", "", "a", "é", "\u{0}", "\r\n", "%2", "(", "[", "$1", "443", "Exact", "1h", "gw",
+        ]
         func value() -> JSON {
             switch Int.random(in: 0..<5, using: &random) {
             case 0: return .null
@@ -228,16 +248,26 @@ private typealias G = GatewayObjects
             [G.path("/x", more: ["headers": [["name": "a", "value": "b"]], "method": "GET"])],
             to: [G.backend("a", weight: 5)],
             [
-                ["type": "URLRewrite", "urlRewrite": ["hostname": "h", "path": ["type": "ReplacePrefixMatch", "replacePrefixMatch": "/"]]],
+                [
+                    "type": "URLRewrite",
+                    "urlRewrite": [
+                        "hostname": "h", "path": ["type": "ReplacePrefixMatch", "replacePrefixMatch": "/"],
+                    ],
+                ],
                 ["type": "RequestRedirect", "requestRedirect": ["scheme": "https", "port": 1, "statusCode": 301]],
                 ["type": "RequestMirror", "requestMirror": ["backendRef": G.backend("b"), "percent": 5]],
-                ["type": "RequestHeaderModifier", "requestHeaderModifier": ["set": [["name": "x", "value": "y"]], "remove": ["z"]]],
+                [
+                    "type": "RequestHeaderModifier",
+                    "requestHeaderModifier": ["set": [["name": "x", "value": "y"]], "remove": ["z"]],
+                ],
             ])
         for round in 0..<Fuzz.runs(300) {
-            let bad = G.gateway("bad", created: "2026-03-01T00:00:00Z", [
-                G.listener("l", host: "*.h.test"),
-                G.listener("s", port: 443, more: ["tls": ["certificateRefs": [["name": "tls"]]]]),
-            ])
+            let bad = G.gateway(
+                "bad", created: "2026-03-01T00:00:00Z",
+                [
+                    G.listener("l", host: "*.h.test"),
+                    G.listener("s", port: 443, more: ["tls": ["certificateRefs": [["name": "tls"]]]]),
+                ])
             let builder = G.builder(
                 G.gateway([G.listener("http", host: "good.example")]), G.route("good"), spoiled(bad),
                 spoiled(G.route("bad", hosts: ["x.h.test"], parents: [["name": "bad"]], [rule])),

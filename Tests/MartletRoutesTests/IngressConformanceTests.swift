@@ -109,7 +109,8 @@ import Testing
             ["/", "/a", "/a/b", "/b"].map { path in
                 let match = table.match(host, path)
                 let backend = match?.route.backend(draw: 0)?.slot.map { table.backends[$0] }
-                return "\(host)\(path) \(backend?.service ?? "-") \(backend?.endpoints ?? []) \(match?.route.policy.canaries.count ?? 0)"
+                return
+                    "\(host)\(path) \(backend?.service ?? "-") \(backend?.endpoints ?? []) \(match?.route.policy.canaries.count ?? 0)"
             }
         }
     }
@@ -141,7 +142,9 @@ import Testing
                     annotations: pick([[:], ["canary": "true"], ["from-to-www-redirect": "true"]]),
                     created: pick(["2025-01-01T00:00:00Z", "2026-01-01T00:00:00Z"]))
                 if pick([true, false]) {
-                    object["spec", "defaultBackend"] = ["service": ["name": .string(pick(services)), "port": ["number": 80]]]
+                    object["spec", "defaultBackend"] = [
+                        "service": ["name": .string(pick(services)), "port": ["number": 80]]
+                    ]
                 }
                 put(object, .ingress)
             case 2:
@@ -149,7 +152,9 @@ import Testing
                 put(RouteObjects.slice(name, pick([[], ["10.0.0.2"], ["10.0.0.3", "10.0.0.4"]])), .endpointSlice)
             case 3: put(RouteObjects.service(pick(services)), .service)
             default:
-                guard let key = objects.keys.sorted(by: { "\($0.kind.plural)\($0.name)" < "\($1.kind.plural)\($1.name)" }).randomElement(using: &random),
+                guard
+                    let key = objects.keys.sorted(by: { "\($0.kind.plural)\($0.name)" < "\($1.kind.plural)\($1.name)" })
+                        .randomElement(using: &random),
                     key.kind != .ingressClass
                 else { continue }
                 objects[key] = nil
@@ -183,8 +188,10 @@ import Testing
     func hostile() {
         var random = SplitMix64(seed: Fuzz.seed(3))
         let pieces = [
-            "*", ".", "/", ":", "[", "]", "%", "?", "#", "a", "é", "\u{0}", "\r\n", "", "*.", "//", "..", "443", "(", ")",
-            "$1", "{", "+", "\\", "true", "-1", "1e9", "10.0.0.0/8", "cookie", "Basic", "always", "99999999999999999999",
+            "*", ".", "/", ":", "[", "]", "%", "?", "#", "a", "é", "\u{0}", "\r\n", "", "*.", "//", "..", "443", "(",
+            ")",
+            "$1", "{", "+", "\\", "true", "-1", "1e9", "10.0.0.0/8", "cookie", "Basic", "always",
+            "99999999999999999999",
         ]
         func text() -> String {
             (0..<Int.random(in: 0...5, using: &random)).map { _ in pieces.randomElement(using: &random) ?? "" }.joined()

@@ -60,7 +60,9 @@ struct TestRequest: RoutedRequest {
 extension RouteTable {
     /// The backend of a GET over TLS.
     func backend(_ host: String, _ path: String) -> Backend? {
-        route(host: host, target: path, isSecure: true, TestRequest())?.route.backend(draw: 0)?.slot.map { backends[$0] }
+        route(host: host, target: path, isSecure: true, TestRequest())?.route.backend(draw: 0)?.slot.map {
+            backends[$0]
+        }
     }
     func service(_ host: String, _ path: String) -> String? { backend(host, path)?.service }
     func endpoints(_ host: String, _ path: String) -> [Endpoint]? { backend(host, path)?.endpoints }

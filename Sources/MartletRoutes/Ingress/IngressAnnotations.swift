@@ -240,7 +240,9 @@ extension IngressAnnotations {
             secretType = value
         case "auth-realm":
             let isGood = value.utf8.allSatisfy { (0x20...0x7E).contains($0) && $0 != 0x22 && $0 != 0x5C }
-            read(name, value, "a text without quotes", isGood && value.utf8.count <= 256 ? value : nil) { $0.realm = $1 }
+            read(name, value, "a text without quotes", isGood && value.utf8.count <= 256 ? value : nil) {
+                $0.realm = $1
+            }
         case "limit-rps": number(name, value) { $0.policy.limits.perSecond = $1 }
         case "limit-rpm": number(name, value) { $0.policy.limits.perMinute = $1 }
         case "limit-connections": number(name, value) { $0.policy.limits.connections = $1 }

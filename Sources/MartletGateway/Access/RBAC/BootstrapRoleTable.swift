@@ -117,13 +117,16 @@ extension BootstrapRoles {
         # system:martlet:edge
         read ingresses,ingressclasses @networking.k8s.io
         update,patch ingresses/status @networking.k8s.io
-        read nodes,pods,secrets,services
+        read gatewayclasses,gateways,httproutes,referencegrants @gateway.networking.k8s.io
+        update,patch gatewayclasses/status,gateways/status,httproutes/status @gateway.networking.k8s.io
+        read namespaces,nodes,pods,secrets,services
         read endpointslices @discovery.k8s.io
         events
         # system:martlet:ingress
         read ingresses,ingressclasses @networking.k8s.io
         update,patch ingresses/status @networking.k8s.io
-        read nodes,pods,secrets,services
+        read gatewayclasses,gateways,httproutes,referencegrants @gateway.networking.k8s.io
+        read namespaces,nodes,pods,secrets,services
         patch nodes
         read endpointslices @discovery.k8s.io
         events
