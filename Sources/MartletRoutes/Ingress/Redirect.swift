@@ -100,6 +100,28 @@ public struct Redirect: Sendable, Hashable {
     /// The status.
     public var status = 302
 
+    /// A redirect to another path of the same host.
+    public init(path: PathRewrite, status: Int = 302) {
+        self.path = path
+        self.status = status
+    }
+
+    init(
+        scheme: String? = nil, host: String? = nil, port: Int? = nil, path: PathRewrite? = nil, status: Int = 302
+    ) {
+        self.scheme = scheme
+        self.host = host
+        self.port = port
+        self.path = path
+        self.status = status
+    }
+
+    /// A redirect to this location.
+    init(location: String, status: Int) {
+        self.location = location
+        self.status = status
+    }
+
     /// Where a request is sent.
     /// - Parameters:
     ///   - host: the request's Host, with its port when it has one.

@@ -93,6 +93,13 @@ public struct FieldChanges: Sendable, Hashable {
     /// Are taken away.
     public var remove: [String] = []
 
+    /// Changes from their parts.
+    public init(set: [Field] = [], add: [Field] = [], remove: [String] = []) {
+        self.set = set
+        self.add = add
+        self.remove = remove
+    }
+
     /// Whether nothing changes.
     public var isEmpty: Bool { self.set.isEmpty && add.isEmpty && remove.isEmpty }
 }

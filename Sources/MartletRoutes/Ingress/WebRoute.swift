@@ -76,6 +76,9 @@ public struct BackendFilters: Sendable, Hashable {
     public var redirect: Redirect?
     /// Places in ``RouteTable/backends`` that get a copy of the request.
     public var mirrors: [Mirror] = []
+
+    /// Nothing is done.
+    public init() {}
 }
 
 /// What serves a rule: the endpoints of one port of one Service.
