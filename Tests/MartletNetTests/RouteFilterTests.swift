@@ -1,6 +1,7 @@
 import HTTPTypes
 import MartletBase
 import MartletHTTP
+import MartletNet
 import MartletObject
 import Testing
 

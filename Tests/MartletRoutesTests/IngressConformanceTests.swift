@@ -184,6 +184,14 @@ import Testing
         #expect(builder.table.backends.count <= 4)
     }
 
+    private static let annotations = [
+        "rewrite-target", "use-regex", "app-root", "permanent-redirect", "proxy-body-size", "proxy-read-timeout",
+        "whitelist-source-range", "denylist-source-range", "auth-type", "auth-secret", "auth-realm", "limit-rps",
+        "limit-burst-multiplier", "canary", "canary-by-header", "canary-by-header-pattern", "canary-weight",
+        "canary-weight-total", "affinity", "session-cookie-name", "session-cookie-path", "upstream-vhost",
+        "enable-cors", "cors-allow-origin", "cors-max-age", "from-to-www-redirect", "backend-protocol",
+    ]
+
     @Test("hostile text in every field of every object never traps, and closes no other route")
     func hostile() {
         var random = SplitMix64(seed: Fuzz.seed(3))
@@ -223,17 +231,10 @@ import Testing
             default: return json
             }
         }
-        let names = [
-            "rewrite-target", "use-regex", "app-root", "permanent-redirect", "proxy-body-size", "proxy-read-timeout",
-            "whitelist-source-range", "denylist-source-range", "auth-type", "auth-secret", "auth-realm", "limit-rps",
-            "limit-burst-multiplier", "canary", "canary-by-header", "canary-by-header-pattern", "canary-weight",
-            "canary-weight-total", "affinity", "session-cookie-name", "session-cookie-path", "upstream-vhost",
-            "enable-cors", "cors-allow-origin", "cors-max-age", "from-to-www-redirect", "backend-protocol",
-        ]
         let good = RouteObjects.ingress("good", host: "good.test", ["P / a"], created: "2020-01-01T00:00:00Z")
         for _ in 0..<Fuzz.runs(400) {
             var annotations: [String: String] = [:]
-            for _ in 0..<3 { annotations[names.randomElement(using: &random) ?? ""] = text() }
+            for _ in 0..<3 { annotations[Self.annotations.randomElement(using: &random) ?? ""] = text() }
             var builder = RouteObjects.builder(services: ["a", "b"], good)
             var bad = RouteObjects.ingress("bad", host: text(), ["P \(text())/ a", "E / b"], annotations: annotations)
             bad["spec", "tls"] = [["hosts": [.string(text())], "secretName": .string(text())]]

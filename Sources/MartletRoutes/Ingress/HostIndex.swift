@@ -49,7 +49,8 @@ struct HostPattern: Sendable, Hashable {
 }
 
 /// Finds what belongs to a host in the same time however many hosts there are, from the bytes of its name and without
-/// an allocation; names are found in any case. Those of several scopes (the Ingresses are one, each listener of a Gateway is one) lie side by side.
+/// an allocation; names are found in any case. Those of several scopes (the Ingresses are one, each listener of a
+/// Gateway is one) lie side by side.
 struct HostIndex<Value: Sendable>: Sendable {
     private struct Entry: Sendable {
         var scope: Int
