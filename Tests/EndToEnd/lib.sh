@@ -26,6 +26,13 @@ wait_for() {
     done
 }
 
+# end_pids PID...: ends these and waits until they are gone; a master without a quorum takes a while.
+end_pids() {
+    local pid end=$((SECONDS + 30))
+    for pid in "$@"; do kill "$pid" 2>/dev/null || true; done
+    for pid in "$@"; do while kill -0 "$pid" 2>/dev/null && [ "$SECONDS" -lt "$end" ]; do sleep 0.1; done; done
+}
+
 state=$(mktemp -d /tmp/martlet-e2e.XXXXXX)
 chmod 711 "$state"
 daemon=

@@ -9,7 +9,8 @@ declare -A number=([deadlock]=1 [coup]=2 [autocrat]=3 [worker1]=4 [worker2]=5)
 machines=$state/machines
 mkdir "$machines"
 pid_of() { cat "$machines/$1/martletd.pid" 2>/dev/null; }
-end_all() { for name in "${!number[@]}"; do kill "$(pid_of "$name")" 2>/dev/null || true; done; sleep 1; }
+# shellcheck disable=SC2046
+end_all() { end_pids $(for name in "${!number[@]}"; do pid_of "$name" || true; done); }
 trap 'ended=$?; end_all; umount "$machines/deadlock" 2>/dev/null || true; cleanup' EXIT
 
 # become MACHINE COMMAND...: what is printed by init and token create, with what sets machines on loopback apart.

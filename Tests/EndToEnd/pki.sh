@@ -12,8 +12,8 @@ pid_of() { cat "$machines/$1/martletd.pid" 2>/dev/null; }
 loads=()
 end_all() {
     [ ${#loads[@]} = 0 ] || kill "${loads[@]}" 2>/dev/null || true
-    for name in "${!number[@]}"; do kill "$(pid_of "$name")" 2>/dev/null || true; done
-    sleep 1
+    # shellcheck disable=SC2046
+    end_pids $(for name in "${!number[@]}"; do pid_of "$name" || true; done)
 }
 trap 'ended=$?; end_all; cleanup' EXIT
 become() {
