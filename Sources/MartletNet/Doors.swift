@@ -73,33 +73,49 @@ final class Doors: Sendable {
             !limits.exempt.contains(where: { $0.contains(address) })
         else { return await answer() }
         let guest = Guest(origin: passage.match.route.origin, address: address)
-        let isIn = state.withLock { state in
-            guard state.inside[guest, default: 0] < limits.connections else { return false }
-            state.inside[guest, default: 0] += 1
-            return true
-        }
-        guard isIn else { return .unavailable("too many requests at once") }
+        guard let place = place(of: guest, limits.connections) else { return .unavailable("too many requests at once") }
+        defer { withExtendedLifetime(place) {} }
         var response = await answer()
         switch response.body {
-        case .bytes: leave(guest)
+        case .bytes: break
         case .stream(let write):
             response.body = .stream { writer in
-                defer { self.leave(guest) }
                 try await write(writer)
+                withExtendedLifetime(place) {}
             }
         case .upgrade(let run):
             response.body = .upgrade { stream in
                 await run(stream)
-                self.leave(guest)
+                withExtendedLifetime(place) {}
             }
         }
         return response
     }
 
-    private func leave(_ guest: Guest) {
-        state.withLock { state in
-            let left = state.inside[guest, default: 1] - 1
-            state.inside[guest] = left > 0 ? left : nil
+    private func place(of guest: Guest, _ limit: Int) -> Place? {
+        let isIn = state.withLock { state in
+            guard state.inside[guest, default: 0] < limit else { return false }
+            state.inside[guest, default: 0] += 1
+            return true
+        }
+        return isIn ? Place(doors: self, guest: guest) : nil
+    }
+
+    /// One request's place; given back when nobody holds it any more, also when an answer is never sent.
+    private final class Place: Sendable {
+        private let doors: Doors
+        private let guest: Guest
+
+        init(doors: Doors, guest: Guest) {
+            self.doors = doors
+            self.guest = guest
+        }
+
+        deinit {
+            doors.state.withLock { [guest] state in
+                let left = state.inside[guest, default: 1] - 1
+                state.inside[guest] = left > 0 ? left : nil
+            }
         }
     }
 

@@ -47,6 +47,18 @@ private func serve(_ net: TestNet, _ annotations: [String: String], path: String
         }
     }
 
+    @Test("a place among the requests at once is given back when the answer has ended, also one without a body")
+    func placesAreGivenBack() async throws {
+        try await TestNet.run { net in
+            try await serve(net, ["limit-connections": "1"])
+            for _ in 0..<3 {
+                try await net.eventually("web.test") { $0.code == 200 }
+                _ = try await net.ask("web.test", "/", .head)
+            }
+            try await net.eventually("web.test") { $0.code == 200 }
+        }
+    }
+
     @Test("addresses that may not come get 403, whatever they say of themselves; a bad list closes the route")
     func access() async throws {
         try await TestNet.run { net in

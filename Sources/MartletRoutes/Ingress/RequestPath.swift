@@ -1,3 +1,5 @@
+internal import MartletBase
+
 /// Paths in the one form in which rules and requests are compared: `%41` is `A`, `//` is `/`, `/./` and `/../` are
 /// gone, what may not stand in a path is percent-encoded in upper case (RFC 3986, section 6.2.2). So a request cannot
 /// get around a rule by writing its path in another way; what is sent on stays as it came.
@@ -64,35 +66,21 @@ enum RequestPath {
         var index = 0
         while index < path.count {
             let byte = path[index]
-            if byte == UInt8(ascii: "%"), index + 2 < path.count, let high = digit(path[index + 1]),
-                let low = digit(path[index + 2])
+            if byte == UInt8(ascii: "%"), index + 2 < path.count, let high = PercentCoding.digit(path[index + 1]),
+                let low = PercentCoding.digit(path[index + 2])
             {
                 index += 3
                 let value = high << 4 | low
-                if isUnreserved(value) { result.append(value) } else { append(value, to: &result) }
+                if PercentCoding.isUnreserved(value) {
+                    result.append(value)
+                } else {
+                    PercentCoding.append(value, to: &result)
+                }
                 continue
             }
             index += 1
-            if plain[Int(byte)] { result.append(byte) } else { append(byte, to: &result) }
+            if plain[Int(byte)] { result.append(byte) } else { PercentCoding.append(byte, to: &result) }
         }
         return result
-    }
-
-    private static func append(_ byte: UInt8, to bytes: inout [UInt8]) {
-        let digits = Array("0123456789ABCDEF".utf8)
-        bytes += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-    }
-
-    private static func isUnreserved(_ byte: UInt8) -> Bool {
-        plain[Int(byte)] && !"!$&'()*+,;=:@/".utf8.contains(byte)
-    }
-
-    private static func digit(_ byte: UInt8) -> UInt8? {
-        switch byte {
-        case 0x30...0x39: byte - 0x30
-        case 0x41...0x46: byte - 0x37
-        case 0x61...0x66: byte - 0x57
-        default: nil
-        }
     }
 }

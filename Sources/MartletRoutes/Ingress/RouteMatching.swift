@@ -1,3 +1,4 @@
+internal import MartletBase
 public import MartletObject
 
 /// What a rule asks of a request's path.
@@ -143,18 +144,6 @@ struct Query {
     subscript(name: String) -> String? { values[name] }
 
     private static func decode(_ text: Substring.UTF8View) -> String {
-        var bytes: [UInt8] = []
-        var rest = text
-        while let byte = rest.popFirst() {
-            if byte == UInt8(ascii: "%"), let value = UInt8(String(Substring(rest.prefix(2))), radix: 16),
-                rest.prefix(2).allSatisfy({ $0 != UInt8(ascii: "+") })
-            {
-                bytes.append(value)
-                rest = rest.dropFirst(2)
-            } else {
-                bytes.append(byte == UInt8(ascii: "+") ? UInt8(ascii: " ") : byte)
-            }
-        }
-        return String(decoding: bytes, as: UTF8.self)
+        PercentCoding.decode(Substring(text), plusIsSpace: true)
     }
 }
