@@ -69,7 +69,7 @@ final class Worker: Sendable {
                 let ingress = try await listening("ingress", configuration.ingressEndpoint, "--ingress-address") {
                     try await Ingress.start(
                         on: configuration.ingressEndpoint, nodeName: configuration.nodeName,
-                        edgeAddresses: ["127.0.0.1", "::1", configuration.nodeAddress], client: clients.ingress,
+                        ownAddresses: ["127.0.0.1", "::1", configuration.nodeAddress], client: clients.ingress,
                         in: world,
                         logger: logger)
                 }

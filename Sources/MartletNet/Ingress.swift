@@ -16,7 +16,7 @@ public final class Ingress: RequestHandler {
     private let client: Client
     private let world: any World
     private let logger: Logger
-    private let trusted: Set<String>
+    private let trusted: Mutex<TrustedEdges>
     private let doors: Doors
     private let parts = Mutex<(server: HTTPServer?, announcer: Task<Void, Never>?)>((nil, nil))
 
@@ -24,13 +24,13 @@ public final class Ingress: RequestHandler {
     /// - Parameters:
     ///   - endpoint: where it listens, in plain HTTP; edges find it there.
     ///   - nodeName: the Node that is told the port, so that edges can find it.
-    ///   - edgeAddresses: whose `X-Forwarded` fields are believed.
+    ///   - ownAddresses: the machine's, whose edge's `X-Forwarded` fields are believed, as those of masters' edges are.
     /// - Throws: `NetworkError` when the endpoint cannot be listened on.
     public static func start(
-        on endpoint: Endpoint, nodeName: String, edgeAddresses: Set<String>, client: Client, in world: any World,
+        on endpoint: Endpoint, nodeName: String, ownAddresses: Set<String>, client: Client, in world: any World,
         logger: Logger
     ) async throws -> Ingress {
-        let ingress = Ingress(edgeAddresses, client, world, logger)
+        let ingress = Ingress(ownAddresses, client, world, logger)
         let server = try await HTTPServer.start(
             on: endpoint, in: world, limits: .proxy, logger: logger, handler: ingress)
         ingress.parts.withLock { $0.server = server }
@@ -39,8 +39,8 @@ public final class Ingress: RequestHandler {
         return ingress
     }
 
-    private init(_ trusted: Set<String>, _ client: Client, _ world: any World, _ logger: Logger) {
-        self.trusted = trusted
+    private init(_ own: Set<String>, _ client: Client, _ world: any World, _ logger: Logger) {
+        trusted = Mutex(TrustedEdges(own: own.compactMap { IPAddress($0) }))
         self.client = client
         self.world = world
         self.logger = logger
@@ -55,10 +55,22 @@ public final class Ingress: RequestHandler {
     private func run() async {
         var builder = RouteBuilder()
         while let (snapshot, changed) = await following.nextChanges() {
+            trust(changed, snapshot)
             builder.take(changed, from: snapshot)
             let routes = builder.table
             forwarder.keep(only: routes.endpoints)
             table.withLock { $0 = routes }
+        }
+    }
+
+    private func trust(_ changed: Set<ObjectKey>, _ snapshot: Snapshot) {
+        let slices = changed.filter { $0.kind == .endpointSlice }
+        if slices.isEmpty { return }
+        let now = world.now()
+        trusted.withLock { trusted in
+            for key in slices {
+                if let slice = snapshot.get(key) { trusted.put(slice, at: now) } else { trusted.remove(key, at: now) }
+            }
         }
     }
 
@@ -95,7 +107,8 @@ public final class Ingress: RequestHandler {
     /// Passes one request on.
     public func handle(_ request: Request) async -> Response {
         guard let table = table.withLock({ $0 }) else { return .unavailable("the routes are not known yet") }
-        let visitor = Visitor(request, trusted: trusted)
+        let now = world.now()
+        let visitor = Visitor(request) { address in trusted.withLock { $0.contains(address, at: now) } }
         guard
             let match = table.route(
                 host: request.head.authority ?? "", target: request.head.path ?? "/", isSecure: visitor.isSecure,

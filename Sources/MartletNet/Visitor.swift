@@ -12,12 +12,13 @@ struct Visitor {
     /// Whether the client came over TLS.
     var isSecure: Bool
 
-    init(_ request: Request, trusted: Set<String>) {
+    /// - Parameter isTrusted: whether an address is that of an edge of ours.
+    init(_ request: Request, isTrusted believes: (IPAddress) -> Bool) {
         let peer: String? = if case .ip(let address, _) = request.peer.endpoint { address } else { nil }
         let fields = request.head.headerFields
-        isTrusted = peer.map(trusted.contains) ?? false
         isSecure = request.peer.isSecure
         address = peer.flatMap { IPAddress($0) }
+        isTrusted = address.map(believes) ?? false
         guard isTrusted, let proto = fields[ProxyHeaders.forwardedProto] else { return }
         isSecure = proto == "https"
         address = fields[ProxyHeaders.realIP].flatMap { IPAddress($0) } ?? address

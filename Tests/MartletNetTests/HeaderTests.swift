@@ -3,6 +3,7 @@ import MartletBase
 import MartletHTTP
 import MartletIO
 import MartletNet
+import MartletObject
 import Testing
 
 /// The fields a pod received, one `name: value` a line, sorted.
@@ -52,6 +53,26 @@ private func fields(_ pairs: KeyValuePairs<String, String>) -> HTTPFields {
             #expect(body.contains("x-forwarded-for: 6.6.6.6") == isEdge)
             #expect(body.contains("x-forwarded-proto: http\n") == !isEdge)
             #expect(body.contains("for=6.6.6.6") == isEdge)
+        }
+    }
+
+    @Test("an ingress believes the edges of masters, as soon as their Service names them")
+    func masters() async throws {
+        try await TestNet.run(trustsEdge: false) { net in
+            let pod = try await net.backend { echo($0) }
+            net.serve("web.test", [pod.endpoint])
+            try await net.eventually("web.test") { $0.code == 200 }
+            let client = net.plainClient(try #require(net.ingress.endpoint))
+            func isBelieved() async throws -> Bool {
+                try await net.ask("web.test", "/", .get, Self.spoofed, through: client).body
+                    .contains("x-forwarded-for: 6.6.6.6")
+            }
+            net.api.put(.endpointSlice, Objects.slice("other", 0, .ip("127.0.0.1", port: 6443)))
+            net.serve("told.test", [pod.endpoint])
+            try await net.eventually("told.test") { $0.code == 200 }
+            #expect(try await !isBelieved())
+            net.api.put(.endpointSlice, Objects.slice("kubernetes", 0, .ip("127.0.0.1", port: 6443)))
+            try await net.until { try await isBelieved() }
         }
     }
 

@@ -96,7 +96,7 @@ final class TestNet: Sendable {
         var logger = Logger(label: "test")
         logger.logLevel = .error
         ingress = try await Ingress.start(
-            on: .ip(address, port: 0), nodeName: "n1", edgeAddresses: trustsEdge ? ["127.0.0.1"] : [], client: client,
+            on: .ip(address, port: 0), nodeName: "n1", ownAddresses: trustsEdge ? ["127.0.0.1"] : [], client: client,
             in: world, logger: logger)
         let pair = try Self.certificate(for: Self.fallbackName)
         let fallback = try TLSIdentity(
