@@ -12,6 +12,7 @@ public final class ServiceProxy: Sendable {
 
     private let keeper: TableKeeper<ServiceTables>
     private let health: HealthListeners
+    private let ender: ConnectionEnder
 
     /// Starts to follow.
     /// - Parameter seesBridged: whether packets between pods of one bridge pass the rules for IP; nil to look.
@@ -34,10 +35,12 @@ public final class ServiceProxy: Sendable {
     private init(_ settings: ServiceSettings, _ kernel: KernelNetwork, _ world: any World, _ logger: Logger) {
         let health = HealthListeners(world, logger)
         self.health = health
+        let ender = ConnectionEnder(kernel, in: world, logger: logger)
+        self.ender = ender
         keeper = TableKeeper(
             ServiceTables(settings), "the Services' rules", kernel: kernel, in: world, logger: logger
         ) { changes, tables in
-            await Self.end(changes.stale, kernel, logger)
+            await ender.end(changes.stale)
             await health.keep(tables.healthChecks)
         }
     }
@@ -45,23 +48,7 @@ public final class ServiceProxy: Sendable {
     /// Ends following. What was made stays, so that Services work on, or goes.
     public func stop(removing: Bool) async {
         await keeper.stop(removing: removing)
+        await ender.stop()
         await health.keep([:])
-    }
-
-    /// Ends connections that lead to where nothing is any more; their next packet begins a new one.
-    private static func end(_ stale: [StaleConnections], _ kernel: KernelNetwork, _ logger: Logger) async {
-        for kind in stale {
-            do {
-                let list = NetlinkRequest.listConnections(kind.family, protocolNumber: 17, destinationPort: kind.port)
-                for connection in try await kernel.ask(list).compactMap({ try TrackedConnection($0) })
-                where kind.includes(connection) {
-                    do { try await kernel.perform([.removeConnection(connection.original)]) } catch let error
-                        as NetlinkError where error.isAbsent
-                    { continue }
-                }
-            } catch {
-                logger.warning("old UDP connections are not ended", metadata: ["error": "\(error)"])
-            }
-        }
     }
 }

@@ -149,6 +149,15 @@ struct KernelNetworkTests {
         ]
     }
 
+    private static let answered = """
+        import socket
+        a, b = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+        a.bind(("127.0.0.1", 5355))
+        b.sendto(b"x", ("127.0.0.1", 5355))
+        a.sendto(b"y", a.recvfrom(9)[1])
+        b.recv(9)
+        """
+
     @Test func connectionsAreReadAndForgotten() async throws {
         try await inNamespace { kernel, hosts in
             let transaction = NftTransaction(
@@ -167,6 +176,14 @@ struct KernelNetworkTests {
             #expect(found.first?.original.source == found.first?.reply.destination)
             let other = NetlinkRequest.listConnections(.ipv4, protocolNumber: 17, destinationPort: 5354)
             #expect(try await kernel.ask(other).isEmpty)
+            // That one was never answered, and the one to the port of this host was.
+            try await hosts.check("worker1", "python3", "-c", Self.answered)
+            let all = NetlinkRequest.listConnections(.ipv4, protocolNumber: 17)
+            let open = NetlinkRequest.listConnections(.ipv4, protocolNumber: 17, unanswered: true)
+            let ports = try await kernel.ask(all).compactMap { try TrackedConnection($0) }
+                .map { "\($0.original.destinationPort) \($0.isAnswered)" }
+            #expect(ports.sorted() == ["5353 false", "5355 true"])
+            #expect(try await kernel.ask(open).compactMap { try TrackedConnection($0) } == found)
             try await kernel.perform(found.map { .removeConnection($0.original) })
             #expect(try await kernel.ask(request).isEmpty)
         }

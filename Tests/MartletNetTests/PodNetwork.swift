@@ -112,7 +112,7 @@ struct PodNetwork {
         ]
     }
 
-    /// Makes a Service with these endpoints, each `POD` of the list of pods.
+    /// Makes a Service with these endpoints, each `POD` of the list of pods; `nobody` is one that is not there.
     func serve(_ name: String, _ address: String, _ pods: [String], _ more: JSON = [:]) {
         let isIPv6 = address.contains(":")
         let spec: JSON = [
@@ -123,8 +123,8 @@ struct PodNetwork {
             ],
         ]
         let endpoints = pods.map { pod -> JSON in
-            let host = pod == "c" ? 2 : 1
-            let number = pod == "b" ? 11 : 10
+            let host = ["c", "nobody"].contains(pod) ? 2 : 1
+            let number = ["b": 11, "nobody": 99][pod] ?? 10
             let address = isIPv6 ? "fd00:244:\(host)::\(number)" : "10.244.\(host).\(number)"
             return [
                 "addresses": [.string(address)], "conditions": ["ready": true], "nodeName": .string("worker\(host)"),
@@ -191,7 +191,7 @@ enum Programs {
             c.sendall(line(peer))
             c.close()
         """
-    /// Asks some times; a UDP client keeps its port.
+    /// Asks some times; a client by UDP keeps its port, and so does one by `tcp:PORT`.
     static let client = """
         import socket, sys
         way, address, port, times = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
@@ -209,7 +209,8 @@ enum Programs {
                     s.connect((address, port))
                     s.send(b"?")
                 else:
-                    s = socket.create_connection((address, port), 1)
+                    own = int(way[4:] or 0)
+                    s = socket.create_connection((address, port), 1, ("", own) if own else None)
                 print(say(s))
                 s.close()
             except ConnectionRefusedError: print("refused")

@@ -22,6 +22,7 @@ struct PodNetworkTests {
             try await services(net)
             try await outside(net)
             try await udp(net)
+            try await unanswered(net)
             try await drift(net)
         }
     }
@@ -91,6 +92,21 @@ struct PodNetworkTests {
         // The client keeps its port: without the old connection's end its packets would go to the old pod for ever.
         try await net.eventually("the new pod") {
             try await net.names(net.ask("worker1/b", "10.96.0.30", 80, "udp")) == ["c"]
+        }
+    }
+
+    /// A host vanished with its pod while a client connected to it. A later connection from the same port, which the
+    /// kernel takes for the same one, must not be led there as well.
+    private func unanswered(_ net: PodNetwork) async throws {
+        net.serve("lost", "10.96.0.40", ["c"])
+        try await net.eventually("the pod") { try await net.ask("worker1/b", "10.96.0.40") == ["c 10.244.1.11"] }
+        net.serve("lost", "10.96.0.40", ["nobody"])
+        try await net.eventually("nobody answers") {
+            try await net.ask("worker1/b", "10.96.0.40", 80, "tcp:7778") == ["timeout"]
+        }
+        net.serve("lost", "10.96.0.40", ["c"])
+        try await net.eventually("the new pod") {
+            try await net.ask("worker1/b", "10.96.0.40", 80, "tcp:7778") == ["c 10.244.1.11"]
         }
     }
 

@@ -266,6 +266,22 @@ private func leaving(_ address: String, node: String = "worker1") -> JSON {
         #expect(verdict(tables, "service-ips", "203.0.113.9") == "")
     }
 
+    /// A connection from a pod's port 999 to a Service at 10.96.0.10.
+    private func connection(
+        _ protocolNumber: UInt8, to port: UInt16, from target: String, port targetPort: UInt16 = 8080,
+        isAnswered: Bool = true
+    ) throws -> TrackedConnection {
+        let client = try #require(IPAddress("10.244.1.9"))
+        let asked = try #require(IPAddress("10.96.0.10"))
+        return TrackedConnection(
+            original: ConnectionTuple(
+                source: client, destination: asked, protocolNumber: protocolNumber, sourcePort: 999,
+                destinationPort: port),
+            reply: ConnectionTuple(
+                source: try #require(IPAddress(target)), destination: client, protocolNumber: protocolNumber,
+                sourcePort: targetPort, destinationPort: 999), isAnswered: isAnswered)
+    }
+
     @Test func connectionsOfUDPThatLeadNowhereAreStale() throws {
         let dns = service("dns", "10.96.0.10", ["spec": ["ports": [["name": "http", "protocol": "UDP", "port": 53]]]])
         var tables = tables(
@@ -273,19 +289,30 @@ private func leaving(_ address: String, node: String = "worker1") -> JSON {
         _ = tables.takeEverything()
         tables.putSlice(slice([endpoint("10.244.1.3")], of: "dns", transport: "UDP"))
         let stale = try #require(tables.takeChanges().stale.first)
-        func connection(from target: String, port: UInt16 = 8080) throws -> TrackedConnection {
-            let client = try #require(IPAddress("10.244.1.9"))
-            let asked = try #require(IPAddress("10.96.0.10"))
-            return TrackedConnection(
-                original: ConnectionTuple(
-                    source: client, destination: asked, protocolNumber: 17, sourcePort: 999, destinationPort: 53),
-                reply: ConnectionTuple(
-                    source: try #require(IPAddress(target)), destination: client, protocolNumber: 17, sourcePort: port,
-                    destinationPort: 999))
-        }
-        #expect(stale.port == 53)
-        #expect(try stale.includes(connection(from: "10.244.1.2")) && !stale.includes(connection(from: "10.244.1.3")))
+        #expect(stale.port == 53 && !stale.mustBeUnanswered)
+        #expect(try stale.includes(connection(17, to: 53, from: "10.244.1.2")))
+        #expect(try !stale.includes(connection(17, to: 53, from: "10.244.1.3")))
         // Before there were endpoints the packets went to nobody.
-        #expect(try stale.includes(connection(from: "10.96.0.10", port: 53)))
+        #expect(try stale.includes(connection(17, to: 53, from: "10.96.0.10", port: 53)))
+    }
+
+    @Test func connectionsOfTCPAreStaleWhenAnEndpointThatIsGoneNeverAnsweredThem() throws {
+        var tables = tables([service()], slices: [slice([endpoint("10.244.1.2"), endpoint("10.244.1.3")])])
+        // Nobody knows what there was before.
+        #expect(tables.takeEverything().stale.map(\.port) == [80])
+        tables.putSlice(slice([endpoint("10.244.1.3"), leaving("10.244.1.2")]))
+        let stale = try #require(tables.takeChanges().stale.first)
+        #expect(stale.protocolNumber == 6 && stale.port == 80 && stale.mustBeUnanswered)
+        #expect(try stale.includes(connection(6, to: 80, from: "10.244.1.2", isAnswered: false)))
+        // It goes on as long as the endpoint answers.
+        #expect(try !stale.includes(connection(6, to: 80, from: "10.244.1.2")))
+        #expect(try !stale.includes(connection(6, to: 80, from: "10.244.1.3", isAnswered: false)))
+        #expect(try !stale.includes(connection(17, to: 80, from: "10.244.1.2", isAnswered: false)))
+        // One more endpoint takes nothing from the others.
+        tables.putSlice(slice([endpoint("10.244.1.3"), endpoint("10.244.1.4")]))
+        #expect(tables.takeChanges().stale.isEmpty)
+        tables.removeService(service())
+        let last = try #require(tables.takeChanges().stale.first)
+        #expect(try last.includes(connection(6, to: 80, from: "10.244.1.4", isAnswered: false)))
     }
 }

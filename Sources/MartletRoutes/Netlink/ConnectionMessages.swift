@@ -31,33 +31,46 @@ public struct TrackedConnection: Sendable, Hashable {
     public var original: ConnectionTuple
     /// As answers are: they come from where the destination was translated to.
     public var reply: ConnectionTuple
+    /// Whether a packet has come back.
+    public var isAnswered: Bool
 
     /// A connection from its parts.
-    public init(original: ConnectionTuple, reply: ConnectionTuple) {
+    public init(original: ConnectionTuple, reply: ConnectionTuple, isAnswered: Bool = false) {
         self.original = original
         self.reply = reply
+        self.isAnswered = isAnswered
     }
 }
 
 private enum Connections {
     static let new: UInt16 = 1 << 8 | 0, get: UInt16 = 1 << 8 | 1, delete: UInt16 = 1 << 8 | 2
+    /// `IPS_SEEN_REPLY`
+    static let answered: UInt32 = 1 << 1
 }
 
 extension NetlinkRequest {
-    /// Lists the tracked connections of one protocol to one port, whatever its address.
+    /// Lists the tracked connections of one protocol, whatever their addresses.
+    /// - Parameters:
+    ///   - destinationPort: only those to this port; nil for all.
+    ///   - unanswered: only those that no packet has come back on. Kernels before 5.15 list the others too.
     public static func listConnections(
-        _ family: IPAddress.Family, protocolNumber: UInt8, destinationPort: UInt16
+        _ family: IPAddress.Family, protocolNumber: UInt8, destinationPort: UInt16? = nil, unanswered: Bool = false
     ) -> NetlinkRequest {
         NetlinkRequest("list the tracked connections", type: Connections.get, flags: NetlinkFlag.dump) {
             $0.netfilter(family.rawValue)
             $0.nested(1) {
                 $0.nested(2) {
                     $0.attribute(1, bytes: [protocolNumber])
-                    $0.attribute(3, network: destinationPort)
+                    if let destinationPort { $0.attribute(3, network: destinationPort) }
                 }
             }
-            // Which parts of the tuple count: the protocol and the destination's port.
-            $0.nested(25) { $0.attribute(1, host: UInt32(1 << 3 | 1 << 5)) }
+            if unanswered {
+                // The value under the mask: not set.
+                $0.attribute(3, network: UInt32(0))
+                $0.attribute(26, network: Connections.answered)
+            }
+            // Which parts of the tuple count: the protocol and perhaps the destination's port.
+            $0.nested(25) { $0.attribute(1, host: UInt32(1 << 3 | (destinationPort == nil ? 0 : 1 << 5))) }
         }
     }
 
@@ -108,6 +121,7 @@ extension TrackedConnection {
         guard let first = try attributes.nested(1), let second = try attributes.nested(2),
             let original = try ConnectionTuple(first), let reply = try ConnectionTuple(second)
         else { return nil }
-        self.init(original: original, reply: reply)
+        let status = attributes.network(3, UInt32.self) ?? 0
+        self.init(original: original, reply: reply, isAnswered: status & Connections.answered != 0)
     }
 }

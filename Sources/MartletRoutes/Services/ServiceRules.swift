@@ -14,7 +14,7 @@ enum ServiceMaps {
 struct ServiceEntry: Sendable, Hashable {
     /// What it puts into a table.
     var contents = NftContents()
-    /// Where UDP packets of its clients may be translated to, by where they are sent.
+    /// Where packets of its clients may be translated to, by where they are sent.
     var flows: [ServiceFlow: Set<ServiceTarget>] = [:]
     /// Endpoints of this host, which must not see their own address as the client's. Several Services may have one.
     var hairpins: Set<IPAddress> = []
@@ -26,8 +26,9 @@ struct ServiceEntry: Sendable, Hashable {
     }
 }
 
-/// Where clients of a UDP port send their packets.
+/// Where clients of a port send their packets.
 struct ServiceFlow: Sendable, Hashable {
+    var protocolNumber: UInt8
     /// Nil: any address of this host.
     var address: IPAddress?
     var port: UInt16
@@ -206,14 +207,15 @@ struct ServiceRules {
         }
     }
 
-    /// UDP has no end of a connection: the kernel keeps sending to where it once did.
     private mutating func writeFlows() {
-        guard port.transport == "UDP" else { return }
+        let number = port.protocolNumber
         let targets = Set((choice.cluster + choice.local).map { ServiceTarget(address: $0.address, port: $0.port) })
         for address in [port.clusterIP] + port.externalIPs + port.loadBalancerIPs {
-            entry.flows[ServiceFlow(address: address, port: port.port)] = targets
+            entry.flows[ServiceFlow(protocolNumber: number, address: address, port: port.port)] = targets
         }
-        if let nodePort = port.nodePort { entry.flows[ServiceFlow(address: nil, port: nodePort)] = targets }
+        if let nodePort = port.nodePort {
+            entry.flows[ServiceFlow(protocolNumber: number, address: nil, port: nodePort)] = targets
+        }
     }
 }
 

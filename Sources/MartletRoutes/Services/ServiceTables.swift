@@ -9,10 +9,17 @@ public struct ServiceChanges: KernelChanges {
     public var stale: [StaleConnections] = []
 }
 
-/// Tracked UDP connections that may lead to where they should no longer.
+/// Tracked connections that may lead to where they should no longer. The kernel sends further packets of a connection
+/// to where it sent the first one.
+///
+/// UDP has no end of a connection: all are meant whose target is none any more. Where there is an end, as with TCP, the
+/// endpoint may still answer those that it has. But one that it never answered stays for two minutes, and the kernel
+/// takes the next connection that a client makes from the same port for the same one: only these are meant.
 public struct StaleConnections: Sendable, Hashable {
     /// Which addresses.
     public var family: IPAddress.Family
+    /// TCP is 6, UDP 17.
+    public var protocolNumber: UInt8
     /// The port that clients send to.
     public var port: UInt16
     /// The addresses that clients send to.
@@ -20,10 +27,25 @@ public struct StaleConnections: Sendable, Hashable {
     /// Where such connections may end.
     var targets: Set<ServiceTarget>
 
+    /// Where their clients send to: what is said of one later takes the place of what was said before.
+    public struct Flow: Sendable, Hashable {
+        var protocolNumber: UInt8
+        var port: UInt16
+        var addresses: Set<IPAddress>
+    }
+    /// Where their clients send to.
+    public var flow: Flow { Flow(protocolNumber: protocolNumber, port: port, addresses: addresses) }
+
+    /// Whether only connections are meant that were never answered.
+    public var mustBeUnanswered: Bool { Self.mustBeUnanswered(protocolNumber) }
+
+    static func mustBeUnanswered(_ protocolNumber: UInt8) -> Bool { protocolNumber != 17 }
+
     /// Whether a connection is one of them.
     public func includes(_ connection: TrackedConnection) -> Bool {
         let target = ServiceTarget(address: connection.reply.source, port: connection.reply.sourcePort)
-        return connection.original.protocolNumber == 17 && connection.original.destinationPort == port
+        return connection.original.protocolNumber == protocolNumber && connection.original.destinationPort == port
+            && !(mustBeUnanswered && connection.isAnswered)
             && addresses.contains(connection.original.destination) && !targets.contains(target)
     }
 }
@@ -60,6 +82,8 @@ public struct ServiceTables: KernelTables {
     private var hairpins: [IPAddress: Int] = [:]
     private var knownHairpins: Set<IPAddress> = []
     private var checks: [ServiceName: (port: UInt16, health: ServiceHealth)] = [:]
+    /// Whether nobody knows what was given out before.
+    private var isAnew = false
 
     private struct Element: Sendable, Hashable {
         var family: IPAddress.Family
@@ -174,7 +198,9 @@ public struct ServiceTables: KernelTables {
         (hairpins, knownHairpins) = ([:], [])
         waiting = []
         changed = Set(services.keys)
+        isAnew = true
         var changes = takeChanges()
+        isAnew = false
         let steps = Dictionary(changes.transactions.map { ($0.family, $0.changes) }) { one, _ in one }
         changes.transactions = IPAddress.Family.allCases.map { family in
             var transaction = NftTransaction.removal(NftFamily(family), table: settings.table)
@@ -202,17 +228,29 @@ public struct ServiceTables: KernelTables {
             for address in old.hairpins.subtracting(new.hairpins) { count(address, by: -1) }
             for address in new.hairpins.subtracting(old.hairpins) { count(address, by: 1) }
             work[family, default: NftDifference()].add(from: old.contents, to: new.contents)
-            for (flow, targets) in new.flows where old.flows[flow] != targets {
-                let addresses = flow.address.map { Set([$0]) } ?? ownAddresses.filter { $0.family == family }
-                stale.insert(StaleConnections(family: family, port: flow.port, addresses: addresses, targets: targets))
-            }
-            for flow in old.flows.keys where new.flows[flow] == nil {
-                let addresses = flow.address.map { Set([$0]) } ?? ownAddresses.filter { $0.family == family }
-                stale.insert(StaleConnections(family: family, port: flow.port, addresses: addresses, targets: []))
-            }
+            noteStale(family, from: old.flows, to: new.flows, &stale)
         }
         entries[name] = after.isEmpty ? nil : after
         return released
+    }
+
+    private func noteStale(
+        _ family: IPAddress.Family, from old: [ServiceFlow: Set<ServiceTarget>],
+        to new: [ServiceFlow: Set<ServiceTarget>], _ stale: inout Set<StaleConnections>
+    ) {
+        for flow in Set(old.keys).union(new.keys) {
+            let (before, after) = (old[flow], new[flow] ?? [])
+            // Who asked by UDP before there were endpoints waits for another one, too.
+            let isLost =
+                StaleConnections.mustBeUnanswered(flow.protocolNumber)
+                ? before.map { !$0.isSubset(of: after) } ?? isAnew : new[flow] == nil || before != after
+            guard isLost else { continue }
+            let addresses = flow.address.map { Set([$0]) } ?? ownAddresses.filter { $0.family == family }
+            stale.insert(
+                StaleConnections(
+                    family: family, protocolNumber: flow.protocolNumber, port: flow.port, addresses: addresses,
+                    targets: after))
+        }
     }
 
     private mutating func count(_ address: IPAddress, by step: Int) {
