@@ -46,20 +46,19 @@ enum ConditionalDefaults {
 
     /// What holds for pods, and not for the templates of pods.
     @Sendable private static func pod(_ pod: inout JSON) {
-        guard var spec = pod["spec"], spec.object != nil else { return }
-        if spec["enableServiceLinks"] == nil { spec["enableServiceLinks"] = true }
-        let usesHostNetwork = spec["hostNetwork"]?.bool == true
+        guard pod["spec"]?.object != nil else { return }
+        if pod["spec", "enableServiceLinks"] == nil { pod["spec", "enableServiceLinks"] = true }
+        let usesHostNetwork = pod["spec", "hostNetwork"]?.bool == true
         for list in ["initContainers", "containers"] {
-            guard case .array(var containers) = spec[list] else { continue }
-            for index in containers.indices {
-                requestLimits(&containers[index])
-                if usesHostNetwork { openHostPorts(&containers[index]) }
+            pod.changeEach(at: ["spec", list]) { container in
+                requestLimits(&container)
+                if usesHostNetwork { openHostPorts(&container) }
             }
-            spec[list] = .array(containers)
         }
-        pod["spec"] = spec
         if isEmpty(pod["status", "phase"]) { pod["status", "phase"] = "Pending" }
-        if isEmpty(pod["status", "qosClass"]) { pod["status", "qosClass"] = .string(QualityOfService.of(spec)) }
+        if isEmpty(pod["status", "qosClass"]) {
+            pod["status", "qosClass"] = .string(QualityOfService.of(pod["spec"] ?? [:]))
+        }
     }
 
     /// A limit without a request is requested too.

@@ -42,7 +42,7 @@ struct ContainerRules {
     private func checkPorts(_ faults: inout Faults) {
         var names: Set<String> = []
         for (index, port) in (container["ports"]?.array ?? []).enumerated() {
-            let path = "\(path).ports[\(index)]"
+            var path: String { "\(self.path).ports[\(index)]" }
             if let name = port["name"]?.string, !name.isEmpty {
                 for fault in Names.portNameFaults(name) { faults.invalid("\(path).name", .string(name), fault) }
                 if !names.insert(name).inserted { faults.duplicate("\(path).name", .string(name)) }
@@ -76,7 +76,7 @@ struct ContainerRules {
 
     private func checkEnvironment(_ faults: inout Faults) {
         for (index, variable) in (container["env"]?.array ?? []).enumerated() {
-            let path = "\(path).env[\(index)]"
+            var path: String { "\(self.path).env[\(index)]" }
             let name = variable["name"]?.string ?? ""
             if name.isEmpty {
                 faults.required("\(path).name")
@@ -99,7 +99,7 @@ struct ContainerRules {
             }
         }
         for (index, source) in (container["envFrom"]?.array ?? []).enumerated() {
-            let path = "\(path).envFrom[\(index)]"
+            var path: String { "\(self.path).envFrom[\(index)]" }
             let references = ["configMapRef", "secretRef"].filter { source[$0] != nil }
             if references.isEmpty {
                 faults.invalid(path, "", "must specify one of: `configMapRef` or `secretRef`")
@@ -112,14 +112,14 @@ struct ContainerRules {
         }
     }
 
-    private func checkSource(_ path: String, _ source: JSON, _ faults: inout Faults) {
+    private func checkSource(_ path: @autoclosure () -> String, _ source: JSON, _ faults: inout Faults) {
         for (reference, fields) in [
             ("configMapKeyRef", ["name", "key"]), ("secretKeyRef", ["name", "key"]), ("fieldRef", ["fieldPath"]),
             ("resourceFieldRef", ["resource"]),
         ] {
             guard let value = source[reference] else { continue }
             for field in fields where (value[field]?.string ?? "").isEmpty {
-                faults.required("\(path).\(reference).\(field)")
+                faults.required("\(path()).\(reference).\(field)")
             }
         }
     }
@@ -127,7 +127,7 @@ struct ContainerRules {
     private func checkMounts(_ faults: inout Faults) {
         var places: Set<String> = []
         for (index, mount) in (container["volumeMounts"]?.array ?? []).enumerated() {
-            let path = "\(path).volumeMounts[\(index)]"
+            var path: String { "\(self.path).volumeMounts[\(index)]" }
             let name = mount["name"]?.string ?? ""
             if name.isEmpty {
                 faults.required("\(path).name")
@@ -154,7 +154,7 @@ struct ContainerRules {
         let resources = container["resources"] ?? [:]
         for list in ["limits", "requests"] {
             for (name, value) in resources[list]?.object ?? [:] {
-                let path = "\(path).resources.\(list)[\(name)]"
+                var path: String { "\(self.path).resources.\(list)[\(name)]" }
                 let isStandard = ["cpu", "memory", "ephemeral-storage"].contains(name) || name.hasPrefix("hugepages-")
                 if !isStandard, !name.contains("/") {
                     faults.invalid(path, .string(name), "must be a standard resource for containers")
@@ -176,7 +176,7 @@ struct ContainerRules {
     }
 
     private func checkResizePolicy(_ faults: inout Faults) {
-        let path = "\(path).resizePolicy"
+        var path: String { "\(self.path).resizePolicy" }
         var names: Set<String> = []
         for policy in container["resizePolicy"]?.array ?? [] {
             let name = policy["resourceName"]?.string ?? ""
@@ -198,7 +198,7 @@ struct ContainerRules {
         let isSidecar = container["restartPolicy"] == "Always"
         for field in ["livenessProbe", "readinessProbe", "startupProbe"] {
             guard let probe = container[field] else { continue }
-            let path = "\(path).\(field)"
+            var path: String { "\(self.path).\(field)" }
             if isInit, !isSidecar {
                 faults.forbidden(path, "may not be set for init containers without restartPolicy=Always")
                 continue
@@ -222,18 +222,20 @@ struct ContainerRules {
     }
 
     /// Exactly one handler, and that one whole.
-    private func checkHandler(_ path: String, _ value: JSON, _ kinds: [String], _ faults: inout Faults) {
+    private func checkHandler(
+        _ path: @autoclosure () -> String, _ value: JSON, _ kinds: [String], _ faults: inout Faults
+    ) {
         let given = kinds.filter { value[$0] != nil }
-        if given.isEmpty { faults.required(path, "must specify a handler type") }
+        if given.isEmpty { faults.required(path(), "must specify a handler type") }
         for extra in given.dropFirst() {
-            faults.forbidden("\(path).\(extra)", "may not specify more than 1 handler type")
+            faults.forbidden("\(path()).\(extra)", "may not specify more than 1 handler type")
         }
         if let exec = value["exec"], (exec["command"]?.array ?? []).isEmpty {
-            faults.required("\(path).exec.command")
+            faults.required("\(path()).exec.command")
         }
         for kind in ["httpGet", "tcpSocket", "grpc"] {
             guard let handler = value[kind] else { continue }
-            faults.port("\(path).\(kind).port", handler["port"] ?? 0)
+            faults.port("\(path()).\(kind).port", handler["port"] ?? 0)
         }
     }
 }

@@ -123,15 +123,17 @@ public enum QualityOfService {
     /// `Guaranteed` when each container limits CPU and memory to what it requests, `BestEffort` when none asks for
     /// either, else `Burstable`.
     public static func of(_ spec: JSON) -> String {
-        let containers = (spec["initContainers"]?.array ?? []) + (spec["containers"]?.array ?? [])
         var asks = false
         var isGuaranteed = true
-        for container in containers {
-            for resource in ["cpu", "memory"] {
-                let request = Quantity(container["resources", "requests", resource])?.milli ?? 0
-                let limit = Quantity(container["resources", "limits", resource])?.milli ?? 0
-                asks = asks || request > 0 || limit > 0
-                isGuaranteed = isGuaranteed && limit > 0 && (request == limit || request == 0)
+        for list in ["initContainers", "containers"] {
+            for container in spec[list]?.array ?? [] {
+                let (requests, limits) = (container["resources", "requests"], container["resources", "limits"])
+                for resource in ["cpu", "memory"] {
+                    let request = Quantity(requests?[resource])?.milli ?? 0
+                    let limit = Quantity(limits?[resource])?.milli ?? 0
+                    asks = asks || request > 0 || limit > 0
+                    isGuaranteed = isGuaranteed && limit > 0 && (request == limit || request == 0)
+                }
             }
         }
         return asks ? (isGuaranteed ? "Guaranteed" : "Burstable") : "BestEffort"

@@ -93,28 +93,28 @@ public enum FieldWarnings {
         return warnings
     }
 
-    private static func container(_ container: JSON, at path: String) -> [String] {
+    private static func container(_ container: JSON, at path: @autoclosure () -> String) -> [String] {
         var warnings: [String] = []
         for list in ["limits", "requests"] {
             guard let memory = container["resources", list, "memory"], let quantity = Quantity(memory),
                 quantity.milli % 1000 != 0
             else { continue }
             warnings.append(
-                "\(path).resources.\(list)[memory]: fractional byte value \"\(memory.string ?? "")\" is invalid, "
+                "\(path()).resources.\(list)[memory]: fractional byte value \"\(memory.string ?? "")\" is invalid, "
                     + "must be an integer")
         }
         var names: Set<String> = []
         for (index, variable) in (container["env"]?.array ?? []).enumerated() {
             guard let name = variable["name"]?.string, !names.insert(name).inserted else { continue }
             warnings.append(
-                "\(path).env[\(index)]: hides previous definition of \"\(name)\", which may be dropped when using apply"
+                "\(path()).env[\(index)]: hides previous definition of \"\(name)\", which may be dropped when using apply"
             )
         }
         var ports: [String: Int] = [:]
         for (index, port) in (container["ports"]?.array ?? []).enumerated() {
             let key = "\(port["containerPort"]?.int ?? 0)/\(port["protocol"]?.string ?? "TCP")"
             guard let first = ports.updateValue(ports[key] ?? index, forKey: key) else { continue }
-            warnings.append("\(path).ports[\(index)]: duplicate port definition with \(path).ports[\(first)]")
+            warnings.append("\(path()).ports[\(index)]: duplicate port definition with \(path()).ports[\(first)]")
         }
         return warnings
     }

@@ -63,6 +63,22 @@ extension JSON {
         self = .object(members)
     }
 
+    /// Changes each element of the list at a path of member names, if there is one. Nothing is copied of a tree that
+    /// the caller alone holds.
+    public mutating func changeEach(at path: some Collection<String>, _ change: (inout JSON) -> Void) {
+        guard let first = path.first else {
+            guard case .array(var elements) = self else { return }
+            self = .null  // so that `elements` is uniquely referenced and changed in place
+            for index in elements.indices { change(&elements[index]) }
+            self = .array(elements)
+            return
+        }
+        guard case .object(var members) = self, let index = members.index(forKey: first) else { return }
+        self = .null
+        members[valueAt: index].changeEach(at: path.dropFirst(), change)
+        self = .object(members)
+    }
+
     /// The element `index` of an array, if there is one.
     public subscript(_ index: Int) -> JSON? {
         guard case .array(let elements) = self, elements.indices.contains(index) else { return nil }

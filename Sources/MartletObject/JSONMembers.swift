@@ -59,7 +59,7 @@ extension JSON {
 
         private static func hasSameBytes(_ a: String, _ b: String) -> Bool {
             let isSame = a.utf8.withContiguousStorageIfAvailable { a in
-                b.utf8.withContiguousStorageIfAvailable { b in a.elementsEqual(b) }
+                b.utf8.withContiguousStorageIfAvailable { b in a.hasSameBytes(as: b) }
             }
             return isSame.flatMap { $0 } ?? a.utf8.elementsEqual(b.utf8)
         }

@@ -1,4 +1,22 @@
 extension UnsafeBufferPointer<UInt8> {
+    /// Whether both hold the same bytes. Looks at eight at a time, at the last eight maybe twice.
+    func hasSameBytes(as other: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard count == other.count else { return false }
+        guard count >= 8, let start = baseAddress, let otherStart = other.baseAddress else {
+            return elementsEqual(other)
+        }
+        func isSameWord(at index: Int) -> Bool {
+            UnsafeRawPointer(start + index).loadUnaligned(as: UInt64.self)
+                == UnsafeRawPointer(otherStart + index).loadUnaligned(as: UInt64.self)
+        }
+        var index = 0
+        while index + 8 < count {
+            if !isSameWord(at: index) { return false }
+            index += 8
+        }
+        return isSameWord(at: count - 8)
+    }
+
     /// The first place from `start` on of a byte that does not stand for itself in a JSON string (a quote, a
     /// backslash, a control character); the end when there is none. Looks at eight bytes at a time.
     func endOfPlainText(from start: Int) -> Int {

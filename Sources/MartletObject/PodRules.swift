@@ -57,10 +57,10 @@ enum PodRules {
         }
     }
 
-    private static func checkPlacement(_ path: String, _ spec: JSON, _ faults: inout Faults) {
-        faults.labels("\(path).nodeSelector", spec["nodeSelector"])
+    private static func checkPlacement(_ place: String, _ spec: JSON, _ faults: inout Faults) {
+        faults.labels("\(place).nodeSelector", spec["nodeSelector"])
         for (index, toleration) in (spec["tolerations"]?.array ?? []).enumerated() {
-            let path = "\(path).tolerations[\(index)]"
+            var path: String { "\(place).tolerations[\(index)]" }
             let key = toleration["key"]?.string ?? ""
             if !key.isEmpty { faults.name("\(path).key", key, Names.qualifiedNameFault) }
             let exists = toleration["operator"] == "Exists"
@@ -79,7 +79,7 @@ enum PodRules {
             }
         }
         for (index, constraint) in (spec["topologySpreadConstraints"]?.array ?? []).enumerated() {
-            let path = "\(path).topologySpreadConstraints[\(index)]"
+            var path: String { "\(place).topologySpreadConstraints[\(index)]" }
             if (constraint["maxSkew"]?.int ?? 0) <= 0 {
                 faults.invalid("\(path).maxSkew", constraint["maxSkew"] ?? 0, "must be greater than zero")
             }
@@ -148,10 +148,10 @@ enum PodRules {
 /// What holds for volumes.
 enum VolumeRules {
     /// Checks a pod's volumes and returns their names.
-    static func check(_ path: String, _ volumes: [JSON], _ faults: inout Faults) -> Set<String> {
+    static func check(_ list: String, _ volumes: [JSON], _ faults: inout Faults) -> Set<String> {
         var names: Set<String> = []
         for (index, volume) in volumes.enumerated() {
-            let path = "\(path)[\(index)]"
+            var path: String { "\(list)[\(index)]" }
             let name = volume["name"]?.string ?? ""
             if name.isEmpty {
                 faults.required("\(path).name")
@@ -164,27 +164,27 @@ enum VolumeRules {
         return names
     }
 
-    private static func checkSource(_ path: String, _ volume: JSON, _ faults: inout Faults) {
+    private static func checkSource(_ path: @autoclosure () -> String, _ volume: JSON, _ faults: inout Faults) {
         let sources = (volume.object ?? [:]).keys.filter { $0 != "name" }
-        if sources.isEmpty { faults.required(path, "must specify a volume type") }
+        if sources.isEmpty { faults.required(path(), "must specify a volume type") }
         for extra in sources.dropFirst() {
-            faults.forbidden("\(path).\(extra)", "may not specify more than 1 volume type")
+            faults.forbidden("\(path()).\(extra)", "may not specify more than 1 volume type")
         }
         for (source, field) in [
             ("secret", "secretName"), ("configMap", "name"), ("hostPath", "path"),
             ("persistentVolumeClaim", "claimName"), ("nfs", "server"), ("nfs", "path"), ("csi", "driver"),
         ] where volume[source] != nil && (volume[source]?[field]?.string ?? "").isEmpty {
-            faults.required("\(path).\(source).\(field)")
+            faults.required("\(path()).\(source).\(field)")
         }
         for source in ["secret", "configMap"] {
             for (index, item) in (volume[source]?["items"]?.array ?? []).enumerated() {
                 for field in ["key", "path"] where (item[field]?.string ?? "").isEmpty {
-                    faults.required("\(path).\(source).items[\(index)].\(field)")
+                    faults.required("\(path()).\(source).items[\(index)].\(field)")
                 }
             }
         }
         if let limit = volume["emptyDir", "sizeLimit"], let size = Quantity(limit), size.milli < 0 {
-            faults.forbidden("\(path).emptyDir.sizeLimit", "SizeLimit field must be a valid resource quantity")
+            faults.forbidden("\(path()).emptyDir.sizeLimit", "SizeLimit field must be a valid resource quantity")
         }
     }
 }

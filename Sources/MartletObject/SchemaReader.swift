@@ -171,7 +171,12 @@ private struct TableLayout: Sendable {
 
         private func isName(_ name: UnsafeBufferPointer<UInt8>, _ head: UInt64, _ place: Int) -> Bool {
             heads[place] == head && lengths[place] == name.count
-                && (name.count <= 8 || fields[place].name.utf8.elementsEqual(name))
+                && (name.count <= 8 || isWholeName(name, place))
+        }
+
+        private func isWholeName(_ name: UnsafeBufferPointer<UInt8>, _ place: Int) -> Bool {
+            var text = fields[place].name
+            return text.withUTF8 { $0.hasSameBytes(as: name) }
         }
 
         private static func head(of name: UnsafeBufferPointer<UInt8>) -> UInt64 {

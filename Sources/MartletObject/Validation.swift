@@ -209,7 +209,7 @@ enum MetadataRules {
     private static func checkOwners(_ metadata: JSON, _ faults: inout Faults) {
         var controller: String?
         for (index, owner) in (metadata["ownerReferences"]?.array ?? []).enumerated() {
-            let path = "metadata.ownerReferences[\(index)]"
+            var path: String { "metadata.ownerReferences[\(index)]" }
             for (field, sentence) in [
                 ("apiVersion", "version must not be empty"), ("kind", "must not be empty"),
                 ("name", "must not be empty"), ("uid", "must not be empty"),

@@ -25,6 +25,12 @@ struct AdmissionReview: Sendable {
 
     var kind: ResourceKind { target.kind }
 
+    /// Hands the object over. What only one holds is changed in place, and what two hold is copied first.
+    mutating func takeObject() -> JSON {
+        defer { object = .null }
+        return object
+    }
+
     /// 403 in the words of this write.
     func forbidden(_ why: String) -> APIError {
         .forbidden(Subject(kind: kind, name: object.name.isEmpty ? target.name : object.name), why)

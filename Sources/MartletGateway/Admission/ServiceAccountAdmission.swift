@@ -15,26 +15,24 @@ struct ServiceAccountAdmission: AdmissionPlugin {
 
     func admit(_ review: inout AdmissionReview, _ cluster: any ClusterFacts) async throws(APIError) {
         if review.object.annotations[Self.mirror] != nil { return try Self.checkMirror(review) }
-        var pod = review.object
-        let asked = pod["spec", "serviceAccountName"]?.string ?? ""
-        let given = asked.isEmpty ? pod["spec", "serviceAccount"]?.string ?? "" : asked
+        let asked = review.object["spec", "serviceAccountName"]?.string ?? ""
+        let given = asked.isEmpty ? review.object["spec", "serviceAccount"]?.string ?? "" : asked
         let account = given.isEmpty ? "default" : given
-        pod["spec", "serviceAccountName"] = .string(account)
-        pod["spec", "serviceAccount"] = .string(account)
+        review.object["spec", "serviceAccountName"] = .string(account)
+        review.object["spec", "serviceAccount"] = .string(account)
         let namespace = review.target.namespace
         guard let object = try await cluster.get(.serviceAccount, namespace: namespace, name: account) else {
             throw review.forbidden(
                 "error looking up service account \(namespace)/\(account): serviceaccount \"\(account)\" not found")
         }
-        if Self.mounts(pod, object) {
-            Self.addToken(&pod, volume: "kube-api-access-\(ChanceName.suffix(cluster.random))")
+        if Self.mounts(review.object, object) {
+            Self.addToken(&review.object, volume: "kube-api-access-\(ChanceName.suffix(cluster.random))")
         }
-        if (pod["spec", "imagePullSecrets"]?.array ?? []).isEmpty,
+        if (review.object["spec", "imagePullSecrets"]?.array ?? []).isEmpty,
             let secrets = object["imagePullSecrets"]?.array, !secrets.isEmpty
         {
-            pod["spec", "imagePullSecrets"] = .array(secrets)
+            review.object["spec", "imagePullSecrets"] = .array(secrets)
         }
-        review.object = pod
     }
 
     /// Pods of a file on a node have no part of the API.
@@ -62,15 +60,13 @@ struct ServiceAccountAdmission: AdmissionPlugin {
     private static func addToken(_ pod: inout JSON, volume: String) {
         var isMounted = false
         for list in ["containers", "initContainers"] {
-            guard var containers = pod["spec", list]?.array else { continue }
-            for index in containers.indices {
-                var mounts = containers[index]["volumeMounts"]?.array ?? []
-                if mounts.contains(where: { $0["mountPath"]?.string == mountPath }) { continue }
+            pod.changeEach(at: ["spec", list]) { container in
+                var mounts = container["volumeMounts"]?.array ?? []
+                if mounts.contains(where: { $0["mountPath"]?.string == mountPath }) { return }
                 mounts.append(["name": .string(volume), "readOnly": true, "mountPath": .string(mountPath)])
-                containers[index]["volumeMounts"] = .array(mounts)
+                container["volumeMounts"] = .array(mounts)
                 isMounted = true
             }
-            pod["spec", list] = .array(containers)
         }
         guard isMounted else { return }
         let sources: JSON = [

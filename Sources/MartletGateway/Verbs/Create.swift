@@ -7,12 +7,13 @@ extension Registry {
     func create(_ target: Target, body: ObjectBody, options: WriteOptions) async throws(APIError) -> Written {
         var decoder = BodyDecoder(kind: target.kind, validation: options.validation)
         let object = try decoder.object(body)
-        return try await create(target, object: object, options: options, warnings: decoder.warnings)
+        return try await create(target, object: consume object, options: options, warnings: decoder.warnings)
     }
 
-    /// Creates an object that has been read already.
+    /// Creates an object that has been read already. It is changed in place, step by step: whoever else holds it makes
+    /// copies of it.
     func create(
-        _ target: Target, object: JSON, options: WriteOptions, warnings: [String] = [],
+        _ target: Target, object: consuming JSON, options: WriteOptions, warnings: [String] = [],
         ownership: OwnershipPolicy = .followed
     ) async throws(APIError) -> Written {
         let strategy = Strategy.of(target.kind)
@@ -22,18 +23,22 @@ extension Registry {
         if target.kind.isNamespaced { _ = try await namespaceGuard(target) }
         Defaults.apply(to: &object, kind: target.kind)
         let managedFields = ownership == .followed ? own(&object, createdAt: target, options) : []
-        var review = AdmissionReview(operation: .create, target: target, identity: identity, object: object, old: nil)
+        var review = AdmissionReview(
+            operation: .create, target: target, identity: identity, object: consume object, old: nil)
         try await admit(&review)
-        object = review.object
+        object = review.takeObject()
         Defaults.apply(to: &object, kind: target.kind)
-        let given = object
         let generateName = target.name.isEmpty ? object["metadata", "generateName"]?.string ?? "" : ""
+        let isNamed = generateName.isEmpty
+        // What a strategy makes of an object may hold its name, so each name begins anew.
+        let unnamed: JSON = isNamed ? .null : object
+        if isNamed { try finish(&object, target, strategy) }
         for _ in 1...Limits.attempts {
-            object = given
-            // What a strategy makes of an object may hold its name.
-            if !generateName.isEmpty { name(&object, &target, from: generateName) }
-            prepare(&object, target, strategy)
-            try Self.validate(object, target)
+            if !isNamed {
+                object = unnamed
+                name(&object, &target, from: generateName)
+                try finish(&object, target, strategy)
+            }
             let warnings =
                 warnings + review.warnings + FieldWarnings.of(object, kind: target.kind) + strategy.warnings(object)
             let namespaceCondition = try await namespaceGuard(target)
@@ -56,7 +61,7 @@ extension Registry {
             if result.succeeded { return Written(stored, revision: result.revision, warnings: warnings) }
             // The name is taken, the namespace has changed, or another Service was quicker with the address.
             let isTaken = result.results.first.flatMap { $0 } != nil
-            if isTaken && generateName.isEmpty { throw .alreadyExists(target.subject) }
+            if isTaken && isNamed { throw .alreadyExists(target.subject) }
         }
         throw .conflict(target.subject, "too many others write at the same time; try again")
     }
@@ -83,26 +88,33 @@ extension Registry {
         target.name = object.name
     }
 
-    private func prepare(_ object: inout JSON, _ target: Target, _ strategy: Strategy) {
+    /// Brings an object that has its name into the form that is stored.
+    /// - Throws: 422.
+    private func finish(_ object: inout JSON, _ target: Target, _ strategy: Strategy) throws(APIError) {
         for field in ["selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"] {
             object["metadata", field] = nil
         }
         object.dropEmptyMetadata()
-        object = stamped(object)
+        stamp(&object)
         if strategy.generations != .none { object["metadata", "generation"] = 1 }
         if target.kind.subresources.contains("status") && !strategy.keepsStatusOnCreate {
             object["status"] = strategy.initialStatus
         }
         strategy.prepareForCreate(&object)
         strategy.nameRequester(&object, identity)
+        try Self.validate(object, target)
     }
 
     /// With what every stored object has: who it is, and since when.
     func stamped(_ object: JSON) -> JSON {
         var object = object
+        stamp(&object)
+        return object
+    }
+
+    private func stamp(_ object: inout JSON) {
         object["metadata", "uid"] = .string(uuid())
         object["metadata", "creationTimestamp"] = .string(world.wallTime().rfc3339)
-        return object
     }
 
     /// `metadata.generateName` and five characters that spell no words.
@@ -145,14 +157,21 @@ extension Registry {
     func uuid() -> String {
         let high = (world.random() & ~0xF000) | 0x4000
         let low = (world.random() & ~(0xC000 << 48)) | (0x8000 << 48)
-        func hex(_ value: UInt64, _ digits: Int) -> String {
-            let text = String(value, radix: 16)
-            return String(repeating: "0", count: max(0, digits - text.count)) + text
+        let digits = Array("0123456789abcdef".utf8)
+        return String(unsafeUninitializedCapacity: 36) { text in
+            var place = 0
+            for word in [high, low] {
+                for shift in stride(from: 60, through: 0, by: -4) {
+                    if [8, 13, 18, 23].contains(place) {
+                        text[place] = UInt8(ascii: "-")
+                        place += 1
+                    }
+                    text[place] = digits[Int(word >> UInt64(shift) & 0xF)]
+                    place += 1
+                }
+            }
+            return place
         }
-        return [
-            hex(high >> 32, 8), hex(high >> 16 & 0xFFFF, 4), hex(high & 0xFFFF, 4), hex(low >> 48, 4),
-            hex(low & 0xFFFF_FFFF_FFFF, 12),
-        ].joined(separator: "-")
     }
 }
 
