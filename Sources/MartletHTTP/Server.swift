@@ -50,6 +50,18 @@ public final class HTTPServer: Sendable {
     /// What is really listened on.
     public var endpoint: Endpoint { core.listener.endpoint }
 
+    /// Each connection that is open now ends with its next answer, which says so: clients go elsewhere, and no request
+    /// is lost on the way.
+    public func retireConnections() { core.retire(newOnes: false) }
+
+    /// Ends without losing a request of anybody who may go elsewhere. For `settle`, connections are still taken, and
+    /// each ends with its next answer; it is skipped when nobody is connected. Then as ``shutdown(grace:)``.
+    public func drain(settle: Duration, grace: Duration) async {
+        core.retire(newOnes: true)
+        await core.waitUntilAlone(atMost: settle)
+        await core.shutdown(grace: grace)
+    }
+
     /// Stops accepting, lets requests in flight end for at most `grace`, then closes every connection.
     public func shutdown(grace: Duration) async {
         await core.shutdown(grace: grace)
@@ -69,6 +81,7 @@ final class ServerCore: Sendable {
 
     private struct State: Sendable {
         var isStopping = false
+        var isRetiring = false
         var sweeps = false
         var nextID: UInt64 = 0
         var records: [UInt64: ServerRecord] = [:]
@@ -138,6 +151,7 @@ final class ServerCore: Sendable {
             guard !state.isStopping, state.records.count < limits.connections else { return (nil, late) }
             state.nextID += 1
             state.records[state.nextID] = record
+            if state.isRetiring { record.retire() }
             return (state.nextID, late)
         }
         for record in late { record.cut() }
@@ -226,6 +240,26 @@ final class ServerCore: Sendable {
     }
 
     // MARK: Stopping
+
+    /// How often it is looked whether anybody is connected still.
+    private static let lookEvery = Duration.milliseconds(20)
+
+    /// Lets connections end with their next answers: those that are open, and those to come where `newOnes` says so.
+    func retire(newOnes: Bool) {
+        let records = state.withLock { state in
+            if newOnes { state.isRetiring = true }
+            return Array(state.records.values)
+        }
+        for record in records { record.retire() }
+    }
+
+    /// Returns when nobody is connected, or the time is over.
+    func waitUntilAlone(atMost limit: Duration) async {
+        let end = world.now() + limit
+        while world.now() < end, state.withLock({ !$0.records.isEmpty }) {
+            guard (try? await world.sleep(for: Self.lookEvery)) != nil else { return }
+        }
+    }
 
     func shutdown(grace: Duration) async {
         let records = stop()

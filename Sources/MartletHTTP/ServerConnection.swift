@@ -100,7 +100,7 @@ actor ServerConnection {
     private func answer(_ response: Response, to head: RequestHead) async throws -> Bool {
         let bodyIsRead = await inbound.bodyIsDone
         let willDrain = bodyIsRead || !awaitsContinue
-        let keeps = head.keepAlive && willDrain && !core.isStopping
+        let keeps = head.keepAlive && willDrain && !core.isStopping && !record.isRetiring
         let connection: StaticString? = keeps ? (head.isOld ? "keep-alive" : nil) : "close"
         let code = response.head.status.code
         let hasNoBody = head.request.method == .head || code < 200 || code == 204 || code == 304

@@ -21,6 +21,8 @@ final class ServerRecord: Sendable {
         var phase = Phase.handshake
         /// Whether a request was taken from it.
         var hasServed = false
+        /// Whether its next answer is to be its last.
+        var isRetiring = false
         var deadline: MonotonicTime?
         var stream: any ByteStream
         var task: Task<Void, Never>?
@@ -67,6 +69,12 @@ final class ServerRecord: Sendable {
         stopper?()
         return stopper != nil || goesOn
     }
+
+    /// The connection's next answer is its last.
+    func retire() { state.withLock { $0.isRetiring = true } }
+
+    /// Whether the connection is to end with its answer.
+    var isRetiring: Bool { state.withLock { $0.isRetiring } }
 
     /// Whether the connection has yet to bring its first request.
     var isFresh: Bool { state.withLock { !$0.hasServed } }

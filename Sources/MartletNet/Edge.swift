@@ -176,11 +176,20 @@ public final class Edge: RequestHandler {
         return await forwarder.forward(head, request, to: workers, of: "workers")
     }
 
-    /// Takes no new requests, lets those in flight end, and stops.
+    /// Each connection that is open now ends with its next answer: for a machine that holds an address no longer.
+    public func retireConnections() {
+        for server in parts.withLock({ $0.servers }) { server.retireConnections() }
+    }
+
+    /// Lets connections end with their next answers, takes no new ones, lets what is in flight end, and stops.
     public func stop() async {
+        await withTaskGroup { group in
+            for server in parts.withLock({ $0.servers }) {
+                group.addTask { await server.drain(settle: Leaving.settle, grace: Leaving.grace) }
+            }
+        }
         await following.stop()
         await status?.stop()
-        for server in parts.withLock({ $0.servers }) { await server.shutdown(grace: .seconds(5)) }
         // The servers hold their handler, this edge: without this they would keep each other.
         parts.withLock { $0.servers = [] }
         asking.close()

@@ -18,6 +18,7 @@ public final class Ingress: RequestHandler {
     private let logger: Logger
     private let trusted: Mutex<TrustedEdges>
     private let doors: Doors
+    private let nodeName: String
     private let parts = Mutex<(server: HTTPServer?, announcer: Task<Void, Never>?)>((nil, nil))
 
     /// Starts an ingress.
@@ -30,16 +31,19 @@ public final class Ingress: RequestHandler {
         on endpoint: Endpoint, nodeName: String, ownAddresses: Set<String>, client: Client, in world: any World,
         logger: Logger
     ) async throws -> Ingress {
-        let ingress = Ingress(ownAddresses, client, world, logger)
+        let ingress = Ingress(ownAddresses, nodeName, client, world, logger)
         let server = try await HTTPServer.start(
             on: endpoint, in: world, limits: .proxy, logger: logger, handler: ingress)
         ingress.parts.withLock { $0.server = server }
         world.spawn { await ingress.run() }
-        if case .ip(_, let port) = server.endpoint { ingress.announce(port, nodeName) }
+        if case .ip(_, let port) = server.endpoint { ingress.announce(port) }
         return ingress
     }
 
-    private init(_ own: Set<String>, _ client: Client, _ world: any World, _ logger: Logger) {
+    private init(
+        _ own: Set<String>, _ nodeName: String, _ client: Client, _ world: any World, _ logger: Logger
+    ) {
+        self.nodeName = nodeName
         trusted = Mutex(TrustedEdges(own: own.compactMap { IPAddress($0) }))
         self.client = client
         self.world = world
@@ -75,21 +79,21 @@ public final class Ingress: RequestHandler {
     }
 
     /// Keeps the port written on the Node, also when the Node is made anew.
-    private func announce(_ port: UInt16, _ nodeName: String) {
-        let (client, logger) = (self.client, self.logger)
+    private func announce(_ port: UInt16) {
+        let (client, logger, nodeName) = (self.client, self.logger, self.nodeName)
         let announcer = world.spawn {
             let nodes = client.follow(.node, fieldSelector: "metadata.name=\(nodeName)", logger: logger)
             for await change in nodes {
                 guard case .put(let node) = change, node.name == nodeName else { continue }
                 if node.annotations[EdgeTable.portAnnotation] == String(port) { continue }
-                await self.write(port, to: nodeName)
+                await self.write(port)
             }
         }
         parts.withLock { $0.announcer = announcer }
     }
 
     /// Tries until it is written, or there is no such Node any more.
-    private func write(_ port: UInt16, to nodeName: String) async {
+    private func write(_ port: UInt16) async {
         let patch: JSON = ["metadata": ["annotations": [EdgeTable.portAnnotation: .string(String(port))]]]
         while !Task.isCancelled {
             do {
@@ -101,6 +105,18 @@ public final class Ingress: RequestHandler {
                 logger.debug("the node was not told its ingress", metadata: ["error": "\(error)"])
                 try? await world.sleep(for: .seconds(1))
             }
+        }
+    }
+
+    /// Takes the port from the Node, so that edges look for it no longer. Without an API they find out by themselves.
+    private func withdraw() async {
+        let patch: JSON = ["metadata": ["annotations": [EdgeTable.portAnnotation: .null]]]
+        do {
+            try await world.limited(to: Leaving.farewell, "the node's answer") { [client, nodeName] in
+                _ = try await client.patch(.node, name: nodeName, type: .merge, patch)
+            }
+        } catch {
+            logger.debug("edges are not told that the ingress ends", metadata: ["error": "\(error)"])
         }
     }
 
@@ -138,12 +154,15 @@ public final class Ingress: RequestHandler {
         return passage.finish(answer, choice)
     }
 
-    /// Takes no new requests, lets those in flight end, and stops.
+    /// Tells edges to go elsewhere, serves those that have not heard it for a moment, lets what is in flight end, and
+    /// stops.
     public func stop() async {
         let (server, announcer) = parts.withLock { $0 }
         announcer?.cancel()
+        await announcer?.value
+        await withdraw()
+        await server?.drain(settle: Leaving.settle, grace: Leaving.grace)
         await following.stop()
-        await server?.shutdown(grace: .seconds(5))
         doors.close()
         // The server holds its handler, this ingress: without this they would keep each other.
         parts.withLock { $0 = (nil, nil) }

@@ -11,7 +11,13 @@ public struct PodMachine: Sendable {
     /// What the runtime held at the last listing that counts.
     public internal(set) var observation: PodObservation?
 
+    /// How long a pod that serves is let run on after its deletion, in milliseconds: by then Services and ingresses have
+    /// left it out, and its end costs nobody a request. It is part of the grace.
+    public static let farewell: Int64 = 500
+
     let hostIPs: [String]
+    /// When a pod that is deleted is told so; nil before.
+    private var leavesAt: Int64?
     /// Whether the API has no such pod any more.
     public internal(set) var hasVanished = false
     /// Set once the pod has ended for good: `Succeeded` or `Failed`.
@@ -248,6 +254,7 @@ public struct PodMachine: Sendable {
 
     /// The pod is to go: containers, then sandboxes, then nothing is left.
     private mutating func terminate() {
+        guard hasVanished || isDue(farewellEnd()) else { return }
         for container in runningContainers where stop(container, grace: spec.graceSeconds) {
             note("Killing", "Stopping container \(container.name)", container.name)
         }
@@ -261,6 +268,17 @@ public struct PodMachine: Sendable {
         } else {
             isGone = true
         }
+    }
+
+    private mutating func farewellEnd() -> Int64 {
+        if let leavesAt { return leavesAt }
+        let serves =
+            spec.graceSeconds > 1
+            && spec.containers.contains { !$0.ports.isEmpty || $0.probes[.readiness] != nil }
+            && spec.containers.allSatisfy { isReady($0) }
+        let end = serves ? now + Self.farewell : now
+        leavesAt = end
+        return end
     }
 
     private func needsStop(_ sandbox: ObservedSandbox) -> Bool { !stoppedSandboxes.contains(sandbox.id) }

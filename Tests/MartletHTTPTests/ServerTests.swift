@@ -384,6 +384,58 @@ extension String {
         await stopping
         await #expect(throws: NetworkError.self) { _ = try await wire.world.connect(to: wire.server.endpoint) }
     }
+
+    @Test func drainingServesOnceMoreAndLetsConnectionsEndWithTheirAnswers() async throws {
+        let wire = try await Wire { _ in text("quick") }
+        let quick = Array("GET /quick HTTP/1.1\r\nHost: a\r\n\r\n".utf8)
+        func answer(on stream: any ByteStream) async throws -> String {
+            var text = ""
+            while !text.hasSuffix("quick") {
+                text += String(decoding: try await stream.read(atMost: 4096), as: UTF8.self)
+            }
+            return text
+        }
+        let (kept, quiet) = (wire.stream, try await wire.world.connect(to: wire.server.endpoint))
+        for stream in [kept, quiet] {
+            try await stream.write(quick)
+            #expect(try await !answer(on: stream).contains("Connection: close"))
+        }
+        let (server, ended) = (wire.server, Signal())
+        wire.world.spawn {
+            await server.drain(settle: .seconds(2), grace: .seconds(5))
+            ended.set()
+        }
+        var last = ""
+        while !last.contains("Connection: close") {
+            let late = try await wire.world.connect(to: wire.server.endpoint)
+            try await late.write(quick)
+            last = try await answer(on: late)
+        }
+        try await kept.write(quick)
+        #expect(try await answer(on: kept).contains("Connection: close"))
+        #expect(try await kept.read(atMost: 1) == [])
+        #expect(try await asTimePasses(in: wire.world) { try await quiet.read(atMost: 1) } == [])
+        try await asTimePasses(in: wire.world) { await ended.wait() }
+        await #expect(throws: NetworkError.self) { _ = try await wire.world.connect(to: wire.server.endpoint) }
+    }
+
+    @Test func connectionsThatAreRetiredEndAndNewOnesDoNot() async throws {
+        let wire = try await Wire { _ in text("quick") }
+        let quick = "GET /quick HTTP/1.1\r\nHost: a\r\n\r\n"
+        try await wire.send(quick)
+        #expect(try await !wire.read(until: "quick").contains("Connection: close"))
+        wire.server.retireConnections()
+        let other = try await wire.world.connect(to: wire.server.endpoint)
+        try await wire.send(quick)
+        #expect(try await wire.readAll().contains("Connection: close"))
+        try await other.write(Array(quick.utf8))
+        var answer = ""
+        while !answer.hasSuffix("quick") {
+            answer += String(decoding: try await other.read(atMost: 4096), as: UTF8.self)
+        }
+        #expect(!answer.contains("Connection: close"))
+        await wire.server.shutdown(grace: .zero)
+    }
 }
 
 /// Returns when the task is cancelled.

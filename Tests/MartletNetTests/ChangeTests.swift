@@ -3,7 +3,16 @@ import MartletBase
 import MartletHTTP
 import MartletIO
 import MartletNet
+import MartletObject
+import Synchronization
 import Testing
+
+/// Something that is looked at now and again.
+private final class Flag: Sendable {
+    private let state = Atomic<Bool>(false)
+    var isSet: Bool { state.load(ordering: .acquiring) }
+    func set() { state.store(true, ordering: .releasing) }
+}
 
 @Suite("Changes while requests run") struct ChangeTests {
     /// Answers `/slow` when told to, and everything else at once.
@@ -61,6 +70,35 @@ import Testing
         let client = net.client()
         var codes: Set<Int> = []
         for _ in 0..<count { codes.insert(try await net.ask("web.test", through: client).code) }
+        return codes
+    }
+
+    @Test("an ingress that ends is left by edges first: no request is lost, be it one that may not be repeated")
+    func ingressLeaves() async throws {
+        try await TestNet.run { net in
+            let pod = try await net.backend { _ in text("ok") }
+            net.serve("web.test", [pod.endpoint])
+            try await net.eventually("web.test") { $0.code == 200 }
+            let other = try await net.secondIngress()
+            try await net.until { net.api.get(.node, namespace: "", name: "n2")?.annotations.isEmpty == false }
+            let end = Flag()
+            async let first = posted(until: end, in: net)
+            async let second = posted(until: end, in: net)
+            try await net.world.sleep(for: .milliseconds(100))
+            await other.stop()
+            end.set()
+            #expect(try await first == [200])
+            #expect(try await second == [200])
+            #expect(net.api.get(.node, namespace: "", name: "n2")?.annotations.isEmpty == true)
+        }
+    }
+
+    private func posted(until end: Flag, in net: TestNet) async throws -> Set<Int> {
+        let client = net.client()
+        var codes: Set<Int> = []
+        while !end.isSet {
+            codes.insert(try await net.ask("web.test", "/", .post, body: .bytes([1]), through: client).code)
+        }
         return codes
     }
 

@@ -108,6 +108,19 @@ final class TestNet: Sendable {
             client: client, in: world, logger: logger)
     }
 
+    /// One more worker with an ingress, at another address.
+    func secondIngress() async throws -> Ingress {
+        let place = "127.2" + address.dropFirst("127.1".count)
+        var node = Objects.node(place)
+        node["metadata", "name"] = "n2"
+        api.put(.node, node)
+        let api = self.api
+        let client = Client(transport: InProcessTransport(in: world) { await api.handle($0) }, in: world)
+        return try await Ingress.start(
+            on: .ip(place, port: 0), nodeName: "n2", ownAddresses: ["127.0.0.1"], client: client, in: world,
+            logger: Logger(label: "second"))
+    }
+
     private func stop() async {
         await edge.stop()
         await ingress.stop()

@@ -183,6 +183,44 @@ struct PodLifeTests {
         #expect(story.starts.isEmpty && story.done.last == .stopSandbox(id: "s0"))
     }
 
+    @Test("A pod that serves runs on for a moment after its deletion, until nobody sends it anything any more")
+    func farewell() {
+        let serving: [JSON] = [["name": "web", "image": "web:1", "ports": [["containerPort": 80]]]]
+        var story = Story(Story.pod(containers: serving))
+        story.settle()
+        let before = story.done
+        story.feed(.desired(PodSpec(Story.pod(containers: serving, deleting: 7))))
+        #expect(story.done == before && story.wakeAt == story.now + PodMachine.farewell)
+        // Told again in between, it waits no longer for it.
+        story.now += PodMachine.farewell / 2
+        story.feed(.desired(PodSpec(Story.pod(containers: serving, deleting: 7))))
+        #expect(story.done == before)
+        story.now += PodMachine.farewell / 2
+        story.feed(.tick)
+        #expect(story.done.contains(.stopContainer(id: "web-0", name: "web", graceSeconds: 7)))
+    }
+
+    @Test("Who serves nobody, is not ready, has no time or is forced is ended at once")
+    func noFarewell() {
+        let port: JSON = [["containerPort": 80]]
+        let probe: JSON = ["httpGet": ["port": 80]]
+        let cases: [(container: JSON, grace: Int)] = [
+            (["name": "web", "image": "web:1"], 7),
+            (["name": "web", "image": "web:1", "ports": port, "readinessProbe": probe], 7),
+            (["name": "web", "image": "web:1", "ports": port], 1),
+        ]
+        for (container, grace) in cases {
+            var story = Story(Story.pod(containers: [container]))
+            story.settle()
+            story.feed(.desired(PodSpec(Story.pod(containers: [container], deleting: grace))))
+            #expect(story.done.contains(.stopContainer(id: "web-0", name: "web", graceSeconds: grace)))
+        }
+        var story = Story(Story.pod(containers: [cases[1].container]))
+        story.settle()
+        story.feed(.vanished)
+        #expect(story.isGone)
+    }
+
     @Test("A pod that did its work before its deadline has succeeded")
     func deadlineMet() {
         var pod = Story.pod(restartPolicy: "Never")
