@@ -119,12 +119,13 @@ public actor Cluster {
 
         func stop(removesPods: Bool) async {
             keeper?.cancel()
-            await virtualIPs?.stop()
+            virtualIPs?.giveUp()
             await master?.handOver()
             await edge?.stop()
             await worker?.stop(removesPods: removesPods)
             await controlPlane?.stop()
             await master?.stop()
+            await virtualIPs?.stop()
             await remote?.stop()
             // Without a quorum it waits for an answer until those above are gone.
             await keeper?.value

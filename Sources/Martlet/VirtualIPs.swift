@@ -19,7 +19,12 @@ final class VirtualIPs: Sendable {
     /// So many bad answers in a row make the edge dead.
     static let badAnswers = 2
 
+    /// After how long a master that was asked to yield looks whether another one has taken over.
+    static let moveTakes = Duration.milliseconds(500)
+
     private let routers: [VirtualIP]
+    private let edge: Edge
+    private let world: any World
     private let task = Mutex<Task<Void, Never>?>(nil)
 
     /// Starts them.
@@ -50,13 +55,17 @@ final class VirtualIPs: Sendable {
             if let error = error as? ClusterError { throw error }
             throw ClusterError.unusable("the virtual IP cannot be held here: \(error)")
         }
-        let ips = VirtualIPs(routers)
+        let ips = VirtualIPs(routers, edge, world)
         let task = world.spawn { await ips.watch(configuration, edge, replica, world) }
         ips.task.withLock { $0 = task }
         return ips
     }
 
-    private init(_ routers: [VirtualIP]) { self.routers = routers }
+    private init(_ routers: [VirtualIP], _ edge: Edge, _ world: any World) {
+        self.routers = routers
+        self.edge = edge
+        self.world = world
+    }
 
     /// The addresses of each kind: VRRP has one virtual router for each.
     private static func families(_ settings: VirtualIPSettings) throws -> [[VirtualAddress]] {
@@ -101,8 +110,22 @@ final class VirtualIPs: Sendable {
         }
     }
 
-    /// Lets other masters take over what this one holds.
-    func yield() { for router in routers { router.yield() } }
+    /// Lets other masters take over what this one holds. Connections that are open through this one go on; those that
+    /// are kept for further requests end with their next answer.
+    func yield() {
+        for router in routers { router.yield() }
+        let (routers, edge, world) = (self.routers, self.edge, self.world)
+        world.spawn {
+            try? await world.sleep(for: Self.moveTakes)
+            if routers.allSatisfy({ $0.status.state != .active }) { edge.retireConnections() }
+        }
+    }
+
+    /// Gives the addresses up for good, so that others take over at once. Connections that are open go on.
+    func giveUp() {
+        task.withLock { $0 }?.cancel()
+        for router in routers { router.giveUp() }
+    }
 
     /// Where each virtual router stands.
     var json: JSON {
@@ -117,7 +140,7 @@ final class VirtualIPs: Sendable {
             })
     }
 
-    /// Gives the addresses up, so that others take over at once, and ends.
+    /// Gives the addresses up, with what is open through them, and ends.
     func stop() async {
         let task = self.task.withLock { $0 }
         task?.cancel()

@@ -131,12 +131,7 @@ private struct Talk {
         try (request.isNetfilter ? netfilter : route).ask(request, sequence)
     }
 
-    func commit(_ batch: NftBatch) throws {
-        try netfilter.begin(batch.bytes, "a transaction")
-        var commit = NftCommit(batch)
-        while !commit.isComplete { try commit.take(netfilter.next("a transaction")) }
-        try commit.check()
-    }
+    func commit(_ batch: NftBatch) throws { try netfilter.commit(batch) }
 }
 
 extension NetlinkSocket {
@@ -146,6 +141,14 @@ extension NetlinkSocket {
         var reply = NetlinkReply(to: request, sequence: sequence)
         while !reply.isComplete { try reply.take(next(request.what)) }
         return reply.messages
+    }
+
+    /// Has a transaction carried out. Blocks: for a worker's thread.
+    func commit(_ batch: NftBatch) throws {
+        try begin(batch.bytes, "a transaction")
+        var commit = NftCommit(batch)
+        while !commit.isComplete { try commit.take(next("a transaction")) }
+        try commit.check()
     }
 
     fileprivate func begin(_ bytes: [UInt8], _ what: String) throws {

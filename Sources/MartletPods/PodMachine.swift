@@ -11,8 +11,8 @@ public struct PodMachine: Sendable {
     /// What the runtime held at the last listing that counts.
     public internal(set) var observation: PodObservation?
 
-    /// How long a pod that serves is let run on after its deletion, in milliseconds: by then Services and ingresses have
-    /// left it out, and its end costs nobody a request. It is part of the grace.
+    /// How long a pod that serves is let run on after its deletion, in milliseconds: by then Services and ingresses
+    /// have left it out, and its end costs nobody a request. It is part of the grace.
     public static let farewell: Int64 = 500
 
     let hostIPs: [String]

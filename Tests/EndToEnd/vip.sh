@@ -12,7 +12,8 @@ martlet() { on deadlock timeout 90 "$BIN/martlet" "$@"; }
 HOSTS="deadlock coup autocrat client" "$hosts" up
 
 pid_of() { cat "$state/$1.pid"; }
-holds() { on "$1" ip -o address show to "$vip/32" | grep -q "$vip"; }
+# Held is what the link is told of; who gave it up keeps it elsewhere for a while, for what is open.
+holds() { on "$1" ip -o address show dev eth0 to "$vip/32" | grep -q "$vip"; }
 # Who holds the address, with commas.
 holders() { for host in "$@"; do if holds "$host"; then echo "$host"; fi; done | paste -sd,; }
 masters() { holders deadlock coup autocrat; }
@@ -53,6 +54,24 @@ while time.monotonic() < end:
     except OSError: failed += 1
 gap = max(gap, time.monotonic() - last)
 print(f"{answered} answered, {failed} failed, {gap * 1000:.0f} ms at most without an answer")
+PYTHON
+# open SECONDS: opens a connection, waits for so long, and asks over it until it is told that the connection ends.
+cat >"$state/open.py" <<'PYTHON'
+import http.client, ssl, sys, time
+tls = ssl.create_default_context()
+tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+c = http.client.HTTPSConnection(sys.argv[1], 443, context=tls, timeout=3)
+c.connect()
+s = c.sock
+def ask():
+    c.request("GET", "/", headers={"host": "nobody.test"})
+    answer = c.getresponse()
+    answer.read()
+    return answer.getheader("connection") == "close"
+print(f"before: {'ends' if ask() else 'goes on'}", flush=True)
+time.sleep(float(sys.argv[2]))
+ends = ask()
+print(f"after: {'ends' if ends else 'goes on'}")
 PYTHON
 load() { on client python3 "$state/load.py" "$vip" "$1"; }
 answers() { [[ "$(load 1)" =~ ^[1-9] ]]; }
@@ -117,6 +136,8 @@ expect "who holds it, in the status" "$(martlet status)" "$vip *$first"
 echo "-- a planned move"
 load 4 >"$state/moved" &
 loading=$!
+on client python3 "$state/open.py" "$vip" 5 >"$state/open" 2>&1 &
+opening=$!
 sleep 1.5
 martlet vip move >/dev/null
 wait_for 10 "another master holds it" others_hold "$first"
@@ -127,6 +148,9 @@ second=$(masters)
 sleep 2
 held_by "$second" || fail "the address does not stay with $second: $(masters)"
 ok "moved from $first to $second: $(cat "$state/moved")"
+wait "$opening" || fail "a connection from before the move: $(cat "$state/open")"
+[ "$(cat "$state/open")" = "$(printf 'before: goes on\nafter: ends')" ] || fail "over a connection from before: $(cat "$state/open")"
+ok "a connection from before the move is answered by $first, which says that it ends"
 
 echo "-- packets that nobody should obey"
 for kind in spoofed malformed foreign other; do

@@ -10,6 +10,9 @@ private struct Link {
     var now = MonotonicTime(nanoseconds: 1_000_000_000)
     /// Who holds the addresses, as its machine has it.
     var holders: Set<String> = []
+    /// Who keeps them for what is open, and who hands that on to whom.
+    var keepers: Set<String> = []
+    var handedOn: [String: IPAddress] = [:]
     var said: [String: [VirtualRouterNotice]] = [:]
     var announced: [String: [MonotonicTime]] = [:]
     /// Routers whose words are not heard, and who hear nothing.
@@ -32,6 +35,10 @@ private struct Link {
             switch effect {
             case .addAddresses: holders.insert(name)
             case .removeAddresses: holders.remove(name)
+            case .keepForOpenConnections:
+                holders.remove(name)
+                keepers.insert(name)
+            case .handOn(let other): handedOn[name] = other
             case .announce: announced[name, default: []].append(now)
             case .notice(let notice): said[name, default: []].append(notice)
             case .send(let word): send(word, by: name, router.settings)
@@ -147,6 +154,20 @@ private struct Link {
         #expect(link.holders == ["a"])
         link.pass(.milliseconds(115))
         #expect(link.holders.subtracting(["a"]) == ["b"])
+        // Of a dead one nothing is open: its clients are to hear so.
+        #expect(link.handedOn.isEmpty && link.keepers.isEmpty)
+    }
+
+    @Test func aFarewellCountsForTheNextToTakeOverOnly() {
+        var link = three()
+        link.tell("a", .yield)
+        link.pass(.seconds(1))
+        link.cut = ["b"]
+        link.frozen = ["b"]
+        link.pass(.seconds(1))
+        // "b" died without a word, and the word of "a" was to "b".
+        #expect(link.holders.contains("a"))
+        #expect(link.handedOn == ["b": address("192.0.2.1")])
     }
 
     @Test func aPlannedMoveTakesLessThanAnInterval() {
@@ -155,6 +176,8 @@ private struct Link {
         #expect(link.holders.isEmpty)
         link.pass(.milliseconds(30))
         #expect(link.holders == ["b"])
+        // What is open through the old one stays with it.
+        #expect(link.keepers == ["a"] && link.handedOn == ["b": address("192.0.2.1")])
         // Who has yielded does not come back while another holds them.
         link.pass(.seconds(10))
         #expect(link.holders == ["b"])

@@ -101,9 +101,13 @@ public final class VirtualIP: Sendable {
     /// Another router is to take over, where there is one.
     public func yield() { loop.tell(.event(.yield)) }
 
-    /// Gives the addresses up, tells the others, and ends.
+    /// Gives the addresses up for good and tells the others. Connections that are open go on until ``stop()``.
+    public func giveUp() { loop.tell(.event(.stop)) }
+
+    /// Gives the addresses up, tells the others, and ends, with all that is open through the addresses.
     public func stop() async {
         loop.tell(.event(.stop))
+        loop.tell(.end)
         // Its turn comes when the loop has ended.
         try? await worker.run {}
         worker.stop()
@@ -135,6 +139,7 @@ final class VirtualIPLoop: Sendable {
     enum Word: Sendable {
         case event(VirtualRouter.Event)
         case fit(for: Duration)
+        case end
     }
 
     private let settings: VirtualRouterSettings
@@ -171,7 +176,7 @@ final class VirtualIPLoop: Sendable {
     func run() {
         VRRPSocket.hurryThread()
         var router = VirtualRouter(settings)
-        var carrier = Carrier(socket: socket, keeper: keeper, logger: logger)
+        var carrier = Carrier(socket: socket, keeper: keeper, world: world, logger: logger)
         var barredUntil = world.now()
         carrier.carryOut(router.step(.start, at: world.now()), settings)
         while true {
@@ -183,9 +188,8 @@ final class VirtualIPLoop: Sendable {
                 switch word {
                 case .fit where now < barredUntil: continue
                 case .fit(let duration): carrier.carryOut(router.step(.fit(until: now + duration), at: now), settings)
-                case .event(let event):
-                    carrier.carryOut(router.step(event, at: now), settings)
-                    if case .stop = event { ends = true }
+                case .event(let event): carrier.carryOut(router.step(event, at: now), settings)
+                case .end: ends = true
                 }
             }
             if let problem = keeper.takeProblem() {
@@ -193,10 +197,12 @@ final class VirtualIPLoop: Sendable {
                 carrier.carryOut(router.step(.unfit(problem), at: world.now()), settings)
             }
             carrier.carryOut(router.step(.clock, at: world.now()), settings)
-            if router.state == .active { keeper.renew(at: world.now()) }
+            keeper.isHeld(by: router.state == .active ? nil : router.holder)
+            let renews = router.state == .active || keeper.isKept
+            if renews { keeper.renew(at: world.now()) }
             show(router)
             if ends { return }
-            rest(until: router.deadline, isActive: router.state == .active)
+            rest(until: router.deadline, renews: renews)
         }
     }
 
@@ -226,8 +232,8 @@ final class VirtualIPLoop: Sendable {
         }
     }
 
-    private func rest(until deadline: MonotonicTime?, isActive: Bool) {
-        let next = [deadline, isActive ? keeper.nextRenewal : nil].compactMap { $0 }.min()
+    private func rest(until deadline: MonotonicTime?, renews: Bool) {
+        let next = [deadline, renews ? keeper.nextRenewal : nil].compactMap { $0 }.min()
         let now = world.now()
         try? socket.wait(for: next.map { $0 > now ? $0 - now : .zero })
     }
@@ -237,12 +243,14 @@ final class VirtualIPLoop: Sendable {
 private struct Carrier {
     let socket: VRRPSocket
     let keeper: VirtualAddressKeeper
+    let world: any World
     let logger: Logger
     /// The last failure to send, which is told of once.
     var sendFailure: Errno?
 
     mutating func carryOut(_ effects: [VirtualRouter.Effect], _ settings: VirtualRouterSettings) {
         var gaveUp = false
+        let now = world.now()
         for effect in effects {
             switch effect {
             case .send(let word) where gaveUp:
@@ -254,6 +262,10 @@ private struct Carrier {
             case .removeAddresses:
                 keeper.remove()
                 gaveUp = true
+            case .keepForOpenConnections:
+                keeper.keepForOpenConnections(at: now)
+                gaveUp = true
+            case .handOn(let other): keeper.handOn(to: other, at: now)
             case .announce: keeper.announce()
             case .notice(let notice):
                 logger.log(level: notice.isWarning ? .warning : .notice, "virtual IP: \(notice)")

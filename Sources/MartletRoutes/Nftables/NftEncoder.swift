@@ -286,7 +286,9 @@ extension NftExpression {
     /// The kernel's name for it.
     private var name: String {
         switch self {
-        case .payload: "payload"
+        case .payload, .write: "payload"
+        case .socketIsWildcard: "socket"
+        case .duplicate: "dup"
         case .meta, .setMark: "meta"
         case .connectionState: "ct"
         case .compare: "cmp"
@@ -349,6 +351,11 @@ extension NftExpression {
             for (type, value) in values { writer.attribute(type, network: value) }
         }
         switch self {
+        case .socketIsWildcard(let register): numbers((1, 2), (2, register.number))
+        case .write(let offset, let length, let register):
+            let base = NftExpression.Base.network.rawValue
+            numbers((5, register.number), (2, base), (3, UInt32(offset)), (4, UInt32(length)), (6, 0), (7, 0))
+        case .duplicate(let address, let device): numbers((1, address.number), (2, device.number))
         case .updateSet(let set, let register):
             writer.attribute(1, text: set)
             numbers((3, 1), (4, register.number))
@@ -373,7 +380,7 @@ extension NftExpression {
     private static func portUnreachable(_ family: NftFamily) -> UInt8 {
         switch family {
         case .inet, .bridge: 1
-        case .ipv4: 3
+        case .ipv4, .arp: 3
         case .ipv6: 4
         }
     }

@@ -6,6 +6,8 @@ public enum NftFamily: UInt8, Sendable, Hashable {
     case inet = 1
     /// IPv4.
     case ipv4 = 2
+    /// ARP.
+    case arp = 3
     /// What passes a bridge, before it is IP.
     case bridge = 7
     /// IPv6.
@@ -71,6 +73,11 @@ public struct NftHook: Sendable, Hashable {
         case output = 3
         /// About to leave.
         case postrouting = 4
+
+        /// ARP that has come in; tables of ARP count from there.
+        public static let arpInput = Point.prerouting
+        /// ARP from this machine.
+        public static let arpOutput = Point.input
     }
     /// What a chain may do.
     public enum Kind: String, Sendable, Hashable {
@@ -183,6 +190,13 @@ public enum NftExpression: Sendable, Hashable {
     case random(modulus: Int, into: NftRegister = .first)
     /// Loads what kind of address the packet's source (or destination) is to this machine: 2 is its own.
     case addressKind(ofSource: Bool, into: NftRegister = .first)
+    /// Loads whether the socket that the packet is for is bound to no address, as listeners are: one byte. Ends the
+    /// rule where there is no such socket, or one that is only half open.
+    case socketIsWildcard(into: NftRegister = .first)
+    /// Writes bytes of the packet's network header; no checksum is brought up to date.
+    case write(offset: Int, length: Int, from: NftRegister)
+    /// Sends a copy to a neighbour by a device, whose number the register has; its address stays the same.
+    case duplicate(to: NftRegister, device: NftRegister)
     /// Puts what begins at the register into a set, or begins its time anew.
     case updateSet(String, key: NftRegister = .first)
     /// Translates the destination.

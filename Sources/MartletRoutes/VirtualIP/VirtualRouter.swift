@@ -43,6 +43,10 @@ public struct VirtualRouter: Sendable {
         case addAddresses
         /// Give the addresses up, as many as are there.
         case removeAddresses
+        /// Give the addresses up, but for connections that are open: these go on.
+        case keepForOpenConnections
+        /// The one there gave the addresses up and said so: what is of no connection of ours is its.
+        case handOn(to: IPAddress)
         /// Tell the link where the addresses are.
         case announce
         /// Tell the operator.
@@ -66,6 +70,8 @@ public struct VirtualRouter: Sendable {
     private var activeCentiseconds: Int
     private var preemptsFrom = MonotonicTime(nanoseconds: 0)
     private var hasYielded = false
+    /// Who has said that it gives the addresses up, and from when on it counts no longer.
+    private var leaver: (address: IPAddress, until: MonotonicTime)?
     private var activeSince = MonotonicTime(nanoseconds: 0)
     private var complaints = VirtualRouterComplaints()
 
@@ -132,7 +138,9 @@ public struct VirtualRouter: Sendable {
         timer = now + ownInterval
         announcements = .init(at: now)
         // The word goes out first, so that one who held them until now lets go before we take them.
-        return [.send(advertisement(priority)), .addAddresses, .announce, .notice(.active)]
+        let from = leaver.flatMap { now < $0.until ? [Effect.handOn(to: $0.address)] : nil } ?? []
+        leaver = nil
+        return [.send(advertisement(priority))] + from + [.addAddresses, .announce, .notice(.active)]
     }
 
     private mutating func becomeBackup(of other: IPAddress, _ word: VRRPAdvertisement, at now: MonotonicTime)
@@ -155,7 +163,7 @@ public struct VirtualRouter: Sendable {
         announcements = nil
         holder = nil
         // First the addresses, then the word: who takes over after it finds them free.
-        return [.removeAddresses, .send(advertisement(0)), .notice(.gaveUp(reason))]
+        return [.keepForOpenConnections, .send(advertisement(0)), .notice(.gaveUp(reason))]
     }
 
     private mutating func sleep() -> [Effect] {
@@ -246,12 +254,14 @@ public struct VirtualRouter: Sendable {
     private mutating func hear(_ word: VRRPAdvertisement, from source: IPAddress, at now: MonotonicTime) {
         if word.priority == 0 {
             if holder == source { holder = nil }
+            leaver = (source, now + downInterval)
             timer = now + skew
             return
         }
         let preempts = settings.preempts && !hasYielded && now >= preemptsFrom
         guard word.priority >= priority || !preempts else { return }
         holder = source
+        leaver = nil
         adopt(word)
         timer = now + downInterval
     }
