@@ -29,8 +29,11 @@ extension RaftCore {
         return isMajority(membership.voters) && (membership.outgoing.isEmpty || isMajority(membership.outgoing))
     }
 
-    mutating func drawTimeout() -> Int {
-        let span = UInt64(max(configuration.electionTicks, 1))
+    mutating func drawTimeout() -> Int { draw(from: configuration.electionTicks) }
+
+    /// From `ticks` up to, not including, twice as many.
+    private mutating func draw(from ticks: Int) -> Int {
+        let span = UInt64(max(ticks, 1))
         return Int(span + random.next() % span)
     }
 
@@ -46,6 +49,7 @@ extension RaftCore {
             return
         }
         role = .preCandidate
+        timeout = draw(from: min(RaftConfiguration.ticksBetweenAskings, configuration.electionTicks))
         leader = nil
         heardAt = nil
         votes = [member]

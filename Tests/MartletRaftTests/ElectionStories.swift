@@ -212,6 +212,33 @@ import Testing
             """)
     }
 
+    /// The one that could be elected asks a moment too early, and the other one never could.
+    @Test func whoIsToldNoAsksAgainSoon() {
+        _ = play(
+            Group.led("abc"),
+            """
+            quietly a proposes x
+            quietly a>b
+            quietly b syncs
+            a crashes
+            lose a
+            b loses a
+            b ticks 1
+                b is preCandidate in 1
+                b>a would you? 2/1
+                b>c would you? 2/1
+            settle
+                c>b I would not
+            c loses a
+            b ticks 7
+                b>a would you? 2/1
+                b>c would you? 2/1
+            quietly settle
+            b is at
+                leader in 2, after 0: 1 1 2, commit 3
+            """)
+    }
+
     @Test func aShortWaitEndsWithANewLeader() {
         _ = play(
             Group.led("abc"),

@@ -358,6 +358,8 @@ import Testing
                 b>c I would not
                 b>c I would not
                 b>c I would not
+                b>c I would not
+                b>c I would not
             b>c
             quietly settle
             quietly all tick 4

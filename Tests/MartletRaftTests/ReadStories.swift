@@ -214,6 +214,8 @@ import Testing
                 c is preCandidate in 1
                 c>a would you? 1/1
                 c>b would you? 1/1
+                c>a would you? 1/1
+                c>b would you? 1/1
             quietly c ticks 20
             c ticks
                 c gives up reading 1
