@@ -12,7 +12,7 @@ FLAGS := --explicit-target-dependency-import-check error
 RELEASE_BIN := .build/release
 DEBUG_BIN := .build/debug
 
-.PHONY: help demo up hosts test compatibility configuration fuzz fuzz-gateway schemathesis overload build release fmt lint simulate torture bench-log bench-store bench-gateway bench-dns bench-network informers packages clean
+.PHONY: help demo up hosts figure test compatibility configuration fuzz fuzz-gateway schemathesis overload build release fmt lint simulate torture bench-log bench-store bench-gateway bench-dns bench-network informers packages clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,11 @@ hosts: EXTRA_PACKAGES = $(TEST_PACKAGES)
 hosts: release  ## the story of six hosts: set up, real packets, faults and an operator's work under load
 	@[ "$$(id -u)" = 0 ] || { echo "make hosts makes network namespaces and needs root: sudo make hosts" >&2; exit 1; }
 	@BIN=$(RELEASE_BIN) Tests/Hosts/story
+
+figure: EXTRA_PACKAGES = $(TEST_PACKAGES) python3
+figure: release  ## the figure on six hosts: visitors ask two sites by a virtual IP while everything dies, moves and changes
+	@[ "$$(id -u)" = 0 ] || { echo "make figure makes network namespaces and needs root: sudo make figure" >&2; exit 1; }
+	@BIN=$(RELEASE_BIN) Tests/Hosts/figure
 
 test: EXTRA_PACKAGES = $(TEST_PACKAGES)
 test: build  ## all tests

@@ -1,5 +1,7 @@
 # Six hosts, the cluster on them, and how its parts are reached. Sourced by the story.
 
+# FLAGS of init, where a play wants some.
+init_flags=""
 # Those of them that get other programs later.
 upgraded="coup worker3"
 masters="deadlock coup autocrat" workers="worker1 worker2 worker3"
@@ -52,7 +54,8 @@ copy_programs() { mkdir -p "$1" && cp "$BIN"/martlet{,d,-cni,-bench} "$1"; }
 # The documented commands, on each host its own. What is printed on the first master is typed on the others.
 found_cluster() {
     local printed worker master host joining=()
-    printed=$(on deadlock martlet init)
+    # shellcheck disable=SC2086
+    printed=$(on deadlock martlet init $init_flags)
     worker=$(grep -A1 '^A worker joins' <<<"$printed" | tail -n 1)
     master=$(grep -A1 '^One more master' <<<"$printed" | tail -n 1)
     take_kubeconfig deadlock

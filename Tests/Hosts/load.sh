@@ -33,7 +33,7 @@ silence() {
     awk -v b="$1" -v e="$2" -v t="^($3)\$" '$4 == "ok" && $3 ~ t && $1 + $2 >= b && $1 + $2 < e { printf "%.0f %s\n", $1 + $2, $3 }' \
         "$state"/load-*.log | sort -n | awk -v b="$1" -v e="$2" '
         { gap = $1 - (($2 in last) ? last[$2] : b); if (gap > longest) longest = gap; last[$2] = $1 }
-        END { for (name in last) if (e - last[name] > longest) longest = e - last[name]; print longest + 0 }'
+        END { if (!NR) longest = e - b; for (name in last) if (e - last[name] > longest) longest = e - last[name]; print longest + 0 }'
 }
 
 table=()
