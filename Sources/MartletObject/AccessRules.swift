@@ -106,7 +106,16 @@ enum AccessRules {
                 "spec.request", spec["request"] ?? "",
                 "PEM block type must be CERTIFICATE REQUEST")
         }
-        if (spec["usages"]?.array ?? []).isEmpty { faults.required("spec.usages") }
+        let usages = spec["usages"]?.array ?? []
+        if usages.isEmpty { faults.required("spec.usages") }
+        var seen: Set<String> = []
+        for (index, usage) in usages.enumerated() {
+            if !seen.insert(usage.string ?? "").inserted {
+                faults.duplicate("spec.usages[\(index)]", usage)
+            } else if !Self.usages.contains(usage.string ?? "") {
+                faults.notSupported("spec.usages[\(index)]", usage, Self.usages)
+            }
+        }
         let signer = spec["signerName"]?.string ?? ""
         let parts = signer.split(separator: "/", omittingEmptySubsequences: false)
         if signer.isEmpty {
@@ -116,9 +125,70 @@ enum AccessRules {
                 "spec.signerName", .string(signer),
                 "must be a fully qualified domain and path of the form 'example.com/signer-name'")
         }
+        if signer == "kubernetes.io/legacy-unknown" {
+            faults.invalid(
+                "spec.signerName", .string(signer), "the legacy signerName is not allowed via this API version")
+        }
         if let seconds = spec["expirationSeconds"], seconds.int ?? 600 < 600 {
             faults.invalid(
                 "spec.expirationSeconds", seconds, "may not specify a duration less than 600 seconds (10 minutes)")
+        }
+    }
+
+    private static let usages = [
+        "signing", "digital signature", "content commitment", "key encipherment", "key agreement", "data encipherment",
+        "cert sign", "crl sign", "encipher only", "decipher only", "any", "server auth", "client auth", "code signing",
+        "email protection", "s/mime", "ipsec end system", "ipsec tunnel", "ipsec user", "timestamping", "ocsp signing",
+        "microsoft sgc", "netscape sgc",
+    ]
+
+    /// What was decided about a request stays decided, and is one thing or the other; a certificate comes once.
+    @Sendable static func signingRequestStatus(_ object: JSON, _ old: JSON, _ faults: inout Faults) {
+        let path = "status.conditions"
+        let conditions = object["status", "conditions"]?.array ?? []
+        let before = old["status", "conditions"]?.array ?? []
+        for type in ["Approved", "Denied", "Failed"] {
+            func count(_ list: [JSON]) -> Int { list.count { $0["type"]?.string == type } }
+            if count(conditions) < count(before) {
+                faults.forbidden(path, "updates may not remove a condition of type \"\(type)\"")
+            }
+        }
+        var seen: Set<String> = []
+        for (index, condition) in conditions.enumerated() {
+            let type = condition["type"]?.string ?? ""
+            if type.isEmpty { faults.required("\(path)[\(index)].type") }
+            let status = condition["status"]?.string ?? ""
+            if status.isEmpty {
+                faults.required("\(path)[\(index)].status")
+            } else if ["Approved", "Denied", "Failed"].contains(type), status != "True" {
+                faults.notSupported("\(path)[\(index)].status", .string(status), ["True"])
+            }
+            let other = type == "Approved" ? "Denied" : type == "Denied" ? "Approved" : ""
+            if seen.contains(other) {
+                faults.invalid(
+                    "\(path)[\(index)].type", .string(type),
+                    "Approved and Denied conditions are mutually exclusive")
+            }
+            if !seen.insert(type).inserted { faults.duplicate("\(path)[\(index)].type", .string(type)) }
+        }
+        checkCertificate(object["status", "certificate"], old["status", "certificate"], &faults)
+    }
+
+    private static func checkCertificate(_ certificate: JSON?, _ old: JSON?, _ faults: inout Faults) {
+        let path = "status.certificate"
+        let text = certificate?.string ?? ""
+        if let old = old?.string, !old.isEmpty {
+            if old != text { faults.forbidden(path, "updates may not modify existing certificate content") }
+            return
+        }
+        if text.isEmpty { return }
+        let lines = String(decoding: Base64.decode(text) ?? [], as: UTF8.self).split(whereSeparator: \.isNewline)
+        let begin = "-----BEGIN "
+        let blocks = lines.filter { $0.hasPrefix(begin) }.map { $0.dropFirst(begin.count).prefix { $0 != "-" } }
+        let shown: JSON = "<certificate data>"
+        if blocks.isEmpty { faults.invalid(path, shown, "must contain at least one CERTIFICATE PEM block") }
+        for block in blocks where block != "CERTIFICATE" {
+            faults.invalid(path, shown, "only CERTIFICATE PEM blocks are allowed, found \"\(block)\"")
         }
     }
 

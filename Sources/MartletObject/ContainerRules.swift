@@ -35,6 +35,9 @@ struct ContainerRules {
         checkResources(&faults)
         checkResizePolicy(&faults)
         checkProbes(&faults)
+        if let context = container["securityContext"] {
+            SecurityRules.checkContainer("\(path).securityContext", context, &faults)
+        }
     }
 
     private func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }
@@ -122,6 +125,34 @@ struct ContainerRules {
                 faults.required("\(path()).\(reference).\(field)")
             }
         }
+        if let field = source["fieldRef", "fieldPath"]?.string, !field.isEmpty, !Self.isField(field) {
+            faults.invalid(
+                "\(path()).fieldRef.fieldPath", .string(field),
+                "error converting fieldPath: field label not supported: \(field)")
+        }
+        if let resource = source["resourceFieldRef", "resource"]?.string, !resource.isEmpty,
+            !Self.resources.contains(resource), !resource.contains("hugepages-")
+        {
+            faults.notSupported("\(path()).resourceFieldRef.resource", .string(resource), Self.resources)
+        }
+    }
+
+    private static let fields: Set<String> = [
+        "metadata.name", "metadata.namespace", "metadata.uid", "metadata.labels", "metadata.annotations",
+        "spec.nodeName", "spec.serviceAccountName", "status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs",
+    ]
+
+    /// A field that a container may be told of: `metadata.labels['app']` is one, too.
+    private static func isField(_ path: String) -> Bool {
+        if let bracket = path.utf8.firstIndex(of: UInt8(ascii: "[")) {
+            let map = String(path[..<bracket])
+            return ["metadata.labels", "metadata.annotations"].contains(map) && path.hasSuffix("']")
+        }
+        return fields.contains(path)
+    }
+
+    private static let resources = ["cpu", "ephemeral-storage", "memory"].flatMap {
+        ["limits.\($0)", "requests.\($0)"]
     }
 
     private func checkMounts(_ faults: inout Faults) {
@@ -141,12 +172,13 @@ struct ContainerRules {
                 faults.invalid("\(path).mountPath", .string(place), "must be unique")
             }
             let subPath = mount["subPath"]?.string ?? ""
-            if subPath.hasPrefix("/") {
-                faults.invalid("\(path).subPath", .string(subPath), "must be a relative path")
+            faults.descendingPath("\(path).subPath", subPath)
+            guard let expression = mount["subPathExpr"]?.string, !expression.isEmpty else { continue }
+            if !subPath.isEmpty {
+                faults.invalid(
+                    "\(path).subPathExpr", .string(expression), "subPathExpr and subPath are mutually exclusive")
             }
-            if subPath.split(separator: "/").contains("..") {
-                faults.invalid("\(path).subPath", .string(subPath), "must not contain '..'")
-            }
+            faults.descendingPath("\(path).subPathExpr", expression)
         }
     }
 

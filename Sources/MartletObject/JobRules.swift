@@ -17,6 +17,9 @@ enum JobRules {
         } else {
             faults.required("spec.selector")
         }
+        if spec["completionMode"] == "Indexed", spec["completions"] == nil {
+            faults.required("spec.completions", "when completion mode is Indexed")
+        }
         if spec["completionMode"] == "Indexed", let completions = spec["completions"]?.int, completions > 0 {
             let host = "\(job.name)-\(completions - 1)"
             if Names.labelFault(host) != nil {

@@ -113,11 +113,8 @@ enum NetworkRules {
             for list in lists {
                 for (place, address) in (subset[list]?.array ?? []).enumerated() {
                     let ip = address["ip"]?.string ?? ""
-                    if !Names.isIPv4(ip), !Names.isIPv6(ip) {
-                        faults.invalid(
-                            "\(path).\(list)[\(place)].ip", .string(ip),
-                            "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")
-                    }
+                    faults.address("\(path).\(list)[\(place)].ip", ip)
+                    faults.ordinaryAddress("\(path).\(list)[\(place)].ip", ip)
                 }
             }
             let ports = subset["ports"]?.array ?? []
@@ -131,8 +128,36 @@ enum NetworkRules {
     }
 }
 
+extension Faults {
+    /// An address, as upstream's `IsValidIP`.
+    mutating func address(_ path: @autoclosure () -> String, _ text: String) {
+        if !Names.isIPv4(text), !Names.isIPv6(text) {
+            invalid(path(), .string(text), "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")
+        }
+    }
+
+    /// An address that somebody else than this host and its link can have: nothing is forwarded to the others.
+    mutating func ordinaryAddress(_ path: @autoclosure () -> String, _ text: String) {
+        guard let address = AddressBlock(text + (text.contains(":") ? "/128" : "/32")) else { return }
+        for (ranges, sentence) in Self.specialRanges
+        where ranges.contains(where: { $0 == address || $0.strictlyContains(address) }) {
+            invalid(path(), .string(text), sentence)
+        }
+    }
+
+    private static let specialRanges: [([AddressBlock], String)] = [
+        (["0.0.0.0/32", "::/128"], "may not be unspecified (0.0.0.0 or ::)"),
+        (["127.0.0.0/8", "::1/128"], "may not be in the loopback range (127.0.0.0/8, ::1/128)"),
+        (["169.254.0.0/16", "fe80::/10"], "may not be in the link-local range (169.254.0.0/16, fe80::/10)"),
+        (
+            ["224.0.0.0/24", "ff02::/16"],
+            "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"
+        ),
+    ].map { ranges, sentence in (ranges.compactMap { AddressBlock($0) }, sentence) }
+}
+
 /// A range of addresses: `10.0.0.0/8`, `2001:db8::/64`.
-struct AddressBlock {
+struct AddressBlock: Equatable {
     private let bits: [UInt8]
     private let length: Int
 

@@ -29,7 +29,8 @@ enum PodRules {
             }
         }
         EphemeralContainerRules.check(path, spec, others: names, volumes: volumes, &faults)
-        checkPlacement(path, spec, &faults)
+        PlacementRules.check(path, spec, &faults)
+        PodNetworkRules.check(path, spec, &faults)
         checkIdentity(path, spec, &faults)
     }
 
@@ -45,57 +46,32 @@ enum PodRules {
             let text = spec[field]?.string ?? ""
             if !text.isEmpty { faults.name("\(path).\(field)", text, form) }
         }
-        if spec["dnsPolicy"] == "None", (spec["dnsConfig", "nameservers"]?.array ?? []).isEmpty {
-            faults.required(
-                "\(path).dnsConfig.nameservers", "must provide at least one DNS nameserver when `dnsPolicy` is None")
-        }
-        let security = spec["securityContext"] ?? [:]
-        for field in ["runAsUser", "runAsGroup", "fsGroup"] {
-            if let id = security[field], !(0...2_147_483_647).contains(id.int ?? 0) {
-                faults.invalid("\(path).securityContext.\(field)", id, "must be between 0 and 2147483647, inclusive")
-            }
-        }
+        SecurityRules.checkPod("\(path).securityContext", spec["securityContext"] ?? [:], &faults)
     }
 
-    private static func checkPlacement(_ place: String, _ spec: JSON, _ faults: inout Faults) {
-        faults.labels("\(place).nodeSelector", spec["nodeSelector"])
-        for (index, toleration) in (spec["tolerations"]?.array ?? []).enumerated() {
-            var path: String { "\(place).tolerations[\(index)]" }
-            let key = toleration["key"]?.string ?? ""
-            if !key.isEmpty { faults.name("\(path).key", key, Names.qualifiedNameFault) }
-            let exists = toleration["operator"] == "Exists"
-            if key.isEmpty, !exists {
-                faults.invalid(
-                    "\(path).operator", toleration["operator"] ?? "",
-                    "operator must be Exists when `key` is empty, which means \"match all values and all keys\"")
-            }
-            if exists, !(toleration["value"]?.string ?? "").isEmpty {
-                faults.invalid("\(path).operator", toleration, "value must be empty when `operator` is 'Exists'")
-            }
-            if toleration["tolerationSeconds"] != nil, toleration["effect"] != "NoExecute" {
-                faults.invalid(
-                    "\(path).effect", toleration["effect"] ?? "",
-                    "effect must be 'NoExecute' when `tolerationSeconds` is set")
-            }
-        }
-        for (index, constraint) in (spec["topologySpreadConstraints"]?.array ?? []).enumerated() {
-            var path: String { "\(place).topologySpreadConstraints[\(index)]" }
-            if (constraint["maxSkew"]?.int ?? 0) <= 0 {
-                faults.invalid("\(path).maxSkew", constraint["maxSkew"] ?? 0, "must be greater than zero")
-            }
-            if (constraint["topologyKey"]?.string ?? "").isEmpty {
-                faults.required("\(path).topologyKey", "can not be empty")
-            }
-            if constraint["whenUnsatisfiable"] == nil {
-                faults.notSupported("\(path).whenUnsatisfiable", "", ["DoNotSchedule", "ScheduleAnyway"])
-            }
-        }
-    }
-
-    /// Ephemeral containers are added to a pod that is there.
+    /// What a new pod must not have: ephemeral containers are added to a pod that is there, and gates keep it from
+    /// any node.
     @Sendable static func checkNew(_ pod: JSON, _ faults: inout Faults) {
         if !(pod["spec", "ephemeralContainers"]?.array ?? []).isEmpty {
             faults.forbidden("spec.ephemeralContainers", "cannot be set on create")
+        }
+        let isGated = !(pod["spec", "schedulingGates"]?.array ?? []).isEmpty
+        if isGated, !(pod["spec", "nodeName"]?.string ?? "").isEmpty {
+            faults.forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared")
+        }
+    }
+
+    /// What holds for a pod's status.
+    @Sendable static func checkStatus(_ pod: JSON, _ old: JSON, _ faults: inout Faults) {
+        let (quality, before) = (pod["status", "qosClass"] ?? "", old["status", "qosClass"] ?? "")
+        if quality != before { faults.invalid("status.qosClass", quality, "Pod QOS is immutable") }
+        for (list, field) in [("podIPs", "ip"), ("hostIPs", "ip")] {
+            for (index, address) in (pod["status", list]?.array ?? []).enumerated() {
+                faults.address("status.\(list)[\(index)].\(field)", address[field]?.string ?? "")
+            }
+        }
+        if let address = pod["status", "podIP"]?.string, !address.isEmpty {
+            faults.address("status.podIP", address)
         }
     }
 
@@ -141,50 +117,6 @@ enum PodRules {
         }
         if seconds > old {
             faults.invalid(path, new, "must be less than or equal to previous value")
-        }
-    }
-}
-
-/// What holds for volumes.
-enum VolumeRules {
-    /// Checks a pod's volumes and returns their names.
-    static func check(_ list: String, _ volumes: [JSON], _ faults: inout Faults) -> Set<String> {
-        var names: Set<String> = []
-        for (index, volume) in volumes.enumerated() {
-            var path: String { "\(list)[\(index)]" }
-            let name = volume["name"]?.string ?? ""
-            if name.isEmpty {
-                faults.required("\(path).name")
-            } else {
-                faults.name("\(path).name", name, Names.labelFault)
-                if !names.insert(name).inserted { faults.duplicate("\(path).name", .string(name)) }
-            }
-            checkSource(path, volume, &faults)
-        }
-        return names
-    }
-
-    private static func checkSource(_ path: @autoclosure () -> String, _ volume: JSON, _ faults: inout Faults) {
-        let sources = (volume.object ?? [:]).keys.filter { $0 != "name" }
-        if sources.isEmpty { faults.required(path(), "must specify a volume type") }
-        for extra in sources.dropFirst() {
-            faults.forbidden("\(path()).\(extra)", "may not specify more than 1 volume type")
-        }
-        for (source, field) in [
-            ("secret", "secretName"), ("configMap", "name"), ("hostPath", "path"),
-            ("persistentVolumeClaim", "claimName"), ("nfs", "server"), ("nfs", "path"), ("csi", "driver"),
-        ] where volume[source] != nil && (volume[source]?[field]?.string ?? "").isEmpty {
-            faults.required("\(path()).\(source).\(field)")
-        }
-        for source in ["secret", "configMap"] {
-            for (index, item) in (volume[source]?["items"]?.array ?? []).enumerated() {
-                for field in ["key", "path"] where (item[field]?.string ?? "").isEmpty {
-                    faults.required("\(path()).\(source).items[\(index)].\(field)")
-                }
-            }
-        }
-        if let limit = volume["emptyDir", "sizeLimit"], let size = Quantity(limit), size.milli < 0 {
-            faults.forbidden("\(path()).emptyDir.sizeLimit", "SizeLimit field must be a valid resource quantity")
         }
     }
 }

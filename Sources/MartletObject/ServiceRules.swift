@@ -20,15 +20,17 @@ enum ServiceRules {
                 faults.forbidden("spec.clusterIPs[0]", "may not be set for ExternalName services")
             }
         } else if !address.isEmpty, address != "None" {
-            checkAddress("spec.clusterIPs[0]", address, &faults)
+            faults.address("spec.clusterIPs[0]", address)
         }
         if address == "None", spec["type"] == "LoadBalancer" || spec["type"] == "NodePort" {
             faults.invalid(
                 "spec.clusterIPs[0]", "None", "may not be set to 'None' for \(spec["type"]?.string ?? "") services")
         }
         for (index, external) in (spec["externalIPs"]?.array ?? []).enumerated() {
-            checkAddress("spec.externalIPs[\(index)]", external.string ?? "", &faults)
+            faults.address("spec.externalIPs[\(index)]", external.string ?? "")
+            faults.ordinaryAddress("spec.externalIPs[\(index)]", external.string ?? "")
         }
+        checkExternalTraffic(spec, &faults)
         if let seconds = spec["sessionAffinityConfig", "clientIP", "timeoutSeconds"],
             !(1...86_400).contains(seconds.int ?? 1)
         {
@@ -38,9 +40,32 @@ enum ServiceRules {
         }
     }
 
-    private static func checkAddress(_ path: String, _ address: String, _ faults: inout Faults) {
-        if !Names.isIPv4(address), !Names.isIPv6(address) {
-            faults.invalid(path, .string(address), "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")
+    /// Fields that mean something only to traffic from outside.
+    private static func checkExternalTraffic(_ spec: JSON, _ faults: inout Faults) {
+        let type = spec["type"]?.string ?? ""
+        let isBalanced = type == "LoadBalancer"
+        let policy = spec["externalTrafficPolicy"]?.string ?? ""
+        let isReachable =
+            isBalanced || type == "NodePort"
+            || (type == "ClusterIP" && !(spec["externalIPs"]?.array ?? []).isEmpty)
+        if !policy.isEmpty, !isReachable {
+            faults.invalid(
+                "spec.externalTrafficPolicy", .string(policy),
+                "may only be set for externally-accessible services")
+        }
+        if let port = spec["healthCheckNodePort"], port.int ?? 0 != 0, !(isBalanced && policy == "Local") {
+            faults.invalid(
+                "spec.healthCheckNodePort", port,
+                "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'")
+        }
+        let ranges = spec["loadBalancerSourceRanges"]?.array ?? []
+        if !ranges.isEmpty, !isBalanced {
+            faults.forbidden("spec.LoadBalancerSourceRanges", "may only be used when `type` is 'LoadBalancer'")
+        }
+        for (index, range) in ranges.enumerated() where isBalanced && AddressBlock(range.string ?? "") == nil {
+            faults.invalid(
+                "spec.LoadBalancerSourceRanges[\(index)]", range,
+                "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)")
         }
     }
 

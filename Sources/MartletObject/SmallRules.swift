@@ -1,3 +1,5 @@
+internal import MartletBase
+
 /// What holds for Secrets and ConfigMaps.
 enum DataRules {
     static let mostBytes = 1_048_576
@@ -14,7 +16,18 @@ enum DataRules {
         var size = 0
         for (_, value) in secret["data"]?.object ?? [:] { size += (value.string?.utf8.count ?? 0) / 4 * 3 }
         if size > mostBytes { faults.tooLong("data", bytes: mostBytes) }
-        for key in keysByType[type] ?? [] where secret["data"]?[key] == nil { faults.required("data[\(key)]") }
+        for key in keysByType[type] ?? [] {
+            guard let value = secret["data"]?[key] else {
+                faults.required("data[\(key)]")
+                continue
+            }
+            guard key.hasPrefix(".docker") else { continue }
+            do throws(JSONError) {
+                _ = try JSON(parsing: Base64.decode(value.string ?? "") ?? [])
+            } catch {
+                faults.invalid("data[\(key)]", "<secret contents redacted>", error.message)
+            }
+        }
         if type == "kubernetes.io/basic-auth", secret["data", "username"] == nil, secret["data", "password"] == nil {
             faults.required("data[username]")
             faults.required("data[password]")
@@ -80,6 +93,8 @@ enum SmallRules {
                     faults.invalid("\(path)[\(place)]", address, "must be a valid IPv6 address")
                 } else if type == "FQDN" {
                     faults.name("\(path)[\(place)]", text, Names.subdomainFault)
+                } else {
+                    faults.ordinaryAddress("\(path)[\(place)]", text)
                 }
             }
         }
@@ -125,7 +140,22 @@ enum SmallRules {
 
     @Sendable static func namespace(_ namespace: JSON, _ faults: inout Faults) {
         for (index, finalizer) in (namespace["spec", "finalizers"]?.array ?? []).enumerated() {
-            faults.name("spec.finalizers[\(index)]", finalizer.string ?? "", Names.qualifiedNameFault)
+            let name = finalizer.string ?? ""
+            faults.name("spec.finalizers[\(index)]", name, Names.qualifiedNameFault)
+            if !name.contains("/"), name != "kubernetes" {
+                faults.invalid(
+                    "spec.finalizers[\(index)]", finalizer,
+                    "name is neither a standard finalizer name nor is it fully qualified")
+            }
         }
+    }
+
+    /// A namespace's phase follows from its deletion, and nobody writes another.
+    @Sendable static func namespaceStatus(_ namespace: JSON, _ old: JSON, _ faults: inout Faults) {
+        let (phase, state) = namespace.isTerminating ? ("Terminating", "not empty") : ("Active", "empty")
+        if namespace["status", "phase"]?.string == phase { return }
+        faults.invalid(
+            "status.Phase", namespace["status", "phase"] ?? "",
+            "may only be '\(phase)' if `deletionTimestamp` is \(state)")
     }
 }

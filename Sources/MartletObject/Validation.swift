@@ -31,6 +31,16 @@ public enum Validation {
         return check(object, kind: kind).filter { !before.contains($0) } + faults.list
     }
 
+    /// What is wrong with a change through the subresource `status`, whose rest is as it was.
+    public static func status(_ object: JSON, from old: JSON, kind: ResourceKind) -> [FieldError] {
+        if kind.custom != nil { return update(object, from: old, kind: kind) }
+        var faults = Faults()
+        MetadataRules.check(object, kind: kind, &faults)
+        MetadataRules.checkChange(object, from: old, &faults)
+        byKind[kind.qualifiedPlural]?.checkStatus?(object, old, &faults)
+        return faults.list
+    }
+
     /// What is wrong with a change of a pod through its subresource `ephemeralcontainers`.
     public static func ephemeralContainers(_ pod: JSON, from old: JSON) -> [FieldError] {
         var faults = Faults()
@@ -52,10 +62,14 @@ public enum Validation {
         var check: @Sendable (JSON, inout Faults) -> Void
         var checkChange: (@Sendable (JSON, JSON, inout Faults) -> Void)?
         var checkNew: (@Sendable (JSON, inout Faults) -> Void)?
+        /// What holds for a status, given the object with it and the object as it was.
+        var checkStatus: (@Sendable (JSON, JSON, inout Faults) -> Void)?
     }
 
     private static let byKind: [String: Rules] = [
-        "pods": Rules(check: PodRules.check, checkChange: PodRules.checkChange, checkNew: PodRules.checkNew),
+        "pods": Rules(
+            check: PodRules.check, checkChange: PodRules.checkChange, checkNew: PodRules.checkNew,
+            checkStatus: PodRules.checkStatus),
         "statefulsets.apps": Rules(check: WorkloadRules.statefulSet, checkChange: WorkloadRules.statefulSetChange),
         "daemonsets.apps": Rules(check: WorkloadRules.daemonSet, checkChange: WorkloadRules.checkChange),
         "replicationcontrollers": Rules(check: WorkloadRules.replicationController),
@@ -94,7 +108,8 @@ public enum Validation {
             check: AccessRules.roleBinding, checkChange: AccessRules.bindingChange),
         "clusterrolebindings.rbac.authorization.k8s.io": Rules(
             check: AccessRules.clusterRoleBinding, checkChange: AccessRules.bindingChange),
-        "certificatesigningrequests.certificates.k8s.io": Rules(check: AccessRules.signingRequest),
+        "certificatesigningrequests.certificates.k8s.io": Rules(
+            check: AccessRules.signingRequest, checkStatus: AccessRules.signingRequestStatus),
         "events.events.k8s.io": Rules(check: AccessRules.groupedEvent),
         "deployments.apps": Rules(check: WorkloadRules.deployment, checkChange: WorkloadRules.checkChange),
         "replicasets.apps": Rules(check: WorkloadRules.replicaSet, checkChange: WorkloadRules.checkChange),
@@ -109,7 +124,7 @@ public enum Validation {
         "leases.coordination.k8s.io": Rules(check: SmallRules.lease),
         "events": Rules(check: SmallRules.event),
         "nodes": Rules(check: SmallRules.node),
-        "namespaces": Rules(check: SmallRules.namespace),
+        "namespaces": Rules(check: SmallRules.namespace, checkStatus: SmallRules.namespaceStatus),
         "customresourcedefinitions.apiextensions.k8s.io": Rules(
             check: CustomDefinitionRules.check, checkChange: CustomDefinitionRules.checkChange),
     ]
@@ -169,12 +184,14 @@ enum MetadataRules {
             case "ipaddresses.networking.k8s.io": Names.pathSegmentFault
             default: Names.subdomainFault
             }
-        if !object.name.isEmpty {
-            faults.name("metadata.name", object.name, form)
-        } else if let prefix = metadata["generateName"]?.string, !prefix.isEmpty {
+        let prefix = metadata["generateName"]?.string ?? ""
+        if !prefix.isEmpty {
             // A name gets a suffix, which may follow a hyphen.
             faults.name("metadata.generateName", prefix) { form(String(Substring($0.utf8.dropLast(while: "-")))) }
-        } else {
+        }
+        if !object.name.isEmpty {
+            faults.name("metadata.name", object.name, form)
+        } else if prefix.isEmpty {
             faults.required("metadata.name", "name or generateName is required")
         }
         faults.labels("metadata.labels", metadata["labels"])
@@ -215,6 +232,11 @@ enum MetadataRules {
                 ("name", "must not be empty"), ("uid", "must not be empty"),
             ] where (owner[field]?.string ?? "").isEmpty {
                 faults.invalid("\(path).\(field)", owner[field] ?? "", sentence)
+            }
+            // Events go by themselves, and would take what they own with them.
+            if owner.kind == "Event", ["v1", "events.k8s.io/v1"].contains(owner.apiVersion) {
+                let group = owner.apiVersion == "v1" ? "/v1" : owner.apiVersion
+                faults.invalid(path, owner, "\(group), Kind=Event is disallowed from being an owner")
             }
             guard owner["controller"]?.bool == true else { continue }
             let name = owner["name"]?.string ?? ""

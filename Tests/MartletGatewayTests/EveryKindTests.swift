@@ -1,5 +1,6 @@
 import FuzzSupport
 import HTTPTypes
+import MartletBase
 import MartletObject
 import Testing
 
@@ -87,13 +88,15 @@ import Testing
             #expect(made.json["spec", "username"] == "admin", "\(made.text)")
             #expect(made.json["spec", "groups"]?.array?.contains("system:masters") == true)
             let approval: JSON = ["type": "Approved", "status": "True", "reason": "Fine"]
+            let pem = "-----BEGIN CERTIFICATE-----\nYQ==\n-----END CERTIFICATE-----\n"
+            let certificate = JSON.string(Base64.encode(pem.utf8))
             let attempt = await api.patch(path(kind, "sample", "status"), ["status": ["conditions": [approval]]])
             #expect(attempt.json["status", "conditions"] == nil, "\(attempt.text)")
             let approved = await api.patch(
-                path(kind, "sample", "approval"), ["status": ["conditions": [approval], "certificate": "YQ=="]])
+                path(kind, "sample", "approval"), ["status": ["conditions": [approval], "certificate": certificate]])
             #expect(approved.json["status"] == ["conditions": [approval]], "\(approved.text)")
-            let signed = await api.patch(path(kind, "sample", "status"), ["status": ["certificate": "YQ=="]])
-            #expect(signed.json["status", "certificate"] == "YQ==" && signed.json["status", "conditions"] == [approval])
+            let signed = await api.patch(path(kind, "sample", "status"), ["status": ["certificate": certificate]])
+            #expect(signed.json["status"] == ["conditions": [approval], "certificate": certificate], "\(signed.text)")
         }
     }
 

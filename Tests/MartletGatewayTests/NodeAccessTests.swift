@@ -114,6 +114,12 @@ import Testing
             tainted["spec", "taints"] = [["key": "a", "effect": "NoSchedule"]]
             let taint = await api.send(.put, "/api/v1/nodes/n1", tainted.encoded(), as: self.node("n1"))
             #expect(taint.message.hasSuffix("node \"n1\" is not allowed to modify taints"))
+            var owned = made.json
+            owned["metadata", "ownerReferences"] = [
+                ["apiVersion": "v1", "kind": "Node", "name": "n9", "uid": "00000000-0000-4000-8000-000000000000"]
+            ]
+            let owner = await api.send(.put, "/api/v1/nodes/n1/status", owned.encoded(), as: self.node("n1"))
+            #expect(owner.message.hasSuffix("node \"n1\" is not allowed to modify ownerReferences"))
             #expect(
                 await write(Paths.pods, Samples.pod("p")).message.contains(
                     "can only create mirror pods"))

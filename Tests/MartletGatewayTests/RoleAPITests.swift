@@ -62,6 +62,40 @@ import Testing
         }
     }
 
+    @Test func aLabelThatHasARoleGatheredGivesItsRulesAway() async throws {
+        try await TestAPI.run { api in
+            let clerk: JSON = [
+                "metadata": ["name": "clerk"],
+                "rules": [
+                    [
+                        "apiGroups": ["rbac.authorization.k8s.io"], "resources": ["clusterroles"],
+                        "verbs": ["get", "patch", "update"],
+                    ]
+                ],
+            ]
+            #expect(await api.post("\(Paths.roles)/clusterroles", clerk).code == 201)
+            let binding: JSON = [
+                "metadata": ["name": "clerk"], "roleRef": ["kind": "ClusterRole", "name": "clerk"],
+                "subjects": [["kind": "User", "name": "jane"]],
+            ]
+            #expect(await api.post("\(Paths.roles)/clusterrolebindings", binding).code == 201)
+            func change(_ name: String, _ patch: JSON) async -> Reply {
+                await api.send(
+                    .patch, "\(Paths.roles)/clusterroles/\(name)", patch.encoded(), as: jane,
+                    type: "application/merge-patch+json")
+            }
+            let label: JSON = ["metadata": ["labels": ["rbac.authorization.k8s.io/aggregate-to-view": "true"]]]
+            let refused = await change("cluster-admin", label)
+            #expect(refused.code == 403)
+            #expect(refused.message.contains("is attempting to grant RBAC permissions not currently held"))
+            // Nor may a role that gathers be made one that does not, for then nothing tightens it any more.
+            #expect(await change("view", ["aggregationRule": nil]).code == 403)
+            // A role whose rules are one's own may be labelled; and the end of any may be waited for.
+            #expect(await change("clerk", label).code == 200)
+            #expect(await change("edit", ["metadata": ["finalizers": ["example.com/a"]]]).code == 200)
+        }
+    }
+
     @Test func questionsAreAnswered() async throws {
         try await TestAPI.run { api in
             let me = await api.send(

@@ -1,3 +1,4 @@
+import MartletBase
 import MartletObject
 import Testing
 
@@ -185,9 +186,139 @@ func admitted(_ text: String, _ kind: ResourceKind) throws -> JSON {
             #"{"op":"add","path":"/spec/terminationGracePeriodSeconds","value":-1}"#,
             "spec.terminationGracePeriodSeconds: Invalid value: -1: must be greater than or equal to 0"
         ),
+        (
+            #"{"op":"add","path":"/spec/volumes/-","value":{"name":"s","secret":{"secretName":"s","#
+                + #""items":[{"key":"k","path":"../x"}]}}}"#,
+            "spec.volumes[1].secret.items[0].path: Invalid value: \"../x\": must not contain '..'"
+        ),
+        (
+            #"{"op":"add","path":"/spec/volumes/-","value":{"name":"s","configMap":{"name":"s","#
+                + #""items":[{"key":"k","path":"/x"}]}}}"#,
+            "spec.volumes[1].configMap.items[0].path: Invalid value: \"/x\": must be a relative path"
+        ),
+        (
+            #"{"op":"add","path":"/spec/volumes/-","value":{"name":"s","secret":{"secretName":"s","#
+                + #""items":[{"key":"k","path":"..x"}]}}}"#,
+            "spec.volumes[1].secret.items[0].path: Invalid value: \"..x\": must not start with '..'"
+        ),
+        (
+            #"{"op":"add","path":"/spec/volumes/-","value":{"name":"s","secret":{"secretName":"s","defaultMode":9999}}}"#,
+            "spec.volumes[1].secret.defaultMode: Invalid value: 9999: must be a number between 0 and 0777 (octal), "
+                + "both inclusive"
+        ),
+        (
+            #"{"op":"add","path":"/spec/volumes/-","value":{"name":"t","projected":{"sources":[{"#
+                + #""serviceAccountToken":{"path":"t","expirationSeconds":5}}]}}}"#,
+            "spec.volumes[1].projected.sources[0].serviceAccountToken.expirationSeconds: Invalid value: 5: may not "
+                + "specify a duration less than 10 minutes"
+        ),
+        (
+            #"{"op":"add","path":"/spec/volumes/-","value":{"name":"h","hostPath":{"path":"/a/../etc"}}}"#,
+            "spec.volumes[1].hostPath.path: Invalid value: \"/a/../etc\": must not contain '..'"
+        ),
+        (
+            #"{"op":"add","path":"/spec/volumes/-","value":{"name":"e","ephemeral":{}}}"#,
+            "spec.volumes[1].ephemeral.volumeClaimTemplate: Required value"
+        ),
+        (
+            #"{"op":"add","path":"/spec/hostAliases","value":[{"ip":"1.2.3.4 evil\n","hostnames":["a"]}]}"#,
+            "spec.hostAliases[0].ip: Invalid value: \"1.2.3.4 evil\\n\": must be a valid IP address, (e.g. 10.9.8.7 or "
+                + "2001:db8::ffff)"
+        ),
+        (
+            #"{"op":"add","path":"/spec/containers/0/securityContext","value":{"privileged":true,"#
+                + #""allowPrivilegeEscalation":false}}"#,
+            "spec.containers[0].securityContext: Invalid value: {\"privileged\":true,\"allowPrivilegeEscalation\":false}"
+                + ": cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
+        ),
+        (
+            #"{"op":"add","path":"/spec/securityContext","value":{"supplementalGroups":[-1]}}"#,
+            "spec.securityContext.supplementalGroups[0]: Invalid value: -1: must be between 0 and 2147483647, inclusive"
+        ),
+        (
+            #"{"op":"add","path":"/spec/securityContext","value":{"seccompProfile":{"type":"Localhost"}}}"#,
+            "spec.securityContext.seccompProfile.localhostProfile: Required value: must be set when seccomp type is "
+                + "Localhost"
+        ),
+        (
+            #"{"op":"add","path":"/spec/affinity","value":{"nodeAffinity":{"#
+                + #""requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[]}}}}"#,
+            "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms: Required "
+                + "value: must have at least one node selector term"
+        ),
+        (
+            #"{"op":"add","path":"/spec/affinity","value":{"podAntiAffinity":{"#
+                + #""requiredDuringSchedulingIgnoredDuringExecution":[{"topologyKey":""}]}}}"#,
+            "spec.affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].topologyKey: Required "
+                + "value: can not be empty"
+        ),
+        (
+            #"{"op":"add","path":"/spec/containers/0/env","value":[{"name":"A","valueFrom":{"fieldRef":{"#
+                + #""fieldPath":"metadata.foo"}}}]}"#,
+            "spec.containers[0].env[0].valueFrom.fieldRef.fieldPath: Invalid value: \"metadata.foo\": error converting "
+                + "fieldPath: field label not supported: metadata.foo"
+        ),
+        (
+            #"{"op":"add","path":"/spec/dnsConfig","value":{"nameservers":["a"]}}"#,
+            "spec.dnsConfig.nameservers[0]: Invalid value: \"a\": must be a valid IP address, (e.g. 10.9.8.7 or "
+                + "2001:db8::ffff)"
+        ),
+        (
+            #"{"op":"add","path":"/metadata/ownerReferences","value":[{"apiVersion":"v1","kind":"Event","#
+                + #""name":"e","uid":"u"}]}"#,
+            "metadata.ownerReferences[0]: Invalid value: {\"apiVersion\":\"v1\",\"kind\":\"Event\",\"name\":\"e\","
+                + "\"uid\":\"u\"}: /v1, Kind=Event is disallowed from being an owner"
+        ),
+        (
+            #"{"op":"add","path":"/spec/schedulingGates","value":[{"name":"a"}]},"#
+                + #"{"op":"add","path":"/spec/nodeName","value":"n"}"#,
+            "spec.nodeName: Forbidden: cannot be set until all schedulingGates have been cleared"
+        ),
     ])
     func podFaultsAreNamed(patch: String, fault: String) throws {
         #expect(try faults(Self.pod, "[\(patch)]", .pod) == [fault])
+    }
+
+    @Test func whatWasDecidedAboutARequestStaysDecided() throws {
+        func request(_ types: String..., certificate: String? = nil) -> JSON {
+            let conditions = types.map { type -> JSON in ["type": .string(type), "status": "True"] }
+            var object: JSON = ["metadata": ["name": "r"], "status": ["conditions": .array(conditions)]]
+            object["status", "certificate"] = certificate.map { .string(Base64.encode($0.utf8)) }
+            return object
+        }
+        func faults(_ object: JSON, _ old: JSON) -> [String] {
+            Validation.status(object, from: old, kind: .certificateSigningRequest).map(\.description)
+        }
+        #expect(faults(request("Approved"), request()) == [])
+        #expect(
+            faults(request("Approved"), request("Denied")) == [
+                "status.conditions: Forbidden: updates may not remove a condition of type \"Denied\""
+            ])
+        #expect(
+            faults(request("Denied", "Approved"), request("Denied")) == [
+                "status.conditions[1].type: Invalid value: \"Approved\": Approved and Denied conditions are mutually "
+                    + "exclusive"
+            ])
+        #expect(
+            faults(request("Denied", "Denied"), request("Denied")) == [
+                "status.conditions[1].type: Duplicate value: \"Denied\""
+            ])
+        #expect(
+            faults(request("Approved", certificate: "junk"), request("Approved")) == [
+                "status.certificate: Invalid value: \"<certificate data>\": must contain at least one CERTIFICATE PEM "
+                    + "block"
+            ])
+    }
+
+    @Test func aNamespacesPhaseFollowsFromItsDeletion() throws {
+        let old = try admitted(#"{"metadata":{"name":"default"}}"#, .namespace)
+        #expect(Validation.status(old, from: old, kind: .namespace) == [])
+        var bricked = old
+        bricked["status", "phase"] = "Terminating"
+        #expect(
+            Validation.status(bricked, from: old, kind: .namespace).map(\.description) == [
+                "status.Phase: Invalid value: \"Terminating\": may only be 'Active' if `deletionTimestamp` is empty"
+            ])
     }
 
     @Test(arguments: [

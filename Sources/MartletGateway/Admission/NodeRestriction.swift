@@ -92,6 +92,10 @@ struct NodeRestriction: AdmissionPlugin {
             (.serviceAccount, "a service account"), (.secret, "secrets"), (.configMap, "configmaps"),
             (.claim, "persistentvolumeclaims"),
         ]
+        // A node could have devices given away that were meant for others (CVE-2025-4563).
+        if !(pod["spec", "resourceClaims"]?.array ?? []).isEmpty {
+            throw review.forbidden("node \"\(node)\" can not create pods that reference resourceclaims")
+        }
         let items = NodeGraph.items(of: pod["spec"] ?? [:], podNamed: "", in: "")
         for (kind, text) in forbidden where items.contains(where: { $0.kind == kind }) {
             throw review.forbidden("node \"\(node)\" can not create pods that reference \(text)")
@@ -108,6 +112,15 @@ struct NodeRestriction: AdmissionPlugin {
         if review.operation == .delete { return }
         if let old = review.old, old["spec", "taints"] ?? [] != review.object["spec", "taints"] ?? [] {
             throw review.forbidden("node \"\(node)\" is not allowed to modify taints")
+        }
+        let source = review.object["spec", "configSource"]
+        if let old = review.old, let source, old["spec", "configSource"] != source {
+            throw review.forbidden("node \"\(node)\" is not allowed to update configSource to a new non-nil value")
+        }
+        // An owner that is not there would have the node collected (CVE-2025-5187).
+        let owners = review.object["metadata", "ownerReferences"] ?? []
+        if let old = review.old, old["metadata", "ownerReferences"] ?? [] != owners {
+            throw review.forbidden("node \"\(node)\" is not allowed to modify ownerReferences")
         }
         let labels = Self.forbidden(Self.changed(review.object.labels, review.old?.labels ?? [:]))
         if labels.isEmpty { return }

@@ -44,6 +44,22 @@ extension Strategy {
             }
         }
         if !ports.isEmpty { service["spec", "ports"] = .array(ports) }
+        dropMeaningless(&service, from: old)
+    }
+
+    /// Who changes the type and leaves alone what only the old type needed means it to go.
+    private static func dropMeaningless(_ service: inout JSON, from old: JSON) {
+        func drop(_ field: String, unless isNeeded: (JSON) -> Bool) {
+            guard isNeeded(old), !isNeeded(service), service["spec", field] == old["spec", field] else { return }
+            service["spec", field] = nil
+        }
+        func isBalanced(_ service: JSON) -> Bool { service["spec", "type"] == "LoadBalancer" }
+        drop("healthCheckNodePort") { isBalanced($0) && $0["spec", "externalTrafficPolicy"] == "Local" }
+        drop("externalTrafficPolicy") {
+            ServiceAllocation.needsNodePorts($0)
+                || (ServiceAllocation.needsClusterIP($0) && !($0["spec", "externalIPs"]?.array ?? []).isEmpty)
+        }
+        for field in ["allocateLoadBalancerNodePorts", "loadBalancerClass"] { drop(field, unless: isBalanced) }
     }
 
     /// Who asks for one kind of addresses where there were two, and leaves the lists as they were, means the first.

@@ -6,6 +6,9 @@ extension Registry {
     /// POST pods/NAME/binding: puts a pod on a node, once.
     func bind(_ target: Target, body: ObjectBody, options: WriteOptions) async throws(APIError) -> Answer {
         let binding = try SmallBody.parse(body, as: "Binding")
+        guard binding.name.isEmpty || binding.name == target.name else {
+            throw .badRequest("name in URL does not match name in Binding object")
+        }
         guard let node = binding["target", "name"]?.string, Route.isSafe(node) else {
             throw Self.invalidBinding(target, .required, "target.name", "Required value")
         }
@@ -71,6 +74,7 @@ extension Registry {
         var decoder = BodyDecoder(kind: target.kind, validation: options.validation)
         let namespace = try decoder.object(body)
         let warnings = decoder.warnings
+        try Self.checkName(namespace, target)
         return try await modify(target, part: .whole, options: options) { old throws(APIError) in
             var changed = old
             changed["spec", "finalizers"] = namespace["spec", "finalizers"] ?? []

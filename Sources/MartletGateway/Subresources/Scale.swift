@@ -23,6 +23,7 @@ extension Registry {
     /// PUT of a Scale.
     func updateScale(_ target: Target, body: ObjectBody, options: WriteOptions) async throws(APIError) -> JSON {
         let scale = try SmallBody.parse(body, as: "Scale")
+        if !scale.name.isEmpty { try Self.checkName(scale, target) }
         return try await modifyScale(target, options) { _ throws(APIError) in scale }
     }
 
@@ -75,6 +76,11 @@ extension Registry {
 
     private static func badReplicas(_ scale: JSON, _ target: Target) -> APIError {
         let value = String(decoding: (scale["spec", "replicas"] ?? .null).encoded(), as: UTF8.self)
+        if let replicas = scale["spec", "replicas"]?.int, Int32(exactly: replicas) == nil {
+            return .badRequest(
+                "Scale in version \"v1\" cannot be handled as a Scale: json: cannot unmarshal number \(value) into Go "
+                    + "struct field ScaleSpec.spec.replicas of type int32")
+        }
         let fault = FieldError(
             .invalid, field: "spec.replicas",
             message: "Invalid value: \(value): must be greater than or equal to 0")

@@ -10,6 +10,14 @@ extension Gateway {
         }
         let account = try await registry.current(target).object()
         var request = try SmallBody.parse(body, as: "TokenRequest")
+        for (field, given, own) in [
+            ("name", request.name, account.name), ("namespace", request.namespace, account.namespace),
+        ] where !given.isEmpty && given != own {
+            let fault = FieldError(
+                .invalid, field: "metadata.\(field)",
+                message: "Invalid value: \"\(given)\": must match the service account \(field) if specified")
+            throw .invalid(Self.tokenRequest, name: account.name, [fault])
+        }
         request["apiVersion"] = "authentication.k8s.io/v1"
         request["kind"] = "TokenRequest"
         let seconds = try Self.seconds(request, account)
@@ -46,6 +54,10 @@ extension Gateway {
         return request
     }
 
+    private static let tokenRequest = ResourceKind(
+        group: "authentication.k8s.io", version: "v1", kind: "TokenRequest", plural: "tokenrequests",
+        singular: "tokenrequest", isNamespaced: true)
+
     private static func seconds(_ request: JSON, _ account: JSON) throws(APIError) -> Int64 {
         guard let given = request["spec", "expirationSeconds"], given != .null else { return 3600 }
         let value = given.int.map(Int64.init) ?? 0
@@ -53,11 +65,8 @@ extension Gateway {
         let why =
             value < Limits.tokenSeconds.lowerBound
             ? "may not specify a duration less than 10 minutes" : "may not specify a duration larger than 2^32 seconds"
-        let kind = ResourceKind(
-            group: "authentication.k8s.io", version: "v1", kind: "TokenRequest", plural: "tokenrequests",
-            singular: "tokenrequest", isNamespaced: true)
         throw .invalid(
-            kind, name: account.name,
+            tokenRequest, name: account.name,
             [FieldError(.invalid, field: "spec.expirationSeconds", message: "Invalid value: \(value): \(why)")])
     }
 

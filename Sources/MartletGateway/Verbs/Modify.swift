@@ -232,8 +232,7 @@ extension Registry {
         let faults: [FieldError]
         switch part {
         case .main: faults = Validation.update(object, from: old, kind: target.kind)
-        case .status, .approval:
-            faults = target.kind.custom == nil ? [] : Validation.update(object, from: old, kind: target.kind)
+        case .status, .approval: faults = Validation.status(object, from: old, kind: target.kind)
         case .ephemeralContainers: faults = Validation.ephemeralContainers(object, from: old)
         case .resize: faults = Validation.resize(object, from: old)
         case .whole: faults = []

@@ -163,6 +163,7 @@ extension Registry {
 
     /// Refuses what has no meaning together (upstream's ValidateListOptions).
     static func checkListOptions(_ query: Query) throws(APIError) {
+        _ = try query.integer("timeoutSeconds")
         let revision = query.text("resourceVersion")
         let goesOn = query.text("continue") != nil
         var faults: [FieldError] = []

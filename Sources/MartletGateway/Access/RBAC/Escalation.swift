@@ -14,21 +14,31 @@ struct Escalation: Sendable {
         case role(RoleName)
 
         init?(_ kind: ResourceKind, _ object: JSON, old: JSON?) {
+            if let old, Self.changesNothing(old, object) { return nil }
             switch kind {
             case .role, .clusterRole:
-                let isSame =
-                    old.map { $0["rules"] == object["rules"] && $0["aggregationRule"] == object["aggregationRule"] }
-                if isSame == true { return nil }
-                self = .rules(PolicyRule.rules(of: object), gathers: object["aggregationRule"] != nil)
+                let gathers = [object, old].contains { $0?["aggregationRule"] != nil }
+                self = .rules(PolicyRule.rules(of: object), gathers: gathers)
             case .roleBinding, .clusterRoleBinding:
-                let isSame = old.map { $0["subjects"] == object["subjects"] && $0["roleRef"] == object["roleRef"] }
-                if isSame == true { return nil }
                 let isLocal = object["roleRef", "kind"]?.string == "Role"
                 self = .role(
                     RoleName(
                         namespace: isLocal ? object.namespace : "", name: object["roleRef", "name"]?.string ?? ""))
             default: return nil
             }
+        }
+
+        /// Whether a change is about nothing but what the end of an object waits for. A new label may give rights
+        /// away: roles are gathered by labels.
+        private static func changesNothing(_ old: JSON, _ object: JSON) -> Bool {
+            func bare(_ object: JSON) -> JSON {
+                var object = object
+                for field in ["ownerReferences", "finalizers", "managedFields", "resourceVersion"] {
+                    object["metadata", field] = nil
+                }
+                return object
+            }
+            return bare(old) == bare(object)
         }
     }
 
