@@ -103,6 +103,23 @@ enum NetworkRules {
         faults.immutable("spec.cidrs", object["spec", "cidrs"], old["spec", "cidrs"])
     }
 
+    /// The addresses of Endpoints or an EndpointSlice that lead to the machine itself or no further than its link.
+    static func checkSpecialEndpoints(_ object: JSON, _ faults: inout Faults) {
+        for (index, endpoint) in (object["endpoints"]?.array ?? []).enumerated() {
+            for (place, address) in (endpoint["addresses"]?.array ?? []).enumerated() {
+                faults.ordinaryAddress("endpoints[\(index)].addresses[\(place)]", address.string ?? "")
+            }
+        }
+        for (index, subset) in (object["subsets"]?.array ?? []).enumerated() {
+            for list in ["addresses", "notReadyAddresses"] {
+                for (place, address) in (subset[list]?.array ?? []).enumerated() {
+                    faults.ordinaryAddress(
+                        "subsets[\(index)].\(list)[\(place)].ip", address["ip"]?.string ?? "")
+                }
+            }
+        }
+    }
+
     @Sendable static func endpoints(_ object: JSON, _ faults: inout Faults) {
         for (index, subset) in (object["subsets"]?.array ?? []).enumerated() {
             let path = "subsets[\(index)]"
@@ -114,7 +131,6 @@ enum NetworkRules {
                 for (place, address) in (subset[list]?.array ?? []).enumerated() {
                     let ip = address["ip"]?.string ?? ""
                     faults.address("\(path).\(list)[\(place)].ip", ip)
-                    faults.ordinaryAddress("\(path).\(list)[\(place)].ip", ip)
                 }
             }
             let ports = subset["ports"]?.array ?? []

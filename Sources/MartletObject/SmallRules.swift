@@ -93,8 +93,6 @@ enum SmallRules {
                     faults.invalid("\(path)[\(place)]", address, "must be a valid IPv6 address")
                 } else if type == "FQDN" {
                     faults.name("\(path)[\(place)]", text, Names.subdomainFault)
-                } else {
-                    faults.ordinaryAddress("\(path)[\(place)]", text)
                 }
             }
         }

@@ -41,6 +41,14 @@ public enum Validation {
         return faults.list
     }
 
+    /// The addresses of Endpoints or an EndpointSlice that only the cluster itself may name: loopback, link-local,
+    /// unspecified. Whoever forwards to them would reach what listens on its own machine alone.
+    public static func specialEndpoints(_ object: JSON) -> [FieldError] {
+        var faults = Faults()
+        NetworkRules.checkSpecialEndpoints(object, &faults)
+        return faults.list
+    }
+
     /// What is wrong with a change of a pod through its subresource `ephemeralcontainers`.
     public static func ephemeralContainers(_ pod: JSON, from old: JSON) -> [FieldError] {
         var faults = Faults()

@@ -96,6 +96,32 @@ import Testing
         }
     }
 
+    @Test func onlyTheClusterItselfNamesEndpointsOnTheMachine() async throws {
+        try await TestAPI.run { api in
+            let binding: JSON = [
+                "metadata": ["name": "adm"], "roleRef": ["kind": "ClusterRole", "name": "cluster-admin"],
+                "subjects": [["kind": "User", "name": "jane"]],
+            ]
+            #expect(await api.post("\(Paths.roles)/clusterrolebindings", binding).code == 201)
+            func slice(_ name: String, _ address: String) -> [UInt8] {
+                let slice: JSON = [
+                    "metadata": ["name": .string(name)], "addressType": "IPv4",
+                    "endpoints": [["addresses": [.string(address)]]],
+                ]
+                return slice.encoded()
+            }
+            let path = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+            let refused = await api.send(.post, path, slice("a", "127.0.0.1"), as: jane)
+            #expect(refused.code == 422)
+            #expect(
+                refused.message.hasSuffix(
+                    "endpoints[0].addresses[0]: Invalid value: \"127.0.0.1\": may not be in the loopback range "
+                        + "(127.0.0.0/8, ::1/128)"))
+            #expect(await api.send(.post, path, slice("b", "10.1.2.3"), as: jane).code == 201)
+            #expect(await api.send(.post, path, slice("c", "127.0.0.1")).code == 201)
+        }
+    }
+
     @Test func questionsAreAnswered() async throws {
         try await TestAPI.run { api in
             let me = await api.send(

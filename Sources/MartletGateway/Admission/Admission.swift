@@ -68,7 +68,7 @@ enum AdmissionChain {
         NamespaceFurniture(), LimitRanger(), ServiceAccountAdmission(), NodeRestriction(), PriorityAdmission(),
         DefaultTolerationSeconds(), ExtendedResourceToleration(), DefaultStorageClass(),
         RuntimeClassAdmission(), CertificateApproval(), CertificateSigning(), CertificateSubjectRestriction(),
-        CertificateRequester(), DefaultIngressClass(),
+        CertificateRequester(), DefaultIngressClass(), EndpointAddresses(),
     ]
 }
 

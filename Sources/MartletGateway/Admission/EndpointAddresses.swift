@@ -1,0 +1,19 @@
+internal import MartletObject
+
+/// Nobody has the ingress or the service proxy of a machine call what listens on that machine alone. Upstream's
+/// validation refuses such endpoints to everybody; here pods that run as processes have addresses of the loopback, so
+/// that the cluster's own controllers may name them.
+struct EndpointAddresses: AdmissionPlugin {
+    let name = "EndpointAddresses"
+
+    func concerns(_ review: AdmissionReview) -> Bool {
+        [.endpoints, .endpointSlice].contains(review.kind) && review.operation != .delete && !review.identity.isMaster
+    }
+
+    func admit(_ review: inout AdmissionReview, _ cluster: any ClusterFacts) async throws(APIError) {
+        // What was there before is let be, so that others can change the rest.
+        let before = Set(review.old.map(Validation.specialEndpoints) ?? [])
+        let faults = Validation.specialEndpoints(review.object).filter { !before.contains($0) }
+        if !faults.isEmpty { throw .invalid(review.kind, name: review.object.name, faults) }
+    }
+}
