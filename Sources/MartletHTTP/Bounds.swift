@@ -26,4 +26,9 @@ enum HTTPBounds {
     static let linger: Duration = .seconds(2)
     /// How long an idle connection is kept by a client. Shorter than what servers commonly allow.
     static let clientIdle: Duration = .seconds(45)
+    /// Bytes of one answer over HTTP/2 that wait for their reader before the server has to wait.
+    static let clientStreamWindow = 128 * 1024
+    /// Bytes of all answers of one connection of HTTP/2 that may be on their way. They are given back as they come, so
+    /// that a slow reader holds up its own answer only.
+    static let clientConnectionWindow = 8 * 1024 * 1024
 }

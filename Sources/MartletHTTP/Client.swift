@@ -2,11 +2,21 @@ public import HTTPTypes
 public import MartletBase
 internal import Synchronization
 
+/// Sends requests to one origin.
+public protocol HTTPSender: Sendable {
+    /// Sends one request; returns when the answer's head is there.
+    /// - Parameter trailers: what goes behind the body, where the protocol has room for it.
+    /// - Throws: ``NetworkError``, ``HTTPError``, ``TLSError`` or `CancellationError`.
+    func send(_ head: HTTPRequest, body: RequestBody, trailers: Trailers?) async throws -> ClientResponse
+    /// Forgets the connections that nobody uses.
+    func close()
+}
+
 /// Sends HTTP/1.1 requests to one origin, keeping connections for the next request.
 ///
 /// A task that is cancelled while it sends, or while it reads an answer's body, closes its connection. Time limits
 /// are the caller's: race `world.sleep` against the call and cancel it.
-public final class HTTPClient: Sendable {
+public final class HTTPClient: HTTPSender {
     private let endpoint: Endpoint
     private let serverName: String
     private let world: any World
@@ -48,6 +58,11 @@ public final class HTTPClient: Sendable {
         } catch let stale as StaleConnection {
             throw stale.cause
         }
+    }
+
+    /// As ``send(_:body:)``; trailers are left out.
+    public func send(_ head: HTTPRequest, body: RequestBody, trailers: Trailers?) async throws -> ClientResponse {
+        try await send(head, body: body)
     }
 
     /// Closes the idle connections.
@@ -116,6 +131,8 @@ public struct ClientResponse: Sendable {
     public var head: HTTPResponse
     /// The body, still coming. Reading to its end, or dropping the answer, frees the connection.
     public var body: RequestBody
+    /// What came behind the body; nil over HTTP/1.1, whose trailers are not kept.
+    public var trailers: Trailers?
     /// For 101: the connection's bytes, with what was read ahead.
     public var upgraded: (any ByteStream)?
 

@@ -169,9 +169,9 @@ enum FieldNames {
         return table
     }()
 
-    private static func slot(_ name: ArraySlice<UInt8>) -> Int {
+    private static func slot(_ name: some RandomAccessCollection<UInt8>) -> Int {
         guard let first = name.first, let last = name.last else { return 0 }
-        let middle = name[name.startIndex + name.count / 2]
+        let middle = name[name.index(name.startIndex, offsetBy: name.count / 2)]
         let mixed =
             name.count &* 7 &+ Int(Characters.lower(first)) &* 3 &+ Int(Characters.lower(last)) &* 11
             &+ Int(Characters.lower(middle))
@@ -179,7 +179,7 @@ enum FieldNames {
     }
 
     /// The field name that `bytes` spell, or nil when they spell none.
-    static func name(_ bytes: ArraySlice<UInt8>) -> HTTPField.Name? {
+    static func name(_ bytes: some RandomAccessCollection<UInt8>) -> HTTPField.Name? {
         for entry in table[slot(bytes)] where entry.lower.count == bytes.count {
             if zip(bytes, entry.lower).allSatisfy({ Characters.lower($0) == $1 }) { return entry.name }
         }

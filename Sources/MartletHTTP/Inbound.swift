@@ -22,9 +22,11 @@ actor Inbound {
     /// Told once of the end of an idle connection.
     private var idleEnd: (@Sendable () -> Void)?
 
-    init(_ stream: any ByteStream, in world: any World) {
+    /// - Parameter first: bytes of the stream that were read already.
+    init(_ stream: any ByteStream, first: [UInt8] = [], in world: any World) {
         self.stream = stream
         self.world = world
+        if !first.isEmpty { buffer.append(first) }
     }
 
     // MARK: Bytes

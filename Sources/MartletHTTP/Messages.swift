@@ -9,6 +9,8 @@ public struct Request: Sendable {
     public var body: RequestBody
     /// Who asks.
     public var peer: Peer
+    /// What came behind the body; nil for one without. HTTP/1.1's are not kept.
+    public var trailers: Trailers?
 
     /// A request, as a test or an in-process client makes it.
     public init(head: HTTPRequest, body: RequestBody = .bytes([]), peer: Peer = Peer()) {
@@ -17,6 +19,9 @@ public struct Request: Sendable {
         self.peer = peer
     }
 }
+
+/// Gives the fields behind a body, once that was read to its end; nil when there are none.
+public typealias Trailers = @Sendable () -> HTTPFields?
 
 /// Who is at the other end of a request.
 public struct Peer: Sendable {
@@ -28,6 +33,8 @@ public struct Peer: Sendable {
     public var isSecure: Bool
     /// The TLS server name (SNI) that the client named.
     public var serverName: String?
+    /// Whether it speaks HTTP/2.
+    public var isHTTP2 = false
 
     /// A peer; by default one of which nothing is known.
     public init(
@@ -86,6 +93,8 @@ public struct Response: Sendable {
     public var head: HTTPResponse
     /// The body.
     public var body: ResponseBody
+    /// What goes behind the body, asked for when that has been sent. HTTP/1.1 has no room for it here.
+    public var trailers: Trailers?
 
     /// An answer from its parts.
     public init(head: HTTPResponse, body: ResponseBody = .bytes([])) {
@@ -109,7 +118,8 @@ public enum ResponseBody: Sendable {
     /// write. The body ends when the closure returns; when it throws, the connection is cut so that the client sees
     /// that something is missing. The closure's task is cancelled when the client goes away.
     case stream(@Sendable (any BodyWriter) async throws -> Void)
-    /// After the head (101, say) the connection's bytes belong to the closure.
+    /// After the head (101, say) the connection's bytes belong to the closure. HTTP/2 does without: the client is told
+    /// to come by HTTP/1.1.
     case upgrade(@Sendable (any ByteStream) async -> Void)
 }
 

@@ -16,12 +16,37 @@ public struct HTTPServerLimits: Sendable {
     public var headTimeout: Duration = .seconds(30)
     /// How long a connection may be idle between requests, take for one write, or pause in a request's body.
     public var idleTimeout: Duration = .seconds(120)
+    /// What a connection of HTTP/2 may do; nil to speak HTTP/1.1 alone. Over TLS the protocol is agreed on (ALPN `h2`);
+    /// in the clear, it is told by the first bytes.
+    public var http2: HTTP2Limits?
 
     /// The bounds that suit an API server.
     public init() {}
 }
 
-/// Serves HTTP/1.1 (keep-alive, chunked, 100-continue, upgrades), over TLS when given.
+/// Bounds of one connection of HTTP/2, beside those that it shares with HTTP/1.1.
+public struct HTTP2Limits: Sendable {
+    /// Requests at one time; a client that respects the protocol waits with more.
+    public var streams = 128
+    /// Bytes that a client may send of one body before they are taken.
+    public var streamWindow = 256 * 1024
+    /// Bytes that a client may send of all bodies before they are taken.
+    public var connectionWindow = 1024 * 1024
+    /// Requests that a client may give up at once, or make us give up; more end the connection (CVE-2023-44487).
+    public var resets = 1000
+    /// How many more it may give up each second.
+    public var resetsPerSecond = 100
+    /// Frames that move nothing (settings, pings, priorities, windows, empty data) that may come at once; more end the
+    /// connection.
+    public var controls = 1000
+    /// How many more may come each second. What moves something earns some, too.
+    public var controlsPerSecond = 100
+
+    /// The bounds that suit clients.
+    public init() {}
+}
+
+/// Serves HTTP/1.1 (keep-alive, chunked, 100-continue, upgrades) and HTTP/2 where it is asked to, over TLS when given.
 ///
 /// Dropping the server stops it at once, as ``shutdown(grace:)`` with no grace would.
 public final class HTTPServer: Sendable {
@@ -200,7 +225,32 @@ final class ServerCore: Sendable {
             }
         }
         if let grpc { return await grpc.serve(carrier, peer: peer, record: record, core: self) }
-        await ServerConnection(carrier, peer: peer, record: record, core: self).run()
+        var first: [UInt8] = []
+        if let http2 = limits.http2 {
+            guard let begun = await firstBytes(of: carrier) else { return carrier.close() }
+            if begun.starts(with: GRPCServing.preface) {
+                peer.isHTTP2 = true
+                let link = WebServerLink(self, http2, peer: peer, record: record)
+                return await link.run(carrier, first: begun)
+            }
+            first = begun
+        }
+        await ServerConnection(carrier, first: first, peer: peer, record: record, core: self).run()
+    }
+
+    /// So many bytes that it is clear which protocol they are of; nil when there are none.
+    private func firstBytes(of stream: any ByteStream) async -> [UInt8]? {
+        if let secure = stream as? TLSStream, let name = secure.applicationProtocol {
+            if name != "h2" { return [] }
+        }
+        var first: [UInt8] = []
+        while first.count < GRPCServing.preface.count && GRPCServing.preface.starts(with: first) {
+            guard let more = try? await stream.read(atMost: HTTPBounds.read), !more.isEmpty else {
+                return first.isEmpty ? nil : first
+            }
+            first += more
+        }
+        return first
     }
 
     private func remove(_ id: UInt64) {

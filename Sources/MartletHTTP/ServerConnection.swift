@@ -12,12 +12,13 @@ actor ServerConnection {
     private var exchange: UInt64 = 0
     private var awaitsContinue = false
 
-    init(_ stream: any ByteStream, peer: Peer, record: ServerRecord, core: ServerCore) {
+    /// - Parameter first: bytes that were read already.
+    init(_ stream: any ByteStream, first: [UInt8] = [], peer: Peer, record: ServerRecord, core: ServerCore) {
         self.stream = stream
         self.peer = peer
         self.record = record
         self.core = core
-        inbound = Inbound(stream, in: core.world)
+        inbound = Inbound(stream, first: first, in: core.world)
     }
 
     /// Serves until the client leaves, a limit is hit, or the server stops.

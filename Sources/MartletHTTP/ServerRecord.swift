@@ -27,6 +27,7 @@ final class ServerRecord: Sendable {
         var stream: any ByteStream
         var task: Task<Void, Never>?
         var stopper: (@Sendable () -> Void)?
+        var watcher: (@Sendable (MonotonicTime) -> Void)?
     }
     private let state: Mutex<State>
     private let world: any World
@@ -60,6 +61,9 @@ final class ServerRecord: Sendable {
     /// How to tell the connection that the server stops, where it has a way to end by itself.
     func setStopper(_ stopper: @escaping @Sendable () -> Void) { state.withLock { $0.stopper = stopper } }
 
+    /// Calls `watcher` at every look at the time: for what a connection has to watch by itself.
+    func setWatcher(_ watcher: @escaping @Sendable (MonotonicTime) -> Void) { state.withLock { $0.watcher = watcher } }
+
     /// Tells the connection that the server stops. False when it shall be cut: it waits between two requests. One that
     /// was just taken gets its first answered, so that no client is turned away in the middle of a handshake.
     func stop() -> Bool {
@@ -70,8 +74,14 @@ final class ServerRecord: Sendable {
         return stopper != nil || goesOn
     }
 
-    /// The connection's next answer is its last.
-    func retire() { state.withLock { $0.isRetiring = true } }
+    /// The connection's next answer is its last. One with many exchanges ends after those that have begun.
+    func retire() {
+        let stopper = state.withLock { state in
+            state.isRetiring = true
+            return state.stopper
+        }
+        stopper?()
+    }
 
     /// Whether the connection is to end with its answer.
     var isRetiring: Bool { state.withLock { $0.isRetiring } }
@@ -86,6 +96,7 @@ final class ServerRecord: Sendable {
 
     /// Ends the connection when it is over its time: a late head is told so with 408, all else is just closed.
     func expire(at now: MonotonicTime) {
+        state.withLock { $0.watcher }?(now)
         let late: (phase: Phase, stream: any ByteStream)? = state.withLock {
             guard let deadline = $0.deadline, deadline < now else { return nil }
             let found = (phase: $0.phase, stream: $0.stream)

@@ -132,6 +132,11 @@ public final class TLSServer: Sendable {
         return try TLSPump(context: context.pointer, serverName: nil)
     }
 
+    /// Whether clients that name `one` are shown the same certificate as those that name `other`.
+    public func showsOneIdentity(to one: String, and other: String) -> Bool {
+        identity(for: one) === identity(for: other)
+    }
+
     /// Who we are for a client that names `name`.
     func identity(for name: String?) -> TLSIdentity {
         let table = state.withLock { $0.identities }

@@ -88,10 +88,10 @@ public final class Edge: RequestHandler {
         self.configuration = configuration
         self.world = world
         self.logger = logger
-        tls = try TLSServer(identity: configuration.fallback)
+        tls = try TLSServer(identity: configuration.fallback, alpn: ["h2", "http/1.1"])
         parts = Mutex(Parts(fallback: configuration.fallback))
         asking = try EdgeAsking(in: world)
-        forwarder = Forwarder(world: world, logger: logger)
+        forwarder = try Forwarder(world: world, logger: logger)
         following = Following(RouteBuilder.kinds + [.node], client: client, world: world, logger: logger)
         problems = IngressProblems(client: client, in: world, logger: logger)
         gateways = GatewayStatus(
@@ -170,10 +170,22 @@ public final class Edge: RequestHandler {
     /// Passes one request on to a worker.
     public func handle(_ request: Request) async -> Response {
         if request.head.authority == asking.name { return .plain(.ok, "the edge answers") }
+        if isMisdirected(request) { return .plain(.misdirectedRequest, "this connection is for another host") }
         let workers = parts.withLock { $0.workers }
         if workers.isEmpty { return .unavailable("no worker is ready") }
         let head = ProxyHeaders.onward(request, isTrusted: false, requestID: RequestID.make(world))
-        return await forwarder.forward(head, request, to: workers, of: "workers")
+        var plan = ForwardPlan(name: "workers")
+        // HTTP/1.1 has no room for trailers here, and gRPC lives by them.
+        if ProxyHeaders.wantsTrailers(request) { plan.speaks = .h2c }
+        return await forwarder.forward(head, request, to: workers, plan)
+    }
+
+    /// Whether a client asks for a host over a connection whose certificate is not that host's (RFC 9110, 15.5.20).
+    /// Browsers share connections of HTTP/2 among all hosts that a certificate names; each host may have its own.
+    private func isMisdirected(_ request: Request) -> Bool {
+        guard request.peer.isHTTP2, request.peer.isSecure, let name = request.peer.serverName else { return false }
+        let host = RequestHost(request.head.authority ?? "").name
+        return !tls.showsOneIdentity(to: name, and: host)
     }
 
     /// Each connection that is open now ends with its next answer: for a machine that holds an address no longer.

@@ -1,5 +1,6 @@
 internal import MartletBase
 internal import MartletHTTP
+internal import MartletRoutes
 internal import Synchronization
 
 /// The kept connections to all endpoints, and whose turn it is.
@@ -10,22 +11,34 @@ final class EndpointPool: Sendable {
     /// Idle connections kept to one endpoint: about as many requests may run at once without new connections.
     static let idleConnections = 64
 
+    /// An endpoint, and how it is spoken to.
+    private struct Way: Hashable {
+        var endpoint: Endpoint
+        var isHTTP2: Bool
+        var isSecure: Bool
+    }
     private struct State {
-        var clients: [Endpoint: HTTPClient] = [:]
+        var clients: [Way: any HTTPSender] = [:]
         /// By name, how many requests there were.
         var turns: [String: Int] = [:]
         var restUntil: [Endpoint: MonotonicTime] = [:]
     }
     private let state = Mutex(State())
     private let world: any World
+    /// Backends' certificates are nobody's business here, as in ingress-nginx.
+    private let tls: (http1: TLSClient, http2: TLSClient)
 
-    init(_ world: any World) { self.world = world }
+    /// - Throws: `TLSError` when there is no TLS to be had.
+    init(_ world: any World) throws {
+        self.world = world
+        tls = (try TLSClient(trustingAnyone: ()), try TLSClient(trustingAnyone: (), alpn: ["h2"]))
+    }
 
     /// Forgets all other endpoints: this bounds what is kept by what the tables name.
     func keep(only known: Set<Endpoint>) {
         let gone = state.withLock { state in
-            let gone = state.clients.filter { !known.contains($0.key) }.map(\.value)
-            state.clients = state.clients.filter { known.contains($0.key) }
+            let gone = state.clients.filter { !known.contains($0.key.endpoint) }.map(\.value)
+            state.clients = state.clients.filter { known.contains($0.key.endpoint) }
             state.restUntil = state.restUntil.filter { known.contains($0.key) }
             state.turns = [:]
             return gone
@@ -35,10 +48,13 @@ final class EndpointPool: Sendable {
 
     /// The endpoints in the order in which a request tries them: each request of a name begins one further on, and
     /// those that rest come last.
-    /// - Parameter inTurn: false to begin with the first.
+    /// - Parameters:
+    ///   - speaking: what is spoken to them.
+    ///   - inTurn: false to begin with the first.
     func order(
-        _ candidates: [Endpoint], of name: String, inTurn: Bool = true, atMost limit: Int
-    ) -> [(Endpoint, HTTPClient)] {
+        _ candidates: [Endpoint], of name: String, speaking: BackendProtocol = .http, inTurn: Bool = true,
+        atMost limit: Int
+    ) -> [(Endpoint, any HTTPSender)] {
         if candidates.isEmpty { return [] }
         let now = world.now()
         return state.withLock { state in
@@ -51,14 +67,24 @@ final class EndpointPool: Sendable {
                 let resting = state.restUntil
                 order = order.filter { resting[$0] == nil } + order.filter { resting[$0] != nil }
             }
-            return order.prefix(limit).map { ($0, client(for: $0, &state)) }
+            return order.prefix(limit).map {
+                let way = Way(endpoint: $0, isHTTP2: speaking.isHTTP2, isSecure: speaking.isSecure)
+                return ($0, client(for: way, &state))
+            }
         }
     }
 
-    private func client(for endpoint: Endpoint, _ state: inout State) -> HTTPClient {
-        if let client = state.clients[endpoint] { return client }
-        let client = HTTPClient(endpoint: endpoint, serverName: "", in: world, maxIdle: Self.idleConnections)
-        state.clients[endpoint] = client
+    private func client(for way: Way, _ state: inout State) -> any HTTPSender {
+        if let client = state.clients[way] { return client }
+        let client: any HTTPSender =
+            way.isHTTP2
+            ? HTTP2Client(
+                endpoint: way.endpoint, serverName: way.endpoint.host, in: world,
+                tls: way.isSecure ? tls.http2 : nil)
+            : HTTPClient(
+                endpoint: way.endpoint, serverName: way.endpoint.host, in: world, tls: way.isSecure ? tls.http1 : nil,
+                maxIdle: Self.idleConnections)
+        state.clients[way] = client
         return client
     }
 
@@ -67,4 +93,9 @@ final class EndpointPool: Sendable {
         let until = world.now() + Self.restTime
         state.withLock { $0.restUntil[endpoint] = until }
     }
+}
+
+extension Endpoint {
+    /// Its address.
+    fileprivate var host: String { if case .ip(let address, _) = self { address } else { "localhost" } }
 }

@@ -2,7 +2,18 @@ internal import HTTPTypes
 internal import Logging
 internal import MartletBase
 internal import MartletHTTP
+internal import MartletRoutes
 internal import Synchronization
+
+/// How a request is passed on.
+struct ForwardPlan: Sendable {
+    /// Whose endpoints they are; those of one name take turns.
+    var name: String
+    /// False to try the endpoints in their order, for clients that stay with one.
+    var inTurn = true
+    /// What they speak.
+    var speaks = BackendProtocol.http
+}
 
 /// Passes requests on to one of several endpoints, over kept connections.
 final class Forwarder: Sendable {
@@ -22,8 +33,9 @@ final class Forwarder: Sendable {
     private let bodyPatience: Patience
     private let logger: Logger
 
-    init(world: any World, logger: Logger) {
-        endpoints = EndpointPool(ConnectLimit(world: world, limit: Self.connectLimit))
+    /// - Throws: `TLSError` when there is no TLS to be had.
+    init(world: any World, logger: Logger) throws {
+        endpoints = try EndpointPool(ConnectLimit(world: world, limit: Self.connectLimit))
         patience = Patience(Self.answerLimit, in: world)
         bodyPatience = Patience(Self.bodyLimit, in: world)
         self.logger = logger
@@ -34,17 +46,17 @@ final class Forwarder: Sendable {
 
     /// Sends the request on and brings the answer back. An endpoint that does not take the connection, or breaks
     /// before it answers a request that may be repeated, is followed by the next one.
-    /// - Parameters:
-    ///   - name: whose endpoints they are; those of one name take turns.
-    ///   - inTurn: false to try the endpoints in their order, for clients that stay with one.
     func forward(
-        _ head: HTTPRequest, _ request: Request, to candidates: [Endpoint], of name: String, inTurn: Bool = true
+        _ head: HTTPRequest, _ request: Request, to candidates: [Endpoint], _ plan: ForwardPlan
     ) async -> Response {
+        let (head, speaks) = Self.fit(head, request, plan.speaks)
         var failure = "there is none"
         let upload = Upload()
-        for (endpoint, client) in endpoints.order(candidates, of: name, inTurn: inTurn, atMost: Self.attempts) {
+        let order = endpoints.order(
+            candidates, of: plan.name, speaking: speaks, inTurn: plan.inTurn, atMost: Self.attempts)
+        for (endpoint, client) in order {
             do {
-                return response(try await send(head, request.body, upload, client), to: head)
+                return response(try await send(head, request, upload, client), to: head)
             } catch {
                 // The client's own fault is not the endpoint's.
                 if upload.isBroken { return .plain(.badRequest, "the request's body is not complete") }
@@ -60,8 +72,20 @@ final class Forwarder: Sendable {
                 }
             }
         }
-        logger.info("no endpoint answered", metadata: ["service": "\(name)", "error": "\(failure)"])
+        logger.info("no endpoint answered", metadata: ["service": "\(plan.name)", "error": "\(failure)"])
         return .plain(.badGateway, "no endpoint answered")
+    }
+
+    /// The head as the endpoints' protocol wants it. Only HTTP/1.1 knows upgrades, and only HTTP/2 keeps trailers here.
+    private static func fit(
+        _ head: HTTPRequest, _ request: Request, _ wanted: BackendProtocol
+    ) -> (HTTPRequest, BackendProtocol) {
+        guard wanted.isHTTP2 else { return (head, wanted) }
+        if head.headerFields.contains(.upgrade) { return (head, wanted.isSecure ? .https : .http) }
+        guard ProxyHeaders.wantsTrailers(request) else { return (head, wanted) }
+        var head = head
+        head.headerFields[.te] = "trailers"
+        return (head, wanted)
     }
 
     /// Whether a request that may have arrived can be sent once more (RFC 9110, section 9.2.2).
@@ -71,10 +95,13 @@ final class Forwarder: Sendable {
     }
 
     private func send(
-        _ head: HTTPRequest, _ body: RequestBody, _ upload: Upload, _ client: HTTPClient
+        _ head: HTTPRequest, _ request: Request, _ upload: Upload, _ client: any HTTPSender
     ) async throws -> ClientResponse {
-        try await patience.wait("the answer") { exchange in
-            guard case .stream(let next) = body else { return try await client.send(head, body: body) }
+        let trailers = request.trailers
+        return try await patience.wait("the answer") { exchange in
+            guard case .stream(let next) = request.body else {
+                return try await client.send(head, body: request.body, trailers: trailers)
+            }
             let watched = RequestBody.stream {
                 exchange.moved()
                 do {
@@ -86,7 +113,7 @@ final class Forwarder: Sendable {
                     throw error
                 }
             }
-            return try await client.send(head, body: watched)
+            return try await client.send(head, body: watched, trailers: trailers)
         }
     }
 
@@ -100,24 +127,28 @@ final class Forwarder: Sendable {
             return Response(head: head, body: .upgrade { client in await Splice.run(client, backend) })
         }
         HopByHop.strip(&head.headerFields)
+        var response = Response(head: head, body: body(of: answer, to: request))
+        response.trailers = answer.trailers
+        return response
+    }
+
+    private func body(of answer: ClientResponse, to request: HTTPRequest) -> ResponseBody {
         switch answer.body {
-        case .bytes where request.method == .head && !head.headerFields.contains(.contentLength):
+        case .bytes where request.method == .head && !answer.head.headerFields.contains(.contentLength):
             // How long the body would be is not known: a stream is not given a length on the way.
-            return Response(head: head, body: .stream { _ in })
-        case .bytes(let bytes): return Response(head: head, body: .bytes(bytes))
+            return .stream { _ in }
+        case .bytes(let bytes): return .bytes(bytes)
         case .stream(let next):
             let patience = bodyPatience
-            return Response(
-                head: head,
-                body: .stream { writer in
-                    try await patience.wait("the answer's body") { exchange in
-                        while let piece = try await next() {
-                            exchange.moved()
-                            try await writer.write(piece)
-                            exchange.moved()
-                        }
+            return .stream { writer in
+                try await patience.wait("the answer's body") { exchange in
+                    while let piece = try await next() {
+                        exchange.moved()
+                        try await writer.write(piece)
+                        exchange.moved()
                     }
-                })
+                }
+            }
         }
     }
 }

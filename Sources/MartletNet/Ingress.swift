@@ -31,9 +31,9 @@ public final class Ingress: RequestHandler {
         on endpoint: Endpoint, nodeName: String, ownAddresses: Set<String>, client: Client, in world: any World,
         logger: Logger
     ) async throws -> Ingress {
-        let ingress = Ingress(ownAddresses, nodeName, client, world, logger)
+        let ingress = try Ingress(ownAddresses, nodeName, client, world, logger)
         let server = try await HTTPServer.start(
-            on: endpoint, in: world, limits: .proxy, logger: logger, handler: ingress)
+            on: endpoint, in: world, limits: .ingress, logger: logger, handler: ingress)
         ingress.parts.withLock { $0.server = server }
         world.spawn { await ingress.run() }
         if case .ip(_, let port) = server.endpoint { ingress.announce(port) }
@@ -42,14 +42,14 @@ public final class Ingress: RequestHandler {
 
     private init(
         _ own: Set<String>, _ nodeName: String, _ client: Client, _ world: any World, _ logger: Logger
-    ) {
+    ) throws {
         self.nodeName = nodeName
         trusted = Mutex(TrustedEdges(own: own.compactMap { IPAddress($0) }))
         self.client = client
         self.world = world
         self.logger = logger
         doors = Doors(in: world, logger: logger)
-        forwarder = Forwarder(world: world, logger: logger)
+        forwarder = try Forwarder(world: world, logger: logger)
         following = Following(RouteBuilder.kinds, client: client, world: world, logger: logger)
     }
 
@@ -148,8 +148,10 @@ public final class Ingress: RequestHandler {
         request.body = limit.watch(request.body)
         if limit.isExceeded { return .plain(.contentTooLarge, "the request's body is too large") }
         let head = passage.onward(choice, requestID: RequestID.make(world))
-        let answer = await forwarder.forward(
-            head, request, to: endpoints, of: backend.service, inTurn: choice.sticky == nil)
+        var plan = ForwardPlan(name: backend.service)
+        plan.inTurn = choice.sticky == nil
+        plan.speaks = passage.policy.backendProtocol ?? backend.protocolHint ?? .http
+        let answer = await forwarder.forward(head, request, to: endpoints, plan)
         if limit.isExceeded { return .plain(.contentTooLarge, "the request's body is too large") }
         return passage.finish(answer, choice)
     }
@@ -187,6 +189,20 @@ extension HTTPServerLimits {
         var limits = HTTPServerLimits()
         limits.body = 1 << 30
         limits.connections = 16_384
+        limits.http2 = HTTP2Limits()
+        return limits
+    }
+
+    /// Bounds that suit an ingress: an edge brings many clients' requests over one connection, and what one of them
+    /// gives up must not end the others'.
+    static var ingress: HTTPServerLimits {
+        var limits = proxy
+        limits.http2?.streams = 1024
+        limits.http2?.connectionWindow = 16 * 1024 * 1024
+        limits.http2?.resets = 10_000
+        limits.http2?.resetsPerSecond = 10_000
+        limits.http2?.controls = 10_000
+        limits.http2?.controlsPerSecond = 10_000
         return limits
     }
 }

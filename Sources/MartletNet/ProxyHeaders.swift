@@ -16,6 +16,13 @@ enum ProxyHeaders {
     /// A client's `Proxy` field would become HTTP_PROXY in a CGI program behind us ("httpoxy").
     private static let httpoxy = HTTPField.Name("Proxy")!
 
+    /// Whether the fields behind an answer matter to the client: it says so, or calls by gRPC.
+    static func wantsTrailers(_ request: Request) -> Bool {
+        let fields = request.head.headerFields
+        guard request.peer.isHTTP2 else { return false }
+        return fields[.te] == "trailers" || fields[.contentType]?.hasPrefix("application/grpc") == true
+    }
+
     /// The head that goes on to the next hop.
     /// - Parameters:
     ///   - isTrusted: whether the peer is one of our own edges, so that what it says of the client is kept.

@@ -297,7 +297,7 @@ final class FrameClient: Sendable {
             for _ in 0..<100 { await Task.yield() }
         }
         // A stream's window, what we queue, and what lies in the pipe.
-        let bound = Int(HTTP2Session.streamWindow) + limits.queuedPerCall + GRPCClientLink.queueLimit + 200_000
+        let bound = Int(HTTP2Settings().streamWindow) + limits.queuedPerCall + GRPCClientLink.queueLimit + 200_000
         let bytes = sent.withLock { $0 } * message.count
         #expect(bytes <= bound)
         go.withLock { $0 = true }

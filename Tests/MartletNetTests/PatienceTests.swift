@@ -82,7 +82,7 @@ private final class HandClock: World {
     func forwarderIsPatient() async throws {
         try await TestNet.run { net in
             let clock = HandClock(net.world)
-            let forwarder = Forwarder(world: clock, logger: Logger(label: "test"))
+            let forwarder = try Forwarder(world: clock, logger: Logger(label: "test"))
             let goOn = Signal()
             let pod = try await net.backend { request in
                 if request.head.method == .get {
@@ -94,7 +94,8 @@ private final class HandClock: World {
             }
             func forward(_ method: HTTPRequest.Method, _ body: RequestBody = .bytes([])) async -> Response {
                 let head = net.request("web.test", "/", method)
-                return await forwarder.forward(head, Request(head: head, body: body), to: [pod.endpoint], of: "web")
+                return await forwarder.forward(
+                    head, Request(head: head, body: body), to: [pod.endpoint], ForwardPlan(name: "web"))
             }
             #expect(await forward(.get).head.status == .gatewayTimeout)
             goOn.set()
@@ -126,11 +127,11 @@ private final class HandClock: World {
     ) async throws {
         try await TestNet.run { net in
             let clock = HandClock(net.world)
-            let forwarder = Forwarder(world: clock, logger: Logger(label: "test"))
+            let forwarder = try Forwarder(world: clock, logger: Logger(label: "test"))
             let pod = try await net.backend { _ in Response(head: HTTPResponse(status: .ok), body: .stream(pieces)) }
             let head = net.request("web.test")
             let answer = await forwarder.forward(
-                head, Request(head: head, body: .bytes([])), to: [pod.endpoint], of: "web")
+                head, Request(head: head, body: .bytes([])), to: [pod.endpoint], ForwardPlan(name: "web"))
             guard case .stream(let body) = answer.body else {
                 Issue.record("the answer does not stream")
                 return

@@ -38,7 +38,7 @@ final class GRPCClientLink: GRPCLink, @unchecked Sendable {
         self.connect = connect
         self.authority = Array(authority.utf8)
         scheme = isSecure ? "https" : "http"
-        super.init(in: world, role: .client, queueLimit: Self.queueLimit, hasSession: hasSession)
+        super.init(in: world, role: .client(HTTP2Settings()), queueLimit: Self.queueLimit, hasSession: hasSession)
     }
 
     // MARK: Calls
@@ -170,8 +170,12 @@ final class GRPCClientLink: GRPCLink, @unchecked Sendable {
 
     override func received(
         _ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>, for stream: HTTP2Stream
-    ) {
-        guard let call = stream as? GRPCCall else { return }
+    ) -> Bool {
+        if let call = stream as? GRPCCall { take(name, value, call) }
+        return true
+    }
+
+    private func take(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>, _ call: GRPCCall) {
         switch name.count {
         case 7 where name.equals(":status"): call.httpStatus = Self.number(value)
         case 11 where name.equals("grpc-status"): call.grpcStatus = Self.number(value) ?? 2

@@ -1,7 +1,6 @@
 internal import CNGHTTP2
 internal import DequeModule
 internal import MartletBase
-internal import Synchronization
 
 /// One call as its connection keeps it. Everything in it is touched under the lock of its ``GRPCLink`` only.
 class GRPCStream: HTTP2Stream, @unchecked Sendable {
@@ -23,65 +22,35 @@ class GRPCStream: HTTP2Stream, @unchecked Sendable {
     /// Those who wait until the peer has taken some of what is queued.
     final var senders: [UnsafeContinuation<Void, Never>] = []
 
+    /// What is to be sent.
+    final var outgoing = GRPCOutgoing()
+
     init(limit: Int) { deframer = GRPCDeframer(limit: limit) }
+
+    override var waiting: Int { outgoing.count }
+    override var isEnded: Bool { outgoing.isEnded }
+    override func take(_ count: Int, into output: inout [UInt8]) { outgoing.take(count, into: &output) }
 }
 
 /// One HTTP/2 connection and the calls on it: what server and client share.
-///
-/// A lock guards it all, so that calls need no hop to an actor. Two tasks carry the bytes: the one that reads runs what
-/// the bytes say; the one that writes is woken when there is something to send and comes behind all jobs that are ready
-/// then, so what they send leaves in one write.
-///
-/// `@unchecked Sendable`: what can change is touched under `mutex` only. nghttp2's session is no exception.
-class GRPCLink: HTTP2SessionOwner, @unchecked Sendable {
-    final let world: any World
-    final let session: HTTP2Session?
+class GRPCLink: HTTP2Link, @unchecked Sendable {
     /// Calls by their stream.
     final var streams: [Int32: GRPCStream] = [:]
     /// Bytes of messages that all calls hold.
     final var held = 0
-    /// Why the connection is over; nil while it is not.
-    final var failure: String?
-    /// Tasks to be cancelled when the lock is free again: what they do then may want it.
-    final var cancelled: [Task<Void, Never>] = []
     /// Bytes of messages that wait for their reader in one call, and as many that wait for the peer.
     final let queueLimit: Int
-    private let mutex = Mutex(())
-    private var stream: (any ByteStream)?
-    private var writer: UnsafeContinuation<Void, Never>?
-    /// Whether there may be something to send.
-    private var hasOutput = true
     private var timer: (task: Task<Void, Never>, due: MonotonicTime)?
 
     init(in world: any World, role: HTTP2Session.Role, queueLimit: Int, hasSession: Bool = true) {
-        self.world = world
         self.queueLimit = queueLimit
-        session = hasSession ? HTTP2Session(role) : nil
-        session?.owner = self
+        super.init(in: world, role: role, hasSession: hasSession)
     }
 
     deinit { timer?.task.cancel() }
 
-    /// Runs `body` under the lock.
-    final func locked<T: Sendable>(_ body: () -> T) -> T {
-        var late: [Task<Void, Never>] = []
-        let result = mutex.withLock { _ in
-            let result = body()
-            if !cancelled.isEmpty { swap(&late, &cancelled) }
-            return result
-        }
-        for task in late { task.cancel() }
-        return result
-    }
-
     // MARK: For server and client to fill in
 
-    func opened(_ id: Int32) -> HTTP2Stream? { nil }
-    func received(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>, for stream: HTTP2Stream) {}
-    func receivedHead(for stream: HTTP2Stream) {}
-    func receivedEnd(of stream: HTTP2Stream) {}
-    func goingAway() {}
-    func submitTrailers(for stream: HTTP2Stream) -> Bool { false }
     /// The call's data is no message: it ends with this outcome.
     func refuse(_ stream: GRPCStream, _ outcome: GRPCStatus) {}
     /// Makes the head go out before the first message.
@@ -90,14 +59,10 @@ class GRPCLink: HTTP2SessionOwner, @unchecked Sendable {
     func outcome(of stream: GRPCStream, error: UInt32) -> GRPCStatus { GRPCStatus(code: 13, message: "") }
     /// A call is over, and was taken out of the table.
     func finished(_ stream: GRPCStream) {}
-    /// A write begins or has ended.
-    func writing(_ begins: Bool) {}
-    /// Whether the connection shall end when nothing is left to send.
-    var endsWhenSent: Bool { false }
 
     // MARK: Messages in
 
-    final func received(_ bytes: UnsafeBufferPointer<UInt8>, for stream: HTTP2Stream) {
+    override final func received(_ bytes: UnsafeBufferPointer<UInt8>, for stream: HTTP2Stream) {
         guard let call = stream as? GRPCStream else { return }
         guard call.outcome == nil else { return consume(call, bytes.count) }
         hold(call, bytes.count)
@@ -185,19 +150,11 @@ class GRPCLink: HTTP2SessionOwner, @unchecked Sendable {
     private func park(
         _ call: GRPCStream, _ place: (UnsafeContinuation<Void, Never>) -> Bool
     ) async -> Bool {
-        var isPlaced = true
-        await withTaskCancellationHandler {
-            await withUnsafeContinuation { waiting in
-                isPlaced = locked { place(waiting) }
-                if !isPlaced { waiting.resume() }
-            }
-        } onCancel: {
-            locked {
+        await park(
+            wake: {
                 wakeReader(call)
                 wakeSenders(call)
-            }
-        }
-        return isPlaced
+            }, place)
     }
 
     final func wakeReader(_ call: GRPCStream) {
@@ -265,7 +222,7 @@ class GRPCLink: HTTP2SessionOwner, @unchecked Sendable {
         wakeWriter()
     }
 
-    final func sent(_ count: Int, of stream: HTTP2Stream) {
+    override final func sent(_ count: Int, of stream: HTTP2Stream) {
         guard let call = stream as? GRPCStream else { return }
         hold(call, -min(count, call.held))
         if !call.senders.isEmpty && call.outgoing.count < queueLimit { wakeSenders(call) }
@@ -278,7 +235,7 @@ class GRPCLink: HTTP2SessionOwner, @unchecked Sendable {
 
     // MARK: The end of a call
 
-    final func closed(_ stream: HTTP2Stream, error: UInt32) {
+    override final func closed(_ stream: HTTP2Stream, error: UInt32) {
         guard let call = stream as? GRPCStream, streams.removeValue(forKey: call.id) != nil else { return }
         finish(call, outcome(of: call, error: error))
     }
@@ -310,30 +267,7 @@ class GRPCLink: HTTP2SessionOwner, @unchecked Sendable {
         finished(call)
     }
 
-    // MARK: The connection
-
-    /// Takes what was received. Under the lock. False when the connection must end.
-    final func receive(_ bytes: [UInt8]) -> Bool {
-        guard let session, failure == nil, session.receive(bytes) else { return false }
-        if session.wantsWrite { wakeWriter() } else if session.isOver { return false }
-        return true
-    }
-
-    /// The connection is there: what waits goes out. Under the lock.
-    final func attach(_ stream: any ByteStream) {
-        self.stream = stream
-        world.spawn { await self.write(to: stream) }
-    }
-
-    /// Ends the connection; every call on it fails as unavailable.
-    final func fail(_ why: String) { locked { end(why) } }
-
-    /// As ``fail(_:)``, under the lock.
-    final func end(_ why: String) {
-        guard failure == nil else { return }
-        failure = why
-        stream?.close()
-        stream = nil
+    override func lost(_ why: String) {
         timer?.task.cancel()
         timer = nil
         let lost = streams
@@ -341,58 +275,6 @@ class GRPCLink: HTTP2SessionOwner, @unchecked Sendable {
         for (_, call) in lost.sorted(by: { $0.key < $1.key }) {
             finish(call, GRPCStatus(code: 14, message: why))
         }
-        wakeWriter()
-    }
-
-    /// There is something to send. Under the lock.
-    final func wakeWriter() {
-        hasOutput = true
-        writer?.resume()
-        writer = nil
-    }
-
-    /// Writes what there is to write until the connection is over.
-    private func write(to stream: any ByteStream) async {
-        var bytes: [UInt8] = []
-        while await outputIsReady() {
-            // As few calls as needed: what becomes ready while a batch is written goes with the next.
-            guard locked({ takeOutput(&bytes) }) else { return }
-            if bytes.isEmpty {
-                // The memory of a burst is kept until the burst is over.
-                if bytes.capacity > HTTP2Session.outputBatch / 4 { bytes = [] }
-                continue
-            }
-            do {
-                try await stream.write(bytes)
-            } catch {
-                return fail("\(error)")
-            }
-            bytes.removeAll(keepingCapacity: true)
-            locked { writing(false) }
-        }
-    }
-
-    private func takeOutput(_ bytes: inout [UInt8]) -> Bool {
-        guard failure == nil, let session else { return false }
-        guard session.output(into: &bytes) else {
-            end("the session is broken")
-            return false
-        }
-        hasOutput = !bytes.isEmpty
-        if hasOutput { writing(true) }
-        return true
-    }
-
-    /// Waits until there is something to send; false when the connection is over.
-    private func outputIsReady() async -> Bool {
-        await withUnsafeContinuation { waiting in
-            locked {
-                guard failure == nil, let session, !hasOutput else { return waiting.resume() }
-                if session.isOver || endsWhenSent { end("the connection has ended") } else { writer = waiting }
-                if failure != nil { waiting.resume() }
-            }
-        }
-        return locked { failure == nil }
     }
 
     // MARK: Time

@@ -68,8 +68,7 @@ struct GRPCServing: Sendable {
             let link = GRPCServerLink(self, in: core.world, peer: peer, record: record, isStopping: core.isStopping)
             await link.run(stream, first: first)
         } else {
-            let whole = ReturnedBytes(first, before: stream)
-            await ServerConnection(whole, peer: peer, record: record, core: core).run()
+            await ServerConnection(stream, first: first, peer: peer, record: record, core: core).run()
         }
     }
 }

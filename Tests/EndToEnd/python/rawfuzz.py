@@ -327,15 +327,15 @@ SMUGGLING = {
 }
 
 
-def smuggle(door):
+def smuggle(door, texts=SMUGGLING, hidden=HIDDEN):
     faults = []
-    for what, text in SMUGGLING.items():
+    for what, text in texts.items():
         with door.open() as stream:
             stream.settimeout(10)
             answers, seen = Answers(stream), []
             try:
                 try:
-                    stream.sendall(text + HIDDEN)
+                    stream.sendall(text + hidden)
                 except OSError:
                     pass  # it closed before it had read everything
                 while answer := answers.next():
@@ -463,4 +463,5 @@ def main():
     sys.exit(1 if faults else 0)
 
 
-main()
+if __name__ == "__main__":
+    main()

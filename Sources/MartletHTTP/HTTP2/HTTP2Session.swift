@@ -6,8 +6,10 @@ internal import MartletBase
 protocol HTTP2SessionOwner: AnyObject {
     /// Server: a header section of a new stream begins. Nil refuses the stream (REFUSED_STREAM).
     func opened(_ id: Int32) -> HTTP2Stream?
-    /// A field of a header or trailer section; names are in lower case. The bytes are lent.
-    func received(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>, for stream: HTTP2Stream)
+    /// A field of a header or trailer section; names are in lower case. The bytes are lent. False resets the stream.
+    func received(
+        _ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>, for stream: HTTP2Stream
+    ) -> Bool
     /// A header or trailer section is whole.
     func receivedHead(for stream: HTTP2Stream)
     /// A part of a body. The bytes are lent.
@@ -18,20 +20,58 @@ protocol HTTP2SessionOwner: AnyObject {
     func closed(_ stream: HTTP2Stream, error: UInt32)
     /// The peer takes no new streams.
     func goingAway()
+    /// A frame of any kind has come whole.
+    func receivedFrame(_ kind: HTTP2FrameKind)
     /// The last part of the body has been taken: sends what comes behind it. False ends the stream with the body.
     func submitTrailers(for stream: HTTP2Stream) -> Bool
     /// Bytes of the stream's messages went out.
     func sent(_ count: Int, of stream: HTTP2Stream)
 }
 
+/// What a frame does, as far as its receiver's patience is concerned.
+enum HTTP2FrameKind {
+    /// It carries a part of a message, or ends a stream.
+    case message
+    /// It moves nothing by itself: pings, priorities, windows, empty data.
+    case control
+    /// The peer's settings; otherwise as ``control``.
+    case settings
+    /// The answer to a ping of ours.
+    case pong
+}
+
 /// A stream as the session knows it: who it is and what it has to send.
 class HTTP2Stream {
     /// Its number; zero until it has one.
     final var id: Int32 = 0
-    /// What is to be sent.
-    final var outgoing = GRPCOutgoing()
     /// Whether nghttp2 waits to be told that there is more to send.
     final var isDeferred = false
+
+    /// Bytes that wait to be sent.
+    var waiting: Int { 0 }
+    /// Whether nothing follows them.
+    var isEnded: Bool { true }
+    /// Moves the next `count` of them to the end of `output`.
+    func take(_ count: Int, into output: inout [UInt8]) {}
+}
+
+/// What one side of a connection lets the other do.
+struct HTTP2Settings {
+    /// Streams that a client may have open at one time.
+    var streams = 1024
+    /// Streams that a client opens before the server has said how many it takes; nil for nghttp2's own.
+    var assumedStreams: Int?
+    /// Bytes of a header section, as it is told to the peer; nil tells nothing. To hold to it is the owner's.
+    var headerList: Int?
+    /// Bytes that a peer may send on one stream before they are consumed.
+    var streamWindow = 1 << 20
+    /// Bytes that a peer may send on all streams before they are consumed.
+    var connectionWindow = 8 << 20
+    /// Streams that a client may reset at once, and how many more each second (CVE-2023-44487).
+    var resets = 1000
+    var resetsPerSecond = 100
+    /// Whether messages must be as HTTP wants them (RFC 9113, 8). Streams with others are reset.
+    var checksMessages = true
 }
 
 /// One side of one HTTP/2 connection (RFC 9113), by nghttp2: bytes in, calls to the owner and bytes out. It does no I/O
@@ -41,18 +81,17 @@ class HTTP2Stream {
 final class HTTP2Session {
     /// What makes a session a server's or a client's.
     enum Role {
-        case client
-        case server(GRPCServerLimits)
+        case client(HTTP2Settings)
+        case server(HTTP2Settings)
     }
     /// Set before the first byte. The owner owns the session.
     unowned(unsafe) var owner: (any HTTP2SessionOwner)?
     private var session: OpaquePointer?
     private var buffer: [UInt8] = []
+    private let checksMessages: Bool
 
-    /// Bytes that a peer may send on one stream before they are consumed.
-    static let streamWindow: UInt32 = 1 << 20
-    /// Bytes that a peer may send on all streams before they are consumed.
-    static let connectionWindow: Int32 = 8 << 20
+    /// Frames that one header section may be cut into.
+    static let continuations = 8
     /// About how many bytes ``output(into:)`` gives at once.
     static let outputBatch = 256 * 1024
 
@@ -65,46 +104,50 @@ final class HTTP2Session {
         defer { nghttp2_option_del(option) }
         nghttp2_option_set_no_auto_window_update(option, 1)
         nghttp2_option_set_no_closed_streams(option, 1)
-        let user = Unmanaged.passUnretained(self).toOpaque()
-        var settings = [
-            nghttp2_settings_entry(
-                settings_id: Int32(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE.rawValue), value: Self.streamWindow)
-        ]
+        nghttp2_option_set_max_continuations(option, Self.continuations)
         switch role {
-        case .client:
+        case .client(let limits), .server(let limits): checksMessages = limits.checksMessages
+        }
+        let user = Unmanaged.passUnretained(self).toOpaque()
+        switch role {
+        case .client(let limits):
+            if let count = limits.assumedStreams {
+                nghttp2_option_set_peer_max_concurrent_streams(option, UInt32(clamping: count))
+            }
             guard nghttp2_session_client_new2(&session, callbacks, user, option) == 0 else { return nil }
-            settings.append(
-                nghttp2_settings_entry(settings_id: Int32(NGHTTP2_SETTINGS_ENABLE_PUSH.rawValue), value: 0))
+            announce(limits, [(NGHTTP2_SETTINGS_ENABLE_PUSH, 0)])
         case .server(let limits):
             nghttp2_option_set_stream_reset_rate_limit(
                 option, UInt64(max(1, limits.resets)), UInt64(max(1, limits.resetsPerSecond)))
-            // etcdctl 3.4 names its endpoint, scheme and all, as the authority, which HTTP forbids. Nothing here rests
-            // on HTTP's rules for fields: the few that are read are checked one by one, and none is passed on.
-            nghttp2_option_set_no_http_messaging(option, 1)
+            if !checksMessages { nghttp2_option_set_no_http_messaging(option, 1) }
             guard nghttp2_session_server_new2(&session, callbacks, user, option) == 0 else { return nil }
-            settings.append(
-                nghttp2_settings_entry(
-                    settings_id: Int32(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS.rawValue),
-                    value: UInt32(clamping: limits.calls)))
-            settings.append(
-                nghttp2_settings_entry(
-                    settings_id: Int32(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE.rawValue),
-                    value: UInt32(clamping: limits.metadata)))
+            announce(limits, [(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits.streams)])
         }
-        nghttp2_submit_settings(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), settings, settings.count)
-        nghttp2_session_set_local_window_size(session, 0, 0, Self.connectionWindow)
+    }
+
+    private func announce(_ limits: HTTP2Settings, _ more: [(nghttp2_settings_id, Int)]) {
+        var values = [(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, limits.streamWindow)] + more
+        if let size = limits.headerList { values.append((NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, size)) }
+        let entries = values.map { id, value in
+            nghttp2_settings_entry(settings_id: Int32(id.rawValue), value: UInt32(clamping: value))
+        }
+        nghttp2_submit_settings(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), entries, entries.count)
+        nghttp2_session_set_local_window_size(session, 0, 0, Int32(clamping: limits.connectionWindow))
     }
 
     deinit { if session != nil { nghttp2_session_del(session) } }
 
     // MARK: Out
 
-    /// Client: opens a stream with these fields; its body is what ``HTTP2Stream/outgoing`` holds and will hold. False
-    /// when the connection takes no more streams.
-    func request(_ fields: [nghttp2_nv], _ stream: HTTP2Stream) -> Bool {
+    /// Client: opens a stream with these fields; its body is what the stream has to send. False when the connection
+    /// takes no more streams.
+    func request(_ fields: [nghttp2_nv], _ stream: HTTP2Stream, hasBody: Bool = true) -> Bool {
         var provider = nghttp2_data_provider(source: nghttp2_data_source(), read_callback: Self.readBody)
         let user = Unmanaged.passUnretained(stream).toOpaque()
-        let id = nghttp2_submit_request(session, nil, fields, fields.count, &provider, user)
+        let id =
+            hasBody
+            ? nghttp2_submit_request(session, nil, fields, fields.count, &provider, user)
+            : nghttp2_submit_request(session, nil, fields, fields.count, nil, user)
         guard id > 0 else { return false }
         stream.id = id
         return true
@@ -120,7 +163,13 @@ final class HTTP2Session {
         }
     }
 
-    /// The fields that end an answer.
+    /// Server: an answer that only informs (1xx).
+    func inform(_ fields: [nghttp2_nv], _ stream: HTTP2Stream) {
+        nghttp2_submit_headers(
+            session, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream.id, nil, fields, fields.count, nil)
+    }
+
+    /// The fields that end a message.
     func trail(_ fields: [nghttp2_nv], _ stream: HTTP2Stream) {
         nghttp2_submit_trailer(session, stream.id, fields, fields.count)
     }
@@ -140,6 +189,23 @@ final class HTTP2Session {
 
     /// Gives the peer's windows back `count` bytes of a stream, which may be over.
     func consume(_ stream: Int32, _ count: Int) { nghttp2_session_consume(session, stream, count) }
+
+    /// As ``consume(_:_:)``, for the window of all streams alone.
+    func consumeConnection(_ count: Int) { nghttp2_session_consume_connection(session, count) }
+    /// As ``consume(_:_:)``, for the window of one stream alone.
+    func consumeStream(_ stream: Int32, _ count: Int) { nghttp2_session_consume_stream(session, stream, count) }
+
+    /// Streams that the peer lets us open at one time.
+    var peerStreams: Int {
+        Int(nghttp2_session_get_remote_settings(session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS))
+    }
+
+    /// Warns that ``goAway()`` comes soon, and asks for a sign that this was heard (RFC 9113, 6.8): what the client
+    /// has begun until then is served.
+    func warnOfEnd() {
+        nghttp2_submit_shutdown_notice(session)
+        nghttp2_submit_ping(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), nil)
+    }
 
     /// Says that no new streams are taken; those that run go on.
     func goAway() {
@@ -204,10 +270,16 @@ extension HTTP2Session {
             guard let frame, let session = HTTP2Session.of(user),
                 let stream = session.stream(frame.pointee.hd.stream_id)
             else { return 0 }
-            session.owner?.received(
+            let isTaken = session.owner?.received(
                 UnsafeBufferPointer(start: name, count: nameCount), UnsafeBufferPointer(start: value, count: count),
                 for: stream)
-            return 0
+            return isTaken == false ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue : 0
+        }
+        // What HTTP forbids in a field, nghttp2 would leave out in silence: a proxy and what stands behind it could
+        // then see two different requests.
+        nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks) { _, _, _, _, _, _, _, user in
+            guard let session = HTTP2Session.of(user), session.checksMessages else { return 0 }
+            return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
         }
         nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) { _, _, id, data, count, user in
             guard let session = HTTP2Session.of(user) else { return 0 }
@@ -257,11 +329,24 @@ extension HTTP2Session {
 
     private func received(_ head: nghttp2_frame_hd) {
         let type = UInt32(head.type)
+        owner?.receivedFrame(Self.kind(head))
         if type == NGHTTP2_GOAWAY.rawValue { owner?.goingAway() }
         guard type == NGHTTP2_HEADERS.rawValue || type == NGHTTP2_DATA.rawValue, let stream = stream(head.stream_id)
         else { return }
         if type == NGHTTP2_HEADERS.rawValue { owner?.receivedHead(for: stream) }
         if UInt32(head.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0 { owner?.receivedEnd(of: stream) }
+    }
+
+    private static func kind(_ head: nghttp2_frame_hd) -> HTTP2FrameKind {
+        let flags = UInt32(head.flags)
+        switch UInt32(head.type) {
+        case NGHTTP2_PING.rawValue: return flags & NGHTTP2_FLAG_ACK.rawValue != 0 ? .pong : .control
+        case NGHTTP2_SETTINGS.rawValue: return flags & NGHTTP2_FLAG_ACK.rawValue != 0 ? .control : .settings
+        case NGHTTP2_PRIORITY.rawValue, NGHTTP2_WINDOW_UPDATE.rawValue: return .control
+        case NGHTTP2_DATA.rawValue where head.length == 0 && flags & NGHTTP2_FLAG_END_STREAM.rawValue == 0:
+            return .control
+        default: return .message
+        }
     }
 
     /// An answer that is complete before its request is: the rest of that is not wanted (RFC 9113, 8.1).
@@ -275,30 +360,30 @@ extension HTTP2Session {
             session, UInt8(NGHTTP2_FLAG_NONE.rawValue), head.stream_id, NGHTTP2_NO_ERROR.rawValue)
     }
 
-    /// A frame's head (nine bytes) and the messages behind it, with one copy.
+    /// A frame's head (nine bytes) and the bytes behind it, with one copy.
     private func send(_ head: UnsafePointer<UInt8>, _ count: Int, _ stream: HTTP2Stream) {
         if buffer.capacity - buffer.count < count + 9 {
             // Room for all that the stream has, rather than for frame after frame.
-            let all = min(stream.outgoing.count, Self.outputBatch) + 9
+            let all = min(stream.waiting, Self.outputBatch) + 9
             buffer.reserveCapacity(max(buffer.count + all, 2 * buffer.capacity))
         }
         buffer.append(contentsOf: UnsafeBufferPointer(start: head, count: 9))
-        stream.outgoing.take(count, into: &buffer)
+        stream.take(count, into: &buffer)
         owner?.sent(count, of: stream)
     }
 
-    /// Tells nghttp2 how much of a stream's messages goes into the next frame; ``send(_:_:_:)`` copies it.
+    /// Tells nghttp2 how much of what a stream has goes into the next frame; ``send(_:_:_:)`` copies it.
     private static let readBody: nghttp2_data_source_read_callback = { _, id, _, room, flags, _, user in
         guard let session = HTTP2Session.of(user), let stream = session.stream(id), let flags
         else { return ssize_t(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue) }
-        let left = stream.outgoing.count
+        let left = stream.waiting
         let count = min(room, left)
-        if count == 0 && !stream.outgoing.isEnded {
+        if count == 0 && !stream.isEnded {
             stream.isDeferred = true
             return ssize_t(NGHTTP2_ERR_DEFERRED.rawValue)
         }
         flags.pointee |= NGHTTP2_DATA_FLAG_NO_COPY.rawValue
-        if count == left && stream.outgoing.isEnded {
+        if count == left && stream.isEnded {
             flags.pointee |= NGHTTP2_DATA_FLAG_EOF.rawValue
             if session.owner?.submitTrailers(for: stream) == true {
                 flags.pointee |= NGHTTP2_DATA_FLAG_NO_END_STREAM.rawValue

@@ -19,6 +19,14 @@ struct HTTP2Fields {
         lengths.append(value.count)
     }
 
+    /// Adds a field whose name is in lower case.
+    mutating func append(name: some Collection<UInt8>, _ value: some Collection<UInt8>) {
+        text.append(contentsOf: name)
+        text.append(contentsOf: value)
+        lengths.append(name.count)
+        lengths.append(value.count)
+    }
+
     /// Adds a call's metadata.
     mutating func append(_ metadata: GRPCMetadata) {
         metadata.forEach { name, value in

@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# The edge and the ingress from outside: HTTP/2 and gRPC from clients that others wrote to pods that others wrote, and
+# clients that mean no good. One host with all roles, and one with the clients.
+cd "$(dirname "$0")"
+. ./lib.sh
+hosts=$PWD/../Hosts/hosts
+export PREFIX=me ROOMS=
+address=192.168.57.11
+pids=()
+trap 'ended=$?; end_pids "${pids[@]}"; "$hosts" down; cleanup' EXIT
+on() { "$hosts" exec "$@"; }
+HOSTS="deadlock client" "$hosts" up
+
+# background NAME COMMAND...: a process on the host of the cluster.
+background() {
+    local name=$1; shift
+    nsenter "--net=$("$hosts" path deadlock)" "$@" >"$state/$name.log" 2>&1 &
+    pids+=($!)
+}
+background martletd "$BIN/martletd" --data-dir "$state/data" --node-name deadlock --node-address "$address" \
+    --process-runtime --ingress-address "$address:31080" --api-address "$address:6443"
+martletd=${pids[0]}
+wait_for 60 "martletd is ready" grep -q '^ready:' "$state/martletd.log"
+export KUBECONFIG=$state/data/admin.kubeconfig
+martlet() { on deadlock timeout 60 "$BIN/martlet" "$@"; }
+
+# What stands behind the hosts: pods of others, named by slices of our own.
+: >"$state/seen"
+background echo python3 python/echoserver.py "$address" 9001 "$state/seen"
+for name in web rpc; do
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=$name.test" \
+        -addext "subjectAltName=DNS:$name.test" -keyout "$state/$name.key" -out "$state/$name.crt" 2>/dev/null
+done
+# app NAME HOST PATH PORT ANNOTATIONS: a Service with one endpoint, and an Ingress of it.
+app() {
+    cat <<YAML
+apiVersion: v1
+kind: Service
+metadata: {name: $1, namespace: default}
+spec: {ports: [{name: web, port: 80, targetPort: $4}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: $1-one, namespace: default, labels: {kubernetes.io/service-name: $1}}
+addressType: IPv4
+ports: [{name: web, port: $4, protocol: TCP}]
+endpoints: [{addresses: [$address], conditions: {ready: true}}]
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: $1, namespace: default, annotations: {$5}}
+spec:
+  ingressClassName: martlet
+  tls: [{hosts: [$2], secretName: ${2%%.*}}]
+  rules: [{host: $2, http: {paths: [{path: $3, pathType: Prefix, backend: {service: {name: $1, port: {name: web}}}}]}}]
+---
+YAML
+}
+{
+    for name in web rpc; do
+        printf 'apiVersion: v1\nkind: Secret\nmetadata: {name: %s, namespace: default}\ntype: kubernetes.io/tls\n' "$name"
+        printf 'data: {tls.crt: %s, tls.key: %s}\n---\n' "$(base64 -w0 "$state/$name.crt")" "$(base64 -w0 "$state/$name.key")"
+    done
+    app web web.test / 9001 ""
+    app limited web.test /limited 9001 'nginx.ingress.kubernetes.io/proxy-body-size: 100k'
+    app limit limit.test / 9001 'nginx.ingress.kubernetes.io/proxy-body-size: 100k'
+    app rpc rpc.test / 9002 'nginx.ingress.kubernetes.io/backend-protocol: GRPC'
+} >"$state/apps.yaml"
+martlet apply -f "$state/apps.yaml" >/dev/null
+asks() { on client curl -s --cacert "$state/web.crt" --resolve "web.test:443:$address" "$@"; }
+answers() { [ "$(asks -o /dev/null -w '%{http_code}' https://web.test/)" = 200 ]; }
+wait_for 20 "the edge serves web.test" answers
+
+echo "-- clients that mean well"
+[ "$(asks --http2 -o /dev/null -w '%{http_version}' https://web.test/)" = 2 ] || fail "curl does not get HTTP/2"
+[ "$(asks --http1.1 -o /dev/null -w '%{http_version}' https://web.test/)" = 1.1 ] || fail "curl does not get HTTP/1.1"
+ok "curl agrees on HTTP/2 and on HTTP/1.1"
+head -c 5000000 /dev/zero >"$state/big"
+expect "5 MB over HTTP/2" "$(asks --http2 --data-binary "@$state/big" https://web.test/big)" '"length": 5000000'
+if command -v nghttp >/dev/null; then
+    # The namespace has no names: what is asked for stands in a field.
+    said=$(on client nghttp -nv -H ':authority: web.test' "https://$address/nghttp" 2>&1 || true)
+    expect "nghttp" "$said" ':status: 200'
+    # No SNI goes with an address, so that the edge's own certificate is shown; h2load looks at none.
+    said=$(on client h2load -n 3000 -c 10 -m 30 -H ':authority: web.test' "https://$address/load" 2>&1 || true)
+    expect "h2load: 3000 requests over 10 connections" "$said" '3000 succeeded, 0 failed, 0 errored'
+    expect "h2load: all with 200" "$said" 'status codes: 3000 2xx'
+    said=$(on client h2load -n 500 -c 2 -m 20 -H ':authority: web.test' -H 'x-forwarded-proto: https' \
+        "http://$address:31080/load" 2>&1 || true)
+    expect "h2load: HTTP/2 in the clear at the ingress" "$said" '500 succeeded, 0 failed, 0 errored'
+else
+    echo "   SKIPPED: there is no nghttp"
+fi
+
+if ! { python3 -m venv "$state/venv" && "$state/venv/bin/pip" install -q h2==4.4.1 grpcio==1.85.3; } \
+    >"$state/pip.txt" 2>&1; then
+    printf '   SKIPPED: the Python clients cannot be installed (python3-venv, PyPI): %s\n' "$(tail -n 1 "$state/pip.txt")"
+    exit 0
+fi
+python=$state/venv/bin/python
+run() { # WHAT COMMAND...
+    local what=$1 out; shift
+    out=$("$@" 2>&1) || fail "$what: $out"
+    sed 's/^/   ok: /' <<<"$out"
+}
+echo "-- gRPC of others, on both ends"
+background grpc "$python" python/grpcpair.py serve "$address:9002"
+wait_for 20 "the gRPC server" grep -q serving "$state/grpc.log"
+run "gRPC" on client timeout 120 "$python" python/grpcpair.py call "$address:443" rpc.test "$state/rpc.crt"
+
+echo "-- clients that mean no good"
+run "HTTP/2 and HTTP/1.1" on client timeout 300 "$python" python/edge.py \
+    "$address:443" "$address:31080" "$martletd" "$state/web.crt" "$state/seen"
+answers || fail "the edge does not serve web.test any more"
+ok "the edge serves on"
