@@ -177,7 +177,8 @@ public final class Edge: RequestHandler {
         var plan = ForwardPlan(name: "workers")
         // HTTP/1.1 has no room for trailers here, and gRPC lives by them.
         if ProxyHeaders.wantsTrailers(request) { plan.speaks = .h2c }
-        return await forwarder.forward(head, request, to: workers, plan)
+        plan.judgesAnswers = false
+        return await forwarder.forward(head, request, to: workers, plan).response
     }
 
     /// Whether a client asks for a host over a connection whose certificate is not that host's (RFC 9110, 15.5.20).

@@ -16,12 +16,14 @@ final class EndpointPool: Sendable {
         var endpoint: Endpoint
         var isHTTP2: Bool
         var isSecure: Bool
+        var connectLimit: Duration
     }
     private struct State {
         var clients: [Way: any HTTPSender] = [:]
         /// By name, how many requests there were.
         var turns: [String: Int] = [:]
         var restUntil: [Endpoint: MonotonicTime] = [:]
+        var outliers = OutlierEjection()
     }
     private let state = Mutex(State())
     private let world: any World
@@ -40,6 +42,7 @@ final class EndpointPool: Sendable {
             let gone = state.clients.filter { !known.contains($0.key.endpoint) }.map(\.value)
             state.clients = state.clients.filter { known.contains($0.key.endpoint) }
             state.restUntil = state.restUntil.filter { known.contains($0.key) }
+            state.outliers.keep(only: known)
             state.turns = [:]
             return gone
         }
@@ -47,19 +50,16 @@ final class EndpointPool: Sendable {
     }
 
     /// The endpoints in the order in which a request tries them: each request of a name begins one further on, and
-    /// those that rest come last.
-    /// - Parameters:
-    ///   - speaking: what is spoken to them.
-    ///   - inTurn: false to begin with the first.
+    /// those that rest or are ejected come last.
+    /// - Parameter speaking: what is spoken to them.
     func order(
-        _ candidates: [Endpoint], of name: String, speaking: BackendProtocol = .http, inTurn: Bool = true,
-        atMost limit: Int
+        _ candidates: [Endpoint], _ plan: ForwardPlan, speaking: BackendProtocol, atMost limit: Int
     ) -> [(Endpoint, any HTTPSender)] {
         if candidates.isEmpty { return [] }
         let now = world.now()
         return state.withLock { state in
-            let turn = inTurn ? state.turns[name, default: 0] : 0
-            if inTurn { state.turns[name] = turn &+ 1 }
+            let turn = plan.inTurn ? state.turns[plan.name, default: 0] : 0
+            if plan.inTurn { state.turns[plan.name] = turn &+ 1 }
             let start = turn % candidates.count
             var order = Array(candidates[start...] + candidates[..<start])
             if !state.restUntil.isEmpty {
@@ -67,8 +67,15 @@ final class EndpointPool: Sendable {
                 let resting = state.restUntil
                 order = order.filter { resting[$0] == nil } + order.filter { resting[$0] != nil }
             }
+            if !state.outliers.isQuiet {
+                let outliers = state.outliers
+                order =
+                    order.filter { !outliers.isEjected($0, at: now) } + order.filter { outliers.isEjected($0, at: now) }
+            }
+            let connectLimit = plan.timeouts.connect ?? Forwarder.connectLimit
             return order.prefix(limit).map {
-                let way = Way(endpoint: $0, isHTTP2: speaking.isHTTP2, isSecure: speaking.isSecure)
+                let way = Way(
+                    endpoint: $0, isHTTP2: speaking.isHTTP2, isSecure: speaking.isSecure, connectLimit: connectLimit)
                 return ($0, client(for: way, &state))
             }
         }
@@ -76,6 +83,7 @@ final class EndpointPool: Sendable {
 
     private func client(for way: Way, _ state: inout State) -> any HTTPSender {
         if let client = state.clients[way] { return client }
+        let world = ConnectLimit(world: world, limit: way.connectLimit)
         let client: any HTTPSender =
             way.isHTTP2
             ? HTTP2Client(
@@ -86,6 +94,16 @@ final class EndpointPool: Sendable {
                 maxIdle: Self.idleConnections)
         state.clients[way] = client
         return client
+    }
+
+    /// An endpoint has answered a request, or has not. True when it is left alone for a while from now on.
+    func judge(_ endpoint: Endpoint, among all: [Endpoint], hasFailed: Bool) -> Bool {
+        let now = world.now()
+        return state.withLock { state in
+            if hasFailed { return state.outliers.failed(endpoint, among: all, at: now) }
+            if !state.outliers.isQuiet { state.outliers.succeeded(endpoint, at: now) }
+            return false
+        }
     }
 
     /// Lets an endpoint that took no connection rest.

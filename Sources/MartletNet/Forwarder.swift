@@ -13,15 +13,30 @@ struct ForwardPlan: Sendable {
     var inTurn = true
     /// What they speak.
     var speaks = BackendProtocol.http
+    /// How long what may take.
+    var timeouts = RouteTimeouts()
+    /// Whether an endpoint is judged by its answers. Not by those that it only passes on.
+    var judgesAnswers = true
+
+    init(name: String) { self.name = name }
+}
+
+/// What became of a request that was passed on.
+struct Forwarded: Sendable {
+    /// The endpoint's answer, or the proxy's own.
+    var response: Response
+    /// Who answered; nil for nobody.
+    var endpoint: Endpoint?
 }
 
 /// Passes requests on to one of several endpoints, over kept connections.
 final class Forwarder: Sendable {
     /// How many endpoints one request is tried on before the client hears of it.
     static let attempts = 3
-    /// How long an endpoint may take to take a connection.
+    /// How long an endpoint may take to take a connection, where its route does not say.
     static let connectLimit = Duration.seconds(3)
-    /// How long an endpoint may do nothing: neither take more of the request nor begin its answer.
+    /// How long an endpoint may do nothing: neither take more of the request nor begin its answer, where its route does
+    /// not say.
     static let answerLimit = Duration.seconds(60)
 
     /// How long nothing of an answer that has begun may come from its endpoint, nor be taken by its client. Long enough
@@ -31,11 +46,13 @@ final class Forwarder: Sendable {
     private let endpoints: EndpointPool
     private let patience: Patience
     private let bodyPatience: Patience
+    private let world: any World
     private let logger: Logger
 
     /// - Throws: `TLSError` when there is no TLS to be had.
     init(world: any World, logger: Logger) throws {
-        endpoints = try EndpointPool(ConnectLimit(world: world, limit: Self.connectLimit))
+        self.world = world
+        endpoints = try EndpointPool(world)
         patience = Patience(Self.answerLimit, in: world)
         bodyPatience = Patience(Self.bodyLimit, in: world)
         self.logger = logger
@@ -48,23 +65,30 @@ final class Forwarder: Sendable {
     /// before it answers a request that may be repeated, is followed by the next one.
     func forward(
         _ head: HTTPRequest, _ request: Request, to candidates: [Endpoint], _ plan: ForwardPlan
-    ) async -> Response {
+    ) async -> Forwarded {
         let (head, speaks) = Self.fit(head, request, plan.speaks)
         var failure = "there is none"
         let upload = Upload()
-        let order = endpoints.order(
-            candidates, of: plan.name, speaking: speaks, inTurn: plan.inTurn, atMost: Self.attempts)
-        for (endpoint, client) in order {
+        let deadline = plan.timeouts.request.map { world.now() + $0 }
+        for (endpoint, client) in endpoints.order(candidates, plan, speaking: speaks, atMost: Self.attempts) {
+            let limits = TryLimits(plan.timeouts, until: deadline, now: world.now())
             do {
-                return response(try await send(head, request, upload, client), to: head)
+                let answer = try await send(head, request, upload, client, limits)
+                judge(endpoint, candidates, plan, hasFailed: answer.head.status.code >= 500)
+                return Forwarded(response: response(answer, to: head, limits, plan), endpoint: endpoint)
             } catch {
                 // The client's own fault is not the endpoint's.
-                if upload.isBroken { return .plain(.badRequest, "the request's body is not complete") }
+                if upload.isBroken {
+                    return Forwarded(response: .plain(.badRequest, "the request's body is not complete"))
+                }
                 failure = "\(endpoint): \(error)"
                 logger.debug("proxied request failed", metadata: ["endpoint": "\(endpoint)", "error": "\(error)"])
                 if Task.isCancelled { break }
+                judge(endpoint, candidates, plan, hasFailed: true)
                 // Who waited so long is not made to wait again.
-                if case NetworkError.timedOut = error { return .plain(.gatewayTimeout, "no answer in time") }
+                if case NetworkError.timedOut = error {
+                    return Forwarded(response: .plain(.gatewayTimeout, "no answer in time"))
+                }
                 if error is NotConnected {
                     endpoints.rest(endpoint)
                 } else if !Self.mayRepeat(head, request.body) {
@@ -73,7 +97,29 @@ final class Forwarder: Sendable {
             }
         }
         logger.info("no endpoint answered", metadata: ["service": "\(plan.name)", "error": "\(failure)"])
-        return .plain(.badGateway, "no endpoint answered")
+        return Forwarded(response: .plain(.badGateway, "no endpoint answered"))
+    }
+
+    private func judge(_ endpoint: Endpoint, _ all: [Endpoint], _ plan: ForwardPlan, hasFailed: Bool) {
+        guard plan.judgesAnswers, endpoints.judge(endpoint, among: all, hasFailed: hasFailed) else { return }
+        logger.info(
+            "an endpoint failed too often in a row; others go first for a while",
+            metadata: ["service": "\(plan.name)", "endpoint": "\(endpoint)"])
+    }
+
+    /// How long one try may take.
+    private struct TryLimits: Sendable {
+        var send: Duration
+        var read: Duration
+        var body: Duration
+        var deadline: MonotonicTime?
+
+        init(_ timeouts: RouteTimeouts, until deadline: MonotonicTime?, now: MonotonicTime) {
+            send = timeouts.send ?? Forwarder.answerLimit
+            read = timeouts.read ?? Forwarder.answerLimit
+            body = timeouts.read ?? Forwarder.bodyLimit
+            self.deadline = [deadline, timeouts.backendRequest.map { now + $0 }].compactMap(\.self).min()
+        }
     }
 
     /// The head as the endpoints' protocol wants it. Only HTTP/1.1 knows upgrades, and only HTTP/2 keeps trailers here.
@@ -95,18 +141,20 @@ final class Forwarder: Sendable {
     }
 
     private func send(
-        _ head: HTTPRequest, _ request: Request, _ upload: Upload, _ client: any HTTPSender
+        _ head: HTTPRequest, _ request: Request, _ upload: Upload, _ client: any HTTPSender, _ limits: TryLimits
     ) async throws -> ClientResponse {
         let trailers = request.trailers
-        return try await patience.wait("the answer") { exchange in
-            guard case .stream(let next) = request.body else {
-                return try await client.send(head, body: request.body, trailers: trailers)
+        guard case .stream(let next) = request.body else {
+            return try await patience.wait("the answer", limit: limits.read, until: limits.deadline) { _ in
+                try await client.send(head, body: request.body, trailers: trailers)
             }
+        }
+        return try await patience.wait("the answer", limit: limits.send, until: limits.deadline) { exchange in
             let watched = RequestBody.stream {
                 exchange.moved()
                 do {
                     let piece = try await next()
-                    exchange.moved()
+                    if piece == nil { exchange.moved(limit: limits.read) } else { exchange.moved() }
                     return piece
                 } catch {
                     upload.break()
@@ -117,22 +165,36 @@ final class Forwarder: Sendable {
         }
     }
 
-    private func response(_ answer: ClientResponse, to request: HTTPRequest) -> Response {
+    private func response(
+        _ answer: ClientResponse, to request: HTTPRequest, _ limits: TryLimits, _ plan: ForwardPlan
+    ) -> Response {
         var head = answer.head
         if let backend = answer.upgraded {
             guard request.headerFields.contains(.upgrade) else {
                 backend.close()
                 return .plain(.badGateway, "the endpoint changed the protocol unasked")
             }
-            return Response(head: head, body: .upgrade { client in await Splice.run(client, backend) })
+            let world = world
+            // As in nginx, what a route says of silence holds for upgraded connections, too.
+            guard let idle = plan.timeouts.read else {
+                return Response(head: head, body: .upgrade { client in await Splice.run(client, backend) })
+            }
+            return Response(
+                head: head,
+                body: .upgrade { client in
+                    await Splice.run(
+                        client, backend, idle: max(idle, limits.send), farewell: limits.send, in: world)
+                })
         }
         HopByHop.strip(&head.headerFields)
-        var response = Response(head: head, body: body(of: answer, to: request))
+        var response = Response(head: head, body: body(of: answer, to: request, limits))
         response.trailers = answer.trailers
         return response
     }
 
-    private func body(of answer: ClientResponse, to request: HTTPRequest) -> ResponseBody {
+    private func body(
+        of answer: ClientResponse, to request: HTTPRequest, _ limits: TryLimits
+    ) -> ResponseBody {
         switch answer.body {
         case .bytes where request.method == .head && !answer.head.headerFields.contains(.contentLength):
             // How long the body would be is not known: a stream is not given a length on the way.
@@ -141,7 +203,7 @@ final class Forwarder: Sendable {
         case .stream(let next):
             let patience = bodyPatience
             return .stream { writer in
-                try await patience.wait("the answer's body") { exchange in
+                try await patience.wait("the answer's body", limit: limits.body, until: limits.deadline) { exchange in
                     while let piece = try await next() {
                         exchange.moved()
                         try await writer.write(piece)

@@ -19,6 +19,7 @@ public final class Ingress: RequestHandler {
     private let trusted: Mutex<TrustedEdges>
     private let doors: Doors
     private let nodeName: String
+    private let mirrors: Mirrors
     private let parts = Mutex<(server: HTTPServer?, announcer: Task<Void, Never>?)>((nil, nil))
 
     /// Starts an ingress.
@@ -49,6 +50,7 @@ public final class Ingress: RequestHandler {
         self.world = world
         self.logger = logger
         doors = Doors(in: world, logger: logger)
+        mirrors = Mirrors(in: world)
         forwarder = try Forwarder(world: world, logger: logger)
         following = Following(RouteBuilder.kinds, client: client, world: world, logger: logger)
     }
@@ -151,9 +153,22 @@ public final class Ingress: RequestHandler {
         var plan = ForwardPlan(name: backend.service)
         plan.inTurn = choice.sticky == nil
         plan.speaks = passage.policy.backendProtocol ?? backend.protocolHint ?? .http
+        plan.timeouts = passage.policy.timeouts
+        request.body = mirrors.copy(request, head, to: wanted(passage, choice, table), through: forwarder)
         let answer = await forwarder.forward(head, request, to: endpoints, plan)
         if limit.isExceeded { return .plain(.contentTooLarge, "the request's body is too large") }
-        return passage.finish(answer, choice)
+        return passage.finish(answer.response, choice, by: answer.endpoint, of: endpoints)
+    }
+
+    /// Who gets a copy of a request.
+    private func wanted(_ passage: Passage, _ choice: Passage.Choice, _ table: RouteTable) -> [Mirrors.Target] {
+        (passage.policy.filters.mirrors + choice.filters.mirrors).compactMap { mirror in
+            guard mirror.takes(draw: world.random()) else { return nil }
+            let backend = table.backends[mirror.slot]
+            if backend.endpoints.isEmpty { return nil }
+            return Mirrors.Target(
+                name: backend.service, endpoints: backend.endpoints, speaks: backend.protocolHint ?? .http)
+        }
     }
 
     /// Tells edges to go elsewhere, serves those that have not heard it for a moment, lets what is in flight end, and

@@ -97,18 +97,35 @@ struct Passage {
     }
 
     /// The answer as the client gets it.
-    func finish(_ answer: Response, _ choice: Choice) -> Response {
+    /// - Parameters:
+    ///   - endpoint: who gave it; nil for nobody.
+    ///   - endpoints: those that were asked, in their order.
+    func finish(
+        _ answer: Response, _ choice: Choice, by endpoint: Endpoint?, of endpoints: [Endpoint]
+    ) -> Response {
         var answer = answer
         for filters in [choice.filters, policy.filters] { answer.head.headerFields.change(filters.responseFields) }
         if let cors = policy.cors {
             let origin = request.head.headerFields[.origin]
             answer.head.headerFields.change(FieldChanges(set: cors.fields(for: origin, isPreflight: false)))
         }
-        if let affinity = policy.affinity, let sticky = choice.sticky, choice.isNew {
+        if let affinity = policy.affinity, let sticky = told(choice, by: endpoint, of: endpoints) {
             let field = affinity.field(sticky, isSecure: visitor.isSecure)
             answer.head.headerFields.append(HTTPField(name: .setCookie, value: field))
         }
         return answer
+    }
+
+    /// The choice that the client is told of; nil when it knows it.
+    private func told(_ choice: Choice, by endpoint: Endpoint?, of endpoints: [Endpoint]) -> StickyChoice? {
+        guard let sticky = choice.sticky else { return nil }
+        if policy.affinity?.changesOnFailure == true, let backend = choice.backend, let endpoint,
+            endpoint != endpoints.first,
+            let moved = StickyChoice.leading(to: endpoint, among: endpoints, of: backend, draw: sticky.key &+ 1)
+        {
+            return moved
+        }
+        return choice.isNew ? sticky : nil
     }
 }
 

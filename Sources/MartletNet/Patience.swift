@@ -1,29 +1,39 @@
 internal import MartletBase
 internal import Synchronization
 
-/// Gives up exchanges in which nothing has moved for too long. One task looks after all of them, so that an exchange
-/// costs no timer; the price is that one may last a quarter longer than its limit.
+/// Gives up exchanges in which nothing has moved for too long, or that last too long altogether. One task looks after
+/// all of them, so that an exchange costs no timer; the price is that a wait may last a quarter longer than its limit.
 final class Patience: Sendable {
     private struct State {
         var nextID: UInt64 = 0
         var exchanges: [UInt64: Exchange] = [:]
-        var isLooking = false
+        var looker: Task<Void, Never>?
+        /// When the looker looks next.
+        var looksAt = MonotonicTime(nanoseconds: 0)
     }
     private let state = Mutex(State())
     private let world: any World
     private let limit: Duration
 
+    /// The shortest time between two looks.
+    private static let shortest = Duration.milliseconds(5)
+
+    /// - Parameter limit: of exchanges without a limit of their own.
     init(_ limit: Duration, in world: any World) {
         self.limit = limit
         self.world = world
     }
 
     /// Does `work`, which says by ``Exchange/moved()`` that it gets on.
+    /// - Parameters:
+    ///   - limit: how long nothing may move.
+    ///   - deadline: until when all of it must be done.
     /// - Throws: ``NetworkError/timedOut(_:)``, or what `work` throws.
     func wait<Value: Sendable>(
-        _ what: String, for work: @escaping @Sendable (Exchange) async throws -> Value
+        _ what: String, limit: Duration? = nil, until deadline: MonotonicTime? = nil,
+        for work: @escaping @Sendable (Exchange) async throws -> Value
     ) async throws -> Value {
-        let exchange = Exchange(in: world)
+        let exchange = Exchange(limit ?? self.limit, until: deadline, in: world)
         let outcome = Outcome<Value>()
         let task = world.spawn {
             do { outcome.set(.success(try await work(exchange))) } catch { outcome.set(.failure(error)) }
@@ -42,28 +52,39 @@ final class Patience: Sendable {
     }
 
     private func add(_ exchange: Exchange) -> UInt64 {
-        let (id, starts) = state.withLock { state in
+        let next = world.now() + max(Self.shortest, exchange.pause(at: world.now()))
+        let (id, late): (UInt64, Task<Void, Never>?) = state.withLock { state in
             state.nextID += 1
             state.exchanges[state.nextID] = exchange
-            defer { state.isLooking = true }
-            return (state.nextID, !state.isLooking)
+            guard state.looker == nil || next < state.looksAt else { return (state.nextID, nil) }
+            let late = state.looker
+            state.looksAt = next
+            state.looker = world.spawn { await self.look(at: next) }
+            return (state.nextID, late)
         }
-        if starts { world.spawn { await self.look() } }
+        late?.cancel()
         return id
     }
 
-    private func look() async {
-        while let exchanges = current() {
+    private func look(at first: MonotonicTime) async {
+        var next = first
+        while true {
+            guard (try? await world.sleep(until: next)) != nil, !Task.isCancelled else { return }
             let now = world.now()
-            for exchange in exchanges { exchange.giveUp(ifStillFor: limit, at: now) }
-            guard (try? await world.sleep(for: limit / 4)) != nil else { return }
-        }
-    }
-
-    private func current() -> [Exchange]? {
-        state.withLock {
-            if $0.exchanges.isEmpty { $0.isLooking = false }
-            return $0.isLooking ? Array($0.exchanges.values) : nil
+            let exchanges = state.withLock { Array($0.exchanges.values) }
+            for exchange in exchanges { exchange.giveUp(at: now) }
+            let due = state.withLock { state -> MonotonicTime? in
+                // Another one looks already, and more often.
+                if Task.isCancelled { return nil }
+                guard let pause = state.exchanges.values.map({ $0.pause(at: now) }).min() else {
+                    state.looker = nil
+                    return nil
+                }
+                state.looksAt = now + max(Self.shortest, pause)
+                return state.looksAt
+            }
+            guard let due else { return }
+            next = due
         }
     }
 }
@@ -72,15 +93,18 @@ final class Patience: Sendable {
 final class Exchange: Sendable {
     private struct State {
         var lastMoved: MonotonicTime
+        var limit: Duration
         var task: Task<Void, Never>?
         var isGivenUp = false
     }
     private let state: Mutex<State>
+    private let deadline: MonotonicTime?
     private let world: any World
 
-    init(in world: any World) {
+    init(_ limit: Duration, until deadline: MonotonicTime?, in world: any World) {
         self.world = world
-        state = Mutex(State(lastMoved: world.now()))
+        self.deadline = deadline
+        state = Mutex(State(lastMoved: world.now(), limit: limit))
     }
 
     /// A part of it has gone through: the wait begins anew.
@@ -89,13 +113,29 @@ final class Exchange: Sendable {
         state.withLock { $0.lastMoved = now }
     }
 
+    /// As ``moved()``; from now on nothing may move for so long.
+    func moved(limit: Duration) {
+        let now = world.now()
+        state.withLock { state in
+            state.lastMoved = now
+            state.limit = limit
+        }
+    }
+
     var isGivenUp: Bool { state.withLock { $0.isGivenUp } }
 
     fileprivate func setTask(_ task: Task<Void, Never>) { state.withLock { $0.task = task } }
 
-    fileprivate func giveUp(ifStillFor limit: Duration, at now: MonotonicTime) {
+    /// How long it need not be looked at.
+    fileprivate func pause(at now: MonotonicTime) -> Duration {
+        let quarter = state.withLock { $0.limit } / 4
+        guard let deadline else { return quarter }
+        return deadline <= now ? .zero : min(quarter, deadline - now)
+    }
+
+    fileprivate func giveUp(at now: MonotonicTime) {
         let task = state.withLock { state in
-            if state.lastMoved + limit < now { state.isGivenUp = true }
+            if state.lastMoved + state.limit < now || deadline.map({ $0 <= now }) == true { state.isGivenUp = true }
             return state.isGivenUp ? state.task : nil
         }
         task?.cancel()

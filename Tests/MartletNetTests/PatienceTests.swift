@@ -95,7 +95,8 @@ private final class HandClock: World {
             func forward(_ method: HTTPRequest.Method, _ body: RequestBody = .bytes([])) async -> Response {
                 let head = net.request("web.test", "/", method)
                 return await forwarder.forward(
-                    head, Request(head: head, body: body), to: [pod.endpoint], ForwardPlan(name: "web"))
+                    head, Request(head: head, body: body), to: [pod.endpoint], ForwardPlan(name: "web")
+                ).response
             }
             #expect(await forward(.get).head.status == .gatewayTimeout)
             goOn.set()
@@ -131,7 +132,8 @@ private final class HandClock: World {
             let pod = try await net.backend { _ in Response(head: HTTPResponse(status: .ok), body: .stream(pieces)) }
             let head = net.request("web.test")
             let answer = await forwarder.forward(
-                head, Request(head: head, body: .bytes([])), to: [pod.endpoint], ForwardPlan(name: "web"))
+                head, Request(head: head, body: .bytes([])), to: [pod.endpoint], ForwardPlan(name: "web")
+            ).response
             guard case .stream(let body) = answer.body else {
                 Issue.record("the answer does not stream")
                 return

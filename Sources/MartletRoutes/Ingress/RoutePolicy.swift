@@ -58,6 +58,9 @@ public struct RouteTimeouts: Sendable, Hashable {
     public var request: Duration?
     /// For one try of a request.
     public var backendRequest: Duration?
+
+    /// No limits of the route's own.
+    public init() {}
 }
 
 /// How much one client may ask of a route; 0 for as much as it likes.
@@ -112,6 +115,10 @@ public struct Mirror: Sendable, Hashable {
     public var part: UInt32 = 100
     /// See `part`.
     public var whole: UInt32 = 100
+
+    /// Whether a request is copied.
+    /// - Parameter draw: 64 random bits.
+    public func takes(draw: UInt64) -> Bool { draw % UInt64(max(1, whole)) < UInt64(part) }
 }
 
 /// The hosts and addresses that may come.
@@ -180,7 +187,7 @@ public struct CookieAffinity: Sendable, Hashable {
     public var sameSite: String?
     /// Whether it is Secure also for clients without TLS.
     public var isSecure = false
-    /// Whether a client whose endpoint failed stays with the next one.
+    /// Whether a client whose endpoint failed stays with the one that answered in its place.
     public var changesOnFailure = false
 }
 

@@ -37,6 +37,21 @@ public struct StickyChoice: Sendable, Hashable {
         endpoints.map { (Self.hash($0.description, key), $0) }.sorted { $0.0 > $1.0 }.map(\.1)
     }
 
+    /// A choice that leads to this one of the endpoints; nil when none was found in reasonable time.
+    /// - Parameter draw: 64 random bits.
+    public static func leading(
+        to endpoint: Endpoint, among endpoints: [Endpoint], of backend: Backend, draw: UInt64
+    ) -> StickyChoice? {
+        let texts = endpoints.map(\.description)
+        let wanted = endpoint.description
+        var choice = StickyChoice(key: draw, backend: backend)
+        for _ in 0..<min(1024, 8 * endpoints.count + 8) {
+            if texts.max(by: { hash($0, choice.key) < hash($1, choice.key) }) == wanted { return choice }
+            choice.key = choice.key &* 0x5851_f42d_4c95_7f2d &+ 0x1405_7b7e_f767_814f
+        }
+        return nil
+    }
+
     private static func mark(of backend: Backend) -> UInt32 { UInt32(truncatingIfNeeded: hash(backend.service, 0)) }
 
     /// FNV-1a with a final mix: alike on all machines and in all versions.
