@@ -107,7 +107,8 @@ public enum FieldWarnings {
         for (index, variable) in (container["env"]?.array ?? []).enumerated() {
             guard let name = variable["name"]?.string, !names.insert(name).inserted else { continue }
             warnings.append(
-                "\(path()).env[\(index)]: hides previous definition of \"\(name)\", which may be dropped when using apply"
+                "\(path()).env[\(index)]: hides previous definition of \"\(name)\", which may be dropped when "
+                    + "using apply"
             )
         }
         var ports: [String: Int] = [:]
