@@ -61,6 +61,10 @@ int cm_socket_for(const cm_address *address) {
     return fd;
 }
 
+int cm_socket_limit_silence(int fd, unsigned milliseconds) {
+    return setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds, sizeof milliseconds) < 0 ? -errno : 0;
+}
+
 /* Binds; a file that a dead process left is removed first. A live listener sees one connection that ends at once. */
 static int bind_to(int socket_fd, const cm_address *address) {
     if (bind(socket_fd, cm_address_pointer(address), address->length) == 0) return 0;

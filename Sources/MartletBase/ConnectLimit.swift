@@ -37,20 +37,25 @@ public struct ConnectLimit: WorldInFront {
     /// The world behind.
     public let world: any World
     private let limit: Duration
+    private let silence: Duration?
 
-    /// `world`, in which connecting takes at most `limit`.
-    public init(world: any World, limit: Duration) {
+    /// `world`, in which connecting takes at most `limit`, and connections whose peer's machine acknowledges nothing
+    /// for `silence` fail.
+    public init(world: any World, limit: Duration, silence: Duration? = nil) {
         self.world = world
         self.limit = limit
+        self.silence = silence
     }
 
     /// Connects in time.
     /// - Throws: ``NotConnected``.
     public func connect(to endpoint: Endpoint) async throws -> any ByteStream {
         do {
-            return try await world.limited(to: limit, "the connection to \(endpoint)") { [world] in
+            let stream = try await world.limited(to: limit, "the connection to \(endpoint)") { [world] in
                 try await world.connect(to: endpoint)
             }
+            if let silence { stream.limitSilence(silence) }
+            return stream
         } catch {
             throw NotConnected(cause: error)
         }

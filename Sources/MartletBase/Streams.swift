@@ -19,6 +19,15 @@ public protocol ByteStream: Sendable {
 
     /// Where the peer is, as far as known.
     var peer: Endpoint? { get }
+
+    /// Lets the connection fail when the peer's machine acknowledges nothing of what was written for so long, or takes
+    /// nothing; zero takes the limit away. Where there is no such limit nothing changes.
+    func limitSilence(_ limit: Duration)
+}
+
+extension ByteStream {
+    /// Nothing: most streams have no machine at their other end.
+    public func limitSilence(_ limit: Duration) {}
 }
 
 /// Accepts streams on one endpoint.

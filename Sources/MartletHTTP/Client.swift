@@ -111,6 +111,7 @@ public final class HTTPClient: HTTPSender {
         let head = try await connection.finalHead(to: method)
         let inbound = connection.inbound
         if head.response.status == .switchingProtocols {
+            connection.stream.limitSilence(.zero)
             let stream = UpgradedStream(connection.stream, inbound, owner: connection)
             return ClientResponse(head: head.response, body: .bytes([]), upgraded: stream)
         }

@@ -86,6 +86,8 @@ final class ClientConnection: Sendable {
         _ produce: @escaping @Sendable (_ write: @Sendable ([UInt8]) async throws -> Void) async throws -> Void
     ) {
         upload.withLock { $0.isOver = false }
+        // A peer may take a long body as slowly as it likes: the kernel cannot tell that from silence.
+        stream.limitSilence(.zero)
         let stream = self.stream
         // Holds the connection weakly: who reads the answer owns it.
         let task = world.spawn { [weak self] in

@@ -41,6 +41,9 @@ public final class TLSStream: ByteStream {
 
     public var peer: Endpoint? { transport.peer }
 
+    /// The carrier's.
+    public func limitSilence(_ limit: Duration) { transport.limitSilence(limit) }
+
     public func read(atMost limit: Int) async throws -> [UInt8] {
         while true {
             switch pump.withLock({ $0.read(atMost: limit) }) {

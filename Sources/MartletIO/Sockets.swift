@@ -37,6 +37,10 @@ final class SocketState: ReactorHandle, @unchecked Sendable {
         closeWhenIdle()
     }
 
+    func limitSilence(_ milliseconds: UInt32) {
+        if !closed { _ = cm_socket_limit_silence(fd, milliseconds) }
+    }
+
     func endWriting() {
         if !closed { _ = cm_socket_shutdown(fd, Int32(SHUT_WR)) }
     }
@@ -237,6 +241,12 @@ final class SocketStream: ByteStream {
         } onCancel: {
             operation.core.perform { operation.cancel() }
         }
+    }
+
+    func limitSilence(_ limit: Duration) {
+        let socket = socket
+        let milliseconds = UInt32(clamping: limit.nanoseconds / 1_000_000)
+        socket.core.perform { socket.limitSilence(milliseconds) }
     }
 
     func closeWrite() async {

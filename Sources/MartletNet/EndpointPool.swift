@@ -83,7 +83,9 @@ final class EndpointPool: Sendable {
 
     private func client(for way: Way, _ state: inout State) -> any HTTPSender {
         if let client = state.clients[way] { return client }
-        let world = ConnectLimit(world: world, limit: way.connectLimit)
+        // Over HTTP/2 many requests share a connection, one of which may be slow for as long as it likes.
+        let world = ConnectLimit(
+            world: world, limit: way.connectLimit, silence: way.isHTTP2 ? nil : Forwarder.silenceLimit)
         let client: any HTTPSender =
             way.isHTTP2
             ? HTTP2Client(

@@ -34,7 +34,10 @@ final class Forwarder: Sendable {
     /// How many endpoints one request is tried on before the client hears of it.
     static let attempts = 3
     /// How long an endpoint may take to take a connection, where its route does not say.
-    static let connectLimit = Duration.seconds(3)
+    static let connectLimit = Duration.milliseconds(1500)
+    /// How long an endpoint's machine may acknowledge nothing of a request: one that has vanished is left then, and a
+    /// request that may be repeated goes to the next endpoint.
+    static let silenceLimit = Duration.seconds(2)
     /// How long an endpoint may do nothing: neither take more of the request nor begin its answer, where its route does
     /// not say.
     static let answerLimit = Duration.seconds(60)

@@ -1,4 +1,5 @@
 import CMartlet
+import Glibc
 import MartletBase
 import Testing
 
@@ -41,6 +42,37 @@ private func read(exactly count: Int, from stream: any ByteStream) async throws 
                     try await stream.write(message)
                     #expect(try await read(exactly: message.count, from: stream) == message)
                 }
+                stream.close()
+                listener.close()
+            }
+        }
+    }
+
+    @Test func `the kernel is told how long a peer may be silent`() async throws {
+        var address = cm_address()
+        #expect(cm_address_ip(&address, "127.0.0.1", 1) == 0)
+        let fd = cm_socket_for(&address)
+        defer { _ = close(fd) }
+        #expect(cm_socket_limit_silence(fd, 2_345) == 0)
+        var (limit, size): (UInt32, socklen_t) = (0, socklen_t(MemoryLayout<UInt32>.size))
+        #expect(getsockopt(fd, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, &limit, &size) == 0 && limit == 2_345)
+        #expect(cm_socket_limit_silence(-1, 1) == -EBADF)
+    }
+
+    @Test(arguments: ["127.0.0.1", "::1", "unix"])
+    func `a limit of silence disturbs nobody who answers`(host: String) async throws {
+        try await withFolder { folder in
+            try await onReactor { reactor in
+                let place: Endpoint = host == "unix" ? .unix("\(folder)/socket") : .ip(host, port: 0)
+                let listener = try await reactor.listen(on: place)
+                serveEcho(listener, in: reactor)
+                let stream = try await reactor.connect(to: listener.endpoint)
+                stream.limitSilence(.milliseconds(50))
+                try await stream.write([1])
+                #expect(try await read(exactly: 1, from: stream) == [1])
+                try await reactor.sleep(for: .milliseconds(150))
+                try await stream.write([2])
+                #expect(try await read(exactly: 1, from: stream) == [2])
                 stream.close()
                 listener.close()
             }

@@ -238,6 +238,8 @@ private struct Link {
         #expect(link.holders == ["a"])
         // That is nothing to warn of.
         #expect(link.said["a"] == [.active])
+        // Nor does it end what is open.
+        #expect(link.keepers == ["b"] && link.handedOn == ["a": address("192.0.2.2")])
         #expect(link.said["b"] == [.active, .backup(of: address("192.0.2.1"))])
     }
 
@@ -285,6 +287,7 @@ private struct Link {
         #expect(link.holders == ["a"])
         #expect((link.announced["a"]?.count ?? 0) > before)
         #expect(link.said["a"]?.last == .rival(address("192.0.2.2"), priority: 150))
+        #expect(link.keepers == ["b"] && link.handedOn == ["a": address("192.0.2.2")])
     }
 
     @Test func versionThreeAdoptsTheHoldersInterval() {
@@ -337,6 +340,8 @@ private struct Link {
         #expect(link.holders == ["a", "b"])
         link.thaw("a")
         #expect(link.holders == ["b"])
+        // What was open through it is known to be dead by now: its clients were told so.
+        #expect(link.keepers.isEmpty)
         #expect(link.said["a"]?.contains { if case .late = $0 { true } else { false } } == true)
         link.pass(.seconds(5))
         #expect(link.holders == ["b"])

@@ -23,6 +23,9 @@ const struct sockaddr *cm_address_pointer(const cm_address *address);
 /* A new stream socket for that address (close on exec, TCP_NODELAY). Returns the descriptor or a negative errno. */
 int cm_socket_for(const cm_address *address);
 
+/* Ends a TCP connection whose peer acknowledges nothing for so long. 0 or a negative errno. */
+int cm_socket_limit_silence(int fd, unsigned milliseconds);
+
 /*
  * Listens. IP: SO_REUSEADDR, and IPv6 does not take IPv4. UNIX: a socket file that nobody listens on is removed
  * first; other files are not touched (-EADDRINUSE). Returns the descriptor or a negative errno.

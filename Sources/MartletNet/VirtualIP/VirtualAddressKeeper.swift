@@ -126,7 +126,11 @@ final class VirtualAddressKeeper: Sendable {
 
     /// Hands on what is of no connection of ours, to who gave the addresses up.
     func handOn(to other: IPAddress, at now: MonotonicTime) {
-        state.withLock { $0.handedOn = (other, now + AddressFarewell.lasts) }
+        let isKnown = state.withLock { state in
+            defer { state.handedOn = (other, now + AddressFarewell.lasts) }
+            return state.handedOn?.to == other
+        }
+        if isKnown { return }
         then { [self] in
             tryTo("hand open connections on") { try commit(farewell.handOn(to: other, device: place.link)) }
         }

@@ -143,14 +143,14 @@ public struct VirtualRouter: Sendable {
         return [.send(advertisement(priority))] + from + [.addAddresses, .announce, .notice(.active)]
     }
 
-    private mutating func becomeBackup(of other: IPAddress, _ word: VRRPAdvertisement, at now: MonotonicTime)
-        -> [Effect]
-    {
+    private mutating func becomeBackup(
+        of other: IPAddress, _ word: VRRPAdvertisement, at now: MonotonicTime, _ how: Effect
+    ) -> [Effect] {
         announcements = nil
         holder = other
         adopt(word)
         _ = waitForOthers(at: now)
-        return [.removeAddresses, .notice(.backup(of: other))]
+        return [how, .notice(.backup(of: other))]
     }
 
     private mutating func becomeUnfit(_ reason: String) -> [Effect] {
@@ -274,13 +274,14 @@ public struct VirtualRouter: Sendable {
         }
         if isLate(at: now), let timer {
             // It has rightly taken over from one that was silent. Whether it is preempted is another question.
-            return [.notice(.late(now - timer))] + becomeBackup(of: source, word, at: now)
+            return [.notice(.late(now - timer))] + becomeBackup(of: source, word, at: now, .removeAddresses)
         }
         let isStronger =
             word.priority > priority || word.priority == priority && source > settings.ownAddress
         if isStronger {
-            // A last word behind the addresses: the other one learns that it was not alone, and announces them anew.
-            return becomeBackup(of: source, word, at: now) + [.send(advertisement(priority))]
+            // A last word behind the addresses: the other one learns that it was not alone, announces them anew, and
+            // hands on what is open through this one.
+            return becomeBackup(of: source, word, at: now, .keepForOpenConnections) + [.send(advertisement(priority))]
         }
         timer = now + ownInterval
         announcements = .init(at: now)
@@ -288,7 +289,7 @@ public struct VirtualRouter: Sendable {
         let isNew = now - activeSince < ownInterval * 3
         let told =
             isNew ? [] : complaints.takeRival(source, word.priority, at: now).map { [Effect.notice($0)] } ?? []
-        return [.send(advertisement(priority)), .announce] + told
+        return [.send(advertisement(priority)), .handOn(to: source), .announce] + told
     }
 
     private func advertisement(_ priority: UInt8) -> VRRPAdvertisement {
