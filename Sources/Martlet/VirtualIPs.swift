@@ -82,10 +82,14 @@ final class VirtualIPs: Sendable {
 
     /// By the place of the master's name among all: every master works out the same order from what its own store
     /// has, without a question to anybody. Who leads the store has no say in it: leads change more often than masters
-    /// die, and each move of the addresses ends connections.
+    /// die. A master that knows no leader stands back: its API does not answer, and when a cut network is healed it is
+    /// not the one to keep the addresses.
     private static func priority(_ configuration: ClusterConfiguration, _ replica: Replica) async -> UInt8 {
-        if let priority = configuration.virtualIP.priority { return priority }
-        return VirtualRouterSettings.priority(of: configuration.nodeName, among: await replica.members.map(\.name))
+        let names = await replica.members.map(\.name)
+        let priority =
+            configuration.virtualIP.priority
+            ?? VirtualRouterSettings.priority(of: configuration.nodeName, among: names)
+        return await replica.status.leader == nil ? VirtualRouterSettings.priorityAlone(priority) : priority
     }
 
     private func watch(

@@ -34,7 +34,8 @@ public struct EdgeConfiguration: Sendable {
 /// ingress of a worker.
 public final class Edge: RequestHandler {
     private struct Parts {
-        var workers: [Endpoint] = []
+        /// Nil until all there is has been read once.
+        var workers: [Endpoint]?
         var table = RouteTable()
         var servers: [HTTPServer] = []
         var materials: [String: TLSMaterial] = [:]
@@ -102,8 +103,11 @@ public final class Edge: RequestHandler {
     }
 
     /// Asks each of its listeners as a client would, and returns when all have answered. The caller sets the limit.
-    /// - Throws: what a client would meet; `NetworkError` when it listens no more.
-    public func ask() async throws { try await asking.ask(endpoints) }
+    /// - Throws: what a client would meet; `NetworkError` when it listens no more, or knows no workers yet.
+    public func ask() async throws {
+        try await asking.ask(endpoints)
+        if parts.withLock({ $0.workers == nil }) { throw NetworkError.protocolViolation("it knows no workers yet") }
+    }
 
     /// Where it really listens: HTTPS first. None once it has stopped.
     public var endpoints: [Endpoint] { parts.withLock { $0.servers.map(\.endpoint) } }
@@ -171,8 +175,8 @@ public final class Edge: RequestHandler {
     public func handle(_ request: Request) async -> Response {
         if request.head.authority == asking.name { return .plain(.ok, "the edge answers") }
         if isMisdirected(request) { return .plain(.misdirectedRequest, "this connection is for another host") }
-        let workers = parts.withLock { $0.workers }
-        if workers.isEmpty { return .unavailable("no worker is ready") }
+        let known = await Arriving.known(in: world, atMost: Arriving.patience) { parts.withLock { $0.workers } }
+        guard let workers = known, !workers.isEmpty else { return .unavailable("no worker is ready") }
         let head = ProxyHeaders.onward(request, isTrusted: false, requestID: RequestID.make(world))
         var plan = ForwardPlan(name: "workers")
         // HTTP/1.1 has no room for trailers here, and gRPC lives by them.

@@ -84,6 +84,8 @@ public final class Ingress: RequestHandler {
     private func announce(_ port: UInt16) {
         let (client, logger, nodeName) = (self.client, self.logger, self.nodeName)
         let announcer = world.spawn {
+            // Not before it can serve.
+            _ = await Arriving.known(in: self.world) { self.table.withLock { $0 } }
             let nodes = client.follow(.node, fieldSelector: "metadata.name=\(nodeName)", logger: logger)
             for await change in nodes {
                 guard case .put(let node) = change, node.name == nodeName else { continue }
@@ -124,7 +126,9 @@ public final class Ingress: RequestHandler {
 
     /// Passes one request on.
     public func handle(_ request: Request) async -> Response {
-        guard let table = table.withLock({ $0 }) else { return .unavailable("the routes are not known yet") }
+        guard let table = await Arriving.known(in: world, atMost: Arriving.patience, { table.withLock { $0 } }) else {
+            return .unavailable("the routes are not known yet")
+        }
         let now = world.now()
         let visitor = Visitor(request) { address in trusted.withLock { $0.contains(address, at: now) } }
         guard

@@ -45,8 +45,21 @@ import Testing
             let answer = try await net.ask("web.test", through: client)
             #expect(answer.code == 503 && answer.head.headerFields[.retryAfter] == "1")
             #expect(try await net.ask("web.test").code == 503)
+            await #expect(throws: NetworkError.self) { try await net.edge.ask() }
             net.api.isDown = false
             try await net.eventually("web.test") { $0.code == 404 }
+            try await net.edge.ask()
+        }
+    }
+
+    @Test("who comes just before the first look at the API waits for it")
+    func early() async throws {
+        try await TestNet.run(prepare: { $0.isDown = true }) { net in
+            let client = net.plainClient(try #require(net.ingress.endpoint))
+            async let early = net.ask("web.test", through: client)
+            try await net.world.sleep(for: .milliseconds(50))
+            net.api.isDown = false
+            #expect(try await early.code == 404)
         }
     }
 

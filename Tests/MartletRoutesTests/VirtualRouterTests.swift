@@ -422,6 +422,12 @@ private struct Link {
         #expect(router.deadline == start + .nanoseconds(50_000_000 + 60_937_500))
     }
 
+    @Test func whoIsAloneStandsBackAndKeepsItsPlaceAmongItsLikes() {
+        let alone = VirtualRouterSettings.priorityAlone
+        #expect(alone(250) == 125 && alone(240) == 120 && alone(1) == 1 && alone(255) == 255)
+        #expect(VirtualRouterSettings.priority(of: "c", among: ["a", "b", "c"]) > alone(250))
+    }
+
     @Test func settingsThatCannotWorkAreNamed() {
         #expect(settings(1, priority: 100).problem == nil)
         #expect(settings(1, priority: 0).problem != nil)

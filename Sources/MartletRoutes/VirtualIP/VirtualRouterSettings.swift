@@ -41,6 +41,10 @@ public struct VirtualRouterSettings: Sendable, Hashable {
         return UInt8(clamping: max(10, 250 - 10 * rank))
     }
 
+    /// The priority of a machine that has lost the majority of the others: those that have not go first, and among its
+    /// likes the order stays. An owner's (255) stays as it is.
+    public static func priorityAlone(_ priority: UInt8) -> UInt8 { priority == 255 ? 255 : max(1, priority / 2) }
+
     /// The kind of its addresses.
     public var family: IPAddress.Family { ownAddress.family }
 
