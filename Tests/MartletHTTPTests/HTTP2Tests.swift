@@ -272,6 +272,45 @@ func pieces(_ pieces: [[UInt8]]) -> RequestBody {
         web.client.close()
     }
 
+    @Test func connectionsThatRetireLoseNoRequest() async throws {
+        let web = try await Web { request in
+            for _ in 0..<5 { await Task.yield() }
+            return text(request.head.path ?? "")
+        }
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            for number in 0..<8 {
+                group.addTask {
+                    for turn in 0..<40 {
+                        let path = "/\(number)/\(turn)"
+                        if try await web.ask(.post, path, body: .bytes([1])).body != Array(path.utf8) { return false }
+                    }
+                    return true
+                }
+            }
+            for _ in 0..<20 {
+                web.server.retireConnections()
+                for _ in 0..<200 { await Task.yield() }
+            }
+            for try await isRight in group { #expect(isRight) }
+        }
+        // One that comes meanwhile is answered, too, and then ends.
+        let isOver = Mutex(false)
+        let draining = Task {
+            await web.server.drain(settle: .seconds(1000), grace: .seconds(1000))
+            isOver.withLock { $0 = true }
+        }
+        let late = HTTP2Client(endpoint: .unix("web"), serverName: "web.test", in: web.world)
+        let head = HTTPRequest(method: .get, scheme: "http", authority: "web.test", path: "/late")
+        #expect(try await Got(late.send(head)).body == Array("/late".utf8))
+        while !isOver.withLock({ $0 }) {
+            web.world.advance(by: .seconds(100))
+            await Task.yield()
+        }
+        await draining.value
+        late.close()
+        web.client.close()
+    }
+
     /// As many clients as servers restart: no request of the one before is lost.
     @Test func aClientGoesOnWithTheNextServer() async throws {
         let web = try await Web { _ in text("one") }
