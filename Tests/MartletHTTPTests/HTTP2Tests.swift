@@ -293,22 +293,7 @@ func pieces(_ pieces: [[UInt8]]) -> RequestBody {
             }
             for try await isRight in group { #expect(isRight) }
         }
-        // One that comes meanwhile is answered, too, and then ends.
-        let isOver = Mutex(false)
-        let draining = Task {
-            await web.server.drain(settle: .seconds(1000), grace: .seconds(1000))
-            isOver.withLock { $0 = true }
-        }
-        let late = HTTP2Client(endpoint: .unix("web"), serverName: "web.test", in: web.world)
-        let head = HTTPRequest(method: .get, scheme: "http", authority: "web.test", path: "/late")
-        #expect(try await Got(late.send(head)).body == Array("/late".utf8))
-        while !isOver.withLock({ $0 }) {
-            web.world.advance(by: .seconds(100))
-            await Task.yield()
-        }
-        await draining.value
-        late.close()
-        web.client.close()
+        await web.stop()
     }
 
     /// As many clients as servers restart: no request of the one before is lost.
