@@ -6,10 +6,18 @@ struct StructuralValidator {
     private(set) var faults: [FieldError] = []
 
     /// What is wrong with an object of a custom kind.
-    static func faults(of object: JSON, _ schema: StructuralSchema) -> [FieldError] {
+    /// - Parameter old: the object before a change. A part of it that has not changed is let be, also when it was
+    ///   wrong before: the schema came to say so later (KEP-4008).
+    static func faults(of object: JSON, from old: JSON? = nil, _ schema: StructuralSchema) -> [FieldError] {
         var validator = StructuralValidator()
         // Metadata has rules of its own, and a schema may only narrow names.
-        validator.check(object, schema, at: "", isRoot: true)
+        validator.check(object, from: old, schema, at: "", isRoot: true)
+        if let old {
+            var before = StructuralValidator()
+            before.checkLists(old, schema, at: "")
+            // As upstream: where there was one element twice, there may be others.
+            if !before.faults.isEmpty { return validator.faults }
+        }
         validator.checkLists(object, schema, at: "")
         return validator.faults
     }
@@ -28,7 +36,10 @@ struct StructuralValidator {
 
     // MARK: Types
 
-    private mutating func check(_ value: JSON, _ schema: StructuralSchema, at path: String, isRoot: Bool = false) {
+    private mutating func check(
+        _ value: JSON, from old: JSON? = nil, _ schema: StructuralSchema, at path: String, isRoot: Bool = false
+    ) {
+        if let old, old == value { return }
         if value == .null {
             if !schema.isNullable, schema.type != nil || schema.isIntOrString { wrongType(value, schema, at: path) }
             return
@@ -38,8 +49,8 @@ struct StructuralValidator {
         switch value {
         case .string(let text): checkText(text, schema.rules, at: path)
         case .int, .double: checkNumber(value, schema.rules, at: path)
-        case .array(let elements): checkElements(elements, schema, at: path)
-        case .object(let members): checkMembers(members, schema, at: path, isRoot: isRoot)
+        case .array(let elements): checkElements(elements, from: old?.array, schema, at: path)
+        case .object(let members): checkMembers(members, from: old, schema, at: path, isRoot: isRoot)
         default: break
         }
         if let choices = schema.rules.choices, !choices.contains(value) {
@@ -131,9 +142,15 @@ struct StructuralValidator {
         }
     }
 
-    private mutating func checkElements(_ elements: [JSON], _ schema: StructuralSchema, at path: String) {
+    private mutating func checkElements(
+        _ elements: [JSON], from old: [JSON]?, _ schema: StructuralSchema, at path: String
+    ) {
         if let items = schema.items {
-            for (index, element) in elements.enumerated() { check(element, items, at: "\(path)[\(index)]") }
+            let before = Self.byKey(old, schema)
+            for (index, element) in elements.enumerated() {
+                let key = before.isEmpty ? nil : Self.listKey(of: element, schema)
+                check(element, from: key.flatMap { before[$0] }, items, at: "\(path)[\(index)]")
+            }
         }
         if let least = schema.rules.minItems, elements.count < least {
             invalid(path, .int(Int64(elements.count)), "should have at least \(least) items")
@@ -147,7 +164,7 @@ struct StructuralValidator {
     }
 
     private mutating func checkMembers(
-        _ members: JSON.Members, _ schema: StructuralSchema, at path: String, isRoot: Bool
+        _ members: JSON.Members, from old: JSON?, _ schema: StructuralSchema, at path: String, isRoot: Bool
     ) {
         if let most = schema.rules.maxProperties, members.count > most {
             add(.tooMany, path, "Too many: \(members.count): must have at most \(most) items")
@@ -167,9 +184,9 @@ struct StructuralValidator {
             if isRoot, name == "metadata" {
                 checkNames(value, schema.properties["metadata"])
             } else if let known = schema.properties[name] {
-                check(value, known, at: Self.child(path, name))
+                check(value, from: old?[name], known, at: Self.child(path, name))
             } else if case .values(let values) = schema.additional {
-                check(value, values, at: Self.child(path, name))
+                check(value, from: old?[name], values, at: Self.child(path, name))
             }
         }
     }
@@ -249,6 +266,13 @@ struct StructuralValidator {
             }
         default: return
         }
+    }
+
+    /// The elements of a list of type map by their keys: those of other lists cannot be known again after a change.
+    private static func byKey(_ elements: [JSON]?, _ schema: StructuralSchema) -> [JSON: JSON] {
+        guard let elements, case .map = schema.listType else { return [:] }
+        let pairs = elements.compactMap { element in listKey(of: element, schema).map { ($0, element) } }
+        return Dictionary(pairs) { first, _ in first }
     }
 
     private static func listKey(of element: JSON, _ schema: StructuralSchema) -> JSON? {

@@ -8,10 +8,13 @@ public enum Validation {
     }
 
     /// What is wrong with an object, new or not.
-    private static func check(_ object: JSON, kind: ResourceKind) -> [FieldError] {
+    /// - Parameter old: what it was before; only asked for with custom kinds.
+    private static func check(_ object: JSON, from old: JSON? = nil, kind: ResourceKind) -> [FieldError] {
         var faults = Faults()
         MetadataRules.check(object, kind: kind, &faults)
-        if let custom = kind.custom { return faults.list + StructuralValidator.faults(of: object, custom.schema) }
+        if let custom = kind.custom {
+            return faults.list + StructuralValidator.faults(of: object, from: old, custom.schema)
+        }
         byKind[kind.qualifiedPlural]?.check(object, &faults)
         faults.choices(object, kind: kind)
         // As custom resources are checked, which these kinds are elsewhere.
@@ -25,10 +28,7 @@ public enum Validation {
         var faults = Faults()
         MetadataRules.checkChange(object, from: old, &faults)
         byKind[kind.qualifiedPlural]?.checkChange?(object, old, &faults)
-        guard let custom = kind.custom else { return check(object, kind: kind) + faults.list }
-        // A value that was wrong before the schema said so, and has not changed, does not stand in the way.
-        let before = Set(StructuralValidator.faults(of: old, custom.schema).filter { $0.reason != .required })
-        return check(object, kind: kind).filter { !before.contains($0) } + faults.list
+        return check(object, from: old, kind: kind) + faults.list
     }
 
     /// What is wrong with a change through the subresource `status`, whose rest is as it was.

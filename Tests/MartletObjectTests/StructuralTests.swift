@@ -211,6 +211,57 @@ import Testing
         new["spec", "a"] = "other"
         #expect(Validation.update(new, from: old, kind: kind).count == 1)
     }
+
+    /// KEP-4008: what was stored before the schema asked for more can still be labelled, and let go of its finalizers.
+    @Test func whatLacksWhatCameToBeRequiredIsLetBeUntilItChanges() {
+        let kind = kind([
+            "type": "object", "required": ["c"],
+            "properties": [
+                "a": ["type": "object", "required": ["b"], "properties": ["b": ["type": "string"]]],
+                "c": ["type": "string"], "l": ["type": "string"],
+            ],
+        ])
+        var old = cart(["a": [:], "l": "1"])
+        old["metadata", "finalizers"] = ["shop.test/hold"]
+        var new = old
+        new["metadata", "labels"] = ["l": "1"]
+        #expect(Validation.update(new, from: old, kind: kind).isEmpty)
+        new["metadata", "finalizers"] = nil
+        #expect(Validation.update(new, from: old, kind: kind).isEmpty)
+        // What changes has to be right; what is below it and has not changed has not.
+        new["spec", "l"] = "2"
+        #expect(Validation.update(new, from: old, kind: kind).map(\.description) == ["spec.c: Required value"])
+        new["spec", "c"] = "c"
+        #expect(Validation.update(new, from: old, kind: kind).isEmpty)
+        #expect(Validation.create(old, kind: kind).count == 2)
+    }
+
+    @Test func elementsAreKnownAgainByTheirKeysOnly() {
+        let element: JSON = [
+            "type": "object", "required": ["n", "v"],
+            "properties": ["n": ["type": "string"], "v": ["type": "string"]],
+        ]
+        let lists: JSON = [
+            "map": [
+                "type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["n"], "items": element,
+            ],
+            "list": ["type": "array", "items": element],
+            "set": ["type": "array", "x-kubernetes-list-type": "set", "items": ["type": "string"]],
+        ]
+        let kind = kind(["type": "object", "properties": lists])
+        let old = cart(["map": [["n": "a"]], "list": [["n": "a"]], "set": ["x", "x"]])
+        var new = old
+        new["spec", "map"] = [["n": "b", "v": "1"], ["n": "a"]]
+        new["spec", "set"] = ["x", "x", "y", "y"]
+        #expect(Validation.update(new, from: old, kind: kind).isEmpty)
+        new["spec", "list"] = [["n": "a"], ["n": "b", "v": "1"]]
+        #expect(
+            Validation.update(new, from: old, kind: kind).map(\.description) == ["spec.list[0].v: Required value"])
+        let good = cart(["set": ["x"]])
+        new = good
+        new["spec", "set"] = ["x", "x"]
+        #expect(Validation.update(new, from: good, kind: kind).count == 1)
+    }
 }
 
 @Suite struct StructuralFuzzTests {
