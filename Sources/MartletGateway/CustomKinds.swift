@@ -111,7 +111,10 @@ actor CustomKinds {
             // A change of the status alone leaves the kinds as they are: their watches live on.
             let isSameKind =
                 old.map { Self.identity($0.definition) == Self.identity(definition) } ?? false
-            let kinds = isSameKind ? old?.kinds ?? [] : ResourceKind.custom(of: definition)
+            let lineage = old.flatMap { old in
+                Self.onlyEnds(old.definition, definition) ? old.kinds.first?.custom?.lineage : nil
+            }
+            let kinds = isSameKind ? old?.kinds ?? [] : ResourceKind.custom(of: definition, lineage: lineage)
             next[pair.key] = (pair.modRevision, definition, kinds)
         }
         let before = known.values.flatMap(\.kinds).compactMap(\.custom).map(ObjectIdentifier.init)
@@ -119,6 +122,12 @@ actor CustomKinds {
         let kinds = next.values.flatMap(\.kinds)
         let after = kinds.compactMap(\.custom).map(ObjectIdentifier.init)
         if Set(before) != Set(after) { served.swap(to: KindCatalog(custom: kinds)) }
+    }
+
+    /// Whether nothing but the deletion of a definition has begun: watches live on, and see its objects go.
+    private static func onlyEnds(_ old: JSON, _ new: JSON) -> Bool {
+        !old.isTerminating && new.isTerminating && old.uid == new.uid && old["spec"] == new["spec"]
+            && old["status", "acceptedNames"] == new["status", "acceptedNames"]
     }
 
     /// What the kinds of a definition depend on.

@@ -20,10 +20,10 @@ final class ServedKinds: Sendable {
     private struct Shared {
         var state = State(.builtIn, after: nil)
         /// Those that wait for the end of a custom kind: at most one for each watch.
-        var waiters: [Int: (kind: ObjectIdentifier, waiter: CheckedContinuation<Void, Never>)] = [:]
+        var waiters: [Int: (lineage: String, waiter: CheckedContinuation<Void, Never>)] = [:]
         var nextWaiter = 0
-        /// The custom kinds of the state.
-        var custom: Set<ObjectIdentifier> = []
+        /// The lineages of the state's custom kinds.
+        var lineages: Set<String> = []
     }
 
     private let shared = Mutex(Shared())
@@ -34,20 +34,21 @@ final class ServedKinds: Sendable {
     /// Serves other kinds from now on. Whoever waits for the end of one that is gone is woken.
     func swap(to catalog: KindCatalog) {
         let next = State(catalog, after: current)
-        let custom = Set(catalog.kinds.compactMap { $0.custom.map(ObjectIdentifier.init) })
+        let lineages = Set(catalog.kinds.compactMap { $0.custom?.lineage })
         let woken = shared.withLock { shared in
             shared.state = next
-            shared.custom = custom
-            let gone = shared.waiters.filter { !custom.contains($0.value.kind) }
+            shared.lineages = lineages
+            let gone = shared.waiters.filter { !lineages.contains($0.value.lineage) }
             for number in gone.keys { shared.waiters[number] = nil }
             return gone.values.map(\.waiter)
         }
         for waiter in woken { waiter.resume() }
     }
 
-    /// Returns when the kind is no longer served by this definition, or the task is cancelled.
+    /// Returns when the kind is no longer served by this definition, or the task is cancelled. A definition that is
+    /// being deleted serves on until its last object is gone.
     func untilGone(_ custom: CustomKind) async {
-        let kind = ObjectIdentifier(custom)
+        let lineage = custom.lineage
         let number = shared.withLock { shared in
             shared.nextWaiter += 1
             return shared.nextWaiter
@@ -55,8 +56,8 @@ final class ServedKinds: Sendable {
         await withTaskCancellationHandler {
             await withCheckedContinuation { waiter in
                 let isOver = shared.withLock { shared in
-                    if Task.isCancelled || !shared.custom.contains(kind) { return true }
-                    shared.waiters[number] = (kind, waiter)
+                    if Task.isCancelled || !shared.lineages.contains(lineage) { return true }
+                    shared.waiters[number] = (lineage, waiter)
                     return false
                 }
                 if isOver { waiter.resume() }

@@ -45,6 +45,8 @@ public final class CustomKind: Sendable {
     public let successor: String?
     /// Tells two definitions of one kind apart: the definition's uid and generation.
     public let identity: String
+    /// What watches of the kind hang on: the identity, but it outlives the beginning of the definition's deletion.
+    public let lineage: String
     /// Whether reading stored objects fills something in.
     public var completesOnRead: Bool { schema.hasDefaults }
 
@@ -57,8 +59,9 @@ public final class CustomKind: Sendable {
     /// Reads one element of a definition's `spec.versions`.
     public init(
         version: JSON, identity: String, isHome: Bool = true, isTerminating: Bool = false,
-        successor: String? = nil
+        successor: String? = nil, lineage: String? = nil
     ) {
+        self.lineage = lineage ?? identity
         self.isTerminating = isTerminating
         self.isHome = isHome
         document = version["schema", "openAPIV3Schema"] ?? [:]
@@ -97,7 +100,8 @@ public final class CustomKind: Sendable {
 extension ResourceKind {
     /// The kinds of a CustomResourceDefinition, one for each version that is served; none before its names are
     /// accepted.
-    public static func custom(of definition: JSON) -> [ResourceKind] {
+    /// - Parameter lineage: that of the kinds which these take the place of without an end of their watches.
+    public static func custom(of definition: JSON, lineage: String? = nil) -> [ResourceKind] {
         guard CustomDefinition.condition("Established", of: definition) else { return [] }
         let spec = definition["spec"] ?? [:]
         let names = definition["status", "acceptedNames"] ?? [:]
@@ -120,7 +124,8 @@ extension ResourceKind {
                 version: version, identity: "\(definition.uid)/\(definition.generation)",
                 isHome: version["name"] == home,
                 isTerminating: definition.isTerminating,
-                successor: best.flatMap { VersionPriority($0) > VersionPriority(name) ? $0 : nil })
+                successor: best.flatMap { VersionPriority($0) > VersionPriority(name) ? $0 : nil },
+                lineage: lineage)
             var subresources: [String] = []
             if custom.hasStatus { subresources.append("status") }
             if custom.scale != nil { subresources.append("scale") }

@@ -174,6 +174,44 @@ import Testing
         }
     }
 
+    @Test(.timeLimit(.minutes(1))) func watchesSeeEveryObjectGoBeforeTheyEndWithTheirKind() async throws {
+        try await Self.run { api in
+            let names = (10..<40).map { "c\($0)" }
+            for name in names { _ = await api.post(Self.carts, Self.cart(name)) }
+            // In both versions, with and without a selector.
+            let watches = [
+                await api.watch("\(Self.carts)?watch=true"),
+                await api.watch("/apis/shop.test/v2/carts?watch=true"),
+                await api.watch("\(Self.carts)?watch=true&fieldSelector=metadata.name%3Dc10"),
+            ]
+            _ = await api.delete("\(Self.definitions)/carts.shop.test")
+            for (index, watch) in watches.enumerated() {
+                var seen: [String] = []
+                var next = await watch.summary()
+                while next != "end" {
+                    seen.append(next)
+                    next = await watch.summary()
+                }
+                let wanted = index == 2 ? ["c10"] : names
+                #expect(seen.prefix(wanted.count) == wanted.map { "ADDED \($0)" }[...])
+                #expect(seen.dropFirst(wanted.count).sorted() == wanted.map { "DELETED \($0)" })
+            }
+        }
+    }
+
+    /// As aChangedSchema, with watches: they end, since what they show has another form now.
+    @Test(.timeLimit(.minutes(1))) func watchesEndWhenTheSchemaChanges() async throws {
+        try await Self.run { api in
+            let watch = await api.watch("\(Self.carts)?watch=true")
+            let path = "\(Self.definitions)/carts.shop.test"
+            var versions = await api.get(path).json["spec", "versions"]?.array ?? []
+            let place = ["schema", "openAPIV3Schema", "properties", "spec", "properties", "size", "minimum"]
+            versions[0].set(2, at: place)
+            #expect(await api.patch(path, ["spec": ["versions": .array(versions)]]).code == 200)
+            #expect(await watch.summary() == "end")
+        }
+    }
+
     @Test func aChangedSchemaHoldsFromThenOn() async throws {
         try await Self.run { api in
             let path = "\(Self.definitions)/carts.shop.test"
