@@ -20,6 +20,12 @@ static int note_verification(int is_good, X509_STORE_CTX *store) {
     if (is_good) return 1;
     SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
     mtls_connection *connection = SSL_get_app_data(ssl);
+    if (connection->context->passes_unverified) {
+        connection->is_unverified = 1;
+        // No session begins that could be taken for one of a verified client.
+        SSL_set_num_tickets(ssl, 0);
+        return 1;
+    }
     mtls_explain_verification(connection->error, X509_STORE_CTX_get_error(store),
                               X509_STORE_CTX_get_current_cert(store),
                               connection->context->is_server ? "client" : "server", connection->wanted);
@@ -115,6 +121,9 @@ enum mtls_status mtls_handshake(mtls_connection *connection) {
     int result = SSL_do_handshake(connection->ssl);
     enum mtls_status status = result == 1 ? MTLS_DONE : conclude(connection, result);
     if (status == MTLS_DONE && resumed_with_expired(connection)) {
+        connection->is_unverified = 1;
+    }
+    if (status == MTLS_DONE && connection->is_unverified && !connection->context->passes_unverified) {
         mtls_explain_verification(connection->error, X509_V_ERR_CERT_HAS_EXPIRED,
                                   SSL_get0_peer_certificate(connection->ssl),
                                   connection->context->is_server ? "client" : "server", NULL);
@@ -252,7 +261,8 @@ const uint8_t *mtls_protocol(const mtls_connection *connection, size_t *count) {
 const char *mtls_version(const mtls_connection *connection) { return SSL_get_version(connection->ssl); }
 
 mtls_certificate *mtls_peer_certificate(const mtls_connection *connection) {
-    if (!connection->is_established || SSL_get_verify_result(connection->ssl) != X509_V_OK) return NULL;
+    if (!connection->is_established || connection->is_unverified) return NULL;
+    if (SSL_get_verify_result(connection->ssl) != X509_V_OK) return NULL;
     X509 *peer = SSL_get1_peer_certificate(connection->ssl);
     return peer == NULL ? NULL : mtls_certificate_adopt(peer);
 }

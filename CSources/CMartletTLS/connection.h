@@ -19,6 +19,8 @@ struct mtls_context {
     int is_server;
     /// SSL_VERIFY_...
     int verification;
+    /// Whether a client whose certificate cannot be verified is let in as one without.
+    int passes_unverified;
     unsigned char *alpn;
     size_t alpn_count;
 };
@@ -33,6 +35,8 @@ struct mtls_connection {
     int has_identity;
     int is_established;
     int has_failed;
+    /// The peer's certificate was let pass although it cannot be verified: it says nothing of who the peer is.
+    int is_unverified;
     /// Bytes encrypted with the present key.
     uint64_t written;
     /// Client: what the server's certificate must be for.

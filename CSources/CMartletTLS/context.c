@@ -129,6 +129,7 @@ mtls_context *mtls_server_new(enum mtls_client_certificates clients, const uint8
     if (clients == MTLS_CLIENTS_NONE) return context;
     context->verification = SSL_VERIFY_PEER;
     if (clients == MTLS_CLIENTS_REQUIRED) context->verification |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+    context->passes_unverified = clients == MTLS_CLIENTS_REQUESTED;
     if (trust(context->ssl, authorities, authorities_count, 1, error) != 0) {
         mtls_context_free(context);
         return NULL;

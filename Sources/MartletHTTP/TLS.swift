@@ -57,6 +57,9 @@ public final class TLSServer: Sendable {
         case none
         /// Ask; a connection without one is allowed, one signed by none of these authorities (PEM) is not.
         case optional(authoritiesPEM: [UInt8])
+        /// Ask; whoever shows one that none of these authorities (PEM) signed, or that is no good for another reason,
+        /// is let in without an identity, as one who shows none. For who may say otherwise who they are.
+        case requested(authoritiesPEM: [UInt8])
         /// Ask, and refuse the handshake without a good one.
         case required(authoritiesPEM: [UInt8])
     }
@@ -85,6 +88,7 @@ public final class TLSServer: Sendable {
             switch clients {
             case .none: (MTLS_CLIENTS_NONE, [])
             case .optional(let authorities): (MTLS_CLIENTS_OPTIONAL, authorities)
+            case .requested(let authorities): (MTLS_CLIENTS_REQUESTED, authorities)
             case .required(let authorities): (MTLS_CLIENTS_REQUIRED, authorities)
             }
         return try TLSContext { error in

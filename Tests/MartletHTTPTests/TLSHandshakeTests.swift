@@ -130,6 +130,29 @@ struct Meeting {
         #expect(with.clientError.hasPrefix("the peer does not trust the authority that signed our certificate"))
     }
 
+    @Test("where certificates are asked for only, one that cannot be verified is let in and gives no identity")
+    func requestedCertificate() async throws {
+        let server = try TLSServer(
+            identity: try Certificates.server(),
+            clients: .requested(authoritiesPEM: try Certificates.trusted().keyPair.certificatePEM))
+        let strangers: [TLSIdentity] = [
+            try Certificates.client("jane", groups: ["system:masters"], by: try Certificates.untrusted()),
+            try Certificates.client("jane", at: Certificates.now + .seconds(-7200)),
+            try Certificates.server(),  // not for clients
+        ]
+        for stranger in strangers {
+            let meeting = await Meeting.of(server, try client(stranger))
+            let stream = try meeting.server.get()
+            #expect(stream.peerCertificate == nil)
+            // The connection is as good as any.
+            try await stream.write(Array("ping".utf8))
+            #expect(try await meeting.client.get().read(atMost: 100) == Array("ping".utf8))
+        }
+        #expect(try await Meeting.of(server, try client()).server.get().peerCertificate == nil)
+        let good = await Meeting.of(server, try client(try Certificates.client("jane")))
+        #expect(try good.server.get().peerCertificate?.commonName == "jane")
+    }
+
     @Test("an expired client certificate is refused with its date")
     func expiredClient() async throws {
         let old = try Certificates.client(at: Certificates.now + .seconds(-7200))

@@ -32,6 +32,8 @@ enum mtls_client_certificates {
     MTLS_CLIENTS_OPTIONAL = 1,
     /// No connection without a good certificate.
     MTLS_CLIENTS_REQUIRED = 2,
+    /// A certificate that cannot be verified is let pass like none: the client has no identity then.
+    MTLS_CLIENTS_REQUESTED = 3,
 };
 
 /// A certificate chain with its private key.

@@ -10,14 +10,15 @@ final class Credentials: Sendable {
 
     init(_ pki: ClusterPKI) { self.pki = pki }
 
-    /// A server that shows a leaf, and asks its clients for certificates of an authority.
+    /// A server that shows a leaf, and asks its clients for certificates of an authority. Where none is required, one
+    /// that cannot be verified is no identity, and does no harm beside a good token.
     /// - Throws: `PKIError` or `TLSError`.
     func server(_ leaf: String, clientsOf authority: String, required: Bool) throws -> TLSServer {
         @Sendable func settings(_ pki: ClusterPKI) throws -> (TLSIdentity, TLSServer.ClientCertificates) {
             let trusted = try pki.trusted(authority)
             return (
                 try TLSIdentity(pki.servingPair(leaf)),
-                required ? .required(authoritiesPEM: trusted) : .optional(authoritiesPEM: trusted)
+                required ? .required(authoritiesPEM: trusted) : .requested(authoritiesPEM: trusted)
             )
         }
         let (identity, clients) = try settings(pki)
