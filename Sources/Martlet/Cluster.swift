@@ -335,6 +335,10 @@ public actor Cluster {
             user: "kubernetes-admin", groups: ["system:masters"], server: "https://\(reachable(endpoint))",
             cluster: "martlet", lifetime: configuration.certificateLifetime, now: now)
         do { try Files.write(text, to: data.adminKubeconfig, mode: 0o600) } catch {
+            // The one that is there is older, and works: a full disk is no reason to serve nobody.
+            if error == .noSpace, Files.exists(data.adminKubeconfig) {
+                return configuration.logger.warning("\(data.adminKubeconfig): not renewed: \(error)")
+            }
             throw ClusterError.unusable("\(data.adminKubeconfig): \(error)")
         }
     }

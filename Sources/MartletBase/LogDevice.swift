@@ -66,6 +66,12 @@ public enum LogError: Error, Sendable, Hashable, CustomStringConvertible {
     /// Closed already.
     case closed
 
+    /// Why a log refuses for now, for those who need not know where its files are: clients.
+    public var reason: String {
+        guard case .refused(let operation, _, let errno) = self else { return description }
+        return "\(operation): \(errno); free descriptors, memory or room, and it goes on"
+    }
+
     /// One line for people, with what to do.
     public var description: String {
         switch self {
@@ -74,8 +80,7 @@ public enum LogError: Error, Sendable, Hashable, CustomStringConvertible {
         case .otherFormat(let file, let version):
             "\(file): the log's format \(version) is not the one that this program reads; run the release that wrote it"
         case .system(let operation, let file, let errno): "\(file): \(operation): \(errno)"
-        case .refused(let operation, let file, let errno):
-            "\(file): \(operation): \(errno); free descriptors, memory or room, and it goes on"
+        case .refused(_, let file, _): "\(file): \(reason)"
         case .failed(let why): "the log refuses work after a failed sync (\(why)); restart this member"
         case .tooLarge(let bytes, let limit): "a record of \(bytes) bytes is over the log's limit of \(limit)"
         case .outOfRange(let index, let held):

@@ -1,4 +1,4 @@
-internal import HTTPTypes
+public import HTTPTypes
 public import Logging
 public import MartletBase
 public import MartletHTTP
@@ -26,6 +26,8 @@ public struct GatewayConfiguration: Sendable {
     public var door: (@Sendable (DoorRequest) async -> DoorAnswer)?
     /// How long a request's body may take to arrive. Then: 408.
     public var bodyPatience = Limits.bodyPatience
+    /// How long a watch waits for memory for a large event. Then it ends with 429, inside its stream.
+    public var watchPatience = Limits.watchPatience
     /// Defaults.
     public init() {}
 }
@@ -77,6 +79,11 @@ public final class Gateway: RequestHandler {
             }
         } catch { return Self.response(error) }
         return await respond(to: request, from: identity, identity.isOfCluster ? .cluster : .others)
+    }
+
+    /// What the server refuses before it is a request of the API, as a Status all the same.
+    public func refusal(_ status: HTTPResponse.Status, _ text: String) -> (contentType: String, body: [UInt8]) {
+        ("application/json", APIError(refusal: status.code, text).status.encoded())
     }
 
     /// Answers on behalf of `identity`: the in-process door, for roles that share the process.

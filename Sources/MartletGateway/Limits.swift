@@ -33,6 +33,14 @@ enum Limits {
     /// Bytes of a watch's events that are gathered before they are sent, and one event more: as many as a client that
     /// takes nothing makes the gateway hold.
     static let watchPiece = 16 * 1024
+    /// Bytes that a connection holds of an event larger than ``watchPiece`` while it is sent, at most and beside the
+    /// event itself: a chunk of it, encrypted and not. They are taken from ``answersBeingSent``, as is the event, once
+    /// for all watches that share it.
+    static let eventBuffers = 384 * 1024
+    /// How long a watch waits for room for such an event. Then it ends with 429, inside its stream.
+    static let watchPatience: Duration = .seconds(10)
+    /// Time between two looks for that room.
+    static let watchPause: Duration = .milliseconds(50)
     /// Objects read from the store at one time while a list is sent.
     static let listStep = 16
     /// Objects read from the store in one step of a list.

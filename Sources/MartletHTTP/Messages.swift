@@ -134,6 +134,20 @@ public protocol BodyWriter: Sendable {
 public protocol RequestHandler: Sendable {
     /// Answers one request. Never throws: a failure is an answer, too.
     func handle(_ request: Request) async -> Response
+
+    /// What the server says when it refuses a request itself (no HTTP, too large, too slow), after which the
+    /// connection ends. By default a line of text.
+    /// - Parameters:
+    ///   - status: what is answered.
+    ///   - text: why, for people.
+    func refusal(_ status: HTTPResponse.Status, _ text: String) -> (contentType: String, body: [UInt8])
+}
+
+extension RequestHandler {
+    /// A line of text.
+    public func refusal(_ status: HTTPResponse.Status, _ text: String) -> (contentType: String, body: [UInt8]) {
+        ("text/plain; charset=utf-8", Array((text + "\n").utf8))
+    }
 }
 
 /// Why an HTTP exchange failed.

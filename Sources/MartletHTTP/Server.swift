@@ -203,7 +203,8 @@ final class ServerCore: Sendable {
     private func turnAway(_ stream: any ByteStream) {
         guard tls == nil else { return stream.close() }
         world.spawn {
-            try? await stream.write(Refusal.bytes(.serviceUnavailable, "too many connections; try again later"))
+            try? await stream.write(
+                Refusal.bytes(.serviceUnavailable, "too many connections; try again later", by: self.handler))
             stream.close()
         }
     }
@@ -285,7 +286,7 @@ final class ServerCore: Sendable {
         }
         guard let records else { return false }
         let now = world.now()
-        for record in records { record.expire(at: now) }
+        for record in records { record.expire(at: now, handler) }
         return true
     }
 

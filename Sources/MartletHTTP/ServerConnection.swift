@@ -199,7 +199,7 @@ actor ServerConnection {
     private func refuse(_ error: any Error) async {
         guard let status = Refusal.status(for: error) else { return }
         record.enter(.busy, for: HTTPBounds.linger)
-        guard (try? await stream.write(Refusal.bytes(status, "\(error)"))) != nil else { return }
+        guard (try? await stream.write(Refusal.bytes(status, "\(error)", by: core.handler))) != nil else { return }
         await linger()
     }
 

@@ -95,7 +95,8 @@ final class ServerRecord: Sendable {
     }
 
     /// Ends the connection when it is over its time: a late head is told so with 408, all else is just closed.
-    func expire(at now: MonotonicTime) {
+    /// - Parameter handler: says what a late head is told.
+    func expire(at now: MonotonicTime, _ handler: any RequestHandler) {
         state.withLock { $0.watcher }?(now)
         let late: (phase: Phase, stream: any ByteStream)? = state.withLock {
             guard let deadline = $0.deadline, deadline < now else { return nil }
@@ -108,7 +109,8 @@ final class ServerRecord: Sendable {
         guard let late else { return }
         guard late.phase == .head else { return late.stream.close() }
         world.spawn {
-            try? await late.stream.write(Refusal.bytes(.requestTimeout, "the request's head took too long"))
+            try? await late.stream.write(
+                Refusal.bytes(.requestTimeout, "the request's head took too long", by: handler))
             late.stream.close()
         }
     }
@@ -133,11 +135,11 @@ enum Refusal {
         }
     }
 
-    /// A whole answer: head and one line of text.
-    static func bytes(_ status: HTTPResponse.Status, _ text: String) -> [UInt8] {
-        let body = Array((text + "\n").utf8)
+    /// A whole answer, in the handler's form.
+    static func bytes(_ status: HTTPResponse.Status, _ text: String, by handler: any RequestHandler) -> [UInt8] {
+        let (contentType, body) = handler.refusal(status, text)
         var head = HTTPResponse(status: status)
-        head.headerFields[.contentType] = "text/plain; charset=utf-8"
+        head.headerFields[.contentType] = contentType
         return HeadWriter.response(head, length: body.count, isChunked: false, connection: "close", date: []) + body
     }
 }

@@ -8,7 +8,7 @@ struct TLSPump: ~Copyable, @unchecked Sendable {
     /// Ciphertext asked of the transport at one time.
     static let inputSize = 64 * 1024
     /// Plaintext encrypted at one time: several records of 16 KiB leave in one write of the transport.
-    static let batchSize = 256 * 1024
+    static let batchSize = 128 * 1024
     /// Ciphertext that a peer may make us queue without our writing (answers to key updates). Above it, it is a flood.
     static let unsentLimit = 16 * 1024
 

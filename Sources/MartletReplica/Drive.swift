@@ -112,7 +112,7 @@ extension Replica {
             } catch let error as LogError {
                 guard case .refused = error, !isClosed else { throw error }
                 if roomFailure == nil { logger.error("the log takes nothing now, and is tried again: \(error)") }
-                roomFailure = "\(error)"
+                roomFailure = error.reason
                 try await world.sleep(for: pause)
                 pause = min(pause * 2, Limits.roomBackoff.upperBound)
                 if isClosed { throw error }

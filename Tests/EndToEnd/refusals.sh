@@ -27,7 +27,8 @@ refused "a runtime socket that is none" "is not a UNIX socket" \
 refused "no root" "needs root" setpriv --reuid 65534 --clear-groups \
     env HOME=/tmp XDG_STATE_HOME="$(install -d -o 65534 "$state/nobody"; echo "$state/nobody")" \
     "$BIN/martletd" --data-dir "$state/nobody/data" --api-address 127.0.0.1:0
-start martlet-gateway
+echo 'right,jane,u1,system:masters' >"$state/tokens.csv"
+start martlet-gateway --token-auth-file "$state/tokens.csv"
 refused "a port in use" "the REST gateway cannot listen on 127.0.0.1:16443.*--api-address" \
     "$BIN/martlet-gateway" --data-dir "$state/second" --api-address 127.0.0.1:16443
 refused "a data folder in use" "in use by another process" \
@@ -51,4 +52,49 @@ for kubectl in $(kubectls | tail -n 1); do
     refused "a namespace that is not there" 'namespaces "nowhere" not found' \
         bash -c "printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: nowhere}\n' | $kubectl create -f -"
 done
+
+# api PATH CURL...: as whoever has the token; the answer, then its status.
+url=https://127.0.0.1:16443
+api() { local path=$1; shift; curl -sk --max-time 20 -H "Authorization: Bearer ${token-right}" -w '\n%{http_code}' "$@" "$url$path" || true; }
+maps=/api/v1/namespaces/default/configmaps
+head -c 3300000 /dev/zero | tr '\0' ' ' >"$state/big"
+expect "a body that is too large" "$(api $maps -H 'Content-Type: application/json' --data-binary "@$state/big")" \
+    '"message":"Request entity too large: limit is 3145728","reason":"RequestEntityTooLarge"'
+expect "a head that is too large" "$(api $maps -H "X: $(head -c 70000 /dev/zero | tr '\0' x)")" '"kind":"Status".*"code":431'
+expect "what is no HTTP" "$(api "$maps" -H 'Content-Length: x' -X POST)" '"reason":"BadRequest"'
+
+# Someone else's certificate is no identity, and no harm.
+openssl req -x509 -newkey rsa:2048 -nodes -subj /O=system:masters/CN=x -days 1 -keyout "$state/x.key" -out "$state/x.crt" 2>/dev/null
+stranger=(--cert "$state/x.crt" --key "$state/x.key")
+expect "a stranger's certificate beside a good token" "$(api $maps "${stranger[@]}")" '^200$'
+expect "a stranger's certificate alone" "$(token=wrong api $maps "${stranger[@]}")" '"reason":"Unauthorized"'
+expect "a stranger's certificate for health" "$(curl -sk "${stranger[@]}" $url/livez)" '^ok$'
+stop
+
+# A full disk: a gateway that is killed comes up again, answers reads, and says why it takes no writes.
+rm -r "$state/data"; mkdir "$state/data"
+mount -t tmpfs -o size=16m none "$state/data"
+trap 'umount -l "$state/data"; cleanup' EXIT
+start martlet-gateway --token-auth-file "$state/tokens.csv"
+write() { api $maps -H 'Content-Type: application/json' -d "{\"metadata\":{\"name\":\"$1\"},\"data\":{\"a\":\"$2\"}}"; }
+expect "a write with room" "$(write kept b)" '^201$'
+cat /dev/zero >"$state/data/filler" 2>/dev/null || true
+kill -9 "$daemon"; wait "$daemon" 2>/dev/null || true
+start martlet-gateway --token-auth-file "$state/tokens.csv"
+expect "it starts on a full disk, and reads" "$(api $maps/kept)" '^200$'
+value=$(head -c 300000 /dev/zero | tr '\0' x)
+for n in $(seq 60); do
+    printf '{"metadata":{"name":"large%s"},"data":{"a":"%s"}}' "$n" "$value" >"$state/body"
+    answer=$(api $maps -H 'Content-Type: application/json' --data-binary "@$state/body")
+    [ "${answer##*$'\n'}" = 201 ] || break
+done
+expect "a write without room" "$answer" '"reason":"ServiceUnavailable".*"code":503'
+expect "and why" "$answer" 'No space left on device'
+if grep -q "$state" <<<"$answer"; then fail "a client is told the server's paths: $answer"; fi
+expect "reads go on" "$(api $maps/kept)" '^200$'
+rm "$state/data/filler"
+mount -o remount,size=64m "$state/data"
+room() { [ "$(write "later$RANDOM" b | tail -n 1)" = 201 ]; }
+wait_for 20 "writes go on when there is room" room
+ok "writes go on when there is room"
 stop

@@ -186,6 +186,16 @@ import Testing
             #expect(await api.send(.post, Paths.configMaps, Array("{}".utf8), type: "text/plain").code == 415)
             let big = await api.send(.post, Paths.configMaps, [UInt8](repeating: 0x20, count: 3 * 1024 * 1024 + 1))
             #expect(big.code == 413)
+            // What the HTTP server refuses before is a Status too.
+            let (type, body) = api.gateway.refusal(.contentTooLarge, "the body is over the limit of 3145728 bytes")
+            let status = try JSON(parsing: body)
+            #expect(type == "application/json" && status.kind == "Status" && status["code"] == 413)
+            #expect(status["message"] == "Request entity too large: limit is 3145728")
+            #expect(status["reason"] == "RequestEntityTooLarge")
+            let bad = try JSON(parsing: api.gateway.refusal(.badRequest, "malformed HTTP: no Host").body)
+            #expect(bad["reason"] == "BadRequest" && bad["message"] == "malformed HTTP: no Host")
+            let long = try JSON(parsing: api.gateway.refusal(.requestHeaderFieldsTooLarge, "too long").body)
+            #expect(long["code"] == 431 && long["status"] == "Failure")
         }
     }
 

@@ -46,9 +46,13 @@ struct Wire {
     let stream: any ByteStream
 
     init(limits: HTTPServerLimits = .init(), _ answer: @escaping @Sendable (Request) async -> Response) async throws {
+        try await self.init(limits: limits, handler: Handler(answer))
+    }
+
+    init(limits: HTTPServerLimits, handler: any RequestHandler) async throws {
         let endpoint = Endpoint.unix("test")
         server = try await HTTPServer.start(
-            on: endpoint, in: world, limits: limits, logger: Logger(label: "test"), handler: Handler(answer))
+            on: endpoint, in: world, limits: limits, logger: Logger(label: "test"), handler: handler)
         stream = try await world.connect(to: endpoint)
     }
 
@@ -182,6 +186,29 @@ private let date = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
         try await wire.send(request)
         let answer = try await wire.readAll()
         #expect(answer.hasPrefix("HTTP/1.1 \(status)") && answer.contains("Connection: close"))
+    }
+
+    /// Says what the server refuses in a form of its own.
+    private struct Worded: RequestHandler {
+        func handle(_ request: Request) async -> Response { text("never") }
+        func refusal(_ status: HTTPResponse.Status, _ text: String) -> (contentType: String, body: [UInt8]) {
+            ("application/json", Array("{\"code\":\(status.code)}".utf8))
+        }
+    }
+
+    @Test(arguments: [
+        ("garbage\n", 400), ("GET / HTTP/1.1\r\nHost: a\r\nX: " + String(repeating: "x", count: 3000), 431),
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\n\r\n", 413),
+    ])
+    func theHandlerWordsWhatTheServerRefuses(request: String, status: Int) async throws {
+        var limits = HTTPServerLimits()
+        limits.head = 2048
+        limits.body = 1000
+        let wire = try await Wire(limits: limits, handler: Worded())
+        try await wire.send(request)
+        let answer = try await wire.readAll()
+        #expect(answer.hasPrefix("HTTP/1.1 \(status)") && answer.hasSuffix("\r\n\r\n{\"code\":\(status)}"))
+        #expect(answer.lowercased().contains("content-type: application/json"))
     }
 
     @Test func aChunkedBodyOverTheLimitFailsForTheHandlerAndEndsTheConnection() async throws {

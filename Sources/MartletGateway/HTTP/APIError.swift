@@ -151,6 +151,16 @@ extension APIError {
     static var bodyTooLarge: APIError {
         APIError(413, .requestEntityTooLarge, "Request entity too large: limit is \(Limits.body)")
     }
+    /// What the HTTP server refused: `text` says why, but for a body that is too large, which upstream words.
+    init(refusal code: Int, _ text: String) {
+        switch code {
+        case 400: self = .badRequest(text)
+        case 408: self.init(408, .timeout, text)
+        case 413: self = .bodyTooLarge
+        case 503: self.init(503, .serviceUnavailable, text, retryAfter: 1)
+        default: self.init(code, .none, text)
+        }
+    }
     /// The body did not come in time.
     static func bodyTimeout(_ patience: Duration) -> APIError {
         APIError(

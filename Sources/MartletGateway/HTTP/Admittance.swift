@@ -135,6 +135,19 @@ final class Admittance: Sendable {
             return true
         }
 
+        /// Gives `count` bytes of what was taken back.
+        func shrink(by count: Int) {
+            let given = held.withLock { held in
+                let given = min(count, held)
+                held -= given
+                return given
+            }
+            office.giveBack(given, to: share, from: user)
+        }
+
+        /// An empty room of the same user, given back apart from this one.
+        func another() -> Room { Room(office, share, user) }
+
         deinit { office.giveBack(held.withLock { $0 }, to: share, from: user) }
     }
 }

@@ -158,6 +158,8 @@ extension Gateway {
         // Documents in YAML cannot be told apart in a stream.
         if call.wantsYAML { throw .notAcceptable(Self.streamTypes) }
         var prepared = try await registry.watch(target, query: call.query, renderer: renderer)
+        prepared.room = call.room
+        prepared.patience = configuration.watchPatience
         if let custom = target.kind.custom { prepared.untilGone = { [served] in await served.untilGone(custom) } }
         let session = prepared
         var head = HTTPResponse(status: .ok)

@@ -9,6 +9,8 @@ final class SharedEvents: Sendable {
         var key: [UInt8]
         /// In whose form the object is: empty as it is stored.
         var apiVersion: String
+        /// Whether it says that the object was there already, whatever its last change was.
+        var isInitial: Bool
     }
     private struct State {
         var events: [Key: WatchEvent] = [:]
@@ -20,11 +22,15 @@ final class SharedEvents: Sendable {
     private let state = Mutex(State())
 
     /// The event as it goes over the wire.
+    /// - Parameter isInitial: whether it is an object that was there when the watch began, which has no change before.
     /// - Throws: 500 when the store holds something that is no object.
-    func event(for change: StoreEvent, kind: ResourceKind) throws(APIError) -> WatchEvent {
+    func event(
+        for change: StoreEvent, kind: ResourceKind, isInitial: Bool = false
+    ) throws(APIError) -> WatchEvent {
         let key = Key(
             revision: change.pair.modRevision, key: change.pair.key,
-            apiVersion: kind.stored == nil ? "" : kind.apiVersion + (kind.custom?.identity ?? ""))
+            apiVersion: kind.stored == nil ? "" : kind.apiVersion + (kind.custom?.identity ?? ""),
+            isInitial: isInitial)
         return try state.withLock { state throws(APIError) in
             if let last = state.last, last.key == key { return last.event }
             if let known = state.events[key] {
@@ -67,6 +73,10 @@ final class WatchEvent: Sendable {
     /// Bytes that it takes at most.
     var size: Int { line.count + (1 + Limits.treeGrowth) * (bytes.count + (before?.count ?? 0)) }
     private let parsed = Mutex<(now: JSON?, before: JSON?)>((nil, nil))
+    private struct Charge {
+        weak var room: Admittance.Room?
+    }
+    private let charge = Mutex(Charge())
 
     init(_ event: StoreEvent, kind: ResourceKind) throws(APIError) {
         let revision = event.pair.modRevision
@@ -81,6 +91,19 @@ final class WatchEvent: Sendable {
             bytes = try kind.served(event.pair.value, revision: revision)
         }
         line = Self.line(change.rawValue, bytes)
+    }
+
+    /// The room that the line takes while anybody sends it: taken once, by the first, and given back with the last who
+    /// holds it. Nil when there is none now.
+    /// - Parameter empty: an empty room of whoever sends it now.
+    func room(_ empty: @autoclosure () -> Admittance.Room) -> Admittance.Room? {
+        charge.withLock { charge in
+            if let room = charge.room { return room }
+            let room = empty()
+            guard room.grow(by: line.count) else { return nil }
+            charge.room = room
+            return room
+        }
     }
 
     /// The event as a watch with selectors sees it: an object that comes to be selected is added, one that ceases to

@@ -3,6 +3,7 @@ internal import MartletHTTP
 internal import MartletObject
 internal import MartletReplica
 internal import MartletStore
+internal import Synchronization
 
 /// What a watch's query asks for.
 struct WatchOptions: Sendable, Hashable {
@@ -67,6 +68,10 @@ struct WatchSession: Sendable {
     fileprivate(set) var refusal: APIError?
     /// Returns when the kind is no longer served as it was: the watch ends then.
     var untilGone: (@Sendable () async -> Void)?
+    /// What large events take their memory from while they are sent; nil: nobody waits to send.
+    var room: Admittance.Room?
+    /// How long room for one is waited for.
+    var patience = Limits.watchPatience
 
     init(
         registry: Registry, kind: ResourceKind, selection: Selection, options: WatchOptions, renderer: Renderer,
@@ -110,6 +115,13 @@ struct WatchSession: Sendable {
         var walk = RangeWalk(registry.storage, over: selection.range, at: start)
         while let pair = try await walk.next() {
             guard try selection.admits(pair) else { continue }
+            if pair.value.count > Limits.watchPiece {
+                if !lines.isEmpty { try await writer.write(lines) }
+                lines.removeAll()
+                let event = StoreEvent(pair: pair, previous: nil, isDeletion: false)
+                try await sendLarge(event, isInitial: true, to: writer, &state)
+                continue
+            }
             lines += WatchEvent.line("ADDED", try rendered(pair.served(as: kind), &state))
             if lines.count < Limits.watchPiece { continue }
             try await writer.write(lines)
@@ -121,14 +133,18 @@ struct WatchSession: Sendable {
 
     private func follow(_ changes: StoreWatch, _ writer: any BodyWriter, _ state: inout State) async throws {
         state.revision = start
-        let (world, deadline) = (registry.world, deadline)
+        let (world, storage, deadline) = (registry.world, registry.storage, deadline)
+        let last = LastRevision()
         var nextTick = Self.tick(after: world.now(), deadline)
         try await withThrowingTaskGroup(of: Void.self) { group in
             defer { group.cancelAll() }
             if let untilGone {
                 group.addTask {
                     await untilGone()
-                    changes.cancel()
+                    // The last objects went before their kind did: that is told before the end.
+                    let revision = await storage.revision()
+                    last.value.store(revision, ordering: .relaxed)
+                    changes.requestProgress()
                 }
             }
             // Wakes the loop below when it is time for a bookmark, or for the end.
@@ -144,6 +160,7 @@ struct WatchSession: Sendable {
                 while let (events, revision) = try await changes.next() {
                     try await send(events, to: writer, &state)
                     state.revision = max(state.revision, revision)
+                    if state.revision >= last.value.load(ordering: .relaxed) { return }
                     let now = world.now()
                     guard now >= nextTick else { continue }
                     // At the end too, as upstream just before it: whoever resumes does so from here.
@@ -161,6 +178,11 @@ struct WatchSession: Sendable {
         }
     }
 
+    /// The revision with which a watch ends whose kind is gone.
+    private final class LastRevision: Sendable {
+        let value = Atomic<Int64>(.max)
+    }
+
     private static func tick(after now: MonotonicTime, _ deadline: MonotonicTime) -> MonotonicTime {
         min(deadline, now + Limits.bookmarkInterval)
     }
@@ -169,6 +191,12 @@ struct WatchSession: Sendable {
     private func send(_ events: [StoreEvent], to writer: any BodyWriter, _ state: inout State) async throws {
         var lines: [UInt8] = []
         for change in events {
+            if change.pair.value.count + (change.previous?.value.count ?? 0) > Limits.watchPiece {
+                if !lines.isEmpty { try await writer.write(lines) }
+                lines.removeAll()
+                try await sendLarge(change, isInitial: false, to: writer, &state)
+                continue
+            }
             let event = try registry.sharedEvents.event(for: change, kind: kind)
             if renderer.representation == .json, selection.isEverything {
                 // One event alone is shared by all that watch it, not copied.
@@ -183,6 +211,48 @@ struct WatchSession: Sendable {
             }
         }
         if !lines.isEmpty { try await writer.write(lines) }
+    }
+
+    /// Sends one event that takes much memory, once there is room for it.
+    private func sendLarge(
+        _ change: StoreEvent, isInitial: Bool, to writer: any BodyWriter, _ state: inout State
+    ) async throws {
+        let size = max(change.pair.value.count, change.previous?.value.count ?? 0)
+        let buffers = min(3 * size, Limits.eventBuffers)
+        try await claim { room?.grow(by: buffers) ?? true }
+        defer { room?.shrink(by: buffers) }
+        let event = try registry.sharedEvents.event(for: change, kind: kind, isInitial: isInitial)
+        guard let seen = isInitial ? (event.change, event.bytes) : try event.seen(by: selection) else { return }
+        if renderer.representation == .json, seen.change == event.change {
+            let share = try await share(of: event)
+            defer { withExtendedLifetime(share) {} }
+            return try await writer.write(event.line)
+        }
+        // In a form of its own it is held as it was read and as it is sent.
+        try await claim { room?.grow(by: 2 * size) ?? true }
+        defer { room?.shrink(by: 2 * size) }
+        try await writer.write(WatchEvent.line(seen.change.rawValue, try rendered(seen.bytes, &state)))
+    }
+
+    /// The room that the event takes for all that share it; nil when nobody counts.
+    private func share(of event: WatchEvent) async throws -> Admittance.Room? {
+        guard let room else { return nil }
+        var share: Admittance.Room?
+        try await claim {
+            share = event.room(room.another())
+            return share != nil
+        }
+        return share
+    }
+
+    /// Waits for memory.
+    /// - Throws: 429 when there is none for too long: whoever asks again later finds the object as it is then.
+    private func claim(_ take: () -> Bool) async throws {
+        let end = registry.world.now() + patience
+        while !take() {
+            if registry.world.now() >= end { throw APIError.tooManyRequests }
+            try await registry.world.sleep(for: Limits.watchPause)
+        }
     }
 
     private func rendered(_ bytes: [UInt8], _ state: inout State) throws(APIError) -> [UInt8] {

@@ -25,6 +25,7 @@ CONNECTIONS = int(sys.argv[2]) if len(sys.argv) > 2 else 1200
 SECONDS = float(sys.argv[3]) if len(sys.argv) > 3 else 15
 MAPS = "/api/v1/namespaces/default/configmaps"
 CROWD = "/api/v1/namespaces/crowd/configmaps"
+LARGE = "/api/v1/namespaces/large/configmaps"
 # What each kind of connection may make the gateway hold, and what it holds of its own: TLS, and a piece of an answer.
 CONNECTION, PIECE, BODY = 96 << 10, 512 << 10, 3 << 20
 OBJECTS, SIZE = 125, 200_000
@@ -297,6 +298,41 @@ async def until(asked, check, seconds):
     return value
 
 
+async def unread_watches(memory, look):
+    """Watches of three objects of 1 MB that nobody reads: they hold no more than there is room for (256 MB for one
+    user), those for which there is none are told so, everybody else is served, and all is given back."""
+    over, look.peak = asyncio.Event(), 0
+    told = {"open": 0, "refused": 0}
+
+    async def watch():
+        async with Connection() as connection:
+            await connection.send("GET", LARGE + "?watch=1&resourceVersion=0")
+            status, _ = await connection.head()
+            assert status in (200, 429), status
+            told["refused" if status == 429 else "open"] += 1
+            if status == 200:
+                connection.writer.transport.pause_reading()
+            await over.wait()
+    crowd = [asyncio.create_task(watch()) for _ in range(CONNECTIONS)]
+    await until("all watches to be there", lambda: sum(told.values()) == CONNECTIONS, 2 * PATIENCE)
+    await asyncio.sleep(12)  # those that wait for room are told after 10 s that there is none
+    async with Connection() as person:
+        for method, path, value, wanted in [
+            ("GET", MAPS + "?limit=5", None, 200), ("POST", MAPS, config_map("beside", 100), 201),
+            ("DELETE", MAPS + "/beside", None, 200), ("GET", MAPS + "/good", None, 200),
+        ]:
+            status, _, body = await person.ask(method, path, value)
+            assert status == wanted, (method, path, status, body[:200])
+    allowed = (256 << 20) + CONNECTIONS * CONNECTION + (64 << 20)
+    grown = look.peak - memory
+    assert grown <= allowed, "%d MB grown by watches that nobody reads, %d are allowed" % (grown >> 20, allowed >> 20)
+    over.set()
+    await asyncio.gather(*crowd)
+    await until("the memory to be given back", lambda: resident() - memory < LEFT, 90)
+    print("%d watches of 3 MB that nobody reads: %d MB grown of %d allowed, %d left" % (
+        told["open"], grown >> 20, allowed >> 20, resident() - memory >> 20))
+
+
 async def main():
     async with Connection() as admin:
         async def make(path, value):
@@ -312,6 +348,9 @@ async def main():
         await make(MAPS, config_map("good", 100))
         for number in range(OBJECTS):
             await make(CROWD, config_map("list-%d" % number, SIZE))
+        await make("/api/v1/namespaces", {"metadata": {"name": "large"}})
+        for number in range(3):
+            await make(LARGE, config_map("large-%d" % number, 1_000_000))
     files, memory, look = open_files(), resident(), Look()
     for turn in (1, 2):
         load = Overload(token, turn)
@@ -350,6 +389,7 @@ async def main():
             turn, load.good, load.health, look.peak - memory >> 20, load.allowed() >> 20, resident() - memory >> 20))
         if os.environ.get("VERBOSE"):
             print(load.statuses, look.line)
+    await unread_watches(memory, look)
 
 
 asyncio.run(main() if DAEMON else Person().run())
