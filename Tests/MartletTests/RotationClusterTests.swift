@@ -312,10 +312,10 @@ private struct ShiftedWorld: WorldInFront {
             } catch { return "\(error)" }
         }
         let foreign = try await said(other, now)
-        #expect(foreign.contains("does not trust the authority that signed our certificate"), "\(foreign)")
+        #expect(foreign.contains("Unauthorized"), "\(foreign)")
         let expired = try await said(try own.authority("ca"), now + .seconds(-3600))
-        #expect(expired.contains("our certificate expired"), "\(expired)")
+        #expect(expired.contains("Unauthorized"), "\(expired)")
         let early = try await said(try own.authority("ca"), now + .seconds(3600))
-        #expect(early != "let in", "\(early)")
+        #expect(early.contains("Unauthorized"), "\(early)")
     }
 }
