@@ -12,7 +12,7 @@ FLAGS := --explicit-target-dependency-import-check error
 RELEASE_BIN := .build/release
 DEBUG_BIN := .build/debug
 
-.PHONY: help demo up hosts figure test compatibility configuration fuzz fuzz-gateway schemathesis overload build release fmt lint simulate torture bench-log bench-store bench-gateway bench-dns bench-network informers packages clean
+.PHONY: help demo up hosts figure test compatibility configuration fuzz fuzz-gateway schemathesis overload build release fmt lint simulate torture bench-log bench-store bench-gateway bench-dns bench-network bench-edge informers packages clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -119,6 +119,10 @@ bench-gateway: packages  ## the REST gateway beside kube-apiserver, which is bui
 bench-dns: EXTRA_PACKAGES = dnsperf dnsmasq-base unbound
 bench-dns: packages  ## the node's DNS beside dnsmasq, unbound and a bare echo, asked by dnsperf (BENCH_FLAGS=)
 	@swift build -c release $(FLAGS) && $(RELEASE_BIN)/martlet-bench dns $(BENCH_FLAGS)
+
+bench-edge: EXTRA_PACKAGES = nginx-light wrk
+bench-edge: packages  ## ingress and edge beside nginx: one hop, two, new and resumed TLS, many hosts (BENCH_FLAGS=)
+	@swift build -c release $(FLAGS) && $(RELEASE_BIN)/martlet-bench edge $(BENCH_FLAGS)
 
 bench-network: EXTRA_PACKAGES = iperf3 iputils-ping
 bench-network: packages  ## the pod network beside the same devices by hand, and changes of one Service among many (BENCH_FLAGS=)
