@@ -10,10 +10,11 @@ struct EdgeBenchCommand: AsyncParsableCommand {
         commandName: "edge",
         abstract: "Requests by the ingress and by edge and ingress, per second and per CPU second, beside nginx.",
         discussion: """
-            The backend is an nginx with one page of 1 KiB, the load is wrk's, all on loopback. nginx has one worker for \
-            each hop, keeps its connections and writes no log; Martlet is one martletd with a store, API, ingress and \
-            edge, whose CPU is counted whole. One hop is HTTP to the ingress; two are HTTPS to the edge, HTTP to the \
-            ingress. New connections are closed after each request; resumed ones are openssl's s_time -reuse, by TLS 1.2.
+            The backend is an nginx with one page of 1 KiB, the load is wrk's, all on loopback. nginx has one worker \
+            for each hop, keeps its connections and writes no log; Martlet is one martletd with a store, API, ingress \
+            and edge, whose CPU is counted whole. One hop is HTTP to the ingress; two are HTTPS to the edge, HTTP to \
+            the ingress. New connections are closed after each request; resumed ones are openssl's s_time -reuse, by \
+            TLS 1.2.
             """)
 
     @Option(help: "Seconds of one run.") var seconds = 5
