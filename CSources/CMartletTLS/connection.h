@@ -1,6 +1,7 @@
 #ifndef MARTLET_TLS_CONNECTION_H
 #define MARTLET_TLS_CONNECTION_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "internal.h"
@@ -11,6 +12,14 @@ struct mtls_identity {
     /// What signed the leaf, as far as given; without the leaf.
     STACK_OF(X509) *chain;
 };
+
+/// A key of session tickets, as mtls_server_set_ticket_keys takes it.
+struct mtls_ticket_key {
+    uint8_t name[16];
+    uint8_t cipher[32];
+    uint8_t mac[32];
+};
+_Static_assert(sizeof(struct mtls_ticket_key) == MTLS_TICKET_KEY_SIZE, "the size that callers know");
 
 struct mtls_context {
     SSL_CTX *ssl;
@@ -23,7 +32,15 @@ struct mtls_context {
     int passes_unverified;
     unsigned char *alpn;
     size_t alpn_count;
+    /// Server: the first seals new tickets, all open those that clients show.
+    struct mtls_ticket_key tickets[MTLS_TICKET_KEYS];
+    size_t tickets_count;
+    /// Handshakes of other threads read the keys while they are changed.
+    pthread_mutex_t tickets_lock;
 };
+
+/// Draws a key for the tickets of a new server. 0, or -1 when the library refuses.
+int mtls_tickets_begin(mtls_context *context);
 
 struct mtls_connection {
     mtls_context *context;

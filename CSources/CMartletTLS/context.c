@@ -1,6 +1,7 @@
 #include "internal.h"
 #include "connection.h"
 
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,6 +86,7 @@ static mtls_context *new_context(const SSL_METHOD *method, const uint8_t *alpn, 
     mtls_context *context = calloc(1, sizeof *context);
     if (context == NULL) goto failed;
     atomic_init(&context->references, 1);
+    pthread_mutex_init(&context->tickets_lock, NULL);
     context->ssl = SSL_CTX_new(method);
     context->alpn = malloc(alpn_count + 1);
     if (context->ssl == NULL || context->alpn == NULL) goto failed;
@@ -125,6 +127,11 @@ mtls_context *mtls_server_new(enum mtls_client_certificates clients, const uint8
     SSL_CTX_set_session_id_context(context->ssl, session_context, sizeof session_context - 1);
     SSL_CTX_set_num_tickets(context->ssl, 1);
     SSL_CTX_set_timeout(context->ssl, 3600);
+    if (mtls_tickets_begin(context) != 0) {
+        mtls_explain(error, "TLS cannot be set up");
+        mtls_context_free(context);
+        return NULL;
+    }
     context->verification = SSL_VERIFY_NONE;
     if (clients == MTLS_CLIENTS_NONE) return context;
     context->verification = SSL_VERIFY_PEER;
@@ -171,6 +178,8 @@ void mtls_client_trust_anyone(mtls_context *context) { context->verification = S
 void mtls_context_free(mtls_context *context) {
     if (context == NULL || atomic_fetch_sub(&context->references, 1) != 1) return;
     SSL_CTX_free(context->ssl);
+    OPENSSL_cleanse(context->tickets, sizeof context->tickets);
+    pthread_mutex_destroy(&context->tickets_lock);
     free(context->alpn);
     free(context);
 }

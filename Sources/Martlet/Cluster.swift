@@ -114,6 +114,7 @@ public actor Cluster {
         var controlPlane: Leadership?
         var worker: Worker?
         var edge: Edge?
+        var tickets: Task<Void, Never>?
         var virtualIPs: VirtualIPs?
         var keeper: Task<Void, Never>?
 
@@ -121,6 +122,8 @@ public actor Cluster {
             keeper?.cancel()
             virtualIPs?.giveUp()
             await master?.handOver()
+            tickets?.cancel()
+            await tickets?.value
             await edge?.stop()
             await worker?.stop(removesPods: removesPods)
             await controlPlane?.stop()
@@ -176,6 +179,10 @@ public actor Cluster {
                     configuration, credentials, master.client(as: "system:martlet-edge", groups: [], in: reactor),
                     reactor
                 ) { pki in try fallback(pki.authority("ca"), reactor.wallTime()) }
+                parts.tickets = parts.edge.map { edge in
+                    SessionTickets.follow(
+                        for: edge, credentials, client: client, in: reactor, logger: configuration.logger)
+                }
             }
             parts.virtualIPs = try await startVirtualIPs(configuration, parts.edge, master, reactor)
             let keeper = CertificateKeeper.ofMaster(
@@ -263,6 +270,7 @@ public actor Cluster {
                 pki: pki,
                 server: "https://\(own)", world: world, logger: logger)
             let labels = NodeLabels(client: admin, logger: logger)
+            let tickets = TicketKeeper(client: admin, pki: pki, world: world, logger: logger)
             return ControlPlane(
                 podCIDRs: podCIDRs, authority: published,
                 client: { user in
@@ -277,7 +285,7 @@ public actor Cluster {
                 },
                 companions: [
                     { await announcer.run() }, { await signer.run() }, { await labels.run() },
-                    { await conductor.run() },
+                    { await conductor.run() }, { await tickets.run() },
                 ])
         }
         await leadership.start()

@@ -114,6 +114,24 @@ public final class TLSServer: Sendable {
         state.withLock { $0.identities = table }
     }
 
+    /// Replaces the keys that sessions are kept under in clients' tickets, which are this server's own at first: the
+    /// first seals new tickets, all open those that clients show. Servers with the same keys resume each other's
+    /// sessions. ``replace(identity:clients:)`` forgets them.
+    /// - Parameter keys: at least one, each of ``ticketKeySize`` random bytes; more than ``mostTicketKeys`` are left
+    ///   out.
+    public func setTicketKeys(_ keys: [[UInt8]]) {
+        precondition(!keys.isEmpty && keys.allSatisfy { $0.count == Self.ticketKeySize }, "a key has 80 bytes")
+        let flat = keys.flatMap { $0 }
+        let context = state.withLock { $0.context }
+        mtls_server_set_ticket_keys(context.pointer, flat, keys.count)
+        withExtendedLifetime(context) {}
+    }
+
+    /// The bytes of a key of session tickets.
+    public static let ticketKeySize = Int(MTLS_TICKET_KEY_SIZE)
+    /// How many keys of session tickets a server knows at most.
+    public static let mostTicketKeys = Int(MTLS_TICKET_KEYS)
+
     /// Shakes hands over `stream`. On failure the client is told by an alert, and the stream is closed once it has
     /// had a chance to read that: when it closes, or has sent some more. Close `stream` to bound the wait.
     /// - Throws: ``TLSError`` or ``NetworkError``.

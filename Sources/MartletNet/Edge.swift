@@ -162,6 +162,10 @@ public final class Edge: RequestHandler {
         }
     }
 
+    /// Keeps sessions of TLS under these keys from now on, as `TLSServer.setTicketKeys(_:)` takes them: edges with the
+    /// same keys resume each other's sessions.
+    public func setTicketKeys(_ keys: [[UInt8]]) { tls.setTicketKeys(keys) }
+
     /// Whether a request that came without TLS is passed on so: by a route that says it may be.
     func servesPlain(_ request: Request) -> Bool {
         let table = parts.withLock { $0.table }

@@ -133,6 +133,26 @@ ok "the API answers there, with a certificate of the address"
 expect "who holds it" "$(martlet vip show)" "$vip *$first"
 expect "who holds it, in the status" "$(martlet status)" "$vip *$first"
 
+# session HOST FLAGS...: asks the edge of one master, and says whether the session of TLS was New or Reused.
+session() {
+    local at; at=$("$hosts" address "$1"); shift
+    { printf 'GET / HTTP/1.1\r\nhost: nobody.test\r\nconnection: close\r\n\r\n'; sleep 0.3; } |
+        on client timeout 10 openssl s_client -connect "$at:443" -servername nobody.test -ign_eof "$@" 2>/dev/null |
+        grep -oE '^(New|Reused), TLSv1\.[23]' | head -n 1
+}
+resumes() { # FROM TO VERSION
+    session "$1" "-tls$3" -sess_out "$state/session" >"$state/begun"
+    grep -q '^New' "$state/begun" && [[ "$(session "$2" "-tls$3" -sess_in "$state/session")" == Reused* ]]
+}
+for version in 1_2 1_3; do
+    for to in coup autocrat deadlock; do
+        wait_for 20 "a session of TLS $version resumes at $to" resumes "$first" "$to" "$version"
+    done
+done
+ok "sessions of TLS 1.2 and 1.3 that $first began resume at every master"
+sealed=$(martlet get secret martlet-session-tickets -n kube-system -o json)
+expect "their keys are in the store, sealed" "$sealed" 'martlet.io/sealed-keys'
+
 echo "-- a planned move"
 load 4 >"$state/moved" &
 loading=$!

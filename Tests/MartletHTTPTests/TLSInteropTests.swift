@@ -43,12 +43,13 @@ struct TLSInteropTests {
         try Files.write(pair.privateKeyPEM, to: "\(folder)/jane.key", mode: 0o600)
         let listener = try await world.listen(on: .ip("127.0.0.1", port: 0))
         let serving = world.spawn { await serve(listener, server) }
-        let common = [
-            "s_client", "-connect", "\(listener.endpoint)", "-CAfile", "\(folder)/ca.crt", "-verify_return_error",
-            "-ign_eof", "-brief",
-        ]
+        let common =
+            [
+                "s_client", "-connect", "\(listener.endpoint)", "-CAfile", "\(folder)/ca.crt", "-verify_return_error",
+                "-ign_eof",
+            ] + (arguments.contains("-no-brief") ? [] : ["-brief"])
         // `@name` stands for a file in the folder.
-        let own = arguments.map { $0.hasPrefix("@") ? "\(folder)/\($0.dropFirst())" : $0 }
+        let own = arguments.filter { $0 != "-no-brief" }.map { $0.hasPrefix("@") ? "\(folder)/\($0.dropFirst())" : $0 }
         let result = try await ChildProcess.run(openssl, common + own, timeout: .seconds(20), in: world)
         listener.close()
         await serving.value
@@ -179,5 +180,33 @@ struct TLSInteropTests {
         let without = try await Self.client(Self.verified + version, server: try server(true))
         #expect(without.contains("alert"), "\(without)")
         #expect(!without.contains("nobody"))
+    }
+
+    /// Begins a session at one server, and tries to go on with it at another one.
+    static func resume(_ first: TLSServer, _ second: TLSServer, _ version: String) async throws -> String {
+        let file = temporaryFolder() + ".session"
+        defer { try? Files.remove(file) }
+        let begun = try await client(verified + [version, "-sess_out", file], server: first)
+        #expect(begun.contains(" api.test - nobody"), "\(begun)")
+        // Without -brief it says whether the session was resumed.
+        return try await client(verified + [version, "-sess_in", file, "-no-brief"], server: second)
+    }
+
+    @Test(
+        "a session goes on at another server that has the same keys, and at no other",
+        arguments: ["-tls1_2", "-tls1_3"])
+    func sessions(version: String) async throws {
+        func server(_ keys: UInt8...) throws -> TLSServer {
+            let server = try self.server()
+            server.setTicketKeys(keys.map { [UInt8](repeating: $0, count: TLSServer.ticketKeySize) })
+            return server
+        }
+        #expect(try await Self.resume(server(1, 2), server(1, 2), version).contains("Reused, TLSv1."))
+        #expect(try await Self.resume(server(1, 2), server(2, 3, 1), version).contains("Reused, TLSv1."))
+        #expect(try await Self.resume(server(1, 2), server(2, 3), version).contains("New, TLSv1."))
+        #expect(try await Self.resume(server(1), self.server(), version).contains("New, TLSv1."))
+        // A server of its own draws its own keys.
+        let own = try self.server()
+        #expect(try await Self.resume(own, own, version).contains("Reused, TLSv1."))
     }
 }

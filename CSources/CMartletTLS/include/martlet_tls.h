@@ -55,6 +55,14 @@ void mtls_identity_free(mtls_identity *identity);
 mtls_context *mtls_server_new(enum mtls_client_certificates clients, const uint8_t *authorities,
                               size_t authorities_count, const uint8_t *alpn, size_t alpn_count,
                               char error[MTLS_ERROR_SIZE]);
+/// The bytes of one key of session tickets: its name (16), a key of AES-256 (32) and one of HMAC-SHA-256 (32).
+#define MTLS_TICKET_KEY_SIZE 80
+/// So many keys of session tickets a server knows.
+#define MTLS_TICKET_KEYS 4
+/// Replaces the keys of a server's session tickets (RFC 5077, RFC 8446 4.6.1), which are its own at first: the first
+/// seals new tickets, all open those that clients show; servers with the same keys resume each other's sessions.
+/// `keys` are `count` keys, at least one; more than MTLS_TICKET_KEYS are left out.
+void mtls_server_set_ticket_keys(mtls_context *context, const uint8_t *keys, size_t count);
 /// Makes a client's settings: the authorities (PEM) that sign servers, or NULL for the system's; the identity shown
 /// when a server asks, or NULL; and the protocols as in mtls_server_new. NULL on failure, with the reason in `error`.
 mtls_context *mtls_client_new(const uint8_t *authorities, size_t authorities_count, const mtls_identity *identity,
