@@ -9,6 +9,8 @@ RUN_PACKAGES := containerd runc containernetworking-plugins nftables iptables ip
 # What the tests meet beside these: etcd's own client.
 TEST_PACKAGES := etcd-client bind9-dnsutils dnsmasq-base keepalived faketime nghttp2-client
 FLAGS := --explicit-target-dependency-import-check error
+# Programs carry the Swift runtime with them: a machine of a cluster needs no toolchain, and a daemon less memory.
+RELEASE_FLAGS := -c release --static-swift-stdlib $(FLAGS)
 RELEASE_BIN := .build/release
 DEBUG_BIN := .build/debug
 
@@ -33,7 +35,7 @@ build: packages  ## debug build of everything, warnings are errors
 
 release: packages  ## release build of the programs
 	@echo "== Building (release)"
-	@swift build -c release $(FLAGS)
+	@swift build $(RELEASE_FLAGS)
 
 demo: release  ## the whole story on one machine
 	@[ "$$(id -u)" = 0 ] || { echo "make demo runs real containers and needs root: sudo make demo" >&2; exit 1; }
@@ -93,43 +95,43 @@ lint:  ## check the format
 
 SEEDS := 10000
 simulate: packages  ## SEEDS=10000 simulated clusters under load and faults
-	@swift build -c release $(FLAGS) --product martlet-simulate
+	@swift build $(RELEASE_FLAGS) --product martlet-simulate
 	@$(RELEASE_BIN)/martlet-simulate --seeds $(SEEDS) --jobs $$(nproc)
 
 SECONDS_OF_TORTURE := 600
 torture: packages  ## real members, killed and stopped at random under load for ten minutes
-	@swift build -c release $(FLAGS) && $(RELEASE_BIN)/martlet-bench torture --seconds $(SECONDS_OF_TORTURE)
+	@swift build $(RELEASE_FLAGS) && $(RELEASE_BIN)/martlet-bench torture --seconds $(SECONDS_OF_TORTURE)
 
 bench-log: packages  ## the write-ahead log beside a bare fdatasync loop
-	@swift build -c release $(FLAGS) && $(RELEASE_BIN)/martlet-bench log
+	@swift build $(RELEASE_FLAGS) && $(RELEASE_BIN)/martlet-bench log
 
 bench-store: packages  ## the replicated store beside etcd (BENCH_FLAGS="--runs 5 --tls --etcd PATH ...")
 	@command -v etcd >/dev/null || [[ "$(BENCH_FLAGS)" == *--etcd* ]] || { \
 	  [ "$$(id -u)" = 0 ] || { echo "etcd is missing, install it as root: apt-get install etcd-server" >&2; exit 1; }; \
 	  echo "== Installing etcd-server"; apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends etcd-server >/dev/null; }
-	@swift build -c release $(FLAGS) && $(RELEASE_BIN)/martlet-bench store $(BENCH_FLAGS)
+	@swift build $(RELEASE_FLAGS) && $(RELEASE_BIN)/martlet-bench store $(BENCH_FLAGS)
 
 bench-gateway: packages  ## the REST gateway beside kube-apiserver, which is built from Debian's source once (BENCH_FLAGS=)
 	@command -v etcd >/dev/null || { apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends etcd-server >/dev/null; }
 	@Tests/Rivals/kube-apiserver.sh .build/rivals
-	@swift build -c release $(FLAGS) && $(RELEASE_BIN)/martlet-bench gateway --apiserver .build/rivals/kube-apiserver $(BENCH_FLAGS)
+	@swift build $(RELEASE_FLAGS) && $(RELEASE_BIN)/martlet-bench gateway --apiserver .build/rivals/kube-apiserver $(BENCH_FLAGS)
 
 bench-dns: EXTRA_PACKAGES = dnsperf dnsmasq-base unbound
 bench-dns: packages  ## the node's DNS beside dnsmasq, unbound and a bare echo, asked by dnsperf (BENCH_FLAGS=)
-	@swift build -c release $(FLAGS) && $(RELEASE_BIN)/martlet-bench dns $(BENCH_FLAGS)
+	@swift build $(RELEASE_FLAGS) && $(RELEASE_BIN)/martlet-bench dns $(BENCH_FLAGS)
 
 bench-edge: EXTRA_PACKAGES = nginx-light wrk
 bench-edge: packages  ## ingress and edge beside nginx: one hop, two, new and resumed TLS, many hosts (BENCH_FLAGS=)
-	@swift build -c release $(FLAGS) && $(RELEASE_BIN)/martlet-bench edge $(BENCH_FLAGS)
+	@swift build $(RELEASE_FLAGS) && $(RELEASE_BIN)/martlet-bench edge $(BENCH_FLAGS)
 
 bench-network: EXTRA_PACKAGES = iperf3 iputils-ping
 bench-network: packages  ## the pod network beside the same devices by hand, and changes of one Service among many (BENCH_FLAGS=)
-	@swift build -c release $(FLAGS) && $(RELEASE_BIN)/martlet-bench network $(BENCH_FLAGS)
+	@swift build $(RELEASE_FLAGS) && $(RELEASE_BIN)/martlet-bench network $(BENCH_FLAGS)
 
 informers: packages  ## cached views of clients while the gateway is killed 100 times under 100,000 changes
-	@swift build -c release $(FLAGS) && $(RELEASE_BIN)/martlet-bench informers
+	@swift build $(RELEASE_FLAGS) && $(RELEASE_BIN)/martlet-bench informers
 
 clean:  ## remove what was built
 	@rm -rf .build
