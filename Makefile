@@ -7,7 +7,7 @@ SHELL := /bin/bash
 BUILD_PACKAGES := liburing-dev libssl-dev libsqlite3-dev libnghttp2-dev zlib1g-dev pkg-config
 RUN_PACKAGES := containerd runc containernetworking-plugins nftables iptables iproute2 busybox-static curl jq openssl procps
 # What the tests meet beside these: etcd's own client.
-TEST_PACKAGES := etcd-client bind9-dnsutils dnsmasq-base keepalived faketime nghttp2-client
+TEST_PACKAGES := etcd-client bind9-dnsutils dnsmasq-base keepalived faketime nghttp2-client pebble testssl.sh
 FLAGS := --explicit-target-dependency-import-check error
 # Programs carry the Swift runtime with them: a machine of a cluster needs no toolchain, and a daemon less memory.
 RELEASE_FLAGS := -c release --static-swift-stdlib $(FLAGS)

@@ -71,6 +71,24 @@ public enum Flags {
         return text
     }
 
+    /// Where a certificate authority speaks ACME.
+    public static func acmeDirectory(_ text: String) throws -> String {
+        guard ACMESettings.isDirectory(text) else {
+            throw ValidationError("\(text) is no https URL, as https://acme-v02.api.letsencrypt.org/directory is")
+        }
+        return text
+    }
+
+    /// An address of electronic mail.
+    public static func email(_ text: String) throws -> String {
+        let parts = text.split(separator: "@", omittingEmptySubsequences: false)
+        let isPlain = text.utf8.allSatisfy { (33...126).contains($0) && $0 != UInt8(ascii: ",") }
+        guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty, isPlain else {
+            throw ValidationError("\(text) is no address to write to, as admin@example.org is")
+        }
+        return text
+    }
+
     /// How long something is good for: `365d`, `12h`; at least ten seconds.
     public static func lifetime(_ text: String) throws -> String {
         guard let lifetime = Duration(written: text), lifetime >= .seconds(10) else {

@@ -41,6 +41,22 @@ public struct NodeOptions: ParsableArguments {
             """, transform: Flags.endpointOrNone)
     var edgeHttpAddress: EndpointOrNone?
 
+    @Option(
+        help: """
+            Get certificates from the certificate authority with this ACME directory (RFC 8555), an https URL, for \
+            Ingresses and Gateways with the annotation kubernetes.io/tls-acme. It says that you agree to the \
+            authority's terms of service. The same on all masters. (default: none)
+            """, transform: Flags.acmeDirectory)
+    var acmeDirectory: String?
+
+    @Option(help: "Where the certificate authority may write to about its certificates.", transform: Flags.email)
+    var acmeEmail: String?
+
+    @Option(
+        name: .customLong("acme-ca"),
+        help: "A file (PEM) of who signs the certificate authority's own certificate. (default: the system's)")
+    var acmeAuthorities: String?
+
     @Option(help: "The cluster's domain. (default: cluster.local, or the cluster's)")
     var clusterDomain: String?
 
@@ -98,6 +114,12 @@ public struct NodeOptions: ParsableArguments {
         configuration.edgeEndpoint = edgeAddress ?? .ip("0.0.0.0", port: Machine.isRoot ? 443 : 8443)
         let plain = Endpoint.ip("0.0.0.0", port: Machine.isRoot ? 80 : 8080)
         configuration.edgePlainEndpoint = edgeHttpAddress.map(\.endpoint) ?? plain
+        if let acmeDirectory {
+            var acme = ACMESettings(directory: acmeDirectory)
+            acme.email = acmeEmail
+            acme.authorityFile = acmeAuthorities
+            configuration.acme = acme
+        }
         if let clusterDomain { configuration.clusterDomain = clusterDomain }
         if let dnsAddress { configuration.dnsEndpoint = dnsAddress.endpoint }
         if !dnsUpstreams.isEmpty { configuration.dnsUpstreams = dnsUpstreams.compactMap(\.endpoint) }

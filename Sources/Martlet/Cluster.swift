@@ -155,7 +155,7 @@ public actor Cluster {
         do {
             let client = master.client(as: "system:admin", groups: ["system:masters"], in: reactor)
             if configuration.roles.contains(.controlPlane) {
-                parts.controlPlane = await startControlPlane(
+                parts.controlPlane = try await startControlPlane(
                     configuration, podCIDRs, try pki.trusted("ca"), pki, master, reactor)
             }
             let writeOut: @Sendable () throws -> Void = { [endpoint = master.server.endpoint] in
@@ -255,10 +255,11 @@ public actor Cluster {
     private static func startControlPlane(
         _ configuration: ClusterConfiguration, _ podCIDRs: [PodCIDR], _ authority: [UInt8], _ pki: ClusterPKI,
         _ master: Master, _ world: any World
-    ) async -> Leadership {
+    ) async throws -> Leadership {
         let logger = configuration.logger
         let published = String(decoding: authority, as: UTF8.self)
         let own = Self.announced(master.server.endpoint, configuration)
+        let acme = try configuration.acme.map { ($0, try ACMESession($0, in: world)) }
         let leadership = Leadership(master.replica, in: world, logger: logger) {
             let admin = master.client(as: "system:kube-controller-manager", groups: ["system:masters"], in: world)
             let announcer = MasterAnnouncer(
@@ -271,6 +272,9 @@ public actor Cluster {
                 server: "https://\(own)", world: world, logger: logger)
             let labels = NodeLabels(client: admin, logger: logger)
             let tickets = TicketKeeper(client: admin, pki: pki, world: world, logger: logger)
+            let issuer = acme.map { settings, session in
+                ACMEIssuer(settings, session, client: admin, pki: pki, world: world, logger: logger)
+            }
             return ControlPlane(
                 podCIDRs: podCIDRs, authority: published,
                 client: { user in
@@ -286,6 +290,7 @@ public actor Cluster {
                 companions: [
                     { await announcer.run() }, { await signer.run() }, { await labels.run() },
                     { await conductor.run() }, { await tickets.run() },
+                    { await issuer?.run() },
                 ])
         }
         await leadership.start()

@@ -93,6 +93,8 @@ public struct ClusterConfiguration: Sendable {
     public var dnsEndpoint: Endpoint?
     /// The resolvers that the DNS asks about names outside of the cluster; nil for the machine's own.
     public var dnsUpstreams: [Endpoint]?
+    /// The certificate authority that hosts' certificates are got from, by ACME; nil for none.
+    public var acme: ACMESettings?
     /// The virtual addresses that masters with an edge hold in turn.
     public var virtualIP = VirtualIPSettings()
     /// What runs containers.

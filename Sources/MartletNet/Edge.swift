@@ -37,6 +37,7 @@ public final class Edge: RequestHandler {
         /// Nil until all there is has been read once.
         var workers: [Endpoint]?
         var table = RouteTable()
+        var answers = ACMEAnswers()
         var servers: [HTTPServer] = []
         var materials: [String: TLSMaterial] = [:]
         var identities: [String: TLSIdentity] = [:]
@@ -117,7 +118,12 @@ public final class Edge: RequestHandler {
         while let (snapshot, changed) = await following.nextChanges() {
             let table = EdgeTable(from: snapshot)
             forwarder.keep(only: Set(table.workers))
-            parts.withLock { $0.workers = table.workers }
+            let answers = ACMEAnswers(
+                snapshot.get(.secret, namespace: ACMEAnswers.namespace, name: ACMEAnswers.name))
+            parts.withLock {
+                $0.workers = table.workers
+                $0.answers = answers
+            }
             builder.take(changed, from: snapshot)
             let routes = builder.table
             parts.withLock { $0.table = routes }
@@ -173,6 +179,15 @@ public final class Edge: RequestHandler {
             host: request.head.authority ?? "", target: request.head.path ?? "/", isSecure: false,
             RoutedHead(head: request.head))
         return match.map { !$0.route.policy.redirectsToSecure } ?? false
+    }
+
+    /// What a certificate authority is answered that looks whether a host is ours (RFC 8555, 8.3); nil for all other
+    /// requests.
+    func proof(for request: Request) -> Response? {
+        guard request.head.method == .get || request.head.method == .head, let path = request.head.path,
+            path.hasPrefix(ACMEAnswers.path), let bytes = parts.withLock({ $0.answers.answer(to: path) })
+        else { return nil }
+        return Response(status: .ok, contentType: "application/octet-stream", bytes: bytes)
     }
 
     /// Passes one request on to a worker.

@@ -1,10 +1,10 @@
-internal import Logging
-internal import MartletBase
-internal import MartletClient
-internal import MartletObject
+public import Logging
+public import MartletBase
+public import MartletClient
+public import MartletObject
 
 /// Keeps a snapshot of some kinds current and says when it has changed.
-actor Following {
+public actor Following {
     /// Changes that come close together are taken in together.
     static let gather = Duration.milliseconds(2)
 
@@ -20,7 +20,8 @@ actor Following {
     private let world: any World
     private let logger: Logger
 
-    init(_ kinds: [ResourceKind], client: Client, world: any World, logger: Logger) {
+    /// Follows nothing yet: the first ``next()`` begins it.
+    public init(_ kinds: [ResourceKind], client: Client, world: any World, logger: Logger) {
         self.kinds = kinds
         self.client = client
         self.world = world
@@ -57,7 +58,7 @@ actor Following {
     }
 
     /// Waits for a change and returns all there is; nil when following has ended.
-    func next() async -> Snapshot? { await nextChanges()?.snapshot }
+    public func next() async -> Snapshot? { await nextChanges()?.snapshot }
 
     /// Waits for a change and returns all there is, and which objects have changed; nil when following has ended.
     func nextChanges() async -> (snapshot: Snapshot, changed: Set<ObjectKey>)? {
@@ -73,13 +74,13 @@ actor Following {
     }
 
     /// Lets ``next()`` return what there is, changed or not.
-    func lookAgain() {
+    public func lookAgain() {
         isDirty = true
         if unsynced <= 0 { wake() }
     }
 
     /// Ends following.
-    func stop() {
+    public func stop() {
         isStopped = true
         for task in tasks { task.cancel() }
         tasks = []

@@ -17,12 +17,13 @@ struct SecureRedirect: RequestHandler {
     }
 }
 
-/// What answers without TLS: what a route opens is passed on, all else is sent to https.
+/// What answers without TLS: certificate authorities are, what a route opens is passed on, all else is sent to https.
 struct PlainDoor: RequestHandler {
     let redirect: SecureRedirect
     let edge: Edge
 
     func handle(_ request: Request) async -> Response {
+        if let proof = edge.proof(for: request) { return proof }
         if edge.servesPlain(request) { return await edge.handle(request) }
         return await redirect.handle(request)
     }

@@ -12,11 +12,24 @@ public struct KeyPair: Sendable, Hashable {
         self.certificatePEM = certificatePEM
         self.privateKeyPEM = privateKeyPEM
     }
+
+    /// Whether both belong together, and the certificate is good for these DNS names now.
+    /// - Throws: ``PKIError`` that says why not.
+    public func check(names: [String], now: WallTime) throws(PKIError) {
+        let certificate = try Certificate(pem: certificatePEM)
+        guard try certificate.has(key: privateKeyPEM) else { throw PKIError("the certificate is for another key") }
+        let info = CertificateInfo(certificate)
+        let missing = names.filter { !info.dnsNames.contains($0) }
+        guard missing.isEmpty else {
+            throw PKIError("the certificate is not for \(missing.joined(separator: ", "))")
+        }
+        guard info.notAfter > now else { throw PKIError("the certificate has expired") }
+    }
 }
 
 /// What a certificate is to say.
 public struct CertificateRequest: Sendable, Hashable {
-    /// Subject CN: a user's or host's name, at most 64 characters (RFC 5280, appendix A.1).
+    /// Subject CN: a user's or host's name, at most 64 characters (RFC 5280, appendix A.1); empty for none.
     public var commonName: String
     /// Subject O, each a group.
     public var organizations: [String] = []
@@ -181,7 +194,7 @@ final class CertificateDraft {
     }
 
     func add(_ request: CertificateRequest) throws(PKIError) {
-        try add(MTLS_COMMON_NAME, request.commonName)
+        if !request.commonName.isEmpty { try add(MTLS_COMMON_NAME, request.commonName) }
         for organization in request.organizations { try add(MTLS_ORGANIZATION, organization) }
         for name in request.dnsNames { try add(MTLS_DNS_NAME, name) }
         for address in request.addresses { try add(MTLS_ADDRESS, address) }

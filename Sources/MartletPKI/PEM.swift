@@ -1,3 +1,5 @@
+internal import MartletBase
+
 /// Texts that hold certificates and keys, one behind the other (RFC 7468).
 public enum PEM {
     /// The blocks of a kind (`CERTIFICATE`, `PUBLIC KEY`), each with its first and last line and nothing around.
@@ -16,5 +18,12 @@ public enum PEM {
             }
         }
         return blocks
+    }
+
+    /// What the first block of a kind holds; nil when there is none, or it is no base64.
+    static func content(_ kind: String, of text: [UInt8]) -> [UInt8]? {
+        guard let block = blocks(kind, in: text).first else { return nil }
+        let lines = block.split(separator: 10).dropFirst().dropLast()
+        return Base64.decode(Array(lines.joined()))
     }
 }

@@ -28,6 +28,13 @@ public struct SigningRequest: Sendable, Hashable {
         pem = try draft.request(for: key)
         self.wanted = wanted
     }
+
+    /// The request as DER.
+    /// - Throws: ``PKIError``.
+    public func der() throws(PKIError) -> [UInt8] {
+        guard let der = PEM.content("CERTIFICATE REQUEST", of: pem) else { throw PKIError("there is no request in it") }
+        return der
+    }
 }
 
 extension CertificateInfo {

@@ -92,6 +92,19 @@ else
     echo "   SKIPPED: there is no nghttp"
 fi
 
+if command -v testssl >/dev/null; then
+    # What the edge itself does; certificates and fields of answers are the sites' own.
+    on client testssl --warnings off --color 0 --nodns none --severity LOW --jsonfile "$state/testssl.json" --ip "$address" \
+        -p -s -f -P -U https://web.test >"$state/testssl.txt" 2>&1 || true
+    found=$(jq -r '.[] | select(.severity | test("MEDIUM|HIGH|CRITICAL")) | "\(.severity) \(.id): \(.finding)"' \
+        "$state/testssl.json")
+    [ -z "$found" ] || fail "testssl.sh: $found"
+    grep -q 'Done.*web.test' "$state/testssl.txt" || fail "testssl.sh has not come to its end: $(tail -n 5 "$state/testssl.txt")"
+    ok "testssl.sh finds nothing above low"
+else
+    echo "   SKIPPED: there is no testssl"
+fi
+
 if ! { python3 -m venv "$state/venv" && "$state/venv/bin/pip" install -q h2==4.4.1 grpcio==1.85.3; } \
     >"$state/pip.txt" 2>&1; then
     printf '   SKIPPED: the Python clients cannot be installed (python3-venv, PyPI): %s\n' "$(tail -n 1 "$state/pip.txt")"

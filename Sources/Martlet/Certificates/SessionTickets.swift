@@ -1,43 +1,15 @@
 internal import Logging
 internal import MartletBase
 internal import MartletClient
-internal import MartletHTTP
 internal import MartletNet
 internal import MartletObject
 internal import MartletPKI
 internal import Synchronization
 
-/// The keys of TLS sessions as the masters share them: a Secret, sealed (AES-256-GCM) under a key that is drawn from
-/// the authority's private key, which only masters have. Neither a snapshot of the store nor leave to read Secrets
-/// gives them away.
+/// The keys of TLS sessions as the masters share them.
 enum SessionTickets {
-    static let namespace = "kube-system"
-    static let name = "martlet-session-tickets"
-
-    private static func sealingKey(_ authorityKey: [UInt8]) -> [UInt8] {
-        Secrets.sign(Array("martlet session tickets".utf8), key: authorityKey)
-    }
-
-    /// The Secret of a ring.
-    static func secret(_ ring: TicketRing, sealedBy authorityKey: [UInt8]) -> JSON {
-        let sealed = Secrets.seal(ring.json.encoded(), key: sealingKey(authorityKey))
-        return [
-            "apiVersion": "v1", "kind": "Secret", "type": "martlet.io/sealed-keys",
-            "metadata": [
-                "name": .string(name), "namespace": .string(namespace),
-                "annotations": ["kubernetes.io/description": "What edges keep TLS sessions under; made by the leader"],
-            ],
-            "data": ["ring": .string(Base64.encode(sealed))],
-        ]
-    }
-
-    /// The ring of a Secret; nil when it is another master's authority that has sealed it, or somebody has changed it.
-    static func ring(in secret: JSON, sealedBy authorityKey: [UInt8]) -> TicketRing? {
-        guard let sealed = secret["data", "ring"]?.string.flatMap({ Base64.decode($0) }),
-            let bytes = Secrets.open(sealed, key: sealingKey(authorityKey)), let json = try? JSON(parsing: bytes)
-        else { return nil }
-        return TicketRing(json)
-    }
+    static let kept = SealedSecret(
+        name: "martlet-session-tickets", description: "What edges keep TLS sessions under; made by the leader")
 
     /// Lets an edge keep sessions under the shared keys, as they change, until the task is cancelled.
     static func follow(
@@ -46,7 +18,7 @@ enum SessionTickets {
         let last = Mutex<JSON?>(nil)
         let show: @Sendable (ClusterPKI) -> Void = { [weak edge] pki in
             guard let secret = last.withLock({ $0 }), let authority = try? pki.authority("ca"),
-                let ring = ring(in: secret, sealedBy: authority.keyPair.privateKeyPEM)
+                let ring = kept.content(of: secret, sealedBy: authority.keyPair.privateKeyPEM).flatMap(TicketRing.init)
             else { return }
             edge?.setTicketKeys(ring.inUseFirst)
         }
@@ -54,7 +26,7 @@ enum SessionTickets {
         credentials.follow(show)
         return world.spawn {
             let changes = client.follow(
-                .secret, namespace: namespace, fieldSelector: "metadata.name=\(name)", logger: logger)
+                .secret, namespace: SealedSecret.namespace, fieldSelector: "metadata.name=\(kept.name)", logger: logger)
             for await change in changes {
                 guard case .put(let secret) = change else { continue }
                 last.withLock { $0 = secret }
@@ -94,22 +66,12 @@ struct TicketKeeper: Sendable {
             return words.flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * UInt64($0))) } }
         }
         let now = world.wallTime()
-        var secret: JSON?
-        do {
-            secret = try await client.get(.secret, namespace: SessionTickets.namespace, name: SessionTickets.name)
-        } catch let error as APIError where error.isNotFound {
-            // The first master makes it, or somebody has deleted it.
-        }
-        let held = secret.flatMap { SessionTickets.ring(in: $0, sealedBy: authorityKey) }
+        let secret = try await SessionTickets.kept.read(client)
+        let held = secret.flatMap { SessionTickets.kept.content(of: $0, sealedBy: authorityKey) }
+            .flatMap(TicketRing.init)
         var ring = held ?? known ?? TicketRing(now: now, draw)
         if !ring.turn(now: now, draw) && ring == held { return ring }
-        var wanted = SessionTickets.secret(ring, sealedBy: authorityKey)
-        if let secret {
-            wanted["metadata", "resourceVersion"] = .string(secret.resourceVersion)
-            _ = try await client.update(.secret, wanted)
-        } else {
-            _ = try await client.create(.secret, wanted)
-        }
+        try await SessionTickets.kept.write(ring.json, sealedBy: authorityKey, over: secret, client)
         return ring
     }
 }
