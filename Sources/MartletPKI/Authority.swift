@@ -29,7 +29,7 @@ public struct KeyPair: Sendable, Hashable {
 
 /// What a certificate is to say.
 public struct CertificateRequest: Sendable, Hashable {
-    /// Subject CN: a user's or host's name, at most 64 characters (RFC 5280, appendix A.1); empty for none.
+    /// Subject CN: a user's or host's name, at most 64 characters (RFC 5280, appendix A.1).
     public var commonName: String
     /// Subject O, each a group.
     public var organizations: [String] = []
@@ -194,7 +194,12 @@ final class CertificateDraft {
     }
 
     func add(_ request: CertificateRequest) throws(PKIError) {
-        if !request.commonName.isEmpty { try add(MTLS_COMMON_NAME, request.commonName) }
+        try add(MTLS_COMMON_NAME, request.commonName)
+        try addRest(request)
+    }
+
+    /// All but the CN, which the certificates of hosts need not have.
+    func addRest(_ request: CertificateRequest) throws(PKIError) {
         for organization in request.organizations { try add(MTLS_ORGANIZATION, organization) }
         for name in request.dnsNames { try add(MTLS_DNS_NAME, name) }
         for address in request.addresses { try add(MTLS_ADDRESS, address) }

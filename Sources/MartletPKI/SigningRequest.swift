@@ -19,12 +19,12 @@ public struct SigningRequest: Sendable, Hashable {
         self.pem = pem
     }
 
-    /// Asks for a certificate for a private key (PEM).
+    /// Asks for a certificate for a private key (PEM). Without a common name it asks for none.
     /// - Throws: ``PKIError``.
     public init(_ wanted: CertificateRequest, key: [UInt8]) throws(PKIError) {
         let draft = try CertificateDraft(
             notBefore: WallTime(seconds: 0), notAfter: WallTime(seconds: 1), purposes: 0)
-        try draft.add(wanted)
+        if wanted.commonName.isEmpty { try draft.addRest(wanted) } else { try draft.add(wanted) }
         pem = try draft.request(for: key)
         self.wanted = wanted
     }

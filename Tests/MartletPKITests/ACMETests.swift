@@ -188,7 +188,7 @@ private struct Script {
         #expect(try request.der().first == 0x30)
         let authority = try Authority.make(
             commonName: "ca", lifetime: .seconds(3600), now: WallTime(seconds: 1_800_000_000))
-        wanted.isServer = true
+        (wanted.commonName, wanted.isServer) = ("web.test", true)
         let now = WallTime(seconds: 1_800_000_000)
         let pair = try authority.issue(wanted, now: now)
         try pair.check(names: wanted.dnsNames, now: now)

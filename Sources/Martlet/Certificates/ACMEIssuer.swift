@@ -7,8 +7,8 @@ internal import MartletObject
 internal import MartletPKI
 internal import MartletRoutes
 
-/// Gets certificates of hosts from a certificate authority, and renews them, where the leader is: of several masters one
-/// asks at a time. What must outlive it is in the store.
+/// Gets certificates of hosts from a certificate authority, and renews them, where the leader is: of several masters
+/// one asks at a time. What must outlive it is in the store.
 actor ACMEIssuer {
     /// Between two looks when nothing changes: for renewals, and for what failed.
     static let pause: Duration = .seconds(10)
@@ -114,7 +114,7 @@ actor ACMEIssuer {
         }
     }
 
-    /// Whether a Secret is missing, or is ours and names other hosts, or is in the last third of its certificate's life.
+    /// Whether a Secret is missing, or is ours and names other hosts or is in the last third of its certificate's life.
     private func isDue(_ wish: CertificateWish, _ secret: JSON?) -> Bool {
         guard let secret else { return true }
         guard secret.annotations[Self.mark] == "true" else { return false }

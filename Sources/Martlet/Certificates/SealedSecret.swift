@@ -4,8 +4,8 @@ internal import MartletHTTP
 internal import MartletObject
 
 /// Something that masters keep in the store for themselves: a Secret of `kube-system` whose content is sealed
-/// (AES-256-GCM) under a key that is drawn from the authority's private key, which only masters have. Neither a snapshot
-/// of the store nor leave to read Secrets gives it away.
+/// (AES-256-GCM) under a key that is drawn from the authority's private key, which only masters have. Neither a
+/// snapshot of the store nor leave to read Secrets gives it away.
 struct SealedSecret: Sendable {
     static let namespace = "kube-system"
 

@@ -96,8 +96,8 @@ public struct CertificateWishes: Sendable {
     }
 }
 
-/// What edges answer a certificate authority that looks whether a host is ours (RFC 8555, 8.3): kept in a Secret, so that
-/// any master answers.
+/// What edges answer a certificate authority that looks whether a host is ours (RFC 8555, 8.3): kept in a Secret, so
+/// that any master answers.
 public struct ACMEAnswers: Sendable, Hashable {
     /// Where the Secret is.
     public static let namespace = "kube-system"
