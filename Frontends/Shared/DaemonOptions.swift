@@ -71,7 +71,7 @@ public struct DaemonOptions: ParsableArguments {
                 throw ValidationError("--node-name \(nodeName): this machine has joined as \(machine.nodeName)")
             }
             if let address = addresses.first { machine.nodeAddress = address }
-            machine.apply(to: &configuration)
+            try machine.apply(to: &configuration)
         }
         if let apiAddress { configuration.apiEndpoint = apiAddress }
         configuration.apiNames += apiSan

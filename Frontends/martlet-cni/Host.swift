@@ -92,14 +92,16 @@ enum Host {
         let error = posix_spawn(&pid, path, &actions, nil, words, texts)
         close(input[0])
         close(output[1])
-        defer { close(output[0]) }
         guard error == 0 else {
+            close(output[0])
             close(input[1])
             return .notRun(String(cString: strerror(error)))
         }
         writeAll(input[1], call.input)
         close(input[1])
         let printed = readAll(output[0], limit: CNIPlugin.inputLimit)
+        // Before it is waited for: one that prints more than is read ends by that, and not never.
+        close(output[0])
         var status: Int32 = 0
         while waitpid(pid, &status, 0) < 0 && errno == EINTR {}
         // A status below 128 in the low byte is the signal that ended it (wait(2)).

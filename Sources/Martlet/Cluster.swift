@@ -270,6 +270,7 @@ public actor Cluster {
                 replica: master.replica, nodeName: configuration.nodeName, store: RotationStore(client: admin),
                 pki: pki,
                 server: "https://\(own)", world: world, logger: logger)
+            let cleaner = BootstrapCleaner(client: admin, world: world, logger: logger)
             let labels = NodeLabels(client: admin, logger: logger)
             let tickets = TicketKeeper(client: admin, pki: pki, world: world, logger: logger)
             let issuer = acme.map { settings, session in
@@ -289,8 +290,8 @@ public actor Cluster {
                 },
                 companions: [
                     { await announcer.run() }, { await signer.run() }, { await labels.run() },
-                    { await conductor.run() }, { await tickets.run() },
-                    { await issuer?.run() },
+                    { await conductor.run() }, { await tickets.run() }, { await issuer?.run() },
+                    { await cleaner.run() },
                 ])
         }
         await leadership.start()

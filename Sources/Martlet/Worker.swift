@@ -222,7 +222,8 @@ private enum Containers {
         }
     }
 
-    /// Waits until the node has its range of addresses, then tells the runtime; the node becomes Ready by that.
+    /// Waits until the node has its range of addresses, then tells the runtime; the node becomes Ready by that. A node
+    /// that was deleted and registered anew may get another range.
     func makeNetwork(
         _ configuration: ClusterConfiguration, _ client: Client, _ podNetwork: PodNetwork?, in world: any World
     ) -> Task<Void, Never>? {
@@ -230,11 +231,18 @@ private enum Containers {
         let logger = configuration.logger
         let selector = "metadata.name=\(configuration.nodeName)"
         return world.spawn {
+            var present: [String] = []
             for await change in client.follow(.node, fieldSelector: selector, logger: logger) {
                 guard case .put(let node) = change, let range = node["spec", "podCIDR"]?.string, !range.isEmpty else {
                     continue
                 }
                 let ranges = node["spec", "podCIDRs"]?.array?.compactMap(\.string) ?? [range]
+                if ranges == present { continue }
+                if !present.isEmpty {
+                    logger.warning(
+                        "this node has another range of addresses: pods made before are out of reach of other nodes",
+                        metadata: ["before": "\(present)", "now": "\(ranges)"])
+                }
                 var network = NetworkConfig(
                     podCIDRs: ranges, dataDirectory: containerd.configuration.networkDataDirectory)
                 network.bridge = configuration.bridge
@@ -244,10 +252,10 @@ private enum Containers {
                 }
                 do {
                     try await containerd.setNetwork(network)
-                    return
+                    present = ranges
                 } catch {
+                    // The node's next report, seconds from now, brings it here again.
                     logger.error("the pod network cannot be set up", metadata: ["error": "\(error)"])
-                    return
                 }
             }
         }

@@ -97,7 +97,8 @@ public struct CNIPlugin: Sendable {
             let result = try success(outcome)
             guard let mappings else { return finish(result) }
             guard let previous = try? JSON(parsing: result) else {
-                throw CNIError(code: 100, message: "bridge printed no JSON")
+                stage = .undoing(CNIError(code: 100, message: "bridge printed no JSON"))
+                return .run(try bridge("DEL", previous: nil))
             }
             stage = .addingPorts(result: result)
             return .run(try portmap("ADD", mappings, previous: previous))

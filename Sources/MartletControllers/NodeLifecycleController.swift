@@ -150,6 +150,30 @@ enum NodeFacts {
     }
 }
 
+/// Taints that keep new pods away while a node is short of something, or cordoned (KEP-382, taint nodes by condition).
+enum ConditionTaints {
+    private static let byCondition = [
+        ("MemoryPressure", "node.kubernetes.io/memory-pressure"), ("DiskPressure", "node.kubernetes.io/disk-pressure"),
+        ("PIDPressure", "node.kubernetes.io/pid-pressure"),
+        ("NetworkUnavailable", "node.kubernetes.io/network-unavailable"),
+    ]
+    private static let unschedulable = "node.kubernetes.io/unschedulable"
+    private static let all = Set(byCondition.map(\.1) + [unschedulable])
+
+    /// The taints with those of the node's conditions, and without those of conditions that have passed.
+    static func settle(_ taints: [JSON], of node: JSON) -> [JSON] {
+        var wished = byCondition.filter { PodFacts.condition($0.0, of: node)?["status"]?.string == "True" }.map(\.1)
+        if node["spec", "unschedulable"] == true { wished.append(unschedulable) }
+        func isOwn(_ taint: Taint) -> Bool { all.contains(taint.key) && taint.effect == Taint.noSchedule }
+        let kept = taints.filter { json in
+            let taint = Taint(json)
+            return !isOwn(taint) || wished.contains(taint.key)
+        }
+        let there = Set(kept.map(Taint.init).filter(isOwn).map(\.key))
+        return kept + wished.filter { !there.contains($0) }.map { ["key": .string($0), "effect": "NoSchedule"] }
+    }
+}
+
 /// Which taints follow from how nodes are, with upstream's rates and limits (node_lifecycle_controller.go).
 struct NodeTaints {
     /// One node in so many seconds gets the taint that ends pods (`--node-eviction-rate` 0.1).
@@ -195,7 +219,7 @@ struct NodeTaints {
         let ready = NodeFacts.ready(node)
         let key = ready == "True" ? nil : ready == "Unknown" ? NodeFacts.unreachable : NodeFacts.notReady
         let before = node["spec", "taints"]?.array ?? []
-        var taints = before.map(dated).filter { json in
+        var taints = ConditionTaints.settle(before.map(dated), of: node).filter { json in
             let taint = Taint(json)
             return !NodeFacts.isOwn(taint) || taint.key == key
         }

@@ -52,9 +52,15 @@ public struct NodeRangeController: Controller {
     /// Gives the node the first pieces that no other has.
     public func reconcile(_ key: ObjectKey, in snapshot: Snapshot, _ context: inout ControllerContext) -> [Intent] {
         guard var node = snapshot.get(key), node["spec", "podCIDR"]?.string?.isEmpty ?? true else { return [] }
-        let taken = Set(snapshot.list(.node).flatMap(Self.ranges))
+        let written = Set(snapshot.list(.node).flatMap(Self.ranges))
+        // People may write a piece in other words, or take several: those are compared one by one.
+        let own = Set(podCIDRs.map(\.nodePrefix))
+        let foreign = written.compactMap(IPRange.init).filter { !own.contains($0.length) || !written.contains("\($0)") }
         let free = podCIDRs.compactMap { whole in
-            (0..<whole.count).lazy.map(whole.range).first { !taken.contains($0) }
+            (0..<whole.count).lazy.map(whole.range).first { text in
+                guard !written.contains(text), let piece = IPRange(text) else { return false }
+                return !foreign.contains(where: piece.overlaps)
+            }
         }
         guard let first = free.first, free.count == podCIDRs.count else {
             return [

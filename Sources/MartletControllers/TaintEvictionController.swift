@@ -45,18 +45,18 @@ public struct TaintEvictionController: Controller {
         ]
     }
 
-    /// When the pod's time is over, in seconds since 1970; nil when it may stay. The first taint counts, and of the
-    /// tolerations that hold for a time the shortest.
+    /// When the pod's time is over, in seconds since 1970; nil when it may stay. Each taint's time begins when that
+    /// taint was added, and what ends first counts.
     private static func end(of pod: JSON, _ taints: [Taint], _ now: WallTime) -> Int64? {
         let tolerations = (pod["spec", "tolerations"]?.array ?? []).map(Toleration.init)
-        var used: [Toleration] = []
+        var ends: [Int64] = []
         for taint in taints {
             guard let toleration = tolerations.first(where: { $0.tolerates(taint) }) else { return now.seconds }
-            used.append(toleration)
+            guard let seconds = toleration.seconds else { continue }
+            let since = taint.timeAdded.flatMap(WallTime.init(rfc3339:))?.seconds ?? now.seconds
+            ends.append(since.addingReportingOverflow(seconds).overflow ? .max : since + seconds)
         }
-        guard let seconds = used.compactMap(\.seconds).min() else { return nil }
-        let since = taints.compactMap { $0.timeAdded.flatMap(WallTime.init(rfc3339:))?.seconds }.min()
-        return (since ?? now.seconds) + seconds
+        return ends.min()
     }
 }
 

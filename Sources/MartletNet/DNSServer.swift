@@ -156,7 +156,9 @@ public final class DNSServer: Sendable {
     /// Answers into `answer`, or remembers who waits, and is true.
     @discardableResult
     private func receive(_ bytes: Span<UInt8>, overTCP: Bool, _ asker: Asker, _ answer: inout [UInt8]) -> Bool {
-        let (wishes, isPending) = state.withLock { state in
+        let (wishes, isPending): ([DNSForwarder.Wish], Bool) = state.withLock { state in
+            // Nobody would answer one who waits from now on.
+            if state.isStopped { return ([], false) }
             let wishes = state.responder.receive(
                 bytes, ticket: state.lastTicket + 1, overTCP: overTCP, at: world.now(), chance: world.random,
                 into: &answer)

@@ -8,7 +8,8 @@ public struct Snapshot: Sendable {
         /// When it was last put in.
         var time: WallTime?
     }
-    private var tables: [ResourceKind: [ObjectKey: Entry]] = [:]
+    /// Entries by their names, by their namespaces: a look at one namespace costs nothing of the others.
+    private var tables: [ResourceKind: [String: [String: Entry]]] = [:]
     /// The objects by the uids of their owners.
     private var owned: [String: Set<ObjectKey>] = [:]
     /// The kinds that there are.
@@ -21,13 +22,16 @@ public struct Snapshot: Sendable {
     /// - Parameter now: remembered for ``lastChange(of:)``.
     public mutating func put(_ object: JSON, kind: ResourceKind, at now: WallTime? = nil) {
         let key = ObjectKey(kind, namespace: object.namespace, name: object.name)
-        let before = tables[kind, default: [:]].updateValue(Entry(object: object, time: now), forKey: key)
+        let before = tables[kind, default: [:]][key.namespace, default: [:]]
+            .updateValue(Entry(object: object, time: now), forKey: key.name)
         if let before { forget(before.object, key) }
         for uid in Self.owners(of: object) { owned[uid, default: []].insert(key) }
     }
     /// Takes an object out.
     public mutating func remove(_ key: ObjectKey) {
-        if let entry = tables[key.kind]?.removeValue(forKey: key) { forget(entry.object, key) }
+        guard let entry = tables[key.kind]?[key.namespace]?.removeValue(forKey: key.name) else { return }
+        if tables[key.kind]?[key.namespace]?.isEmpty == true { tables[key.kind]?[key.namespace] = nil }
+        forget(entry.object, key)
     }
 
     private mutating func forget(_ object: JSON, _ key: ObjectKey) {
@@ -49,22 +53,25 @@ public struct Snapshot: Sendable {
         }
     }
     /// The object of that key.
-    public func get(_ key: ObjectKey) -> JSON? { tables[key.kind]?[key]?.object }
+    public func get(_ key: ObjectKey) -> JSON? { entry(key)?.object }
     /// When the object was last put in; nil when that was done without a time. Whether somebody has gone silent is read
     /// from this: what others write into an object is the time of their clocks.
-    public func lastChange(of key: ObjectKey) -> WallTime? { tables[key.kind]?[key]?.time }
+    public func lastChange(of key: ObjectKey) -> WallTime? { entry(key)?.time }
+    private func entry(_ key: ObjectKey) -> Entry? { tables[key.kind]?[key.namespace]?[key.name] }
     /// The object of that kind and name.
     public func get(_ kind: ResourceKind, namespace: String = "", name: String) -> JSON? {
         get(ObjectKey(kind, namespace: namespace, name: name))
     }
     /// The objects of a kind, of one namespace when it is given, ordered by namespace and name.
     public func list(_ kind: ResourceKind, namespace: String? = nil) -> [JSON] {
-        (tables[kind] ?? [:]).filter { namespace == nil || $0.key.namespace == namespace }
-            .sorted { ($0.key.namespace, $0.key.name) < ($1.key.namespace, $1.key.name) }.map(\.value.object)
+        guard let table = tables[kind] else { return [] }
+        let spaces = namespace.map { [$0] } ?? table.keys.sorted()
+        return spaces.flatMap { (table[$0] ?? [:]).sorted { $0.key < $1.key }.map(\.value.object) }
     }
     /// The objects of a kind in one namespace that are controlled by the owner with this uid.
     public func controlled(_ kind: ResourceKind, namespace: String, by uid: String) -> [JSON] {
-        list(kind, namespace: namespace).filter { $0.controllerReference?["uid"]?.string == uid }
+        owned(by: uid).filter { $0.kind == kind && $0.namespace == namespace }.compactMap(get)
+            .filter { $0.controllerReference?["uid"]?.string == uid }
     }
 }
 

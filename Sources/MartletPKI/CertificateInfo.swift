@@ -49,6 +49,19 @@ public struct CertificateInfo: Sendable, Hashable {
         isClient = certificate.purposes & MTLS_CLIENT.rawValue != 0
     }
 
+    /// Whether it is made out for whom `request` asks: name, organizations, and at least its names and addresses.
+    public func says(_ request: CertificateRequest) -> Bool {
+        commonName == request.commonName && organizations == request.organizations
+            && Set(dnsNames).isSuperset(of: request.dnsNames)
+            && Set(addresses).isSuperset(of: request.addresses.map(Self.shortest))
+    }
+
+    /// An address as certificates are read back: IPv6 has many texts for one address.
+    private static func shortest(_ address: String) -> String {
+        guard address.utf8.contains(UInt8(ascii: ":")) else { return address }
+        return AddressText.shortest(address) ?? address
+    }
+
     /// Whether it is in the last third of its life, or past it.
     public func isDueForRenewal(now: WallTime) -> Bool {
         let lifetime = (notAfter - notBefore).nanoseconds

@@ -213,7 +213,7 @@ public struct ClusterPKI: Sendable {
             return Leaf(name: name, authority: authority, request: request)
         }
         let kubernetes = [
-            "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
+            "kubernetes", "kubernetes.default", "kubernetes.default.svc", apiService(in: "cluster.local"),
         ]
         let local = ["localhost", nodeName]
         let allAddresses = ["127.0.0.1", "::1"] + addresses
@@ -237,6 +237,9 @@ public struct ClusterPKI: Sendable {
                 addresses: allAddresses),
         ]
     }
+
+    /// The name of the API's Service where the cluster's names end with `domain`.
+    public static func apiService(in domain: String) -> String { "kubernetes.default.svc.\(domain)" }
 
     /// Without repetitions, in order.
     private static func unique(_ texts: [String]) -> [String] {
@@ -321,16 +324,8 @@ public struct ClusterPKI: Sendable {
         let certificate = try Certificate(pem: pem)
         let info = CertificateInfo(certificate)
         return certificate.isSigned(by: try Certificate(pem: authority.keyPair.certificatePEM))
-            && !info.isDueForRenewal(now: now) && info.commonName == request.commonName
-            && info.organizations == request.organizations && info.isServer == request.isServer
-            && info.isClient == request.isClient && Set(info.dnsNames).isSuperset(of: request.dnsNames)
-            && Set(info.addresses).isSuperset(of: request.addresses.map(Self.shortest))
-    }
-
-    /// An address as certificates are read back: IPv6 has many texts for one address.
-    private static func shortest(_ address: String) -> String {
-        guard address.utf8.contains(UInt8(ascii: ":")) else { return address }
-        return AddressText.shortest(address) ?? address
+            && !info.isDueForRenewal(now: now) && info.isServer == request.isServer
+            && info.isClient == request.isClient && info.says(request)
     }
 
     // MARK: Files

@@ -219,6 +219,51 @@ private struct Nodes {
         #expect(nodes.pod("briefly")?.isTerminating == true)
     }
 
+    @Test func theTimeOfATolerationBeginsWithItsOwnTaint() {
+        var nodes = Nodes(["a", "b"])
+        let tolerations: [JSON] = [
+            ["key": "dedicated", "operator": "Exists", "effect": "NoExecute"],
+            ["key": "maintenance", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 20],
+        ]
+        var node = nodes.story.snapshot.get(.node, name: "a") ?? .null
+        node["spec", "taints"] = [
+            ["key": "dedicated", "effect": "NoExecute", "timeAdded": "2001-01-01T00:00:00Z"],
+            ["key": "maintenance", "effect": "NoExecute"],
+        ]
+        nodes.story.put(.node, node)
+        nodes.pod("web", on: "a", tolerations: tolerations)
+        nodes.story.settle()
+        nodes.wait(seconds: 15)
+        #expect(nodes.pod("web")?.isTerminating == false)
+        nodes.wait(seconds: 10)
+        #expect(nodes.pod("web")?.isTerminating == true)
+    }
+
+    @Test func aNodeShortOfSomethingOrCordonedTakesNoNewPods() {
+        var nodes = Nodes(["a"])
+        var node = nodes.story.snapshot.get(.node, name: "a") ?? .null
+        node["status", "conditions"] = [
+            ["type": "Ready", "status": "True"], ["type": "DiskPressure", "status": "True"],
+            ["type": "MemoryPressure", "status": "False"],
+        ]
+        node["spec"] = ["unschedulable": true, "taints": [["key": "dedicated", "effect": "NoSchedule"]]]
+        nodes.story.put(.node, node)
+        nodes.story.settle()
+        let taints = nodes.story.snapshot.get(.node, name: "a")?["spec", "taints"]?.array ?? []
+        #expect(
+            taints.map { $0["key"]?.string } == [
+                "dedicated", "node.kubernetes.io/disk-pressure", "node.kubernetes.io/unschedulable",
+            ])
+        #expect(taints.allSatisfy { $0["effect"] == "NoSchedule" })
+        node["status", "conditions"] = [["type": "Ready", "status": "True"]]
+        node["spec"] = ["taints": .array(taints)]
+        nodes.story.put(.node, node)
+        nodes.story.settle()
+        #expect(
+            nodes.story.snapshot.get(.node, name: "a")?["spec", "taints"]
+                == [["key": "dedicated", "effect": "NoSchedule"]])
+    }
+
     @Test func podsOfANodeThatIsGoneAreRemoved() {
         var nodes = Nodes(["a", "b"])
         nodes.pod("web", on: "a")
@@ -266,6 +311,16 @@ private struct Nodes {
         #expect(
             story.snapshot.list(.node).map { $0["spec", "podCIDR"]?.string }
                 == ["10.244.0.0/24", "10.244.1.0/24", "10.244.2.0/24"])
+    }
+
+    @Test func aPieceThatOverlapsAnotherNodesIsNotFree() {
+        var story = Story()
+        var wide = node("wide")
+        wide["spec"] = ["podCIDR": "10.244.0.0/23", "podCIDRs": ["10.244.0.0/23"]]
+        story.put(.node, wide)
+        story.put(.node, node("next"))
+        story.settle()
+        #expect(story.snapshot.get(.node, name: "next")?["spec", "podCIDR"] == "10.244.2.0/24")
     }
 
     @Test func nodesGetARangeOfEachKindOfAddresses() {

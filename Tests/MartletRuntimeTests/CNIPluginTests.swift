@@ -80,6 +80,15 @@ import Testing
         #expect(end.status == 1 && end.json["code"] == 11 && end.json["msg"] == "portmap: port taken")
     }
 
+    @Test func `A bridge that says nonsense is undone: its address would stay taken`() throws {
+        var plugin = plugin("ADD", mappings)
+        _ = plugin.step(.begin)
+        let undo = try call(plugin.step(.ran(status: 0, output: Array("nonsense".utf8))))
+        #expect(undo.call.plugin == "bridge" && undo.call.environment["CNI_COMMAND"] == "DEL")
+        let end = try answer(plugin.step(.ran(status: 0, output: [])))
+        #expect(end.status == 1 && end.json["msg"] == "bridge printed no JSON")
+    }
+
     @Test func `A removal runs backwards, goes on after a fault, and works without a namespace`() throws {
         var changes = mappings
         changes["prevResult"] = ["ips": []]

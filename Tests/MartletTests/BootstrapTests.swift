@@ -26,8 +26,8 @@ private func wanted(_ name: String, _ groups: [String], addresses: [String] = []
     @Test func aNewMachineBecomesANodeUnlessItsNameIsTaken() {
         let asked = request(SigningRules.nodeClient, by: Self.newcomer.0, Self.newcomer.1)
         let node = wanted("system:node:a", ["system:nodes"])
-        #expect(SigningRules.judge(asked, node, nodes: { _ in false }) == .approve)
-        guard case .deny(let why) = SigningRules.judge(asked, node, nodes: { _ in true }) else {
+        #expect(SigningRules.judge(asked, node, SigningRules.Facts()) == .approve)
+        guard case .deny(let why) = SigningRules.judge(asked, node, SigningRules.Facts(isNodeThere: true)) else {
             Issue.record("a second machine of the same name is let in")
             return
         }
@@ -40,7 +40,7 @@ private func wanted(_ name: String, _ groups: [String], addresses: [String] = []
             wanted("admin", ["system:masters"]), wanted("system:node:a", ["system:nodes", "system:masters"]),
             wanted("system:node:a", ["system:nodes"], addresses: ["10.0.0.1"]),
         ] {
-            let verdict = SigningRules.judge(asked, foreign, nodes: { _ in false })
+            let verdict = SigningRules.judge(asked, foreign, SigningRules.Facts())
             #expect(verdict != .approve)
         }
         let master = request(SigningRules.nodeClient, by: "system:bootstrap:x", [JoinToken.Role.master.group])
@@ -48,23 +48,97 @@ private func wanted(_ name: String, _ groups: [String], addresses: [String] = []
         let other = request(SigningRules.nodeClient, by: "system:node:b", ["system:nodes"])
         for asked in [master, person, other] {
             #expect(
-                SigningRules.judge(asked, wanted("system:node:a", ["system:nodes"]), nodes: { _ in false }) == .leave)
+                SigningRules.judge(asked, wanted("system:node:a", ["system:nodes"]), SigningRules.Facts()) == .leave)
         }
     }
 
     @Test func aNodeRenewsItsOwnAndItsParts() {
         func judge(_ signer: String, _ wanted: CertificateRequest) -> SigningRules.Verdict {
-            SigningRules.judge(request(signer, by: Self.node.0, Self.node.1), wanted, nodes: { _ in true })
+            SigningRules.judge(
+                request(signer, by: Self.node.0, Self.node.1), wanted, SigningRules.Facts(isNodeThere: true))
         }
         let own = wanted("system:node:a", ["system:nodes"])
         let served = wanted("system:node:a", ["system:nodes"], addresses: ["10.0.0.1"])
         #expect(judge(SigningRules.nodeClient, own) == .approve)
         #expect(judge(SigningRules.nodeServer, served) == .approve)
         #expect(judge(SigningRules.nodeServer, own) == .leave)
+        #expect(
+            SigningRules.refusal(request(SigningRules.nodeClient, by: "x", []), wanted("x", ["system:masters"])) != nil)
         #expect(judge(SigningRules.worker, wanted("system:martlet-worker:a", [SigningRules.workerGroup])) == .approve)
         #expect(judge(SigningRules.worker, wanted("system:martlet-worker:b", [SigningRules.workerGroup])) != .approve)
         #expect(judge(SigningRules.worker, wanted("system:martlet-worker:a", ["system:masters"])) != .approve)
         #expect(judge(SigningRules.client, own) == .leave)
+    }
+}
+
+@Suite("Whom a node may serve as") struct ServingNamesTests {
+    private func judge(names: [String], addresses: [String]) -> SigningRules.Verdict {
+        var served = wanted("system:node:a", ["system:nodes"], addresses: addresses)
+        served.dnsNames = names
+        let node = SigningRulesTests.node
+        return SigningRules.judge(
+            request(SigningRules.nodeServer, by: node.0, node.1), served,
+            SigningRules.Facts(isNodeThere: true, foreignAddresses: ["10.0.0.9", "10.96.0.1"]))
+    }
+
+    @Test func asItself() { #expect(judge(names: ["a"], addresses: ["10.0.0.1"]) == .approve) }
+
+    @Test func neverAsTheAPINorAsAnotherNode() {
+        for (names, addresses) in [
+            (["kubernetes.default.svc"], ["10.0.0.1"]), (["a", "b"], []), (["a"], ["10.96.0.1"]), (["a"], ["10.0.0.9"]),
+        ] {
+            guard case .deny(let why) = judge(names: names, addresses: addresses) else {
+                Issue.record("\(names) \(addresses) may serve")
+                continue
+            }
+            #expect(why.contains(names.last == "a" ? addresses[0] : names.last ?? ""))
+        }
+    }
+
+    @Test func whoeverApprovesTheSignerSignsOnlyWhatItIsFor() {
+        let asked = request(SigningRules.nodeClient, by: "jane", ["system:authenticated"])
+        #expect(SigningRules.refusal(asked, wanted("admin", ["system:masters"])) != nil)
+        #expect(SigningRules.refusal(asked, wanted("system:node:a", ["system:nodes"])) == nil)
+        let person = request(SigningRules.client, by: "jane", ["system:authenticated"])
+        #expect(SigningRules.refusal(person, wanted("jane", ["system:masters"])) != nil)
+        #expect(SigningRules.refusal(person, wanted("jane", ["developers"])) == nil)
+    }
+}
+
+@Suite("What is left of joining") struct BootstrapCleanerTests {
+    static let now = WallTime(seconds: 1_800_000_000)
+    private func request(_ condition: String?, hoursAgo: Int64, certificate: Bool = false) -> JSON {
+        let made = WallTime(seconds: Self.now.seconds - hoursAgo * 3600)
+        var json: JSON = ["metadata": ["name": "r", "creationTimestamp": .string(made.rfc3339)]]
+        if let condition {
+            json["status", "conditions"] = [
+                ["type": .string(condition), "status": "True", "lastUpdateTime": .string(made.rfc3339)]
+            ]
+        }
+        if certificate { json["status", "certificate"] = "x" }
+        return json
+    }
+
+    @Test func requestsAreKeptForAnHourOnceTheyAreDecidedAndForADayOtherwise() {
+        #expect(BootstrapCleaner.isSpent(request: request("Approved", hoursAgo: 2, certificate: true), Self.now))
+        #expect(!BootstrapCleaner.isSpent(request: request("Approved", hoursAgo: 0, certificate: true), Self.now))
+        #expect(!BootstrapCleaner.isSpent(request: request("Approved", hoursAgo: 2), Self.now))
+        #expect(BootstrapCleaner.isSpent(request: request("Denied", hoursAgo: 2), Self.now))
+        #expect(BootstrapCleaner.isSpent(request: request("Failed", hoursAgo: 2), Self.now))
+        #expect(!BootstrapCleaner.isSpent(request: request(nil, hoursAgo: 23), Self.now))
+        #expect(BootstrapCleaner.isSpent(request: request(nil, hoursAgo: 25), Self.now))
+    }
+
+    @Test func tokensAreKeptUntilTheyEnd() {
+        func token(_ end: String?) -> JSON {
+            var secret: JSON = ["type": "bootstrap.kubernetes.io/token", "data": [:]]
+            if let end { secret["data", "expiration"] = .string(Base64.encode(Array(end.utf8))) }
+            return secret
+        }
+        #expect(BootstrapCleaner.isSpent(token: token("2020-01-01T00:00:00Z"), Self.now))
+        for kept in ["2027-02-01T00:00:00Z", "nonsense", nil] {
+            #expect(!BootstrapCleaner.isSpent(token: token(kept), Self.now))
+        }
     }
 }
 
@@ -143,7 +217,7 @@ private func wanted(_ name: String, _ groups: [String], addresses: [String] = []
         #expect(try ClusterSettings(reading: machine.cluster.json) == machine.cluster)
         var configuration = ClusterConfiguration(
             roles: [.gateway], dataDirectory: "", nodeName: "a", nodeAddress: "10.0.0.1")
-        machine.apply(to: &configuration)
+        try machine.apply(to: &configuration)
         #expect(configuration.leafSubjects.addresses.contains("10.0.0.100"))
         // What is this machine's own is not told to others.
         configuration.virtualIP.priority = 7

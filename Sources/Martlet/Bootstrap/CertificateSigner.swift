@@ -28,37 +28,74 @@ enum SigningRules {
         case leave
     }
 
-    /// Decides a request. `nodes` says whether a node of a name is there.
-    static func judge(_ request: JSON, _ wanted: CertificateRequest, nodes: (String) -> Bool) -> Verdict {
-        let requester = request["spec", "username"]?.string ?? ""
-        let groups = (request["spec", "groups"]?.array ?? []).compactMap(\.string)
-        let isNode = groups.contains("system:nodes")
+    /// What the cluster knows when it decides.
+    struct Facts {
+        /// Whether there is a node of the name that the certificate is for.
+        var isNodeThere = false
+        /// Addresses of other nodes, of the API and of masters: whoever serves under one of them stands in for those.
+        var foreignAddresses: Set<String> = []
+    }
+
+    /// The name of the node that a certificate is for; nil when it is for something else.
+    static func nodeName(of wanted: CertificateRequest) -> String? {
+        guard wanted.commonName.hasPrefix(nodePrefix) else { return nil }
+        let name = String(wanted.commonName.dropFirst(nodePrefix.count))
+        return name.isEmpty ? nil : name
+    }
+
+    /// What the signer signs for nobody, whoever approves it; nil when it may be signed.
+    static func refusal(_ request: JSON, _ wanted: CertificateRequest) -> String? {
         let hasNames = !wanted.dnsNames.isEmpty || !wanted.addresses.isEmpty
         switch request["spec", "signerName"]?.string {
         case nodeClient:
-            guard wanted.commonName.hasPrefix(nodePrefix), wanted.organizations == ["system:nodes"], !hasNames else {
-                return .deny("a node's client certificate is for system:node:NAME of system:nodes, and nothing else")
+            if nodeName(of: wanted) != nil, wanted.organizations == ["system:nodes"], !hasNames { return nil }
+            return "a node's client certificate is for system:node:NAME of system:nodes, and nothing else"
+        case nodeServer:
+            if nodeName(of: wanted) != nil, wanted.organizations == ["system:nodes"], hasNames { return nil }
+            return "a node's serving certificate is for system:node:NAME of system:nodes, with names or addresses"
+        case worker:
+            if wanted.commonName.hasPrefix(workerUser("")), wanted.organizations == [workerGroup], !hasNames {
+                return nil
             }
+            return "a worker's parts are \(workerUser("NAME")) of \(workerGroup)"
+        default:
+            return wanted.organizations.contains("system:masters")
+                ? "this signer signs for nobody of system:masters" : nil
+        }
+    }
+
+    /// Decides a request that nobody has approved.
+    static func judge(_ request: JSON, _ wanted: CertificateRequest, _ facts: Facts) -> Verdict {
+        let requester = request["spec", "username"]?.string ?? ""
+        let groups = (request["spec", "groups"]?.array ?? []).compactMap(\.string)
+        let isNode = groups.contains("system:nodes")
+        let signer = request["spec", "signerName"]?.string
+        if signer != client, signer != nodeServer, let refusal = refusal(request, wanted) { return .deny(refusal) }
+        switch signer {
+        case nodeClient:
             if isNode { return requester == wanted.commonName ? .approve : .leave }
             guard groups.contains(JoinToken.Role.worker.group) else { return .leave }
-            let name = String(wanted.commonName.dropFirst(nodePrefix.count))
-            if nodes(name) {
+            if facts.isNodeThere {
+                let name = nodeName(of: wanted) ?? ""
                 return .deny(
                     "a node named \(name) is there already: choose another --node-name, or kubectl delete node \(name)")
             }
             return .approve
         case nodeServer:
-            guard isNode, requester == wanted.commonName, wanted.organizations == ["system:nodes"], hasNames else {
-                return .leave
+            guard isNode, requester == wanted.commonName, refusal(request, wanted) == nil else { return .leave }
+            let name = nodeName(of: wanted) ?? ""
+            if let other = wanted.dnsNames.first(where: { $0 != name }) {
+                return .deny("\(other) is not the name of node \(name)")
+            }
+            if let other = wanted.addresses.first(where: facts.foreignAddresses.contains) {
+                return .deny("\(other) is an address of another node or of the API: give the machine one of its own")
             }
             return .approve
         case worker:
             guard isNode, requester.hasPrefix(nodePrefix) else { return .leave }
             let user = workerUser(String(requester.dropFirst(nodePrefix.count)))
-            guard wanted.commonName == user, wanted.organizations == [workerGroup], !hasNames else {
-                return .deny("the parts of this worker are \(user) of \(workerGroup)")
-            }
-            return .approve
+            return wanted.commonName == user
+                ? .approve : .deny("the parts of this worker are \(user) of \(workerGroup)")
         default: return .leave
         }
     }
@@ -81,6 +118,9 @@ enum SigningRules {
 
 /// Approves and signs requests for certificates, where the leader is.
 struct CertificateSigner: Sendable {
+    /// A request that fails, as while the leader changes, is tried so often within some seconds.
+    static let attempts = 6
+
     let pki: ClusterPKI
     /// The longest life of what is signed.
     let lifetime: Duration
@@ -94,8 +134,17 @@ struct CertificateSigner: Sendable {
             guard case .put(let request) = change,
                 SigningRules.all.contains(request["spec", "signerName"]?.string ?? "")
             else { continue }
-            do { try await work(request) } catch {
-                logger.warning("a request for a certificate waits", metadata: ["request": "\(request.name): \(error)"])
+            var pause: Duration = .milliseconds(100)
+            for attempt in 1...Self.attempts {
+                do {
+                    try await work(request)
+                    break
+                } catch {
+                    logger.warning(
+                        "a request for a certificate waits", metadata: ["request": "\(request.name): \(error)"])
+                }
+                guard attempt < Self.attempts, (try? await world.sleep(for: pause)) != nil else { break }
+                pause *= 2
             }
         }
     }
@@ -108,14 +157,18 @@ struct CertificateSigner: Sendable {
             return try await judge(request, "Denied", "MartletRefused", "spec.request is no request that can be read")
         }
         if !SigningRules.has("Approved", request) {
-            let name = wanted.commonName.split(separator: ":").last.map(String.init) ?? ""
-            let isThere = try await isNode(name)
-            switch SigningRules.judge(request, wanted, nodes: { _ in isThere }) {
+            let facts = try await facts(about: wanted)
+            switch SigningRules.judge(request, wanted, facts) {
             case .leave: return
             case .deny(let why): return try await judge(request, "Denied", "MartletRefused", why)
             case .approve:
                 return try await judge(request, "Approved", "AutoApproved", "The requester may have this certificate.")
             }
+        }
+        if let refusal = SigningRules.refusal(request, wanted) {
+            var failed = request
+            failed.add(condition("Failed", "SignerValidationFailure", refusal))
+            return try await settle { _ = try await client.updateStatus(.certificateSigningRequest, failed) }
         }
         var granted = SigningRules.certificate(for: request, wanted)
         granted.lifetime = min(granted.lifetime, lifetime)
@@ -123,32 +176,53 @@ struct CertificateSigner: Sendable {
         let certificate = try pki.authority("ca").sign(granted, forKeyOf: pem, now: world.wallTime())
         var signed = request
         signed["status", "certificate"] = .string(Base64.encode(certificate))
-        do { _ = try await client.updateStatus(.certificateSigningRequest, signed) } catch let error as APIError
-            where error.isConflict || error.isNotFound
-        {
-            // The next change brings it here again.
-        }
+        try await settle { _ = try await client.updateStatus(.certificateSigningRequest, signed) }
     }
 
-    private func isNode(_ name: String) async throws -> Bool {
-        guard !name.isEmpty else { return false }
-        do { _ = try await client.get(.node, name: name) } catch let error as APIError where error.isNotFound {
-            return false
+    private func facts(about wanted: CertificateRequest) async throws -> SigningRules.Facts {
+        guard let name = SigningRules.nodeName(of: wanted) else { return SigningRules.Facts() }
+        var facts = SigningRules.Facts()
+        for node in try await client.list(.node).items {
+            if node.name == name {
+                facts.isNodeThere = true
+            } else {
+                let addresses = node["status", "addresses"]?.array ?? []
+                facts.foreignAddresses.formUnion(addresses.compactMap { $0["address"]?.string })
+            }
         }
-        return true
+        for slice in try await client.list(
+            .endpointSlice, namespace: "default", labelSelector: "kubernetes.io/service-name=kubernetes"
+        ).items {
+            for endpoint in slice["endpoints"]?.array ?? [] {
+                facts.foreignAddresses.formUnion(endpoint["addresses"]?.array?.compactMap(\.string) ?? [])
+            }
+        }
+        let api = try await client.get(.service, namespace: "default", name: "kubernetes")
+        facts.foreignAddresses.formUnion(api["spec", "clusterIPs"]?.array?.compactMap(\.string) ?? [])
+        return facts
+    }
+
+    private func condition(_ type: String, _ reason: String, _ message: String) -> JSON {
+        [
+            "type": .string(type), "status": "True", "reason": .string(reason), "message": .string(message),
+            "lastUpdateTime": .string(world.wallTime().rfc3339),
+        ]
     }
 
     private func judge(_ request: JSON, _ type: String, _ reason: String, _ message: String) async throws {
         var judged = request
-        let condition: JSON = [
-            "type": .string(type), "status": "True", "reason": .string(reason), "message": .string(message),
-            "lastUpdateTime": .string(world.wallTime().rfc3339),
-        ]
-        judged["status", "conditions"] = .array((request["status", "conditions"]?.array ?? []) + [condition])
-        do {
-            _ = try await client.updateSubresource(.certificateSigningRequest, judged, "approval")
-        } catch let error as APIError where error.isConflict || error.isNotFound {
-            // The next change brings it here again.
-        }
+        judged.add(condition(type, reason, message))
+        try await settle { _ = try await client.updateSubresource(.certificateSigningRequest, judged, "approval") }
+    }
+
+    /// Writes, unless another was first: then that change brings the request here again.
+    private func settle(_ write: () async throws -> Void) async throws {
+        do { try await write() } catch let error as APIError where error.isConflict || error.isNotFound {}
+    }
+}
+
+extension JSON {
+    fileprivate mutating func add(_ condition: JSON) {
+        self["status", "conditions"] = .array((self["status", "conditions"]?.array ?? []) + [condition])
     }
 }

@@ -43,7 +43,8 @@ public struct Joining: Sendable {
             routes: AddressPlan.machineRoutes())
         let data = try DataDirectory(preparing: dataDirectory)
         let pki = try ClusterPKI.ensure(
-            directory: data.pki, nodeName: machine.nodeName, names: machine.apiNames,
+            directory: data.pki, nodeName: machine.nodeName,
+            names: machine.apiNames + [ClusterPKI.apiService(in: machine.cluster.clusterDomain)],
             addresses: [machine.nodeAddress], now: world.wallTime())
         try machine.write(to: data.path)
         return try CertificateInfo.keyDigest(pem: pki.authority("ca").keyPair.certificatePEM)
@@ -100,7 +101,8 @@ public struct Joining: Sendable {
             machine.joins = (answer["peers"]?.array ?? []).compactMap(\.string)
             try pki.install(try opened(answer, token, key))
             _ = try ClusterPKI.ensure(
-                directory: data.pki, nodeName: machine.nodeName, names: machine.apiNames,
+                directory: data.pki, nodeName: machine.nodeName,
+                names: machine.apiNames + [ClusterPKI.apiService(in: machine.cluster.clusterDomain)],
                 addresses: [machine.nodeAddress], now: world.wallTime())
         } else {
             let trusted = answer["authorities"]?.string.flatMap { Base64.decode($0) } ?? authority

@@ -23,6 +23,8 @@ public struct MachineFile: Sendable, Hashable {
     public var joins: [String] = []
     /// Where the masters' APIs are, as far as known; of use to machines without a gateway.
     public var masters: [Endpoint] = []
+    /// Whether a snapshot is being restored here: cut short, the folder may be without a store.
+    public var restores = false
 
     /// A machine of these roles; the rest has defaults.
     public init(roles: Set<ClusterConfiguration.Role>, nodeName: String, nodeAddress: String) {
@@ -60,6 +62,7 @@ public struct MachineFile: Sendable, Hashable {
             peerPort = json["peerPort"]?.int.flatMap { UInt16(exactly: $0) }
             joins = texts("joins")
             masters = texts("masters").compactMap(Self.endpoint)
+            restores = json["restores"] == true
         } catch {
             throw ClusterError.unusable("\(path): \(error); put it back, or begin anew after martlet reset")
         }
@@ -77,6 +80,7 @@ public struct MachineFile: Sendable, Hashable {
         ]
         for member in machine.members { json[member.key] = member.value }
         if let peerPort { json["peerPort"] = .int(Int64(peerPort)) }
+        if restores { json["restores"] = true }
         let path = Self.path(dataDirectory)
         do { try Files.write(json.encoded() + [10], to: path) } catch {
             throw ClusterError.unusable("\(path): \(error)")
@@ -101,7 +105,13 @@ public struct MachineFile: Sendable, Hashable {
     }
 
     /// Sets what a configuration says to what this machine is.
-    public func apply(to configuration: inout ClusterConfiguration) {
+    /// - Throws: ``ClusterError`` when a restore into this folder was cut short: a start would begin an empty cluster.
+    public func apply(to configuration: inout ClusterConfiguration) throws(ClusterError) {
+        if restores {
+            throw .unusable(
+                "the restore of a snapshot was cut short here: repeat martlet snapshot restore (what was there before "
+                    + "is in the folder store.before-*)")
+        }
         configuration.roles = roles
         configuration.nodeName = nodeName
         configuration.nodeAddress = nodeAddress

@@ -51,11 +51,13 @@ extension CertificateKeeper {
 }
 
 extension ClusterConfiguration {
-    /// Whom this master's leaves are made out for. Pods reach its API at the first address of each range of Services.
+    /// Whom this master's leaves are made out for. Pods reach its API at the first address of each range of Services,
+    /// and by the name of that Service in the cluster's own domain.
     var leafSubjects: LeafSubjects {
         let services = (IPRange.list(serviceCIDR) ?? []).map { "\($0.address(1))" }
+        let names = apiNames + [ClusterPKI.apiService(in: clusterDomain)]
         return LeafSubjects(
-            nodeName: nodeName, names: apiNames, addresses: [nodeAddress] + services + virtualIP.plainAddresses,
+            nodeName: nodeName, names: names, addresses: [nodeAddress] + services + virtualIP.plainAddresses,
             lifetime: certificateLifetime)
     }
 }

@@ -37,6 +37,9 @@ struct RotationConductor: Sendable {
                 if try await step() {
                     pause = Self.pauses.busy
                 } else {
+                    if looks % Self.sweepEvery == 0 {
+                        try await store.removeSpentKeys(before: world.wallTime() + (.zero - Self.joinPatience))
+                    }
                     looks += 1
                     if looks % Self.sweepEvery == 0 { gone = try await sweep(gone) }
                 }

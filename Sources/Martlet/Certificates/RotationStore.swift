@@ -105,6 +105,8 @@ struct RotationStore: Sendable {
 
     // MARK: New keys
 
+    private static let keysType = "martlet.io/sealed-keys"
+
     private static func keysName(_ rotation: String) -> String { "\(name)-\(rotation)" }
 
     private static func sealingKey(_ rotation: String, _ authorityKey: [UInt8]) -> [UInt8] {
@@ -118,7 +120,7 @@ struct RotationStore: Sendable {
         _ = try await client.create(
             .secret,
             [
-                "apiVersion": "v1", "kind": "Secret", "type": "martlet.io/sealed-keys",
+                "apiVersion": "v1", "kind": "Secret", "type": .string(Self.keysType),
                 "metadata": ["name": .string(Self.keysName(rotation)), "namespace": .string(Self.namespace)],
                 "data": ["keys": .string(Base64.encode(sealed))],
             ])
@@ -143,6 +145,23 @@ struct RotationStore: Sendable {
             try await client.delete(.secret, namespace: Self.namespace, name: Self.keysName(rotation))
         } catch let error as APIError where error.isNotFound {
             // Gone already.
+        }
+    }
+
+    /// Removes the keys of rotations that are over, or never began: whatever came between, none stays in the store,
+    /// sealed by the very key that was exchanged.
+    /// - Parameter before: keys made later are left alone: their rotation may be about to be written.
+    func removeSpentKeys(before: WallTime) async throws {
+        let current = try await read()?.rotation
+        let kept = current?.phase == .done ? nil : current.map { Self.keysName($0.id) }
+        let sealed = try await client.list(
+            .secret, namespace: Self.namespace, fieldSelector: "type=\(Self.keysType)"
+        ).items
+        for secret in sealed where secret.name.hasPrefix(Self.keysName("")) && secret.name != kept {
+            guard let made = secret["metadata", "creationTimestamp"]?.string.flatMap(WallTime.init(rfc3339:)),
+                made.seconds < before.seconds
+            else { continue }
+            try await client.delete(.secret, namespace: Self.namespace, name: secret.name, uid: secret.uid)
         }
     }
 

@@ -87,18 +87,30 @@ public enum ClusterSnapshot {
             name: machine.nodeName, members: [(machine.nodeName, [url])], token: "restored \(now.rfc3339)")
         options.bumpRevision = lift
         options.marksCompacted = true
+        let before = machine
+        var former: String?
+        var isInPlace = false
         do {
             let status = try await SnapshotFile.restore(file, into: fresh, options)
-            var former: String?
+            // First, and where a start sees it: cut short between the two moves, the folder has no store, and a first
+            // master would begin an empty cluster.
+            machine.joins = []
+            machine.restores = true
+            try machine.write(to: data.path)
             if Files.exists(data.store) {
-                former = data.store + ".before-\(now.seconds)"
-                try Files.move(data.store, to: former ?? "")
+                let aside = data.store + ".before-\(now.seconds)"
+                try Files.move(data.store, to: aside)
+                former = aside
             }
             try Files.move(fresh, to: data.store)
-            machine.joins = []
+            isInPlace = true
+            machine.restores = false
             try machine.write(to: data.path)
             return (status, former)
         } catch {
+            if isInPlace { try? Files.remove(data.store) }
+            if let former { try? Files.move(former, to: data.store) }
+            try? before.write(to: data.path)
             try? Files.remove(fresh)
             throw error
         }

@@ -218,9 +218,11 @@ public struct NodeDrain: Sendable {
             say("pod \(leaver.name) is asked to end")
             leaver.isAsked = true
             leaver.refusal = nil
-        } catch let error as APIError where error.isNotFound || error.isConflict {
-            // It is gone, or another one has its name: the next look tells.
+        } catch let error as APIError where error.isNotFound {
             leaver.isAsked = true
+        } catch let error as APIError where error.isConflict {
+            // Another one has its name, which the next look tells, or many changed it at once: then it is asked again.
+            leaver.askAgain = world.now() + Self.patience
         } catch let error as APIError where error.code == 429 || error.code >= 500 {
             if leaver.refusal != error.message { say("pod \(leaver.name) waits: \(error.message)") }
             leaver.refusal = error.message
