@@ -9,6 +9,6 @@ struct MartletBench: AsyncParsableCommand {
         subcommands: [
             LogBenchCommand.self, StoreBenchCommand.self, GatewayBenchCommand.self, InformerCommand.self,
             TortureCommand.self, DNSBenchCommand.self, DNSServeCommand.self,
-            NetworkBenchCommand.self, EdgeBenchCommand.self, LoadCommand.self,
+            NetworkBenchCommand.self, EdgeBenchCommand.self, RoutesBenchCommand.self, LoadCommand.self,
         ])
 }

@@ -129,9 +129,12 @@ public final class Edge: RequestHandler {
             parts.withLock { $0.table = routes }
             install(builder.certificates)
             await problems.tell(builder.problems)
-            await gateways.tell(builder.statusWishes)
+            await gateways.tell(builder.takeStatusWishes())
         }
     }
+
+    /// Where the table of certificates has the one that is for all hosts: a Gateway's listener without a host name.
+    private static let everyHost = ""
 
     /// Reads new certificates and puts all of them in place at once. One that cannot be read leaves the one before.
     private func install(_ materials: [String: TLSMaterial]) {
@@ -156,7 +159,7 @@ public final class Edge: RequestHandler {
         parts.withLock {
             $0.materials = materials
             $0.identities = installed
-            tls.setIdentities(installed, fallback: $0.fallback)
+            tls.setIdentities(installed, fallback: installed[Self.everyHost] ?? $0.fallback)
         }
     }
 
@@ -164,7 +167,7 @@ public final class Edge: RequestHandler {
     public func setFallback(_ identity: TLSIdentity) {
         parts.withLock {
             $0.fallback = identity
-            tls.setIdentities($0.identities, fallback: identity)
+            tls.setIdentities($0.identities, fallback: $0.identities[Self.everyHost] ?? identity)
         }
     }
 

@@ -8,9 +8,14 @@ internal import MartletRoutes
 /// writes the same, so that it does not matter which one is first. On its own beside the edge's tables, so that a slow
 /// API never holds up a route.
 actor GatewayStatus {
+    /// How long what could not be written waits for the next try, at first and at most: twice as long each time.
+    private static let pauses = (first: Duration.seconds(1), most: Duration.seconds(60))
+
     private let address: String?
-    private var wishes: [GatewayStatusWish] = []
+    /// What is to be written, the last of each object.
+    private var wishes: [ObjectKey: GatewayStatusWish] = [:]
     private var isWriting = false
+    private var pause = pauses.first
     private let client: Client
     private let world: any World
     private let logger: Logger
@@ -23,30 +28,45 @@ actor GatewayStatus {
         self.logger = logger
     }
 
-    /// Takes note of what all status ought to say, and returns; a task of its own writes what is missing.
+    /// Takes note of what some status ought to say, and returns; a task of its own writes what is missing.
     func tell(_ wishes: [GatewayStatusWish]) {
-        self.wishes = wishes
-        guard !wishes.isEmpty, !isWriting else { return }
+        for wish in wishes { self.wishes[wish.key] = wish }
+        guard !self.wishes.isEmpty, !isWriting else { return }
         isWriting = true
-        world.spawn { await self.write() }
+        // Held no longer than there is something to write, or it would try for ever when its edge has gone.
+        world.spawn { [weak self] in while let self, await self.writeOnce() {} }
     }
 
-    private func write() async {
-        // Once taken they are done: a write is seen as a change, after which everything is looked at again.
-        while !wishes.isEmpty {
-            let wish = wishes.removeFirst()
-            guard let status = wish.status(now: world.wallTime().rfc3339, address: address) else { continue }
-            do {
-                _ = try await client.patch(
-                    wish.key.kind, namespace: wish.key.namespace, name: wish.key.name, subresource: "status",
-                    type: .merge, ["status": status])
-            } catch let error as APIError where error.isNotFound {
-                continue
-            } catch {
-                // The next change of any object makes it be looked at again.
-                logger.debug("the status of a gateway was not written", metadata: ["error": "\(error)"])
-            }
+    /// Writes what there is; false when nothing is left. What fails is tried again, unless it is told anew.
+    private func writeOnce() async -> Bool {
+        var failed: [GatewayStatusWish] = []
+        while let (key, wish) = wishes.first {
+            wishes[key] = nil
+            if await !write(wish) { failed.append(wish) }
         }
-        isWriting = false
+        if failed.isEmpty {
+            pause = Self.pauses.first
+        } else {
+            try? await world.sleep(for: pause)
+            pause = min(pause * 2, Self.pauses.most)
+        }
+        for wish in failed where wishes[wish.key] == nil { wishes[wish.key] = wish }
+        isWriting = !wishes.isEmpty && !Task.isCancelled
+        return isWriting
+    }
+
+    private func write(_ wish: GatewayStatusWish) async -> Bool {
+        guard let status = wish.status(now: world.wallTime().rfc3339, address: address) else { return true }
+        do {
+            _ = try await client.patch(
+                wish.key.kind, namespace: wish.key.namespace, name: wish.key.name, subresource: "status",
+                type: .merge, ["status": status])
+        } catch let error as APIError where error.isNotFound {
+            return true
+        } catch {
+            logger.debug("the status of a gateway was not written", metadata: ["error": "\(error)"])
+            return false
+        }
+        return true
     }
 }

@@ -64,8 +64,8 @@ public final class Ingress: RequestHandler {
             trust(changed, snapshot)
             builder.take(changed, from: snapshot)
             let routes = builder.table
-            forwarder.keep(only: routes.endpoints)
             table.withLock { $0 = routes }
+            forwarder.keep(only: routes.endpoints)
         }
     }
 

@@ -401,7 +401,8 @@ private final class WebFrames: Sendable {
             }
             if let request = try? head.request(scheme: "https") {
                 requests += 1
-                #expect(request.path?.first == "/" && request.method == .get)
+                #expect(request.path?.first == "/" || request.path == "*" && request.method == .options)
+                #expect(request.method.rawValue.utf8.allSatisfy { Characters.token[Int($0)] })
             }
             if (try? head.response()) != nil { responses += 1 }
             _ = try? head.trailers()

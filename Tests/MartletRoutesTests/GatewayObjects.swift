@@ -131,6 +131,18 @@ enum GatewayObjects {
     }
 }
 
+/// Where a plain request goes: a Service, a status of a failure, or nil for no route.
+func served(
+    _ builder: RouteBuilder, _ host: String, _ target: String = "/", method: String = "GET",
+    _ fields: [String: String] = [:], draw: UInt64 = 0, isSecure: Bool = false
+) -> String? {
+    let table = builder.table
+    guard let match = table.match(host, target, method: method, isSecure: isSecure, fields) else { return nil }
+    if let failure = match.route.policy.failure { return String(failure.status) }
+    guard let backend = match.route.backend(draw: draw) else { return "500" }
+    return backend.slot.map { table.backends[$0].service } ?? "500"
+}
+
 extension RouteBuilder {
     /// The status that an object ought to have.
     func status(_ kind: ResourceKind, _ name: String, namespace: String = "default") -> JSON? {

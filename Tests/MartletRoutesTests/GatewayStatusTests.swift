@@ -219,7 +219,7 @@ private typealias G = GatewayObjects
     }
 
     @Test("hostile text in every field of Gateways and routes never traps, and closes no other route")
-    func hostile() {
+    func fuzzedObjects() {
         var random = SplitMix64(seed: Fuzz.seed(11))
         let pieces = [
             "*", "*.", ".", "/", "", "a", "é", "\u{0}", "\r\n", "%2", "(", "[", "$1", "443", "Exact", "1h", "gw",

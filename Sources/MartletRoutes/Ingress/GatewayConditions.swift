@@ -109,7 +109,9 @@ public struct GatewayStatusWish: Sendable {
         _ before: JSON?, _ wished: [GatewayCondition], _ now: String, keepsOthers: Bool = true
     ) -> JSON {
         let known = before?.array ?? []
-        var result = known.filter { old in keepsOthers && !wished.contains { $0.type == old["type"]?.string } }
+        // Of ours one is only there while it holds.
+        let ours = wished.map(\.type) + [GatewayListener.overlappingTLS]
+        var result = known.filter { old in keepsOthers && !ours.contains { $0 == old["type"]?.string } }
         for condition in wished {
             let old = known.first { $0["type"]?.string == condition.type }
             let status: JSON = condition.isTrue ? "True" : "False"

@@ -2,7 +2,10 @@ internal import MartletBase
 internal import MartletObject
 
 /// A listener of a Gateway of ours.
-struct GatewayListener: Sendable {
+struct GatewayListener: Sendable, Hashable {
+    /// A condition that is there only while it holds.
+    static let overlappingTLS = "OverlappingTLSConfig"
+
     var gateway: String
     var namespace: String
     var name: String
@@ -15,11 +18,25 @@ struct GatewayListener: Sendable {
     var supportsRoutes = true
     var namespaces: Namespaces
     var material: TLSMaterial?
+    /// The Secrets it names, as `namespace/name`.
+    var secrets: Set<String> = []
     /// Whether requests come through it.
     var isServed = false
 
+    /// Which listener of which Gateway it is.
+    struct ID: Sendable, Hashable {
+        /// `namespace/name`
+        var gateway: String
+        var name: String
+    }
+
+    var id: ID { ID(gateway: gateway, name: name) }
+
+    /// Whether it names a Secret of another namespace: a ReferenceGrant matters then.
+    var crossesNamespaces: Bool { secrets.contains { !$0.hasPrefix(namespace + "/") } }
+
     /// The namespaces whose routes may attach.
-    enum Namespaces: Sendable {
+    enum Namespaces: Sendable, Hashable {
         case same, all, none
         case selected(LabelSelector)
     }
@@ -79,7 +96,21 @@ struct GatewayListenerReader {
             }
             finish(&listeners[place], conflict)
         }
+        for place in listeners.indices where listeners.indices.contains(where: { overlap(listeners, place, $0) }) {
+            listeners[place].conditions.append(
+                GatewayCondition(
+                    GatewayListener.overlappingTLS, true, "OverlappingHostnames",
+                    "another listener of this port ends TLS for some of the same host names"))
+        }
         return listeners
+    }
+
+    /// Whether some name is two listeners' that end TLS on one port: a connection made for one may be used for the
+    /// other (RFC 9110, section 7.4), which the edge answers with 421.
+    private func overlap(_ listeners: [GatewayListener], _ one: Int, _ other: Int) -> Bool {
+        let (a, b) = (listeners[one], listeners[other])
+        guard one != other, a.isSecure, b.isSecure, a.port == b.port, a.host != b.host else { return false }
+        return a.shared(with: b.hostname) != nil
     }
 
     private func listener(_ json: JSON) -> GatewayListener {
@@ -158,6 +189,7 @@ struct GatewayListenerReader {
         for reference in references {
             let name = reference["name"]?.string ?? ""
             let namespace = reference["namespace"]?.string ?? gateway.namespace
+            listener.secrets.insert("\(namespace)/\(name)")
             guard reference["group"]?.string ?? "" == "", reference["kind"]?.string ?? "Secret" == "Secret" else {
                 problem = fault("InvalidCertificateRef", "certificateRefs must name Secrets")
                 continue

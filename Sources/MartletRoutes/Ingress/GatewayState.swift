@@ -3,6 +3,9 @@ internal import MartletObject
 
 /// What Gateways and their routes add to the table, and what their status ought to say. All Gateways of ours are
 /// reached at one address: listeners of several that have the same port and host name are one.
+///
+/// An object that changes changes what hangs on it alone: a route its own rules, a Gateway those of its own routes, so
+/// that a change costs the same however many hosts there are.
 struct GatewayState: Sendable {
     static let group = "gateway.networking.k8s.io"
     /// The controller that a GatewayClass must name to be served here.
@@ -16,19 +19,27 @@ struct GatewayState: Sendable {
     private let ports: GatewayPorts
 
     private var compiled: [String: CompiledHTTPRoute] = [:]
+    private var attachments: [String: RouteAttachment] = [:]
     private var byService: [String: Set<String>] = [:]
+    /// The routes that name a Gateway, there or not.
+    private var byGateway: [String: Set<String>] = [:]
+    private var byNamespace: [String: Set<String>] = [:]
+    /// The listeners of each Gateway that is served.
     private var listeners: [String: [GatewayListener]] = [:]
-    /// Where in the table there are rules of ours.
-    private var placed: Set<Place> = []
-    private(set) var wishes: [GatewayStatusWish] = []
-    /// The routes to be read anew.
-    private var dirty: Set<String> = []
-    private(set) var isDirty = false
+    private var scopes = ListenerScopes()
+    /// How many routes are attached to each listener.
+    private var counts: [GatewayListener.ID: Int] = [:]
 
-    private struct Place: Hashable {
-        var scope: Int
-        var host: HostPattern
-    }
+    private var allWishes: [ObjectKey: GatewayStatusWish] = [:]
+    private var newWishes: Set<ObjectKey> = []
+    /// The routes to be read anew, those only to be attached anew, and those whose status only is to be looked at.
+    private var unread: Set<String> = []
+    private var loose: Set<String> = []
+    private var restated: Set<String> = []
+    /// The Gateways to be read anew, and those whose status is to be looked at.
+    private var unreadGateways: Set<String> = []
+    private var restatedGateways: Set<String> = []
+    private(set) var isDirty = false
 
     init(ports: GatewayPorts) { self.ports = ports }
 
@@ -38,72 +49,106 @@ struct GatewayState: Sendable {
     mutating func change(_ key: ObjectKey, _ object: JSON?) {
         let name = "\(key.namespace)/\(key.name)"
         switch key.kind {
-        case .gatewayClass: classes[key.name] = object
-        case .gateway: gateways[name] = object
-        case .httpRoute:
-            routes[name] = object
-            dirty.insert(name)
+        case .gatewayClass:
+            classes[key.name] = object
+            wish(key, object.flatMap { Self.isOurs($0) ? .gatewayClass($0, [Self.accepted($0)]) : nil })
+            for (name, gateway) in gateways where gateway["spec", "gatewayClassName"]?.string == key.name {
+                unreadGateways.insert(name)
+            }
+        case .gateway:
+            gateways[name] = object
+            unreadGateways.insert(name)
+        case .httpRoute: changeRoute(name, object)
         case .namespace:
             if namespaces[key.name] == object?.labels { return }
             namespaces[key.name] = object?.labels
-            // Nothing of ours hangs on namespaces when there are no Gateways.
-            if gateways.isEmpty { return }
+            guard let routes = byNamespace[key.name] else { return }
+            loose.formUnion(routes)
         case .referenceGrant:
             if let object { grants.put(object) } else { grants.remove(namespace: key.namespace, name: key.name) }
-            for (name, route) in compiled where route.crossesNamespaces { dirty.insert(name) }
+            for (name, route) in compiled where route.crossesNamespaces { unread.insert(name) }
+            for (name, all) in listeners where all.contains(where: \.crossesNamespaces) { unreadGateways.insert(name) }
         default: return
         }
         isDirty = true
     }
 
+    private mutating func changeRoute(_ name: String, _ object: JSON?) {
+        let before = routes[name]
+        routes[name] = object
+        for gateway in Self.gateways(of: before) { byGateway[gateway]?.remove(name) }
+        for gateway in Self.gateways(of: object) { byGateway[gateway, default: []].insert(name) }
+        for gateway in Self.gateways(of: before) where byGateway[gateway]?.isEmpty == true { byGateway[gateway] = nil }
+        if let object {
+            byNamespace[object.namespace, default: []].insert(name)
+        } else if let before {
+            byNamespace[before.namespace]?.remove(name)
+            if byNamespace[before.namespace]?.isEmpty == true { byNamespace[before.namespace] = nil }
+        }
+        // Most changes of a route are of its status, and most of these our own.
+        if let before, let object, before["spec"] == object["spec"], before.isTerminating == object.isTerminating,
+            IngressReader.age(of: before) == IngressReader.age(of: object)
+        {
+            restated.insert(name)
+        } else {
+            unread.insert(name)
+        }
+    }
+
+    private static func gateways(of route: JSON?) -> Set<String> {
+        guard let route else { return [] }
+        return Set((route["spec", "parentRefs"]?.array ?? []).compactMap { RouteAttachment.gateway($0, of: route) })
+    }
+
     /// Takes note that a Service has come, gone or changed.
     mutating func changedService(_ name: String) {
         guard let users = byService[name] else { return }
-        dirty.formUnion(users)
+        unread.formUnion(users)
         isDirty = true
     }
 
     /// Takes note that a Secret has come, gone or changed.
-    mutating func changedSecret() { if !gateways.isEmpty { isDirty = true } }
+    mutating func changedSecret(_ secret: String) {
+        for (name, all) in listeners where all.contains(where: { $0.secrets.contains(secret) }) {
+            unreadGateways.insert(name)
+            isDirty = true
+        }
+    }
 
     // MARK: The table
 
     /// Brings the table up to date.
     mutating func update(_ table: inout RouteTable, _ slots: inout ServiceSlots, secrets: [String: JSON]) {
         isDirty = false
-        for name in dirty { read(name, &slots) }
-        dirty = []
-        let ours = classes.filter { $0.value["spec", "controllerName"]?.string == Self.controllerName }
-        wishes = ours.sorted { $0.key < $1.key }.map { .gatewayClass($0.value, [Self.accepted($0.value)]) }
-        listeners = [:]
-        let served = gateways.filter { entry in
-            guard let name = entry.value["spec", "gatewayClassName"]?.string, let object = ours[name] else {
-                return false
-            }
-            return Self.accepted(object).isTrue && !entry.value.isTerminating
-        }
-        for (name, gateway) in served {
-            listeners[name] = GatewayListenerReader(
-                gateway: gateway, secrets: secrets, grants: grants, ports: ports
-            ).read()
-        }
-        let scopes = placeListeners(&table)
-        let attached = placeRoutes(&table, scopes)
-        for (name, gateway) in served.sorted(by: { $0.key < $1.key }) {
-            wishes.append(Self.status(gateway, listeners[name] ?? [], attached))
-        }
+        for name in unread { read(name, &slots) }
+        let read = unread
+        loose.formUnion(read)
+        unread = []
+        for name in unreadGateways { readGateway(name, secrets, &table) }
+        restatedGateways.formUnion(unreadGateways)
+        unreadGateways = []
+        place(&table, read)
+        restated.formUnion(loose)
+        loose = []
+        for name in restated { restate(route: name) }
+        restated = []
+        for name in restatedGateways { restate(gateway: name) }
+        restatedGateways = []
     }
 
-    /// Certificates by host, of listeners that are served; the oldest Gateway that names a host keeps it.
+    /// Certificates by host, of listeners that are served; the oldest Gateway that names a host keeps it. Of those for
+    /// all hosts under the empty name.
     var certificates: [String: TLSMaterial] {
         var result: [String: TLSMaterial] = [:]
         for listener in ordered where listener.isServed {
-            guard let hostname = listener.hostname, let material = listener.material else { continue }
-            let name = RequestHost(hostname).name
+            guard let material = listener.material else { continue }
+            let name = listener.hostname.map { RequestHost($0).name } ?? ""
             if result[name] == nil { result[name] = material }
         }
         return result
     }
+
+    private static func isOurs(_ object: JSON) -> Bool { object["spec", "controllerName"]?.string == controllerName }
 
     private static func accepted(_ object: JSON) -> GatewayCondition {
         if object["spec", "parametersRef"] != nil {
@@ -114,9 +159,8 @@ struct GatewayState: Sendable {
 
     /// All listeners, those of the oldest Gateway first.
     private var ordered: [GatewayListener] {
-        listeners.keys.sorted {
-            IngressReader.age(of: gateways[$0] ?? .null) < IngressReader.age(of: gateways[$1] ?? .null)
-        }.flatMap { listeners[$0] ?? [] }
+        listeners.keys.map { (age: IngressReader.age(of: gateways[$0] ?? .null), name: $0) }.sorted { $0.age < $1.age }
+            .flatMap { listeners[$0.name] ?? [] }
     }
 
     private mutating func read(_ name: String, _ slots: inout ServiceSlots) {
@@ -132,106 +176,124 @@ struct GatewayState: Sendable {
         compiled[name] = after
     }
 
-    /// Gives each kind of listener a scope; tells which listener has which.
-    private func placeListeners(_ table: inout RouteTable) -> [String: Int] {
-        table.listeners = []
-        table.listenerHosts = HostIndex()
-        var scopes: [String: Int] = [:]
-        for listener in ordered where listener.isServed {
-            let scope = listener.isSecure ? 1 : 0
-            let place = table.listenerHosts[scope, listener.host] ?? table.listeners.count
-            if place == table.listeners.count {
-                table.listeners.append(RouteListener(port: listener.port, isSecure: listener.isSecure))
-                table.listenerHosts[scope, listener.host] = place
+    /// Whether a Gateway is ours and good, and stays.
+    private func isServed(_ gateway: JSON) -> Bool {
+        guard let name = gateway["spec", "gatewayClassName"]?.string, let object = classes[name] else { return false }
+        return Self.isOurs(object) && Self.accepted(object).isTrue && !gateway.isTerminating
+    }
+
+    private mutating func readGateway(_ name: String, _ secrets: [String: JSON], _ table: inout RouteTable) {
+        let before = listeners[name]
+        var after: [GatewayListener]?
+        if let gateway = gateways[name], isServed(gateway) {
+            after = GatewayListenerReader(gateway: gateway, secrets: secrets, grants: grants, ports: ports).read()
+            let age = IngressReader.age(of: gateway)
+            // New places are taken before the old ones are given back: those that stay keep theirs.
+            for listener in before ?? [] where after?.contains(where: { $0.id == listener.id }) != true {
+                scopes.remove(listener, in: &table)
             }
-            scopes[listener.gateway + "/" + listener.name] = place
+            for listener in after ?? [] {
+                if let old = before?.first(where: { $0.id == listener.id }), old != listener {
+                    scopes.remove(old, in: &table)
+                }
+                scopes.put(listener, age: age, in: &table)
+            }
+        } else {
+            for listener in before ?? [] { scopes.remove(listener, in: &table) }
         }
-        return scopes
+        listeners[name] = after
+        // Most changes of a Gateway are of its status, too.
+        if before != after { loose.formUnion(byGateway[name] ?? []) }
     }
 
     // MARK: Routes
 
-    /// Puts the routes' rules where they are attached; counts the routes of each listener.
-    private mutating func placeRoutes(_ table: inout RouteTable, _ scopes: [String: Int]) -> [String: Int] {
-        var attached: [String: Int] = [:]
-        var rules: [Place: [RouteRule]] = [:]
-        for (name, route) in compiled.sorted(by: { $0.key < $1.key }) {
-            guard let object = routes[name] else { continue }
-            var parents: [(reference: JSON, conditions: [GatewayCondition])] = []
-            var places: Set<Place> = []
-            var counted: Set<String> = []
-            for reference in object["spec", "parentRefs"]?.array ?? [] {
-                guard let (listeners, accepted) = attach(object, route, reference) else { continue }
-                parents.append((reference, Self.conditions(route, accepted)))
-                for listener in listeners {
-                    let id = listener.gateway + "/" + listener.name
-                    counted.insert(id)
-                    guard let scope = scopes[id] else { continue }
-                    for hostname in route.hostnames.isEmpty ? [nil] : route.hostnames.map(Optional.some) {
-                        if let host = listener.shared(with: hostname) {
-                            places.insert(Place(scope: scope + 1, host: host))
-                        }
-                    }
-                }
+    /// Attaches routes anew, and puts their rules where they belong now.
+    /// - Parameter read: the routes whose rules themselves may have changed.
+    private mutating func place(_ table: inout RouteTable, _ read: Set<String>) {
+        var touched: [RoutePlace: Set<String>] = [:]
+        for name in loose {
+            let before = attachments.removeValue(forKey: name)
+            if let object = routes[name], let route = compiled[name] {
+                attachments[name] = RouteAttachment(
+                    object, route, to: listeners, scopes, labels: namespaces[object.namespace] ?? [:])
             }
-            for id in counted { attached[id, default: 0] += 1 }
-            for place in places { rules[place, default: []] += route.rules }
-            // Also without parents of ours: what we said of one that is no more goes.
-            wishes.append(.route(object, parents))
+            let after = attachments[name]
+            count(before?.listeners ?? [], after?.listeners ?? [])
+            if before?.places == after?.places, !read.contains(name) { continue }
+            for place in before?.places.keys ?? [:].keys { touched[place, default: []].insert(name) }
+            for place in after?.places.keys ?? [:].keys { touched[place, default: []].insert(name) }
         }
-        for place in placed where rules[place] == nil { table.rules[place.scope, place.host] = nil }
-        for (place, list) in rules {
-            table.rules[place.scope, place.host] = list.count > 1 ? list.sorted { $0.order < $1.order } : list
-        }
-        placed = Set(rules.keys)
-        return attached
+        for (place, names) in touched { assemble(place, names, &table) }
     }
 
-    /// The listeners that a route is attached to by one of its parents, and whether it is accepted there; nil when the
-    /// parent is none of ours.
-    private func attach(
-        _ object: JSON, _ route: CompiledHTTPRoute, _ reference: JSON
-    ) -> ([GatewayListener], GatewayCondition)? {
-        guard reference["group"]?.string ?? Self.group == Self.group,
-            reference["kind"]?.string ?? "Gateway" == "Gateway", let name = reference["name"]?.string,
-            let all = listeners["\(reference["namespace"]?.string ?? object.namespace)/\(name)"]
-        else { return nil }
-        func refused(_ reason: String, _ message: String) -> ([GatewayListener], GatewayCondition) {
-            ([], GatewayCondition("Accepted", false, reason, message))
+    private mutating func count(_ before: Set<GatewayListener.ID>, _ after: Set<GatewayListener.ID>) {
+        for id in before.subtracting(after) {
+            counts[id, default: 0] -= 1
+            if counts[id] == 0 { counts[id] = nil }
+            restatedGateways.insert(id.gateway)
         }
-        let section = reference["sectionName"]?.string
-        let port = reference["port"]?.int
-        let named = all.filter { (section == nil || $0.name == section) && (port == nil || $0.port == port) }
-        if named.isEmpty { return refused("NoMatchingParent", "the Gateway has no such listener") }
-        let open = named.filter {
-            $0.supportsRoutes && $0.admits(object.namespace, labels: namespaces[object.namespace] ?? [:])
+        for id in after.subtracting(before) {
+            counts[id, default: 0] += 1
+            restatedGateways.insert(id.gateway)
         }
-        if open.isEmpty { return refused("NotAllowedByListeners", "no listener allows this route") }
-        let shared = open.filter { listener in
-            route.hostnames.isEmpty || route.hostnames.contains { listener.shared(with: $0) != nil }
-        }
-        if shared.isEmpty {
-            return refused("NoMatchingListenerHostname", "no listener shares a host name with this route")
-        }
-        if route.faults.count >= max(1, route.ruleCount) && !route.faults.isEmpty {
-            return refused("UnsupportedValue", route.faults.joined(separator: "; "))
-        }
-        return (shared, GatewayCondition("Accepted", true, "Accepted"))
     }
 
-    private static func conditions(_ route: CompiledHTTPRoute, _ accepted: GatewayCondition) -> [GatewayCondition] {
-        var conditions = [accepted, route.resolved]
-        if accepted.isTrue && !route.faults.isEmpty {
-            conditions.append(
-                GatewayCondition("PartiallyInvalid", true, "UnsupportedValue", route.faults.joined(separator: "; ")))
+    /// Exchanges the rules that these routes have at a place; those of others stay in their order.
+    private func assemble(_ place: RoutePlace, _ names: Set<String>, _ table: inout RouteTable) {
+        var rules = table.rules[place.scope, place.host] ?? []
+        rules.removeAll { names.contains($0.order.name) }
+        for name in names {
+            guard let exactness = attachments[name]?.places[place] else { continue }
+            for var rule in compiled[name]?.rules ?? [] {
+                rule.order.host = exactness
+                rules.append(rule)
+            }
         }
-        return conditions
+        rules.sort { $0.order < $1.order }
+        table.rules[place.scope, place.host] = rules.isEmpty ? nil : rules
     }
 
     // MARK: Status
 
+    /// What all status ought to say.
+    var wishes: [GatewayStatusWish] {
+        allWishes.sorted { ($0.key.namespace, $0.key.name) < ($1.key.namespace, $1.key.name) }.map(\.value)
+    }
+
+    /// What has changed of it since this was last asked.
+    mutating func takeWishes() -> [GatewayStatusWish] {
+        defer { newWishes = [] }
+        return newWishes.compactMap { allWishes[$0] }
+    }
+
+    private mutating func wish(_ key: ObjectKey, _ wish: GatewayStatusWish?) {
+        allWishes[key] = wish
+        if wish == nil { newWishes.remove(key) } else { newWishes.insert(key) }
+    }
+
+    private mutating func restate(route name: String) {
+        guard let object = routes[name], compiled[name] != nil else {
+            return wish(Self.key(.httpRoute, name), nil)
+        }
+        // Also without parents of ours: what we said of one that is no more goes.
+        wish(Self.key(.httpRoute, name), .route(object, attachments[name]?.parents ?? []))
+    }
+
+    private mutating func restate(gateway name: String) {
+        guard let gateway = gateways[name], let listeners = listeners[name] else {
+            return wish(Self.key(.gateway, name), nil)
+        }
+        wish(Self.key(.gateway, name), Self.status(gateway, listeners, counts))
+    }
+
+    private static func key(_ kind: ResourceKind, _ name: String) -> ObjectKey {
+        let parts = name.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+        return ObjectKey(kind, namespace: String(parts[0]), name: String(parts[parts.count - 1]))
+    }
+
     private static func status(
-        _ gateway: JSON, _ listeners: [GatewayListener], _ attached: [String: Int]
+        _ gateway: JSON, _ listeners: [GatewayListener], _ counts: [GatewayListener.ID: Int]
     ) -> GatewayStatusWish {
         let isSound = listeners.map { $0.conditions[0].isTrue && $0.conditions[1].isTrue }
         var accepted = GatewayCondition("Accepted", true, "Accepted")
@@ -254,7 +316,7 @@ struct GatewayState: Sendable {
             gateway, [accepted, programmed],
             listeners.map {
                 .init(
-                    name: $0.name, attached: attached["\($0.gateway)/\($0.name)"] ?? 0,
+                    name: $0.name, attached: counts[$0.id] ?? 0,
                     supportsRoutes: $0.supportsRoutes, conditions: $0.conditions)
             })
     }

@@ -37,6 +37,16 @@ struct HostPattern: Sendable, Hashable {
         self.name = name
     }
 
+    /// Which of two names that both stand for a host says more of it, as a number: any name without `*.` more than
+    /// any with it, a longer one more than a shorter, and each more than none.
+    var exactness: Int {
+        switch form {
+        case .exact: 1 << 16 + min(name.count, 1 << 15)
+        case .oneLabel, .anyLabels: 1 + min(name.count, 1 << 15)
+        case .every: 0
+        }
+    }
+
     /// As it is written.
     var text: String {
         let name = String(decoding: name, as: UTF8.self)

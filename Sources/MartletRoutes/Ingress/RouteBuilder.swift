@@ -59,7 +59,7 @@ public struct RouteBuilder: Sendable {
         case .secret:
             secrets[name] = object
             dirty.formUnion(bySecret[name] ?? [])
-            gateways.changedSecret()
+            gateways.changedSecret(name)
         default: gateways.change(ObjectKey(kind, namespace: object.namespace, name: object.name), object)
         }
     }
@@ -83,7 +83,7 @@ public struct RouteBuilder: Sendable {
         case .secret:
             secrets[name] = nil
             dirty.formUnion(bySecret[name] ?? [])
-            gateways.changedSecret()
+            gateways.changedSecret(name)
         default: gateways.change(key, nil)
         }
     }
@@ -111,6 +111,9 @@ public struct RouteBuilder: Sendable {
 
     /// What the status of Gateways, their classes and routes ought to say, as of the last ``update()``.
     public var statusWishes: [GatewayStatusWish] { gateways.wishes }
+
+    /// Those of ``statusWishes`` whose object, or what is to be said of it, has changed since this was last asked.
+    public mutating func takeStatusWishes() -> [GatewayStatusWish] { gateways.takeWishes() }
 
     /// The Ingresses that are served here, by namespace and name.
     public var served: [ObjectKey] {

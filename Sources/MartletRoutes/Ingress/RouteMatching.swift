@@ -101,9 +101,11 @@ struct RouteRule: Sendable {
 }
 
 /// Which of two rules that both match goes first. By networking.k8s.io/v1: the longer path, an Exact before a Prefix,
-/// the older Ingress. By Gateway API v1: Exact, then the longest prefix, the method, the number of fields, then of
-/// parameters, the oldest route, its name, and the place within it.
+/// the older Ingress. By Gateway API v1: the host name as the route writes it, Exact, then the longest prefix, the
+/// method, the number of fields, then of parameters, the oldest route, its name, and the place within it.
 struct RouteOrder: Sendable, Hashable, Comparable {
+    /// How exactly the route names the host, by ``HostPattern/exactness``; 0 for an Ingress, whose hosts lie apart.
+    var host = 0
     /// 0 for Exact, 1 for expressions of Gateway API, 2 for all else, 3 for an Ingress' default backend.
     var rank: Int
     var length: Int
@@ -116,6 +118,7 @@ struct RouteOrder: Sendable, Hashable, Comparable {
     var place: Int
 
     static func < (a: RouteOrder, b: RouteOrder) -> Bool {
+        if a.host != b.host { return a.host > b.host }
         if a.rank != b.rank { return a.rank < b.rank }
         if a.length != b.length { return a.length > b.length }
         if a.hasMethod != b.hasMethod { return a.hasMethod }

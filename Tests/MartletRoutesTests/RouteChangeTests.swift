@@ -4,76 +4,8 @@ import MartletObject
 import MartletRoutes
 import Testing
 
-/// What the Ingress conformance features ask of networking.k8s.io/v1, as far as it is decided by the table.
-@Suite("Ingress conformance") struct IngressConformanceTests {
-    private static let pathRules: [(host: String, paths: [String])] = [
-        ("exact-path-rules", ["E /foo foo-exact"]),
-        ("prefix-path-rules", ["P /foo foo-prefix", "P /aaa/bbb aaa-slash-bbb-prefix", "P /aaa aaa-prefix"]),
-        ("mixed-path-rules", ["P /foo foo-prefix", "E /foo foo-exact"]),
-        ("trailing-slash-path-rules", ["P /aaa/bbb/ aaa-slash-bbb-slash-prefix", "E /foo/ foo-slash-exact"]),
-    ]
-    private static let services = [
-        "foo-exact", "foo-prefix", "aaa-slash-bbb-prefix", "aaa-prefix", "aaa-slash-bbb-slash-prefix",
-        "foo-slash-exact", "wildcard-foo-com", "foo-bar-com", "echo-service",
-    ]
-
-    /// The table of the features' Ingresses, alone or among many others.
-    private static func table(among others: Int) -> RouteTable {
-        var builder = RouteObjects.builder(services: services)
-        for (host, paths) in pathRules {
-            builder.put(RouteObjects.ingress(host, host: host, paths), kind: .ingress)
-        }
-        builder.put(
-            RouteObjects.ingress("wild", host: "*.foo.com", ["P / wildcard-foo-com"]), kind: .ingress)
-        builder.put(RouteObjects.ingress("plain", host: "foo.bar.com", ["P / foo-bar-com"]), kind: .ingress)
-        for number in 0..<others {
-            builder.put(
-                RouteObjects.ingress(
-                    "other-\(number)", host: "host-\(number).other.test", ["P / foo-exact", "P /foo aaa-prefix"]),
-                kind: .ingress)
-        }
-        builder.update()
-        return builder.table
-    }
-
-    private static let tables = [table(among: 0), table(among: 2000)]
-
-    @Test(
-        "hosts and paths lead where the features say, among no others and among 2,000 hosts",
-        arguments: [
-            ("exact-path-rules", "/foo", "foo-exact"), ("exact-path-rules", "/foo/", nil),
-            ("exact-path-rules", "/FOO", nil), ("exact-path-rules", "/bar", nil),
-            ("prefix-path-rules", "/foo", "foo-prefix"), ("prefix-path-rules", "/foo/", "foo-prefix"),
-            ("prefix-path-rules", "/FOO", nil), ("prefix-path-rules", "/aaa/bbb", "aaa-slash-bbb-prefix"),
-            ("prefix-path-rules", "/aaa/bbb/ccc", "aaa-slash-bbb-prefix"),
-            ("prefix-path-rules", "/aaa/ccc", "aaa-prefix"), ("prefix-path-rules", "/aaaccc", nil),
-            ("mixed-path-rules", "/foo", "foo-exact"),
-            ("trailing-slash-path-rules", "/aaa/bbb", "aaa-slash-bbb-slash-prefix"),
-            ("trailing-slash-path-rules", "/aaa/bbb/", "aaa-slash-bbb-slash-prefix"),
-            ("trailing-slash-path-rules", "/foo", nil), ("trailing-slash-path-rules", "/foo/", "foo-slash-exact"),
-            ("foo.bar.com", "/", "foo-bar-com"), ("foo.bar.com:443", "/any", "foo-bar-com"),
-            ("subdomain.bar.com", "/", nil), ("bar.foo.com", "/", "wildcard-foo-com"),
-            ("baz.bar.foo.com", "/", nil), ("foo.com", "/", nil), (".foo.com", "/", nil),
-        ])
-    func routes(host: String, path: String, service: String?) {
-        for table in Self.tables { #expect(table.service(host, path) == service.map { "default/" + $0 }) }
-    }
-
-    @Test(
-        "an Ingress without rules takes every request",
-        arguments: [
-            ("GET", "my-host", "/"), ("GET", "my-host", "/sub-path"), ("POST", "some-host", "/"),
-            ("PUT", "", "/resource"), ("DELETE", "some-host", "/resource"), ("PATCH", "my-host", "/resource"),
-        ])
-    func defaultBackend(method: String, host: String, path: String) {
-        var object = RouteObjects.ingress("default-backend")
-        object["spec", "rules"] = nil
-        object["spec", "defaultBackend"] = ["service": ["name": "a", "port": ["number": 80]]]
-        let table = RouteObjects.builder(object).table
-        let match = table.match(host, path, method: method)
-        #expect(match?.route.backend(draw: 1)?.slot.map { table.backends[$0].service } == "default/a")
-    }
-
+/// What Ingresses mean beside what the conformance features ask (`IngressFeatureTests`).
+@Suite("Ingresses by the table") struct IngressMeaningTests {
     @Test func aDefaultBackendBesideRulesTakesWhatIsLeftOfTheirHostsAlone() {
         var object = RouteObjects.ingress("i", host: "h.test", ["P /foo a"])
         object["spec", "defaultBackend"] = ["service": ["name": "b", "port": ["number": 80]]]
@@ -116,7 +48,7 @@ import Testing
     }
 
     @Test("after any changes the table says what one built anew says")
-    func incremental() {
+    func fuzzedChanges() {
         var random = SplitMix64(seed: Fuzz.seed(7))
         let hosts = ["a.test", "b.test", "*.test", "x.a.test", "", "c.test"]
         let services = ["a", "b", "c", "d"]
@@ -193,7 +125,7 @@ import Testing
     ]
 
     @Test("hostile text in every field of every object never traps, and closes no other route")
-    func hostile() {
+    func fuzzedObjects() {
         var random = SplitMix64(seed: Fuzz.seed(3))
         let pieces = [
             "*", ".", "/", ":", "[", "]", "%", "?", "#", "a", "é", "\u{0}", "\r\n", "", "*.", "//", "..", "443", "(",
