@@ -21,7 +21,8 @@ public protocol ByteStream: Sendable {
     var peer: Endpoint? { get }
 
     /// Lets the connection fail when the peer's machine acknowledges nothing of what was written for so long, or takes
-    /// nothing; zero takes the limit away. Where there is no such limit nothing changes.
+    /// nothing, or has gone while nothing is written; zero takes the limit away. Where there is no such limit nothing
+    /// changes.
     func limitSilence(_ limit: Duration)
 }
 

@@ -56,6 +56,14 @@ private func read(exactly count: Int, from stream: any ByteStream) async throws 
         #expect(cm_socket_limit_silence(fd, 2_345) == 0)
         var (limit, size): (UInt32, socklen_t) = (0, socklen_t(MemoryLayout<UInt32>.size))
         #expect(getsockopt(fd, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, &limit, &size) == 0 && limit == 2_345)
+        // Also a peer that nothing is sent to is asked whether it is there.
+        func option(_ level: Int32, _ name: Int32) -> Int32 {
+            var (value, size): (Int32, socklen_t) = (-1, socklen_t(MemoryLayout<Int32>.size))
+            return getsockopt(fd, level, name, &value, &size) == 0 ? value : -1
+        }
+        #expect(option(SOL_SOCKET, SO_KEEPALIVE) == 1)
+        #expect(option(Int32(IPPROTO_TCP), TCP_KEEPIDLE) == 2 && option(Int32(IPPROTO_TCP), TCP_KEEPINTVL) == 1)
+        #expect(cm_socket_limit_silence(fd, 0) == 0 && option(SOL_SOCKET, SO_KEEPALIVE) == 0)
         #expect(cm_socket_limit_silence(-1, 1) == -EBADF)
     }
 

@@ -111,7 +111,11 @@ private typealias G = GatewayObjects
                 builder.put(object, kind: key.kind)
             }
             builder.update()
-            let (have, want) = (answers(builder), answers(G.builder(Array(objects.values))))
+            var fresh = RouteObjects.builder(services: ["a", "b", "c"])
+            RouteObjects.put(services: ["d"], namespace: "other", in: &fresh)
+            for (key, object) in objects { fresh.put(object, kind: key.kind) }
+            fresh.update()
+            let (have, want) = (answers(builder), answers(fresh))
             guard have == want else {
                 Issue.record("round \(round): \(zip(have, want).filter { $0 != $1 }.prefix(5))")
                 return

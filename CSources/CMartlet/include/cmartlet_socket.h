@@ -23,7 +23,10 @@ const struct sockaddr *cm_address_pointer(const cm_address *address);
 /* A new stream socket for that address (close on exec, TCP_NODELAY). Returns the descriptor or a negative errno. */
 int cm_socket_for(const cm_address *address);
 
-/* Ends a TCP connection whose peer acknowledges nothing for so long. 0 or a negative errno. */
+/*
+ * Ends a TCP connection whose peer acknowledges nothing for so long, also when nothing is sent: its machine is asked
+ * then, and a second more may pass. With 0 there is no such limit. 0 or a negative errno.
+ */
 int cm_socket_limit_silence(int fd, unsigned milliseconds);
 
 /*
