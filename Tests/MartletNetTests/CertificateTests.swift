@@ -47,6 +47,29 @@ private func isShown(_ name: String, to host: String, _ net: TestNet) async -> B
         }
     }
 
+    @Test("a Gateway's listener for all hosts shows its certificate in place of the fallback, while it is there")
+    func everyHost() async throws {
+        try await TestNet.run { net in
+            net.api.put(.secret, Objects.secret("every", try TestNet.certificate(for: "every.test")))
+            net.api.put(
+                .gatewayClass,
+                ["metadata": ["name": "martlet"], "spec": ["controllerName": "martlet.io/gateway"]])
+            let listener: JSON = [
+                "name": "https", "port": 443, "protocol": "HTTPS", "tls": ["certificateRefs": [["name": "every"]]],
+            ]
+            net.api.put(
+                .gateway,
+                [
+                    "metadata": ["name": "gw", "namespace": "default"],
+                    "spec": ["gatewayClassName": "martlet", "listeners": [listener]],
+                ])
+            try await net.until { await isShown("every.test", to: "every.test", net) }
+            #expect(await !isShown(TestNet.fallbackName, to: "web.test", net))
+            net.api.remove(.gateway, namespace: "default", name: "gw")
+            try await net.until { await isShown(TestNet.fallbackName, to: "web.test", net) }
+        }
+    }
+
     @Test("a Secret of rubbish harms no other host, and its own host keeps the certificate before")
     func rubbish() async throws {
         try await TestNet.run { net in
