@@ -41,6 +41,12 @@ public enum Daemon {
     public static func run(_ configuration: ClusterConfiguration, removesPods: Bool) async throws {
         Allocator.keepFreedMemoryAtHand()
         Allocator.giveBackFromNowOn()
+        if let other = ProcessFile(dataDirectory: configuration.dataDirectory).take() {
+            complain(
+                "\(configuration.dataDirectory) has a daemon already (process \(other)): end it first, or choose "
+                    + "another --data-dir")
+            throw ExitCode(1)
+        }
         // From here on, so that a signal that comes during the start is not lost.
         let signal = Task { await Signals.wait(for: [SIGINT, SIGTERM]) }
         // Connections of thousands of watchers go past the usual 1024.

@@ -20,8 +20,9 @@ struct Config: AsyncParsableCommand {
                 return print("there is no \(ConfigurationFile.standardPath); nothing to check")
             }
             let checked = try ConfigurationFile(path: path, programs: SettingGroups.all)
-            for line in checked.report { print(line) }
-            guard checked.faults.isEmpty else { throw ExitCode(1) }
+            let faults = checked.faults + checked.planFaults
+            for fault in faults { print(checked.text(fault)) }
+            guard faults.isEmpty else { throw ExitCode(1) }
             print("\(path) is good: \(checked.entries.count) settings")
         }
     }

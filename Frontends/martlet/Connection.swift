@@ -5,7 +5,6 @@ import Martlet
 import MartletBase
 import MartletHTTP
 import MartletIO
-import Synchronization
 
 /// How to reach the cluster: the current context of a kubeconfig.
 struct ConnectionOptions: ParsableArguments {
@@ -16,10 +15,21 @@ struct ConnectionOptions: ParsableArguments {
     func target() throws -> Kubeconfig {
         let usual = NSHomeDirectory() + "/.kube/config"
         let own = "/var/lib/martlet/admin.kubeconfig"
-        let path =
-            kubeconfig ?? ProcessInfo.processInfo.environment["KUBECONFIG"]
-            ?? (!Files.exists(usual) && Files.exists(own) ? own : usual)
-        return try Kubeconfig(path: path)
+        if let path = kubeconfig ?? ProcessInfo.processInfo.environment["KUBECONFIG"] {
+            return try Kubeconfig(path: path)
+        }
+        if let path = [usual, own].first(where: Files.exists) { return try Kubeconfig(path: path) }
+        throw Refusal(Self.missing(usual, try? MachineFile(readingFrom: "/var/lib/martlet")))
+    }
+
+    private static func missing(_ usual: String, _ machine: MachineFile?) -> String {
+        let what =
+            switch machine?.roles.contains(.gateway) {
+            case nil: "this machine is no master"
+            case false?: "\(machine?.nodeName ?? "") is no master, and has no leave to ask of the whole cluster"
+            case true?: "this master has not run yet"
+            }
+        return "\(what), and there is no \(usual): run this on a master, or give --kubeconfig FILE"
     }
 
     /// Returns when the API takes requests.
@@ -34,44 +44,34 @@ struct ConnectionOptions: ParsableArguments {
 
     /// The masters as the leader sees them, who alone hears of all; as any of them does where no leader answers.
     func masters() async throws -> JSON {
-        let answer = Answer()
-        try await withClient { client, _ in answer.value = try await client.ask(.get, "/martlet/v1/members") }
-        guard let leader = answer.value["leader"]?.string, leader != answer.value["answeredBy"]?.string else {
-            return answer.value
-        }
-        let urls = (answer.value["members"]?.array ?? []).filter { $0["name"]?.string == leader }
+        let answer = try await withClient { client, _ in try await client.ask(.get, "/martlet/v1/members") }
+        guard let leader = answer["leader"]?.string, leader != answer["answeredBy"]?.string else { return answer }
+        let urls = (answer["members"]?.array ?? []).filter { $0["name"]?.string == leader }
             .flatMap { $0["apiURLs"]?.array ?? [] }.compactMap(\.string)
         guard
             let endpoint = urls.lazy.compactMap({ MachineFile.endpoint(String($0.dropFirst("https://".count))) }).first
-        else { return answer.value }
-        try? await withTransport(at: endpoint) { transport, world in
+        else { return answer }
+        let leading = try? await withTransport(at: endpoint) { transport, world in
             let client = Client(transport: transport, in: world)
-            answer.value = try await world.limited(to: .seconds(2), "\(endpoint)") {
+            return try await world.limited(to: .seconds(2), "\(endpoint)") {
                 try await client.ask(.get, "/martlet/v1/members")
             }
         }
-        return answer.value
-    }
-
-    /// What a body has found.
-    final class Answer: Sendable {
-        private let json = Mutex(JSON.null)
-        var value: JSON {
-            get { json.withLock { $0 } }
-            set { json.withLock { $0 = newValue } }
-        }
+        return leading ?? answer
     }
 
     /// Runs `body` with a client of the cluster, and the world it lives in.
-    func withClient(_ body: @escaping @Sendable (Client, any World) async throws -> Void) async throws {
+    func withClient<Value: Sendable>(
+        _ body: @escaping @Sendable (Client, any World) async throws -> Value
+    ) async throws -> Value {
         try await withTransport { try await body(Client(transport: $0, in: $1), $1) }
     }
 
     /// Runs `body` with what carries requests to the cluster, and the world it lives in.
     /// - Parameter endpoint: another master than the kubeconfig says.
-    func withTransport(
-        at endpoint: Endpoint? = nil, _ body: @escaping @Sendable (HTTPSTransport, any World) async throws -> Void
-    ) async throws {
+    func withTransport<Value: Sendable>(
+        at endpoint: Endpoint? = nil, _ body: @escaping @Sendable (HTTPSTransport, any World) async throws -> Value
+    ) async throws -> Value {
         var target = try target()
         if case .ip(let address, _)? = endpoint {
             target.endpoint = endpoint ?? target.endpoint
@@ -79,13 +79,13 @@ struct ConnectionOptions: ParsableArguments {
         }
         let reactor = try Reactor(name: "martlet-cli")
         defer { reactor.shutdown() }
-        try await withTaskExecutorPreference(reactor.executor) {
+        return try await withTaskExecutorPreference(reactor.executor) {
             let identity = try TLSIdentity(
                 certificateChainPEM: target.certificate, privateKeyPEM: target.privateKey)
             let http = HTTPClient(
                 endpoint: target.endpoint, serverName: target.host, in: reactor,
                 tls: try TLSClient(authoritiesPEM: target.authority, identity: identity))
-            try await body(HTTPSTransport(http), reactor)
+            return try await body(HTTPSTransport(http), reactor)
         }
     }
 }
@@ -98,10 +98,10 @@ struct Kubeconfig {
     var certificate: [UInt8]
     var privateKey: [UInt8]
 
-    /// - Throws: `ValidationError` that names the file and what it lacks.
+    /// - Throws: `Refusal` that names the file and what it lacks.
     init(path: String) throws {
-        func refuse(_ what: String) -> ValidationError {
-            ValidationError("\(path): \(what); give another file with --kubeconfig")
+        func refuse(_ what: String) -> Refusal {
+            Refusal("\(path): \(what); give another file with --kubeconfig")
         }
         guard let text = FileManager.default.contents(atPath: path) else { throw refuse("cannot be read") }
         let config: JSON

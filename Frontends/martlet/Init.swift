@@ -13,6 +13,15 @@ struct StartOptions: ParsableArguments {
     var with: [String] = []
     @OptionGroup var file: ConfigurationOptions
 
+    /// - Throws: `Refusal` when the folder's daemon runs.
+    func refuseRunning(in dataDirectory: String, _ purpose: String) throws {
+        guard let process = Service(dataDirectory: dataDirectory).runningProcess else { return }
+        let name = (try? MachineFile(readingFrom: dataDirectory))?.nodeName
+        throw Refusal(
+            "martletd of \(dataDirectory) runs already (process \(process)\(name.map { ", as \($0)" } ?? "")); "
+                + "martlet reset first, \(purpose)")
+    }
+
     /// Starts the daemon and waits until it works.
     func launch(_ machine: MachineFile, in dataDirectory: String, _ say: String) throws {
         var service = Service(dataDirectory: dataDirectory, arguments: with)
@@ -21,7 +30,6 @@ struct StartOptions: ParsableArguments {
             service.arguments.append("--config=" + (file == "none" ? file : URL(fileURLWithPath: file).path))
         }
         service.runsPods = machine.roles.contains(.worker)
-        if service.runningProcess != nil { throw Refusal("martletd of \(dataDirectory) runs already") }
         try service.start(start)
         if start == .none { return }
         try service.waitUntilReady()
@@ -49,6 +57,7 @@ struct Init: ConfiguredCommand {
 
     func run() async throws {
         let ttl = try Token.duration(ttl)
+        try start.refuseRunning(in: data.path, "to begin anew")
         var machine = try options.machine(.master)
         cluster.apply(to: &machine)
         let joining = Joining(dataDirectory: data.path, machine: machine)
@@ -64,9 +73,16 @@ struct Init: ConfiguredCommand {
             pin = try joining.begin(in: reactor)
         }
         try start.launch(machine, in: data.path, "\(machine.nodeName) is the first master of a new cluster.")
-        if start.start == .none { return }
         var connection = ConnectionOptions()
         connection.kubeconfig = data.path + "/admin.kubeconfig"
+        if start.start == .none {
+            return print(
+                """
+                Once it runs, these print the commands that others join with:
+                  martlet token create --role worker --kubeconfig \(data.path)/admin.kubeconfig
+                  martlet token create --role master --kubeconfig \(data.path)/admin.kubeconfig
+                """)
+        }
         try await connection.whenReady()
         let server = Endpoint.ip(machine.nodeAddress, port: options.apiPort)
         let kubeconfig = connection.kubeconfig ?? ""
@@ -120,9 +136,7 @@ struct Join: ConfiguredCommand {
             : MachineFile.endpoint(address)
         guard let endpoint else { throw ValidationError("\(address) is not ADDRESS or ADDRESS:PORT") }
         let machine = try options.machine(role)
-        if Service(dataDirectory: data.path).runningProcess != nil {
-            throw Refusal("martletd of \(data.path) runs already; martlet reset first, to join anew")
-        }
+        try start.refuseRunning(in: data.path, "to join anew")
         let joining = Joining(dataDirectory: data.path, machine: machine)
         let reactor = try Reactor(name: "martlet-cli")
         defer { reactor.shutdown() }
@@ -130,71 +144,17 @@ struct Join: ConfiguredCommand {
             try await joining.join(endpoint, token, as: role, in: reactor)
         }
         try start.launch(machine, in: data.path, "\(machine.nodeName) has joined as a \(role.rawValue).")
-    }
-}
-
-/// `martlet reset`
-struct Reset: ConfiguredCommand {
-    static let configuration = CommandConfiguration(
-        abstract: "Takes this machine out of its cluster, and removes all that Martlet keeps on it.",
-        discussion: "Pods of this machine end. With the last master the cluster's data is gone for good.")
-
-    static var settings: SettingGroups { .local }
-
-    @OptionGroup var data: DataOptions
-    @Flag(help: "Do not ask.") var yes = false
-    @Flag(help: "Leave the cluster as it is: it is gone, or another machine has taken the place of this one.")
-    var keepMembership = false
-
-    func run() async throws {
-        guard let machine = try MachineFile(readingFrom: data.path) ?? leftover() else {
-            return print("\(data.path) holds no part of a cluster; nothing to do")
-        }
-        if !yes {
-            print("All data of \(machine.nodeName) in \(data.path) will be removed. Type yes: ", terminator: "")
-            guard readLine() == "yes" else { throw ExitCode(1) }
-        }
-        let service = Service(dataDirectory: data.path)
-        if !keepMembership { await leave(machine) }
-        try service.stop()
-        if machine.roles.contains(.worker) { try clean(service) }
-        try Files.remove(data.path)
-        print("\(machine.nodeName) is no part of a cluster any more")
+        if role == .master, start.start != .none { await untilNamed(machine.nodeName) }
     }
 
-    /// A join that was cut short has left a folder without machine.json.
-    private func leftover() -> MachineFile? {
-        guard FileManager.default.fileExists(atPath: data.path + "/FORMAT") else { return nil }
-        return MachineFile(roles: [], nodeName: "this machine", nodeAddress: "127.0.0.1")
-    }
-
-    /// A master leaves the others, which then need one less to agree.
-    private func leave(_ machine: MachineFile) async {
-        guard machine.peerPort != nil else { return }
+    /// Returns when the masters know the new one by its name, or after a while: it tells them once it takes part.
+    private func untilNamed(_ name: String) async {
         var connection = ConnectionOptions()
         connection.kubeconfig = data.path + "/admin.kubeconfig"
-        do {
-            try await connection.withClient { client, _ in
-                let members = try await client.ask(.get, "/martlet/v1/members")["members"]?.array ?? []
-                if members.count > 1 { _ = try await client.ask(.delete, "/martlet/v1/members/\(machine.nodeName)") }
-            }
-        } catch {
-            print(
-                "the other masters were not told (\(error)); on one of them: martlet member remove \(machine.nodeName)")
-        }
-    }
-
-    /// Pods outlive the daemon: it is started once more to end them.
-    private func clean(_ service: Service) throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: Service.daemon)
-        process.arguments = ["--data-dir", data.path, "--clean"] + service.usedArguments
-        try process.run()
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else {
-            throw Refusal(
-                "this machine's pods are not all ended, so that \(data.path) stays: mend what martletd says above, and "
-                    + "give martlet reset again")
+        for _ in 0..<50 {
+            let members = (try? await connection.masters())?["members"]?.array ?? []
+            if members.contains(where: { $0["name"]?.string == name }) { return }
+            usleep(100_000)
         }
     }
 }

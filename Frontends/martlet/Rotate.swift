@@ -109,9 +109,7 @@ struct RotationOptions: ParsableArguments {
     }
 
     private func ask(_ method: HTTPRequest.Method, _ path: String, _ body: JSON?) async throws -> JSON {
-        let answer = ConnectionOptions.Answer()
-        try await connection.withClient { client, _ in answer.value = try await client.ask(method, path, body) }
-        return answer.value
+        try await connection.withClient { client, _ in try await client.ask(method, path, body) }
     }
 }
 

@@ -54,7 +54,7 @@ struct Snapshot: AsyncParsableCommand {
         func run() async throws {
             if !yes {
                 print("All that was written after \(file) was taken will be gone. Type yes: ", terminator: "")
-                guard readLine() == "yes" else { throw ExitCode(1) }
+                guard readLine() == "yes" else { throw Refusal("nothing was done; --yes does not ask") }
             }
             let (status, former) = try await ClusterSnapshot.restore(
                 file, into: data.path, at: WallTime(seconds: Int64(Date().timeIntervalSince1970)))
@@ -111,6 +111,7 @@ struct Snapshot: AsyncParsableCommand {
                 if let compared = report.comparison {
                     json["equal"] = .int(Int64(compared.equal))
                     json["changedSince"] = .int(Int64(compared.changedSince))
+                    json["begun"] = .int(Int64(compared.begun))
                 }
                 json["findings"] = .array(report.findings.map { .string("\($0)") })
                 printJSON(json)
@@ -118,7 +119,9 @@ struct Snapshot: AsyncParsableCommand {
                 print("it serves \(count) objects of \(report.objects.count) kinds")
                 if let compared = report.comparison {
                     print(
-                        "\(compared.equal) are as the running cluster has them; \(compared.changedSince) changed since")
+                        "\(compared.equal) are as the running cluster has them; "
+                            + "\(compared.changedSince) changed since; "
+                            + "\(compared.begun) written anew by the throw-away cluster")
                 }
                 for finding in report.findings { print("WRONG: \(finding)") }
                 print(report.findings.isEmpty ? "the snapshot is good" : "do not rely on \(file)")

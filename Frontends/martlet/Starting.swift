@@ -37,7 +37,6 @@ struct Service {
         return Self.hasUnit ? "systemctl start martletd" : started.command.joined(separator: " ")
     }
 
-    var pidFile: String { dataDirectory + "/martletd.pid" }
     var logFile: String { dataDirectory + "/martletd.log" }
 
     /// How it is run.
@@ -87,8 +86,13 @@ struct Service {
         }
     }
 
-    /// Whether the daemon was started by this program: by hand it is ended by hand.
-    var isOurs: Bool { Self.hasUnit || runningProcess != nil }
+    /// Whether the daemon was started by this program: by hand it is ended by hand. One that does not run was, when it
+    /// has left the log of those that are started detached.
+    var isOurs: Bool {
+        if Self.hasUnit { return true }
+        guard let process = runningProcess else { return Files.exists(logFile) }
+        return (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(process)/fd/1")) == logFile
+    }
 
     /// Ends the daemon, and starts it the way it was started before.
     mutating func restart() throws {
@@ -145,20 +149,10 @@ struct Service {
             throw Refusal("\(Self.daemon) cannot be started: \(String(cString: strerror(status)))")
         }
         spawned = process
-        try Files.write(Array("\(process)\n".utf8), to: pidFile)
     }
 
-    /// The daemon that was started detached, while it runs.
-    var runningProcess: pid_t? {
-        guard let text = try? String(contentsOfFile: pidFile, encoding: .utf8),
-            let process = pid_t(text.trimmingCharacters(in: .whitespacesAndNewlines)), process > 1,
-            let command = try? String(contentsOfFile: "/proc/\(process)/cmdline", encoding: .utf8),
-            command.contains("martletd"), command.contains(dataDirectory)
-        else { return nil }
-        // One that has ended and is waited for by nobody is gone.
-        let state = (try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)) ?? ""
-        return state.contains(") Z ") ? nil : process
-    }
+    /// The daemon of the data folder while it runs, however it was started.
+    var runningProcess: pid_t? { ProcessFile(dataDirectory: dataDirectory).owner }
 
     /// Ends the daemon, and waits until it is gone.
     func stop() throws {
@@ -172,6 +166,7 @@ struct Service {
 
     private func stopProcess() throws {
         guard let process = runningProcess else { return }
+        guard process > 1 else { throw Refusal("martletd of \(dataDirectory) cannot be ended from here: end it first") }
         kill(process, SIGTERM)
         for _ in 0..<600 {
             if runningProcess == nil { return }

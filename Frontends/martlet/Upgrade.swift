@@ -31,13 +31,16 @@ struct Upgrade: ConfiguredCommand {
         service.runsPods = machine.roles.contains(.worker)
         guard service.isOurs else {
             throw Refusal(
-                "martletd of \(data.path) was not started by martlet init, join or upgrade: stop it and start it anew "
-                    + "the way it was started, after martlet upgrade --help")
+                "martletd of \(data.path)\(service.runningProcess.map { " (process \($0))" } ?? "") was not started "
+                    + "by martlet init, join or upgrade: stop it, put the new programs in place of the old ones, and "
+                    + "start it the way it was started")
         }
         if let folder { try await Programs(folder: folder).check(for: data.path) }
-        try await guardQuorum(of: machine)
+        // Nobody misses one that stands still.
+        let runs = service.runningProcess != nil
+        if runs { try await guardQuorum(of: machine) }
         if let folder { try Programs(folder: folder).install() }
-        print("\(machine.nodeName) stops")
+        print("\(machine.nodeName) \(runs ? "stops" : "stands still, and is started")")
         try service.restart()
         try service.waitUntilReady()
         if machine.peerPort != nil { try await waitUntilCaughtUp(machine) }

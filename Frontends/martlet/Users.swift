@@ -28,6 +28,11 @@ struct User: AsyncParsableCommand {
                 throw ValidationError("\(name): names that begin with system: are the cluster's own")
             }
             var connection = connection
+            guard Files.exists(data.path + "/pki/ca.key") else {
+                throw Refusal(
+                    "\(data.path) has no authority's key, so that nothing can be signed here: run this on a master, "
+                        + "with --data-dir when its folder is another one")
+            }
             if connection.kubeconfig == nil { connection.kubeconfig = data.path + "/admin.kubeconfig" }
             var server = try connection.target().endpoint
             // It is for somebody elsewhere.

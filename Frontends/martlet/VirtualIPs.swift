@@ -91,8 +91,6 @@ enum VirtualIPText {
 extension ConnectionOptions {
     /// What one master knows of the virtual addresses.
     func virtualIPs() async throws -> JSON {
-        let answer = Answer()
-        try await withClient { client, _ in answer.value = try await client.ask(.get, "/martlet/v1/vip") }
-        return answer.value
+        try await withClient { client, _ in try await client.ask(.get, "/martlet/v1/vip") }
     }
 }

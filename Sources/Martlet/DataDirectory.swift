@@ -39,7 +39,8 @@ struct DataDirectory {
                             + "run the newer release")
                 }
             } else {
-                if let stranger = try Files.list(path).first {
+                // The daemon has its own file there first.
+                if let stranger = try Files.list(path).first(where: { $0 != "martletd.pid" }) {
                     throw ClusterError.unusable(
                         "\(path) holds \(stranger) but no FORMAT file; this is not a Martlet data folder: "
                             + "choose an empty one")

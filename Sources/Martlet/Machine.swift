@@ -31,6 +31,13 @@ public enum Machine {
         return six?.first { $0.interface == interface && $0.isLasting }.map { "\($0.address)" }
     }
 
+    /// All addresses of this machine's interfaces.
+    static var addresses: [IPAddress] {
+        let six = (try? Files.read("/proc/net/if_inet6")) ?? []
+        return System.ipv4Addresses().compactMap { IPAddress($0.address) }
+            + interfaceAddresses(String(decoding: six, as: UTF8.self)).map(\.address)
+    }
+
     /// The IPv6 addresses in the text of `/proc/net/if_inet6`. Lasting is one that is neither the link's alone nor
     /// changed from time to time for privacy.
     static func interfaceAddresses(_ text: String) -> [(interface: String, address: IPAddress, isLasting: Bool)] {

@@ -127,6 +127,8 @@ actor Reflector {
     private var told: [Change] = []
     private var nextTold = 0
     private var failures = 0
+    /// The kind of the fault that was logged last; empty since something was read.
+    private var fault = ""
     private var watchBegan = MonotonicTime(nanoseconds: 0)
 
     init(_ client: Client, _ scope: ListScope, logger: Logger) {
@@ -160,6 +162,7 @@ actor Reflector {
             if token == nil { reflection.beginList() }
             let page = try await client.page(of: scope, after: token)
             reflection.take(page)
+            fault = ""
             phase = page.token.map { .list(after: $0) } ?? .watch
         case .watch: try await beginWatch()
         case .watching(let body, let deadline): try await readWatch(body, until: deadline)
@@ -203,7 +206,7 @@ actor Reflector {
         guard let piece, !piece.isEmpty else { return try await endWatch() }
         for line in try lines.push(piece) {
             switch try reflection.take(line: line, kind: scope.kind) {
-            case .taken: failures = 0
+            case .taken: (failures, fault) = (0, "")
             case .expired: throw APIError(code: 410, reason: "Expired", message: "the watch cannot be resumed")
             case .failed(let why): throw APIError(code: 500, reason: "", message: why)
             }
@@ -231,7 +234,10 @@ actor Reflector {
             }
         }
         if error is JSONError || error is HTTPError { phase = .list(after: nil) }
-        logger.warning("following \(scope.path): \(error)")
+        // While there is no leader everybody who follows anything would say so again and again.
+        let kind = (error as? APIError).map { "\($0.code)" } ?? "\(type(of: error))"
+        if kind != fault { logger.warning("following \(scope.path): \(error); it is tried again and again") }
+        fault = kind
         return (try? await pause()) != nil
     }
 

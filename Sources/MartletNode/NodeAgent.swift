@@ -26,16 +26,10 @@ public actor NodeAgent {
         /// The version of the object in which another said something else of the pod, and was answered.
         var answered = ""
 
-        /// Whether another has said that the pod is not ready since this agent has said that it is: the masters do,
-        /// when the agent was silent for too long.
+        /// Whether the API tells something else of the pod than this agent has said last.
         var isContradicted: Bool {
-            func isReady(_ status: JSON?) -> Bool? {
-                status?["conditions"]?.array?.first { $0["type"] == "Ready" }.map { $0["status"] == "True" }
-            }
-            guard pendingStatus == nil, !isWriting, answered != object.resourceVersion,
-                let said = isReady(machine.currentStatus), let told = isReady(object["status"])
-            else { return false }
-            return said != told
+            guard pendingStatus == nil, !isWriting, answered != object.resourceVersion else { return false }
+            return StatusGist(machine.currentStatus).isContradicted(by: StatusGist(object["status"] ?? [:]))
         }
         var wake: Task<Void, Never>?
     }

@@ -19,6 +19,7 @@ extension NodeAgent {
         var isRegistered = false
         var told: Told?
         var renewed: MonotonicTime?
+        var fault = ""
         while !Task.isCancelled {
             var period = Limits.leasePeriod
             // Who was stopped or cut off this long may have been judged dead: the lease goes first, so that it is not
@@ -51,6 +52,7 @@ extension NodeAgent {
                 }
                 // A node that waits for its network is looked at more often: pods wait for it.
                 if isWaiting { period = Limits.waitingPeriod }
+                fault = ""
             } catch let error as APIError where error.isNotFound && isRegistered {
                 // Somebody deleted the node, or its lease's namespace is not there yet.
                 isRegistered = false
@@ -59,7 +61,9 @@ extension NodeAgent {
                 period = .seconds(1)
             } catch {
                 if Task.isCancelled { return }
-                logger.warning("node \(configuration.nodeName) cannot be reported: \(error)")
+                // Once, until it is another one.
+                if fault != "\(error)" { logger.warning("node \(configuration.nodeName) cannot be reported: \(error)") }
+                fault = "\(error)"
                 period = .seconds(1)
             }
             guard (try? await world.sleep(for: period)) != nil else { return }

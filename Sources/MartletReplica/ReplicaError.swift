@@ -20,6 +20,10 @@ public enum ReplicaError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The data folder holds something that this program cannot use; says what, and what to do.
     case unusable(String)
 
+    /// What a member says with ``stopped(_:)`` that is one no longer.
+    public static let removal =
+        "this member was removed from the cluster; to take part again it joins anew, with an empty folder"
+
     /// One line for people.
     public var description: String {
         switch self {

@@ -157,7 +157,7 @@ extension Replica {
     /// This member was removed. What it still has to tell goes out first.
     private func leave() {
         guard stopReason == nil else { return }
-        let reason = "this member was removed from the cluster; to take part again it joins anew, with an empty folder"
+        let reason = ReplicaError.removal
         stopReason = reason
         world.spawn {
             try? await self.world.sleep(for: Limits.handOver)

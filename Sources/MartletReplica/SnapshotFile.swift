@@ -153,8 +153,8 @@ public enum SnapshotFile {
             let hasDigest = size % sectorBytes == digestBytes
             guard hasDigest || !needsDigest else {
                 throw ReplicaError.unusable(
-                    "\(path): there is no SHA-256 at its end: it is cut off or no snapshot; --skip-hash-check takes a "
-                        + "checkpoint that was copied out of a data folder")
+                    "\(path): there is no SHA-256 at its end: it is cut off or no snapshot (a checkpoint that was "
+                        + "copied out of a data folder: martlet-store snapshot restore --skip-hash-check)")
             }
             let end = hasDigest ? size - digestBytes : size
             let copy = try RegularFile(making: target)

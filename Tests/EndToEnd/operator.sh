@@ -84,7 +84,7 @@ umount "$machines/deadlock"; rm -rf "$machines/deadlock"
 printed=$(become deadlock init --overlay none --no-service-proxy --no-network-policy --dns-address none --config "$state/martlet.yaml")
 export KUBECONFIG=$machines/deadlock/admin.kubeconfig
 expect "init takes what the file says" "$(api deadlock get service kubernetes -o jsonpath='{.spec.clusterIP}')" "10.97."
-expect "a second init" "$(try become deadlock init)" "part of a cluster already"
+expect "a second init" "$(try become deadlock init)" "runs already .*martlet reset first"
 worker=$(grep -A1 '^A worker joins' <<<"$printed" | tail -n 1 | sed 's/^ *martlet //')
 # shellcheck disable=SC2046,SC2086
 {
@@ -164,6 +164,9 @@ down() { martlet member list | grep -q '^coup .* no '; }
 wait_for 20 "the others notice" down
 expect "no quorum, no upgrade" "$(try martlet upgrade --data-dir "$machines/autocrat")" "coup does not answer"
 expect "no quorum, no removal" "$(try martlet member remove autocrat)" "too few of the masters"
+expect "no quorum, no reset" "$(try martlet reset --yes --data-dir "$machines/autocrat")" "autocrat is not reset: .*--keep-membership"
+[ -e "$machines/autocrat/machine.json" ] || fail "a reset that was refused has removed data"
+kill -0 "$(pid_of autocrat)" || fail "a reset that was refused has ended the daemon"
 ok "a master is not taken away while another is missing"
 
 # --- Back from the snapshot: what was written since is gone, watchers begin anew.
@@ -172,7 +175,6 @@ gone() { for name in deadlock coup autocrat; do kill -0 "$(pid_of $name)" 2>/dev
 wait_for 20 "the masters end" gone
 martlet snapshot restore "$state/one.snapshot" --yes --data-dir "$machines/deadlock" >/dev/null
 "$BIN/martletd" --data-dir "$machines/deadlock" >>"$machines/deadlock/martletd.log" 2>&1 &
-echo $! >"$machines/deadlock/martletd.pid"
 back() { api deadlock get configmap before; }
 wait_for 20 "the restored master serves" back
 ! api deadlock get configmap later >/dev/null 2>&1 || fail "what was written after the snapshot is still there"

@@ -25,7 +25,9 @@ refusals() {
     outside member remove other >/dev/null
     case_of "a master's token: the second one" ".*this token was used for other.*" comes "$master" --role master
     case_of "a node's name that is taken" ".*a node named worker1 is there already.*" comes "$good" --node-name worker1
-    case_of "a second init over a live data folder" ".*is part of a cluster already: start it .*" \
+    case_of "a master's name for a worker" ".*a master named coup is there already.*" comes "$good" --node-name coup
+    case_of "an address of another machine" ".*is no address of this machine.*" comes "$good" --node-address 192.0.2.1
+    case_of "a second init over a live data folder" ".*runs already .*martlet reset first.*" \
         on deadlock martlet init
     case_of "ranges that meet each other" ".*have addresses in common.*" \
         as_stranger init --pod-cidr 10.96.0.0/12 --service-cidr 10.96.0.0/16 --start none

@@ -106,7 +106,18 @@ private func file(_ text: String) -> ConfigurationFile {
                 "martlet.yaml:1: the file is a mapping: write lines of KEY: VALUE, as node-name: worker1"
             ])
         #expect(file("a: [").faults.count == 1)
+        let open = file("node-name: a\napi-san: [x,\n  y\nbridge: b\n").report
+        #expect(open.count == 1 && open.first?.contains("the [ of line 2") == true, "\(open)")
         #expect(file("# nothing\n").report == [])
+    }
+
+    @Test func rangesThatMeetAreTold() {
+        func faults(_ text: String) -> [Int] { file(text).planFaults.map(\.line) }
+        #expect(faults("node-name: a\npod-cidr: 10.96.3.0/24\n") == [2])
+        #expect(faults("service-cidr: 10.244.0.0/24\n") == [1])
+        #expect(faults("pod-cidr: 10.96.3.0/24\nservice-cidr: 10.97.0.0/16\n").isEmpty)
+        #expect(faults("pod-cidr: 10.244.0.0/30\n") == [1])
+        #expect(faults("node-name: a\n").isEmpty)
     }
 
     @Test func aVariableIsCheckedToo() {

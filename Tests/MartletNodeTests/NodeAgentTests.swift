@@ -227,6 +227,28 @@ struct NodeAgentTests {
         }
     }
 
+    @Test("What the API tells of a pod is put right when it comes from an older snapshot")
+    func restored() throws {
+        try Stage.play { stage in
+            let agent = try await stage.start()
+            _ = try await stage.api.create(.pod, Stage.pod("p"))
+            try await stage.untilRunning("p")
+            let address = await stage.api.pod("p")?["status", "podIP"]
+            for former: JSON in [[:], ["phase": "Pending"], ["phase": "Running", "podIP": "192.0.2.77"]] {
+                var pod = try #require(await stage.api.pod("p"))
+                pod["status"] = former
+                _ = try await stage.api.updateStatus(.pod, pod)
+                try await stage.until("it is ready again", seconds: 3) { await stage.isReady("p") }
+                #expect(await stage.api.pod("p")?["status", "podIP"] == address)
+                #expect(await stage.web("p")["state", "running"] != nil)
+            }
+            let writes = await stage.api.statusWrites
+            try await stage.world.sleep(for: .seconds(5))
+            #expect(await stage.api.statusWrites == writes)
+            await agent.stop(teardown: true)
+        }
+    }
+
     @Test("A pod bound to the node runs, and the API says so")
     func runs() throws {
         try Stage.play { stage in

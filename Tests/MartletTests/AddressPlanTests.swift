@@ -52,6 +52,26 @@ import Testing
         #expect(refusal("fd57::/56", "10.96.0.0/16")?.contains("fd57::/64") == true)
     }
 
+    @Test func aNodesPieceMustFit() {
+        for pods in ["10.244.0.0/30", "10.0.0.0/7", "10.244.0.0/16,fd00:244::/72"] {
+            #expect(refusal(pods, "172.20.0.0/16")?.contains("a /24 of IPv4 or a /64 of IPv6") == true, "\(pods)")
+        }
+        #expect(refusal("10.244.0.0/24,fd00:244::/64", "10.96.0.0/16") == nil)
+    }
+
+    @Test func theAddressMustBeTheMachines() {
+        func refusal(_ address: String) -> String? {
+            let own = ["10.0.0.1", "127.0.0.1", "::1", "fe80::1", "fd00::1"].compactMap { IPAddress($0) }
+            do {
+                try AddressPlan.check(nodeAddress: address, own: own)
+                return nil
+            } catch { return "\(error)" }
+        }
+        for address in ["10.0.0.1", "fd00::1", "127.0.0.31"] { #expect(refusal(address) == nil) }
+        #expect(refusal("1.2.3.4")?.contains("which has 10.0.0.1, fd00::1: give") == true)
+        #expect(refusal("fd00::2") != nil)
+    }
+
     @Test func whatIsNoRangeIsTold() {
         #expect(refusal("10.244.0.0", "10.96.0.0/16")?.contains("is no range") == true)
     }

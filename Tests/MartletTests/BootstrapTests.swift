@@ -249,3 +249,22 @@ private func wanted(_ name: String, _ groups: [String], addresses: [String] = []
         #expect(MasterWatch.endpoint(of: "http://10.0.0.1:6443") == nil)
     }
 }
+
+@Suite("Whose name a newcomer may take") struct NewcomerNameTests {
+    private func refusal(_ name: String, _ role: JoinToken.Role, labels: JSON? = nil) -> String? {
+        let node: JSON? = labels.map { ["metadata": ["name": .string(name), "labels": $0]] }
+        return MasterDoor.refusal(of: name, as: role, masters: ["m1", "m2"], node: node)
+    }
+
+    @Test func noMachineTakesThePlaceOfOneOfTheOtherRole() {
+        let worker: JSON = ["node-role.kubernetes.io/worker": ""]
+        let both: JSON = ["node-role.kubernetes.io/worker": "", "node-role.kubernetes.io/control-plane": ""]
+        #expect(refusal("m2", .worker)?.contains("a master named m2 is there already") == true)
+        #expect(refusal("m2", .worker, labels: both) != nil)
+        #expect(refusal("w1", .master, labels: worker)?.contains("a worker named w1 is there already") == true)
+        // One that begins again, and names that are free.
+        #expect(refusal("m2", .master, labels: both) == nil)
+        #expect(refusal("w1", .worker, labels: worker) == nil)
+        #expect(refusal("m9", .master) == nil && refusal("w9", .worker) == nil)
+    }
+}

@@ -57,6 +57,32 @@ private func pod(
     }
 }
 
+@Suite("What a drain says of pods that stay on") struct DrainTimeoutTests {
+    @Test func itNamesTheirGrace() {
+        var long = pod()
+        long["spec", "terminationGracePeriodSeconds"] = 90
+        #expect(NodeDrain.ending(long, .init()).contains("it has 90 s"))
+        #expect(NodeDrain.ending(pod(), .init()).contains("it has 30 s"))
+        var options = NodeDrain.Options()
+        options.graceSeconds = 5
+        #expect(NodeDrain.ending(long, options).contains("it has 5 s"))
+    }
+}
+
+@Suite("Whether a master may be reset") struct DepartureTests {
+    private func refusal(_ code: Int) -> String? {
+        Departure.refusal(of: "m4", APIError(code: code, reason: "", message: "too few (m1, m3)"))
+    }
+
+    @Test func onlyOneThatTheOthersDoWithout() {
+        #expect(refusal(404) == nil && refusal(410) == nil)
+        let words = "the others would lose their quorum (too few (m1, m3)); --keep-membership"
+        #expect(refusal(409)?.contains(words) == true)
+        #expect(refusal(400)?.contains("were not told") == true && refusal(503)?.contains("--keep-membership") == true)
+        #expect(Departure.refusal(of: "m4", NetworkError.closed)?.contains("cannot be told") == true)
+    }
+}
+
 @Suite("Whether a master may stop") struct QuorumGuardTests {
     private func judge(_ text: String, stopping name: String = "a") -> String {
         // `a b! c~20000`: b does not answer, c is 20000 entries behind.
@@ -115,6 +141,6 @@ private func pod(
         let findings = SnapshotDrill.compare(
             restored: images("a1x b2x n9x"), running: images("a7z c8x"), at: 5, into: &compared)
         #expect(findings.isEmpty)
-        #expect(compared == .init(equal: 0, changedSince: 2))
+        #expect(compared == .init(equal: 0, changedSince: 2, begun: 1))
     }
 }

@@ -1,3 +1,4 @@
+internal import Martlet
 internal import MartletIO
 internal import MartletObject
 
@@ -54,7 +55,7 @@ public struct ConfigurationFile: Sendable {
         var places = YAMLPlaces()
         let json: JSON
         do { json = try JSON(yaml: text, duplicates: &duplicates, places: &places) } catch {
-            refuse(error.line, error.message)
+            refuse(error.line, error.message + (error.bracket.isEmpty ? "" : "; is \(error.bracket) closed?"))
             return
         }
         for text in duplicates { refuseDuplicate(text) }
@@ -67,7 +68,19 @@ public struct ConfigurationFile: Sendable {
     }
 
     /// The faults, a line each, as compilers tell theirs.
-    public var report: [String] { faults.map { "\(path):\($0.line): \($0.message)" } }
+    public var report: [String] { faults.map(text) }
+
+    /// What cannot be together in a cluster that is begun with this file; the faults of single lines are in ``faults``.
+    public var planFaults: [Fault] {
+        let ranges = ["pod-cidr", "service-cidr"].map { entries[$0] }
+        guard let line = ranges.compactMap({ $0?.line }).first,
+            let why = AddressPlan.fault(podCIDR: ranges[0]?.values.first, serviceCIDR: ranges[1]?.values.first)
+        else { return [] }
+        return [Fault(line: line, message: why)]
+    }
+
+    /// A fault as compilers tell theirs.
+    public func text(_ fault: Fault) -> String { "\(path):\(fault.line): \(fault.message)" }
 
     private mutating func refuse(_ line: Int, _ message: String) {
         faults.append(Fault(line: line, message: message))

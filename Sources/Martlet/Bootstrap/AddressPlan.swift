@@ -1,8 +1,9 @@
 internal import MartletBase
+internal import MartletControllers
 internal import MartletIO
 
 /// Whether the ranges of a cluster can be told apart from each other and from the networks that a machine is in.
-enum AddressPlan {
+public enum AddressPlan {
     /// A network that the machine sends to.
     struct Route: Sendable, Hashable {
         var range: IPRange
@@ -12,9 +13,15 @@ enum AddressPlan {
     /// Devices that are made for pods: what is routed there is the cluster's own, of an earlier start.
     static let own = ["martlet", "flannel.", "flannel-v6.", "cni", "veth"]
 
+    /// - Parameter routes: the networks of the machine.
     /// - Throws: ``ClusterError`` that names both ranges, and says which flag to change.
-    static func check(podCIDR: String, serviceCIDR: String, routes: [Route]) throws {
+    static func check(podCIDR: String, serviceCIDR: String, routes: [Route] = []) throws {
         let pods = try ranges(podCIDR, "--pod-cidr")
+        for pod in pods where PodCIDR("\(pod)") == nil {
+            throw ClusterError.unusable(
+                "--pod-cidr \(pod) cannot be handed out: each node gets a /24 of IPv4 or a /64 of IPv6 out of it, and "
+                    + "at most 65536 nodes do; write it as 10.244.0.0/16 or fd00:244::/56")
+        }
         let services = try ranges(serviceCIDR, "--service-cidr")
         for pod in pods {
             if let service = services.first(where: pod.overlaps) {
@@ -31,6 +38,29 @@ enum AddressPlan {
                         + "\(route.interface): begin the cluster with another \(flag), as 172.20.0.0/16")
             }
         }
+    }
+
+    /// Why the ranges of a cluster cannot be; nil when they can, as far as they say themselves.
+    public static func fault(podCIDR: String?, serviceCIDR: String?) -> String? {
+        let usual = ClusterSettings()
+        do {
+            try check(podCIDR: podCIDR ?? usual.podCIDR, serviceCIDR: serviceCIDR ?? usual.serviceCIDR)
+            return nil
+        } catch { return "\(error)" }
+    }
+
+    /// Refuses an address at which nobody reaches this machine.
+    /// - Parameter own: those that it has.
+    /// - Throws: ``ClusterError`` that names them.
+    static func check(nodeAddress: String, own: [IPAddress]) throws {
+        let loopback = IPRange("127.0.0.0/8")
+        guard let address = IPAddress(nodeAddress), !own.contains(address), loopback?.contains(address) != true else {
+            return
+        }
+        let usable = own.filter { loopback?.contains($0) != true && $0 != IPAddress("::1") && !$0.isLinkLocal }
+        throw ClusterError.unusable(
+            "--node-address \(nodeAddress) is no address of this machine, which has "
+                + "\(usable.map(\.description).joined(separator: ", ")): give the one at which the others reach it")
     }
 
     private static func ranges(_ text: String, _ flag: String) throws -> [IPRange] {

@@ -37,6 +37,7 @@ public struct Joining: Sendable {
     /// - Throws: ``ClusterError`` or `PKIError`.
     public func begin(in world: any World) throws -> String {
         try refuseForeign(sameRoles: false)
+        try AddressPlan.check(nodeAddress: machine.nodeAddress, own: Machine.addresses)
         try checkPorts()
         try AddressPlan.check(
             podCIDR: machine.cluster.podCIDR, serviceCIDR: machine.cluster.serviceCIDR,
@@ -62,6 +63,7 @@ public struct Joining: Sendable {
         _ endpoint: Endpoint, _ token: JoinToken, as role: JoinToken.Role, in world: any World
     ) async throws {
         try refuseForeign(sameRoles: true)
+        try AddressPlan.check(nodeAddress: machine.nodeAddress, own: Machine.addresses)
         try checkPorts()
         let authority = try await authority(endpoint, token, world)
         let host = if case .ip(let address, _) = endpoint { address } else { "localhost" }

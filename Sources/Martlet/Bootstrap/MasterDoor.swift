@@ -25,6 +25,12 @@ struct MasterDoor: Sendable {
 
     func answer(_ request: DoorRequest) async -> DoorAnswer {
         let parts = request.path.split(separator: "/").map(String.init)
+        if await replica.failure == ReplicaError.removal {
+            return .refused(
+                410,
+                "\(configuration.nodeName) is a master no longer, it was removed: martlet reset on it, and ask another "
+                    + "master (--kubeconfig)")
+        }
         do {
             switch (request.verb, parts) {
             case ("create", ["v1", "join"]): return try await join(request)
@@ -47,7 +53,7 @@ struct MasterDoor: Sendable {
             case ("get", ["v1", "pki"]): return .done(try await rotations.show())
             case ("create", ["v1", "pki", "rotations"]): return try await rotations.rotate(request.body)
             case ("create", ["v1", "pki", "reports"]):
-                return try await rotations.report(request.body, from: request.identity)
+                return try await rotations.report(request.body, from: request.identity, masters: await masterNames)
             default: return .refused(404, "there is no /martlet/\(request.path)")
             }
         } catch let error as APIError {
@@ -58,6 +64,10 @@ struct MasterDoor: Sendable {
     }
 
     // MARK: Members
+
+    private var masterNames: Set<String> {
+        get async { Set(await replica.members.map(\.name) + [configuration.nodeName]).subtracting([""]) }
+    }
 
     private func members() async -> JSON {
         let (members, status) = (await replica.members, await replica.status)
@@ -126,6 +136,9 @@ struct MasterDoor: Sendable {
         }
         guard let name = request.body["nodeName"]?.string, let key = request.body["key"]?.string, key.utf8.count >= 16
         else { return .refused(400, "nodeName and key are missing: run releases that know each other") }
+        if let why = Self.refusal(of: name, as: role, masters: await masterNames, node: try await node(name)) {
+            return .refused(409, why)
+        }
         let members = await replica.members
         var answer = ClusterSettings(of: configuration).json
         answer["masters"] = .array(members.flatMap(\.clientURLs).map { .string($0) })
@@ -155,6 +168,33 @@ struct MasterDoor: Sendable {
         answer["sealed"] = .string(Base64.encode(Secrets.seal(bundle.encoded(), key: sealing)))
         answer["peers"] = .array(members.filter { !$0.name.isEmpty }.flatMap(\.peerURLs).map { .string($0) })
         return .done(answer)
+    }
+
+    private func node(_ name: String) async throws -> JSON? {
+        do { return try await admin.get(.node, name: name) } catch let error as MartletClient.APIError
+            where error.isNotFound
+        {
+            return nil
+        }
+    }
+
+    /// Why no machine of the other role may have a name, by which certificates and reports go; nil when one may.
+    /// Machines of the same role are told apart where they prove who they are.
+    /// - Parameter node: the node of that name, when there is one.
+    static func refusal(of name: String, as role: JoinToken.Role, masters: Set<String>, node: JSON?) -> String? {
+        switch role {
+        case .worker where masters.contains(name):
+            return "a master named \(name) is there already: choose another --node-name"
+        case .master:
+            // A master that runs pods has a node, too, which stays while the machine is set up anew.
+            let labels = node?["metadata", "labels"]
+            guard labels?["node-role.kubernetes.io/worker"] != nil,
+                labels?["node-role.kubernetes.io/control-plane"] == nil
+            else { return nil }
+            return "a worker named \(name) is there already: choose another --node-name, or kubectl delete node "
+                + "\(name) when it is lost"
+        case .worker: return nil
+        }
     }
 
     /// Makes a token good for this one machine only; the store decides between two that come at once.

@@ -80,12 +80,19 @@ struct RotationDoor: Sendable {
     }
 
     /// Takes what a machine without a gateway tells of itself.
-    func report(_ body: JSON, from identity: Identity) async throws -> DoorAnswer {
+    /// - Parameter masters: the names of those that have one, and tell of themselves in its store.
+    func report(_ body: JSON, from identity: Identity, masters: Set<String>) async throws -> DoorAnswer {
         let prefix = SigningRules.workerUser("")
         guard identity.user.hasPrefix(prefix), identity.groups.contains(SigningRules.workerGroup) else {
             return .refused(403, "only a machine of the cluster may tell of its certificates")
         }
         let machine = String(identity.user.dropFirst(prefix.count))
+        guard !masters.contains(machine) else {
+            return .refused(
+                403,
+                "\(machine) is the name of a master: martlet reset this machine, and join it with another "
+                    + "--node-name")
+        }
         guard var report = MachineReport(body, of: machine) else {
             return .refused(400, "this is no report of certificates: run releases that know each other")
         }

@@ -157,10 +157,16 @@ public struct NodeDrain: Sendable {
             leavers.removeAll { !there.contains($0.pod.uid) }
             if leavers.isEmpty { return say("node \(node) is empty") }
             if let deadline, world.now() >= deadline {
-                throw Failure.timedOut(leavers.map { "\($0.name): \($0.refusal ?? "it has not ended yet")" })
+                throw Failure.timedOut(leavers.map { "\($0.name): \($0.refusal ?? Self.ending($0.pod, options))" })
             }
             try await world.sleep(for: Self.pause)
         }
+    }
+
+    /// Why a pod is still there that was asked to end.
+    static func ending(_ pod: JSON, _ options: Options) -> String {
+        let grace = options.graceSeconds ?? pod["spec", "terminationGracePeriodSeconds"]?.int ?? 30
+        return "it has not ended yet: it has \(grace) s to do so (--grace-period), and the drain had --timeout"
     }
 
     private func pods(of node: String) async throws -> [JSON] {

@@ -43,6 +43,8 @@ public struct SnapshotDrill: Sendable {
         public var equal = 0
         /// Not any more: it has changed or deleted them since.
         public var changedSince = 0
+        /// Written by the throw-away cluster itself as it began, so that the file tells nothing of them.
+        public var begun = 0
     }
 
     /// The parts of an object that identify it and say when it was written.
@@ -66,6 +68,7 @@ public struct SnapshotDrill: Sendable {
             guard copy.revision <= revision else { continue }
             if copy == image { comparison.equal += 1 } else { findings.append(.different(name)) }
         }
+        comparison.begun += restored.values.filter { $0.revision > revision }.count
         // What is newer in the running cluster, or not there, has changed since.
         comparison.changedSince +=
             restored.filter { name, image in

@@ -33,7 +33,7 @@ public struct DoorAnswer: Sendable {
 
     /// It is not done: an HTTP status, and a sentence that says what to do.
     public static func refused(_ code: Int, _ message: String) -> DoorAnswer {
-        let reasons: [Int: APIError.Reason] = [403: .forbidden, 404: .notFound, 409: .conflict]
+        let reasons: [Int: APIError.Reason] = [403: .forbidden, 404: .notFound, 409: .conflict, 410: .gone]
         let reason = reasons[code] ?? .badRequest
         return DoorAnswer(code: code, object: APIError(code, reason, message).status)
     }

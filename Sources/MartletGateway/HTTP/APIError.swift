@@ -15,6 +15,7 @@ struct APIError: Error, Sendable, Hashable {
         case conflict = "Conflict"
         case alreadyExists = "AlreadyExists"
         case expired = "Expired"
+        case gone = "Gone"
         case requestEntityTooLarge = "RequestEntityTooLarge"
         case unsupportedMediaType = "UnsupportedMediaType"
         case invalid = "Invalid"

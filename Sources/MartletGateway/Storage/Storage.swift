@@ -21,7 +21,10 @@ struct Storage: Sendable {
     /// Returns when reads see all that any gateway has answered before. In a group of one that is always so.
     func confirm() async throws(APIError) {
         guard await replica.needsConfirmedReads else { return }
-        do { try await replica.confirmRead() } catch {
+        do { try await replica.confirmRead() } catch ReplicaError.stopped(let why) {
+            // Trying again is of no use.
+            throw .unavailable("the store has stopped: \(why)")
+        } catch {
             throw .unavailable("no leader: the store cannot confirm a read now (\(error)); try again")
         }
     }

@@ -4,6 +4,8 @@ public struct YAMLError: Error, Sendable, Hashable, CustomStringConvertible {
     public var message: String
     /// The line at which it was seen; the first is 1.
     public var line: Int
+    /// The innermost bracket that was open then, and the line that it stands in; empty for none.
+    public var bracket = ""
 
     /// An error at `line`.
     public init(_ message: String, line: Int) {

@@ -17,6 +17,7 @@ extension YAMLParser {
         var elements: [JSON] = []
         var size = 2
         let line = cursor.line
+        openings.append(("[", line))
         cursor.advance()
         while true {
             try skipInFlow()
@@ -29,6 +30,7 @@ extension YAMLParser {
             guard cursor.current == UInt8(ascii: ",") else { throw error("did not find expected ',' or ']'") }
             cursor.advance()
         }
+        openings.removeLast()
         cursor.advance()
         return YAMLNode(value: .array(elements), line: line, size: size)
     }
@@ -55,6 +57,7 @@ extension YAMLParser {
     mutating func flowMapping(depth: Int) throws(YAMLError) -> YAMLNode {
         if depth > JSON.maximumDepth { throw error("exceeded max depth of \(JSON.maximumDepth)") }
         var mapping = YAMLMapping(line: cursor.line)
+        openings.append(("{", cursor.line))
         cursor.advance()
         while true {
             try skipInFlow()
@@ -73,6 +76,7 @@ extension YAMLParser {
             guard cursor.current == UInt8(ascii: ",") else { throw error("did not find expected ',' or '}'") }
             cursor.advance()
         }
+        openings.removeLast()
         cursor.advance()
         return mapping.node
     }

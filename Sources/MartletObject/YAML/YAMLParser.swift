@@ -62,6 +62,8 @@ struct YAMLParser {
     var cursor: YAMLCursor
     private var anchors: [String: YAMLNode] = [:]
     private var expanded = 0
+    /// The brackets that are open, and their lines.
+    var openings: [(bracket: String, line: Int)] = []
     /// Of keys given twice, in the strict decoder's words.
     private(set) var duplicates: [String] = []
     /// Of the outermost mapping.
@@ -71,7 +73,11 @@ struct YAMLParser {
 
     init(_ cursor: YAMLCursor) { self.cursor = cursor }
 
-    func error(_ message: String) -> YAMLError { YAMLError(message, line: cursor.line) }
+    func error(_ message: String) -> YAMLError {
+        var error = YAMLError(message, line: cursor.line)
+        if let (bracket, line) = openings.last { error.bracket = "the \(bracket) of line \(line)" }
+        return error
+    }
 
     // MARK: Documents
 

@@ -1,0 +1,31 @@
+internal import MartletClient
+public import MartletReplica
+
+/// How a master leaves the others, before its data is removed.
+public enum Departure {
+    /// Why a master must not be reset, by what came of asking the others to do without it; nil when they do already.
+    /// - Parameters:
+    ///   - name: the master.
+    ///   - error: an `APIError` is what a master has answered; with any other none has.
+    public static func refusal(of name: String, _ error: any Error) -> String? {
+        guard let answer = error as? APIError else {
+            return "\(name) is not reset: the other masters cannot be told (\(error)); start martletd on one of them, "
+                + "or give --keep-membership to leave them as they are: they may lose their quorum by it"
+        }
+        // It was removed before: that is what it, or another master, says of it.
+        if answer.code == 404 || answer.code == 410 { return nil }
+        if answer.code == 409 {
+            return "\(name) is not reset: the others would lose their quorum (\(answer.message)); --keep-membership "
+                + "gives the cluster up"
+        }
+        return "\(name) is not reset: the other masters were not told (\(answer.message)); see martlet status, or give "
+            + "--keep-membership to leave them as they are: they may lose their quorum by it"
+    }
+
+    /// What the store of a master knows that does not run: who it is, and the others.
+    /// - Parameter dataDirectory: its data folder.
+    /// - Throws: `ReplicaError` or `LogError`.
+    public static func stoppedMember(in dataDirectory: String) async throws -> MemberReport {
+        try await LostQuorum.examine(dataDirectory + "/store")
+    }
+}
