@@ -94,16 +94,15 @@ private struct Others {
                 if let why = Departure.refusal(of: name, error) { throw Refusal(why) }
             }
         } else {
-            let member: MemberReport
-            do { member = try await Departure.stoppedMember(in: dataDirectory) } catch {
+            let master: Departure.StoppedMaster
+            do { master = try await Departure.stoppedMaster(in: dataDirectory) } catch {
                 throw Refusal(
                     "\(name) is not reset: who the other masters are cannot be read (\(error)); on one of them: "
                         + "martlet member remove \(name), then here martlet reset --keep-membership")
             }
             // Another may have its name by now, and none its number.
-            (count, id) = (member.members.count, String(member.member, radix: 16))
-            let urls = member.members.filter { $0.id != member.member }.flatMap(\.clientURLs)
-            let known = urls.compactMap { MachineFile.endpoint(String($0.dropFirst("https://".count))) }
+            (count, id) = (master.otherCount + 1, master.id)
+            let known = master.otherURLs.compactMap { MachineFile.endpoint(String($0.dropFirst("https://".count))) }
             doors = known
         }
     }

@@ -1,5 +1,6 @@
 internal import MartletClient
-public import MartletReplica
+internal import MartletReplica
+internal import MartletStore
 
 /// How a master leaves the others, before its data is removed.
 public enum Departure {
@@ -22,10 +23,23 @@ public enum Departure {
             + "--keep-membership to leave them as they are: they may lose their quorum by it"
     }
 
+    /// A master that does not run.
+    public struct StoppedMaster: Sendable, Hashable {
+        /// Its number among the members of the store, in hexadecimal.
+        public var id: String
+        /// How many other masters it knows.
+        public var otherCount: Int
+        /// Where their APIs are, as URLs.
+        public var otherURLs: [String]
+    }
+
     /// What the store of a master knows that does not run: who it is, and the others.
     /// - Parameter dataDirectory: its data folder.
     /// - Throws: `ReplicaError` or `LogError`.
-    public static func stoppedMember(in dataDirectory: String) async throws -> MemberReport {
-        try await LostQuorum.examine(dataDirectory + "/store")
+    public static func stoppedMaster(in dataDirectory: String) async throws -> StoppedMaster {
+        let report = try await LostQuorum.examine(dataDirectory + "/store")
+        let others = report.members.filter { $0.id != report.member }
+        return StoppedMaster(
+            id: String(report.member, radix: 16), otherCount: others.count, otherURLs: others.flatMap(\.clientURLs))
     }
 }
