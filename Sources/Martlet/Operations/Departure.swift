@@ -19,8 +19,8 @@ public enum Departure {
             return "\(name) is not reset: the others would lose their quorum (\(answer.message)); --keep-membership "
                 + "gives the cluster up"
         }
-        return "\(name) is not reset: the other masters were not told (\(answer.message)); see martlet status, or give "
-            + "--keep-membership to leave them as they are: they may lose their quorum by it"
+        return "\(name) is not reset: the other masters were not told (\(answer.message)); start martletd here and see "
+            + "martlet status, or give --keep-membership to leave them as they are: they may lose their quorum by it"
     }
 
     /// A master that does not run.
