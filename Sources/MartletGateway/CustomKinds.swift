@@ -217,9 +217,8 @@ actor CustomKinds {
 
     /// Deletes the objects of a definition's kind; true when there are none left and the definition has been let go.
     private func clean(_ definition: JSON) async -> Bool {
-        let kind = known.values.first { $0.definition.uid == definition.uid }?.kinds.first { $0.custom?.isHome == true }
         do {
-            if let kind, try await !empty(kind) { return false }
+            if let kind = ResourceKind.home(of: definition), try await !registry.empty(kind) { return false }
         } catch {
             logger.debug(
                 "objects of a definition were not deleted",
@@ -237,22 +236,5 @@ actor CustomKinds {
         }
         await refresh()
         return !known.values.contains { $0.definition.uid == definition.uid && hasFinalizer($0.definition) }
-    }
-
-    private func empty(_ kind: ResourceKind) async throws(APIError) -> Bool {
-        let all = Target(kind: kind, namespace: "", name: "", subresource: "")
-        let list = try await registry.list(all, query: Query("limit=\(Limits.listChunk)"))
-        for bytes in list.items {
-            let object = try Renderer.parse(bytes)
-            if object.isTerminating { continue }
-            let one = Target(kind: kind, namespace: object.namespace, name: object.name, subresource: "")
-            do {
-                _ = try await registry.delete(one, options: DeleteOptions())
-            } catch  where error.code == 404 {
-                continue
-            }
-        }
-        if list.items.isEmpty { return true }
-        return try await registry.list(all, query: Query("limit=1")).items.isEmpty
     }
 }

@@ -48,8 +48,6 @@ enum Limits {
     /// How often a write without a resourceVersion is decided anew after a conflict. Then: 409. Of those that arrive at
     /// once, one is done in each round.
     static let attempts = 64
-    /// Query parameters read of one request; the rest is ignored.
-    static let queryParameters = 64
     /// Levels of an object that is stored. JSON is read to 512: what is made around an object has room.
     static let objectDepth = 480
     /// Segments of a path. Above it: 404.
@@ -89,9 +87,9 @@ enum Limits {
     static let bookmarkInterval: Duration = .seconds(60)
     /// How long a watch lives when it names no `timeoutSeconds`: this, and up to as much again.
     static let watchSeconds = 1800
-    /// Parts into which one rule of a role is split when it is looked at for what its author may give away. A rule
-    /// over the bound is one that nobody has, and so nobody but an administrator may write it.
-    static let roleParts = 100_000
+    /// Parts into which the rules of one role are split when it is looked at for what its author may give away. Rules
+    /// over the bound are such that nobody has, and so nobody but an administrator may write them.
+    static let roleParts = 10_000
     /// Roles and bindings that are made in one transaction when a cluster begins.
     static let seededAtOnce = 64
     /// Bytes of a bearer token. A longer one is not good.

@@ -98,6 +98,18 @@ public final class CustomKind: Sendable {
 }
 
 extension ResourceKind {
+    /// The kind under which all objects of a definition are reached, also when no version of it is served any longer.
+    public static func home(of definition: JSON) -> ResourceKind? {
+        var whole = definition
+        whole["spec", "versions"] = .array(
+            (definition["spec", "versions"]?.array ?? []).map { version in
+                var version = version
+                version["served"] = true
+                return version
+            })
+        return custom(of: whole).first { $0.custom?.isHome == true }
+    }
+
     /// The kinds of a CustomResourceDefinition, one for each version that is served; none before its names are
     /// accepted.
     /// - Parameter lineage: that of the kinds which these take the place of without an end of their watches.

@@ -174,6 +174,30 @@ import Testing
         }
     }
 
+    @Test func objectsOfAKindThatIsNotServedGoWithTheirDefinition() async throws {
+        try await Self.run { api in
+            _ = await api.post(Self.carts, Self.cart("a"))
+            let path = "\(Self.definitions)/carts.shop.test"
+            var hidden = await api.get(path).json
+            hidden["spec", "versions"] = .array(
+                (hidden["spec", "versions"]?.array ?? []).map { version in
+                    var version = version
+                    version["served"] = false
+                    return version
+                })
+            #expect(await api.put(path, hidden).code == 200)
+            _ = await api.delete(path)
+            for _ in 0..<200 where await api.get(path).code != 404 {
+                try await api.world.sleep(for: .milliseconds(20))
+            }
+            #expect(await api.post(Self.definitions, try Self.definition()).code == 201)
+            for _ in 0..<200 where await api.get(Self.carts).code != 200 {
+                try await api.world.sleep(for: .milliseconds(20))
+            }
+            #expect(await api.get(Self.carts).names == [])
+        }
+    }
+
     @Test(.timeLimit(.minutes(1))) func watchesSeeEveryObjectGoBeforeTheyEndWithTheirKind() async throws {
         try await Self.run { api in
             let names = (10..<40).map { "c\($0)" }

@@ -1,3 +1,4 @@
+import HTTPTypes
 import MartletObject
 import MartletReplica
 import MartletStore
@@ -83,6 +84,20 @@ import Testing
             _ = await api.post(Paths.pods, Samples.pod("b"))
             #expect(await api.post("\(Paths.pods)/b/eviction", ["metadata": ["name": "b"]]).code == 201)
             #expect(await api.get("\(Paths.pods)/b").code == 404)
+        }
+    }
+
+    @Test func aDeletedCollectionIsShownAsAsked() async throws {
+        try await TestAPI.run { api in
+            for kind in ["Table", "PartialObjectMetadataList"] {
+                _ = await api.post(Paths.configMaps, Samples.configMap("a"))
+                let reply = await api.send(
+                    .delete, Paths.configMaps, accept: "application/json;as=\(kind);v=v1;g=meta.k8s.io")
+                #expect(reply.code == 200 && reply.json.kind == kind)
+                let row = kind == "Table" ? reply.json["rows"]?[0] : reply.json["items"]?[0]
+                #expect(row?["data"] == nil && (kind == "Table") == (row?["cells"] != nil), "\(reply.text)")
+                #expect(await api.get(Paths.configMaps).names == [])
+            }
         }
     }
 

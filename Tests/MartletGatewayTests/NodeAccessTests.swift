@@ -72,6 +72,20 @@ import Testing
         #expect(!decide(graph, "get", "persistentvolumes", "pv", namespace: "").isAllowed)
     }
 
+    @Test func whatIsAddedToAPodIsReadToo() {
+        var graph = graph([("p1", node: "n1", spec: ["containers": []])])
+        #expect(!decide(graph, "get", "secrets", "debug").isAllowed)
+        let pod: JSON = [
+            "metadata": ["name": "p1", "namespace": "a"],
+            "spec": [
+                "nodeName": "n1", "containers": [],
+                "ephemeralContainers": [["envFrom": [["secretRef": ["name": "debug"]]]]],
+            ],
+        ]
+        graph.apply(Keys.object(.pod, namespace: "a", name: "p1"), pod.encoded())
+        #expect(decide(graph, "get", "secrets", "debug").isAllowed)
+    }
+
     @Test func aNodeSeesItselfAndItsPods() {
         let graph = graph([])
         #expect(decide(graph, "get", "nodes", "n1", namespace: "").isAllowed)

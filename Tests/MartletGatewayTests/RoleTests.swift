@@ -137,7 +137,17 @@ import Testing
     @Test func aRuleOfTooManyPartsIsNobodys() {
         let many = (0..<400).map { "r\($0)" }
         let huge = PolicyRule(rule(many, many, groups: many))
-        #expect(PolicyRule.missing(in: [PolicyRule(rule(["*"], ["*"], groups: ["*"]))], of: [huge]).count == 1)
+        func texts(_ list: [String]) -> JSON { .array(list.map { .string($0) }) }
+        let some = PolicyRule(rule(["*"], ["r0"], groups: ["*"]))
+        #expect(PolicyRule.missing(in: [some], of: [huge]) == [huge])
+        #expect(PolicyRule.missing(in: [PolicyRule(rule(["*"], ["*"], groups: ["*"]))], of: [huge]) == [])
+        // Many rules below the bound are above it together, and addresses count as well.
+        let words = many.prefix(20).map { $0 }
+        let large = PolicyRule(rule(words, words, groups: Array(words.prefix(10))))
+        let found = PolicyRule.missing(in: [some], of: (0..<1000).map { _ in large })
+        #expect(found.reduce(0) { $0 + $1.apiGroups.count * $1.resources.count * $1.verbs.count } < 5_000_000)
+        let urls = PolicyRule(["verbs": texts(many), "nonResourceURLs": texts(many.map { "/" + $0 })])
+        #expect(PolicyRule.missing(in: [some], of: [urls]) == [urls])
     }
 
     @Test func theTableOfRolesIsWhole() throws {

@@ -4,9 +4,10 @@ internal import MartletBase
 struct Query: Sendable, Hashable {
     private var values: [String: [String]] = [:]
 
-    /// Reads `a=b&c=d`. Text that is not well encoded stands for itself.
+    /// Reads `a=b&c=d`. Text that is not well encoded stands for itself. All of it counts, however much the head of a
+    /// request has room for: the words of a command are parameters, too.
     init(_ text: Substring) {
-        for pair in text.split(separator: "&").prefix(Limits.queryParameters) {
+        for pair in text.split(separator: "&") {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             let name = PercentCoding.decode(parts[0], plusIsSpace: true)
             values[name, default: []].append(parts.count == 2 ? PercentCoding.decode(parts[1], plusIsSpace: true) : "")

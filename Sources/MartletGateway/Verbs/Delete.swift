@@ -111,12 +111,20 @@ extension Registry {
     }
 
     /// DELETE of a collection: each object that is selected, as it is met.
-    func deleteCollection(_ target: Target, query: Query, options: DeleteOptions) async throws(APIError) -> Answer {
+    /// - Parameters:
+    ///   - renderer: how those that are deleted are shown.
+    ///   - room: where the memory for them is taken from.
+    func deleteCollection(
+        _ target: Target, query: Query, options: DeleteOptions, renderer: Renderer, room: Admittance.Room?
+    ) async throws(APIError) -> Answer {
         if target.kind.isNamespaced && target.namespace.isEmpty { throw .methodNotAllowed }
-        let first = try await list(target, query: query)
+        let first = try await list(target, query: query, room: room)
+        // Rows of a table and bare metadata are made of what is there before.
+        let isPlain = renderer.representation == .json
+        let shown = isPlain ? first : try await list(target, query: query, renderer: renderer, room: room)
         try await delete(first, target, options)
-        if first.continuation == nil { return .list(first) }
-        if let limit = try query.integer("limit"), limit > 0, first.items.count >= limit { return .list(first) }
+        if first.continuation == nil { return .list(shown) }
+        if let limit = try query.integer("limit"), limit > 0, first.items.count >= limit { return .list(shown) }
         // So much that nobody is told of each.
         let selection = try Selection(target, query: query)
         var page = first
@@ -127,10 +135,26 @@ extension Registry {
         return .document(Self.successStatus, code: 200)
     }
 
+    /// Deletes every object of a kind, in all namespaces.
+    /// - Returns: whether there is none left.
+    func empty(_ kind: ResourceKind) async throws(APIError) -> Bool {
+        let all = Target(kind: kind, namespace: "", name: "", subresource: "")
+        let selection = try Selection(all, query: Query(""))
+        var page = try await list(all, query: Query("limit=\(Limits.listChunk)"))
+        if page.items.isEmpty { return true }
+        try await delete(page, all, DeleteOptions())
+        while page.continuation != nil {
+            try await turnPage(&page, selection, limit: Limits.listChunk, at: page.revision, .plain)
+            try await delete(page, all, DeleteOptions())
+        }
+        return try await list(all, query: Query("limit=1")).items.isEmpty
+    }
+
     private func delete(_ page: ObjectList, _ target: Target, _ options: DeleteOptions) async throws(APIError) {
         for bytes in page.items {
+            let object = try Renderer.parse(bytes)
             var one = target
-            one.name = try Renderer.parse(bytes).name
+            (one.namespace, one.name) = (object.namespace, object.name)
             do {
                 _ = try await delete(one, options: options)
             } catch  where error.code == 404 {

@@ -78,7 +78,8 @@ extension Gateway {
             answer = try await registry.delete(target, options: options)
         case "deletecollection":
             let options = try DeleteOptions(body: try await call.objectBody(), query: call.query)
-            answer = try await registry.deleteCollection(target, query: call.query, options: options)
+            answer = try await registry.deleteCollection(
+                target, query: call.query, options: options, renderer: renderer, room: call.room)
         default: throw .methodNotAllowed
         }
         return try renderer.response(answer)

@@ -22,6 +22,8 @@ struct NodeGraph: Sendable {
 
     private struct Pod {
         var node: String
+        /// How many lists of names it has that grow after it was bound.
+        var additions: Int
         var items: [Item]
     }
     private var pods: [[UInt8]: Pod] = [:]
@@ -58,10 +60,13 @@ extension NodeGraph: FollowedIndex {
     }
 
     private mutating func applyPod(_ key: [UInt8], _ value: [UInt8]?) {
-        // Most changes of a pod are of its status: what it names cannot change once it is bound.
+        // Most changes of a pod are of its status: what it names cannot change once it is bound, but for containers
+        // that are added to look at it, and claims that are made for it.
         let stored = value.map { StoredObject(stored: $0) }
         let node = stored?.value(at: ["spec", "nodeName"])?.string ?? ""
-        if let known = pods[key], known.node == node { return }
+        let additions = [["spec", "ephemeralContainers"], ["status", "resourceClaimStatuses"]]
+            .reduce(0) { $0 + (stored?.value(at: $1)?.array?.count ?? 0) }
+        if let known = pods[key], known.node == node, known.additions == additions { return }
         if let known = pods.removeValue(forKey: key) {
             for item in known.items { count(item, known.node, -1) }
         }
@@ -72,7 +77,7 @@ extension NodeGraph: FollowedIndex {
             guard let name = status["resourceClaimName"]?.string else { continue }
             items.insert(Item(kind: .resourceClaim, namespace: header.namespace, name: name))
         }
-        pods[key] = Pod(node: node, items: Array(items))
+        pods[key] = Pod(node: node, additions: additions, items: Array(items))
         for item in items { count(item, node, 1) }
     }
 

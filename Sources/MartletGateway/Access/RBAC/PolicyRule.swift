@@ -79,24 +79,32 @@ extension PolicyRule: CustomStringConvertible {
 // MARK: What is covered by what
 
 extension PolicyRule {
-    /// The parts of `rules` that none of `owned` covers, in the fewest rules. A rule of more parts than
-    /// ``Limits/roleParts`` counts as one that nobody has.
+    /// The parts of `rules` that none of `owned` covers, in the fewest rules. Where the rules have more parts together
+    /// than ``Limits/roleParts``, those over the bound count as such that nobody has.
     static func missing(in owned: [PolicyRule], of rules: [PolicyRule]) -> [PolicyRule] {
         var missing: [PolicyRule] = []
-        for rule in rules {
-            guard rule.partCount <= Limits.roleParts else {
+        var left = Limits.roleParts
+        for rule in rules where !owned.contains(where: { $0.covers(rule) }) {
+            let count = rule.partCount
+            guard count <= left else {
                 missing.append(rule)
                 continue
             }
+            left -= count
             missing += rule.parts.filter { part in !owned.contains { $0.covers(part) } }
         }
         return compacted(missing)
     }
 
     private var partCount: Int {
-        [apiGroups.count, resources.count, max(resourceNames.count, 1)].reduce(verbs.count) { product, count in
-            product.multipliedReportingOverflow(by: count).overflow ? .max : product * count
+        func product(_ counts: [Int]) -> Int {
+            counts.reduce(verbs.count) { product, count in
+                product.multipliedReportingOverflow(by: count).overflow ? .max : product * count
+            }
         }
+        let ofResources = product([apiGroups.count, resources.count, max(resourceNames.count, 1)])
+        let ofURLs = product([nonResourceURLs.count])
+        return ofResources.addingReportingOverflow(ofURLs).overflow ? .max : ofResources + ofURLs
     }
 
     /// The rule as rules of one verb, group, resource and name each.
@@ -125,7 +133,7 @@ extension PolicyRule {
         return parts
     }
 
-    /// Whether this rule allows all that one part (see ``parts``) does.
+    /// Whether this rule alone allows all that a part (see ``parts``), or another rule, does.
     private func covers(_ part: PolicyRule) -> Bool {
         Self.hasAll(verbs, part.verbs) && Self.hasAll(apiGroups, part.apiGroups)
             && part.resources.allSatisfy(covers(resource:))
