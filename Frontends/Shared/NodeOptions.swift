@@ -57,6 +57,13 @@ public struct NodeOptions: ParsableArguments {
         help: "A file (PEM) of who signs the certificate authority's own certificate. (default: the system's)")
     var acmeAuthorities: String?
 
+    @Option(
+        help: """
+            The file that edge and ingress add a line of JSON to for each request; "-" for the standard output. \
+            (default: none)
+            """)
+    var accessLog: String?
+
     @Option(help: "The cluster's domain. (default: cluster.local, or the cluster's)")
     var clusterDomain: String?
 
@@ -120,6 +127,7 @@ public struct NodeOptions: ParsableArguments {
             acme.authorityFile = acmeAuthorities
             configuration.acme = acme
         }
+        configuration.accessLog = accessLog
         if let clusterDomain { configuration.clusterDomain = clusterDomain }
         if let dnsAddress { configuration.dnsEndpoint = dnsAddress.endpoint }
         if !dnsUpstreams.isEmpty { configuration.dnsUpstreams = dnsUpstreams.compactMap(\.endpoint) }

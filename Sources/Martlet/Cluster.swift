@@ -117,6 +117,7 @@ public actor Cluster {
         var tickets: Task<Void, Never>?
         var virtualIPs: VirtualIPs?
         var keeper: Task<Void, Never>?
+        var log: AccessLog?
 
         func stop(removesPods: Bool) async {
             keeper?.cancel()
@@ -132,6 +133,7 @@ public actor Cluster {
             await remote?.stop()
             // Without a quorum it waits for an answer until those above are gone.
             await keeper?.value
+            await log?.close()
         }
     }
 
@@ -150,8 +152,9 @@ public actor Cluster {
             directory: data.pki, nodeName: leaves.nodeName, names: leaves.names, addresses: leaves.addresses,
             lifetime: leaves.lifetime, now: reactor.wallTime())
         let credentials = Credentials(pki)
-        let master = try await Master.start(configuration, data, credentials, in: reactor)
-        var parts = Parts(master: master)
+        let told = try traffic(configuration, reactor)
+        let master = try await Master.start(configuration, data, credentials, told, in: reactor)
+        var parts = Parts(master: master, log: told.log)
         do {
             let client = master.client(as: "system:admin", groups: ["system:masters"], in: reactor)
             if configuration.roles.contains(.controlPlane) {
@@ -164,7 +167,7 @@ public actor Cluster {
             try writeOut()
             if configuration.roles.contains(.worker) {
                 parts.worker = try await Worker.start(
-                    configuration, data, credentials, in: reactor,
+                    configuration, data, credentials, told, in: reactor,
                     clients: Worker.Clients(
                         node: master.client(
                             as: "system:node:\(configuration.nodeName)", groups: ["system:nodes"], in: reactor),
@@ -176,8 +179,8 @@ public actor Cluster {
             }
             if configuration.roles.contains(.edge) {
                 parts.edge = try await startEdge(
-                    configuration, credentials, master.client(as: "system:martlet-edge", groups: [], in: reactor),
-                    reactor
+                    configuration, credentials, told,
+                    master.client(as: "system:martlet-edge", groups: [], in: reactor), reactor
                 ) { pki in try fallback(pki.authority("ca"), reactor.wallTime()) }
                 parts.tickets = parts.edge.map { edge in
                     SessionTickets.follow(
@@ -209,21 +212,22 @@ public actor Cluster {
                     + "martlet token create prints on a master")
         }
         let credentials = Credentials(ClusterPKI(directory: data.pki))
+        let told = try traffic(configuration, reactor)
         let remote = try await RemoteAPI.start(configuration, data, credentials, in: reactor)
-        var parts = Parts(remote: remote)
+        var parts = Parts(remote: remote, log: told.log)
         do {
             let (node, others) = (
                 Client(transport: remote.node, in: reactor), Client(transport: remote.parts, in: reactor)
             )
             if configuration.roles.contains(.worker) {
                 parts.worker = try await Worker.start(
-                    configuration, data, credentials, in: reactor,
+                    configuration, data, credentials, told, in: reactor,
                     clients: Worker.Clients(
                         node: node, ingress: others, proxy: others, policy: others, dns: others,
                         administrator: nil))
             }
             if configuration.roles.contains(.edge) {
-                parts.edge = try await startEdge(configuration, credentials, others, reactor) { pki in
+                parts.edge = try await startEdge(configuration, credentials, told, others, reactor) { pki in
                     try pki.keyPair(Enrollment.server)
                 }
             }
@@ -304,6 +308,15 @@ public actor Cluster {
         return .ip(configuration.nodeAddress, port: port)
     }
 
+    private static func traffic(_ configuration: ClusterConfiguration, _ world: any World) throws -> TrafficTold {
+        do {
+            return TrafficTold(
+                try configuration.accessLog.map { try AccessLog(path: $0, in: world, logger: configuration.logger) })
+        } catch {
+            throw ClusterError.unusable("--access-log \(configuration.accessLog ?? ""): \(error)")
+        }
+    }
+
     /// Shown for hosts without a certificate of their own; a browser says what it thinks of it.
     private static func fallback(_ authority: Authority, _ now: WallTime) throws -> KeyPair {
         var fallback = CertificateRequest(commonName: "Martlet edge, no certificate for this host")
@@ -312,17 +325,21 @@ public actor Cluster {
     }
 
     private static func startEdge(
-        _ configuration: ClusterConfiguration, _ credentials: Credentials, _ client: Client, _ world: any World,
+        _ configuration: ClusterConfiguration, _ credentials: Credentials, _ told: TrafficTold, _ client: Client,
+        _ world: any World,
         fallback: @escaping @Sendable (ClusterPKI) throws -> KeyPair
     ) async throws -> Edge {
-        let settings = EdgeConfiguration(
+        var settings = EdgeConfiguration(
             secure: configuration.edgeEndpoint, plain: configuration.edgePlainEndpoint,
             fallback: try TLSIdentity(fallback(credentials.pki)),
             publishedAddress: configuration.virtualIP.plainAddresses.first ?? configuration.nodeAddress)
+        settings.log = told.log
+        let chosen = settings
         let edge = try await listening("edge", configuration.edgeEndpoint, "--edge-address") {
             try await Edge.start(
-                settings, client: client, in: world, logger: configuration.logger)
+                chosen, client: client, in: world, logger: configuration.logger)
         }
+        told.add(edge)
         credentials.follow { pki in edge.setFallback(try TLSIdentity(fallback(pki))) }
         return edge
     }

@@ -73,6 +73,8 @@ public struct ClusterConfiguration: Sendable {
     public var edgeEndpoint = Endpoint.ip("0.0.0.0", port: 443)
     /// Where the edge listens for plain HTTP, to redirect it; nil for nowhere.
     public var edgePlainEndpoint: Endpoint? = .ip("0.0.0.0", port: 80)
+    /// The file that edge and ingress add a line of JSON to for each request; `-`: standard output; nil: none.
+    public var accessLog: String?
     /// How long the certificates that this machine makes, or signs for others, are good for. They are renewed, while it
     /// runs, after two thirds of it.
     public var certificateLifetime: Duration = .seconds(365 * 24 * 3600)

@@ -26,13 +26,15 @@ final class Master: Sendable {
     }
 
     static func start(
-        _ configuration: ClusterConfiguration, _ data: DataDirectory, _ credentials: Credentials, in world: any World
+        _ configuration: ClusterConfiguration, _ data: DataDirectory, _ credentials: Credentials,
+        _ told: TrafficTold, in world: any World
     ) async throws -> Master {
         let (logger, pki) = (configuration.logger, credentials.pki)
         let tls = try credentials.server("apiserver", clientsOf: "ca", required: false)
         var settings = GatewayConfiguration()
         settings.serviceCIDR = configuration.serviceCIDR
         settings.tokens = try tokens(configuration, pki)
+        settings.furtherMetrics = { told.metrics }
         settings.allowsAnonymous = configuration.allowsAnonymous
         if let path = configuration.tokenFile {
             do {

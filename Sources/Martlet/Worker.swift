@@ -47,8 +47,7 @@ final class Worker: Sendable {
 
     static func start(
         _ configuration: ClusterConfiguration, _ data: DataDirectory, _ credentials: Credentials,
-        in world: any DatagramWorld,
-        clients: Clients
+        _ told: TrafficTold, in world: any DatagramWorld, clients: Clients
     ) async throws -> Worker {
         let client = clients.node
         let logger = configuration.logger
@@ -60,6 +59,7 @@ final class Worker: Sendable {
             settings.tls = try credentials.server(Enrollment.server, clientsOf: "ca", required: true)
             settings.clusterDomain = configuration.clusterDomain
             settings.clusterDNS = configuration.dnsAddressOfPods.map { [$0] } ?? []
+            settings.metrics = { told.metrics }
             let runtime = containers.runtime
             let agentSettings = settings
             let agent = try await listening("node agent", configuration.nodeEndpoint, "--node-listen") {
@@ -69,10 +69,10 @@ final class Worker: Sendable {
                 let ingress = try await listening("ingress", configuration.ingressEndpoint, "--ingress-address") {
                     try await Ingress.start(
                         on: configuration.ingressEndpoint, nodeName: configuration.nodeName,
-                        ownAddresses: ["127.0.0.1", "::1", configuration.nodeAddress], client: clients.ingress,
-                        in: world,
-                        logger: logger)
+                        ownAddresses: ["127.0.0.1", "::1", configuration.nodeAddress], log: told.log,
+                        client: clients.ingress, in: world, logger: logger)
                 }
+                told.add(ingress)
                 // Before the DNS, whose address it may make.
                 let podNetwork: PodNetwork?
                 let dns: DNSServer?

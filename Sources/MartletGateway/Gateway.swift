@@ -24,6 +24,8 @@ public struct GatewayConfiguration: Sendable {
     public var authorities: @Sendable () -> [UInt8] = { [] }
     /// Answers what lies under `/martlet/`: the cluster's own upkeep. Roles say who may, as for all other paths.
     public var door: (@Sendable (DoorRequest) async -> DoorAnswer)?
+    /// Metrics of what else runs in this process, in Prometheus' text format: added to `/metrics`.
+    public var furtherMetrics: @Sendable () -> String = { "" }
     /// How long a request's body may take to arrive. Then: 408.
     public var bodyPatience = Limits.bodyPatience
     /// How long a watch waits for memory for a large event. Then it ends with 429, inside its stream.

@@ -33,6 +33,8 @@ public struct Peer: Sendable {
     public var isSecure: Bool
     /// The TLS server name (SNI) that the client named.
     public var serverName: String?
+    /// `TLSv1.2` or `TLSv1.3`; nil without TLS.
+    public var tlsVersion: String?
     /// Whether it speaks HTTP/2.
     public var isHTTP2 = false
 

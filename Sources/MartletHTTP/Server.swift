@@ -75,6 +75,9 @@ public final class HTTPServer: Sendable {
     /// What is really listened on.
     public var endpoint: Endpoint { core.listener.endpoint }
 
+    /// How many connections are open.
+    public var connections: Int { core.connections }
+
     /// Each connection that is open now ends with its next answer, which says so: clients go elsewhere, and no request
     /// is lost on the way.
     public func retireConnections() { core.retire(newOnes: false) }
@@ -129,6 +132,9 @@ final class ServerCore: Sendable {
         self.grpc = grpc
         state = Mutex(State())
     }
+
+    /// How many connections are open.
+    var connections: Int { state.withLock { $0.records.count } }
 
     /// Whether the server takes no further requests.
     var isStopping: Bool { state.withLock { $0.isStopping } }
@@ -218,6 +224,7 @@ final class ServerCore: Sendable {
                 peer.isSecure = true
                 peer.certificate = secure.peerCertificate
                 peer.serverName = secure.serverName
+                peer.tlsVersion = secure.version
                 carrier = secure
                 record.setStream(secure)
             } catch {

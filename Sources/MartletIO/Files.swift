@@ -37,6 +37,15 @@ public enum Files {
         try syncFolder(of: path)
     }
 
+    /// Adds to the end of a file, made when absent; `-` is the standard output. A crash may leave a part of it.
+    /// - Throws: `Errno`.
+    public static func append(_ bytes: [UInt8], to path: String, mode: UInt32 = 0o640) throws(Errno) {
+        if path == "-" { return try writeAll(bytes, to: STDOUT_FILENO) }
+        let fd = try check(open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, mode))
+        defer { _ = close(fd) }
+        try writeAll(bytes, to: fd)
+    }
+
     /// Writes into a file that is there, as the kernel's settings below `/proc/sys` are written.
     /// - Throws: `Errno`.
     public static func overwrite(_ path: String, with bytes: [UInt8]) throws(Errno) {

@@ -20,6 +20,8 @@ public struct EdgeConfiguration: Sendable {
     /// The port of HTTPS that redirects name, where another one than the edge's own reaches it (address translation);
     /// nil for the one it listens on.
     public var publishedPort: UInt16?
+    /// Where each request is told of; nil for nowhere.
+    public var log: AccessLog?
 
     /// An edge that listens on `secure`.
     public init(secure: Endpoint, plain: Endpoint?, fallback: TLSIdentity, publishedAddress: String?) {
@@ -52,6 +54,7 @@ public final class Edge: RequestHandler {
     private let asking: EdgeAsking
     private let problems: IngressProblems
     private let gateways: GatewayStatus
+    private let traffic: Traffic
     private let world: any World
     private let logger: Logger
 
@@ -93,6 +96,7 @@ public final class Edge: RequestHandler {
         tls = try TLSServer(identity: configuration.fallback, alpn: ["h2", "http/1.1"])
         parts = Mutex(Parts(fallback: configuration.fallback))
         asking = try EdgeAsking(in: world)
+        traffic = Traffic(.edge, configuration.log, in: world)
         forwarder = try Forwarder(world: world, logger: logger)
         following = Following(RouteBuilder.kinds + [.node], client: client, world: world, logger: logger)
         problems = IngressProblems(client: client, in: world, logger: logger)
@@ -196,15 +200,37 @@ public final class Edge: RequestHandler {
     /// Passes one request on to a worker.
     public func handle(_ request: Request) async -> Response {
         if request.head.authority == asking.name { return .plain(.ok, "the edge answers") }
+        return await told(request) { await answer(request, &$0) }
+    }
+
+    /// An answer that metrics and the access log tell of, unless the edge asks itself.
+    func told(_ request: Request, _ answer: (inout Trace) async -> Response) async -> Response {
+        var trace = traffic.begin(request)
+        let answer = await answer(&trace)
+        return request.head.authority == asking.name ? answer : traffic.end(trace, answer)
+    }
+
+    /// Metrics of what it passes on, in Prometheus' text format.
+    public var metrics: String {
+        var gauges = TrafficCounts.Gauges()
+        gauges.connections = parts.withLock { $0.servers }.reduce(0) { $0 + $1.connections }
+        gauges.ejected = forwarder.ejected
+        return traffic.text(gauges)
+    }
+
+    private func answer(_ request: Request, _ trace: inout Trace) async -> Response {
         if isMisdirected(request) { return .plain(.misdirectedRequest, "this connection is for another host") }
         let known = await Arriving.known(in: world, atMost: Arriving.patience) { parts.withLock { $0.workers } }
         guard let workers = known, !workers.isEmpty else { return .unavailable("no worker is ready") }
         let head = ProxyHeaders.onward(request, isTrusted: false, requestID: RequestID.make(world))
+        trace.entry.requestID = head.headerFields[ProxyHeaders.requestID]
         var plan = ForwardPlan(name: "workers")
         // HTTP/1.1 has no room for trailers here, and gRPC lives by them.
         if ProxyHeaders.wantsTrailers(request) { plan.speaks = .h2c }
         plan.judgesAnswers = false
-        return await forwarder.forward(head, request, to: workers, plan).response
+        let answer = await forwarder.forward(head, request, to: workers, plan)
+        trace.passed(answer)
+        return answer.response
     }
 
     /// Whether a client asks for a host over a connection whose certificate is not that host's (RFC 9110, 15.5.20).

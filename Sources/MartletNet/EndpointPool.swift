@@ -108,6 +108,12 @@ final class EndpointPool: Sendable {
         }
     }
 
+    /// How many endpoints are left alone now because they failed too often.
+    var ejected: Int {
+        let now = world.now()
+        return state.withLock { $0.outliers.ejected(at: now) }
+    }
+
     /// Lets an endpoint that took no connection rest.
     func rest(_ endpoint: Endpoint) {
         let until = world.now() + Self.restTime

@@ -27,6 +27,12 @@ struct Forwarded: Sendable {
     var response: Response
     /// Who answered; nil for nobody.
     var endpoint: Endpoint?
+    /// How many endpoints were tried.
+    var tries = 0
+    /// How long the last of them took until it answered or failed; nil when none was tried.
+    var took: Duration?
+    /// What went wrong on the way.
+    var faults = UpstreamFaults()
 }
 
 /// Passes requests on to one of several endpoints, over kept connections.
@@ -64,6 +70,9 @@ final class Forwarder: Sendable {
     /// Forgets the connections of endpoints that no route leads to any more. Requests in flight end as they will.
     func keep(only known: Set<Endpoint>) { endpoints.keep(only: known) }
 
+    /// How many endpoints are left alone now because they failed too often.
+    var ejected: Int { endpoints.ejected }
+
     /// Sends the request on and brings the answer back. An endpoint that does not take the connection, or breaks
     /// before it answers a request that may be repeated, is followed by the next one.
     func forward(
@@ -71,26 +80,36 @@ final class Forwarder: Sendable {
     ) async -> Forwarded {
         let (head, speaks) = Self.fit(head, request, plan.speaks)
         var failure = "there is none"
+        var came = Forwarded(response: .plain(.badGateway, "no endpoint answered"))
         let upload = Upload()
         let deadline = plan.timeouts.request.map { world.now() + $0 }
         for (endpoint, client) in endpoints.order(candidates, plan, speaking: speaks, atMost: Self.attempts) {
-            let limits = TryLimits(plan.timeouts, until: deadline, now: world.now())
+            let began = world.now()
+            let limits = TryLimits(plan.timeouts, until: deadline, now: began)
+            came.tries += 1
+            defer { came.took = world.now() - began }
             do {
                 let answer = try await send(head, request, upload, client, limits)
                 judge(endpoint, candidates, plan, hasFailed: answer.head.status.code >= 500)
-                return Forwarded(response: response(answer, to: head, limits, plan), endpoint: endpoint)
+                came.response = response(answer, to: head, limits, plan)
+                came.endpoint = endpoint
+                came.took = world.now() - began
+                return came
             } catch {
                 // The client's own fault is not the endpoint's.
                 if upload.isBroken {
-                    return Forwarded(response: .plain(.badRequest, "the request's body is not complete"))
+                    came.response = .plain(.badRequest, "the request's body is not complete")
+                    return came
                 }
                 failure = "\(endpoint): \(error)"
                 logger.debug("proxied request failed", metadata: ["endpoint": "\(endpoint)", "error": "\(error)"])
                 if Task.isCancelled { break }
                 judge(endpoint, candidates, plan, hasFailed: true)
+                came.faults.count(error)
                 // Who waited so long is not made to wait again.
                 if case NetworkError.timedOut = error {
-                    return Forwarded(response: .plain(.gatewayTimeout, "no answer in time"))
+                    came.response = .plain(.gatewayTimeout, "no answer in time")
+                    return came
                 }
                 if error is NotConnected {
                     endpoints.rest(endpoint)
@@ -100,7 +119,7 @@ final class Forwarder: Sendable {
             }
         }
         logger.info("no endpoint answered", metadata: ["service": "\(plan.name)", "error": "\(failure)"])
-        return Forwarded(response: .plain(.badGateway, "no endpoint answered"))
+        return came
     }
 
     private func judge(_ endpoint: Endpoint, _ all: [Endpoint], _ plan: ForwardPlan, hasFailed: Bool) {
@@ -214,6 +233,18 @@ final class Forwarder: Sendable {
                     }
                 }
             }
+        }
+    }
+}
+
+extension UpstreamFaults {
+    fileprivate mutating func count(_ error: any Error) {
+        if case NetworkError.timedOut = error {
+            late += 1
+        } else if error is NotConnected {
+            unreachable += 1
+        } else {
+            broken += 1
         }
     }
 }

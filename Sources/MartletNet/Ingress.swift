@@ -20,6 +20,7 @@ public final class Ingress: RequestHandler {
     private let doors: Doors
     private let nodeName: String
     private let mirrors: Mirrors
+    private let traffic: Traffic
     private let parts = Mutex<(server: HTTPServer?, announcer: Task<Void, Never>?)>((nil, nil))
 
     /// Starts an ingress.
@@ -27,12 +28,13 @@ public final class Ingress: RequestHandler {
     ///   - endpoint: where it listens, in plain HTTP; edges find it there.
     ///   - nodeName: the Node that is told the port, so that edges can find it.
     ///   - ownAddresses: the machine's, whose edge's `X-Forwarded` fields are believed, as those of masters' edges are.
+    ///   - log: where each request is told of; nil for nowhere.
     /// - Throws: `NetworkError` when the endpoint cannot be listened on.
     public static func start(
-        on endpoint: Endpoint, nodeName: String, ownAddresses: Set<String>, client: Client, in world: any World,
-        logger: Logger
+        on endpoint: Endpoint, nodeName: String, ownAddresses: Set<String>, log: AccessLog? = nil, client: Client,
+        in world: any World, logger: Logger
     ) async throws -> Ingress {
-        let ingress = try Ingress(ownAddresses, nodeName, client, world, logger)
+        let ingress = try Ingress(ownAddresses, nodeName, log, client, world, logger)
         let server = try await HTTPServer.start(
             on: endpoint, in: world, limits: .ingress, logger: logger, handler: ingress)
         ingress.parts.withLock { $0.server = server }
@@ -42,8 +44,10 @@ public final class Ingress: RequestHandler {
     }
 
     private init(
-        _ own: Set<String>, _ nodeName: String, _ client: Client, _ world: any World, _ logger: Logger
+        _ own: Set<String>, _ nodeName: String, _ log: AccessLog?, _ client: Client, _ world: any World,
+        _ logger: Logger
     ) throws {
+        traffic = Traffic(.ingress, log, in: world)
         self.nodeName = nodeName
         trusted = Mutex(TrustedEdges(own: own.compactMap { IPAddress($0) }))
         self.client = client
@@ -126,6 +130,20 @@ public final class Ingress: RequestHandler {
 
     /// Passes one request on.
     public func handle(_ request: Request) async -> Response {
+        var trace = traffic.begin(request)
+        let answer = await answer(request, &trace)
+        return traffic.end(trace, answer)
+    }
+
+    /// Metrics of what it passes on, in Prometheus' text format.
+    public var metrics: String {
+        var gauges = TrafficCounts.Gauges()
+        gauges.connections = parts.withLock { $0.server?.connections } ?? 0
+        gauges.ejected = forwarder.ejected
+        return traffic.text(gauges)
+    }
+
+    private func answer(_ request: Request, _ trace: inout Trace) async -> Response {
         guard let table = await Arriving.known(in: world, atMost: Arriving.patience, { table.withLock { $0 } }) else {
             return .unavailable("the routes are not known yet")
         }
@@ -137,11 +155,13 @@ public final class Ingress: RequestHandler {
                 RoutedHead(head: request.head))
         else { return .plain(.notFound, "no ingress rule covers this host and path") }
         let passage = Passage(request: request, visitor: visitor, match: match)
+        trace.entry.client = visitor.address
+        trace.entry.route = match.route.origin
         if let answer = await doors.answer(passage) { return answer }
-        return await doors.counted(passage) { await send(passage, table) }
+        return await doors.counted(passage) { await send(passage, table, &trace) }
     }
 
-    private func send(_ passage: Passage, _ table: RouteTable) async -> Response {
+    private func send(_ passage: Passage, _ table: RouteTable, _ trace: inout Trace) async -> Response {
         let choice = passage.choose(draw: world.random(), table)
         guard let backend = choice.backend else {
             return .plain(.internalServerError, "the route's backend does not exist")
@@ -154,12 +174,14 @@ public final class Ingress: RequestHandler {
         request.body = limit.watch(request.body)
         if limit.isExceeded { return .plain(.contentTooLarge, "the request's body is too large") }
         let head = passage.onward(choice, requestID: RequestID.make(world))
+        trace.entry.requestID = head.headerFields[ProxyHeaders.requestID]
         var plan = ForwardPlan(name: backend.service)
         plan.inTurn = choice.sticky == nil
         plan.speaks = passage.policy.backendProtocol ?? backend.protocolHint ?? .http
         plan.timeouts = passage.policy.timeouts
         request.body = mirrors.copy(request, head, to: wanted(passage, choice, table), through: forwarder)
         let answer = await forwarder.forward(head, request, to: endpoints, plan)
+        trace.passed(answer)
         if limit.isExceeded { return .plain(.contentTooLarge, "the request's body is too large") }
         return passage.finish(answer.response, choice, by: answer.endpoint, of: endpoints)
     }

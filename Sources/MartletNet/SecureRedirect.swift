@@ -23,8 +23,8 @@ struct PlainDoor: RequestHandler {
     let edge: Edge
 
     func handle(_ request: Request) async -> Response {
-        if let proof = edge.proof(for: request) { return proof }
+        if let proof = edge.proof(for: request) { return await edge.told(request) { _ in proof } }
         if edge.servesPlain(request) { return await edge.handle(request) }
-        return await redirect.handle(request)
+        return await edge.told(request) { _ in await redirect.handle(request) }
     }
 }

@@ -7,7 +7,7 @@ internal import MartletPods
 internal import MartletRuntime
 
 /// The kubelet's API as far as the gateway needs it: `/containerLogs/...`, `/exec/...`, `/attach/...`,
-/// `/portForward/...`, `/run/...`, `/pods`, `/healthz`. Only the gateway and administrators may ask.
+/// `/portForward/...`, `/run/...`, `/pods`, `/metrics`, `/healthz`. Only the gateway and administrators may ask.
 struct KubeletAPI: RequestHandler {
     let agent: NodeAgent
 
@@ -31,6 +31,10 @@ struct KubeletAPI: RequestHandler {
         guard request.head.method == .get else { return Self.text(.methodNotAllowed, "only GET is served") }
         switch path.first {
         case "healthz" where path.count == 1: return Self.text(.ok, "ok")
+        case "metrics" where path.count == 1:
+            return Response(
+                status: .ok, contentType: "text/plain; version=0.0.4; charset=utf-8",
+                bytes: Array(agent.configuration.metrics().utf8))
         case "pods" where path.count == 1: return await pods()
         case "containerLogs" where path.count == 4:
             return await logs(namespace: path[1], pod: path[2], container: path[3], query)

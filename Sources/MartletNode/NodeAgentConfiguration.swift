@@ -32,6 +32,8 @@ public struct NodeAgentConfiguration: Sendable {
     public var allocatableMilliCPU: Int64?
     /// Memory for pods in bytes; nil for all of it.
     public var allocatableMemory: Int64?
+    /// What `/metrics` answers, in Prometheus' text format.
+    public var metrics: @Sendable () -> String = { "" }
     /// How long an ending container may take, at most, when the node is torn down.
     public var teardownGraceSeconds = 5
 

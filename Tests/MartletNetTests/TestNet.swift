@@ -69,21 +69,26 @@ final class TestNet: Sendable {
 
     /// Runs a test on a world of its own, with all that was started stopped at its end.
     static func run(
-        trustsEdge: Bool = true, prepare: (TestAPI) throws -> Void = { _ in }, _ body: (TestNet) async throws -> Void
+        trustsEdge: Bool = true, log path: String? = nil, prepare: (TestAPI) throws -> Void = { _ in },
+        _ body: (TestNet) async throws -> Void
     ) async throws {
         let world = try Reactor()
         try await withTaskExecutorPreference(world.executor) {
-            let net = try await TestNet(world, trustsEdge: trustsEdge, prepare)
+            let log = try path.map { try AccessLog(path: $0, in: world, logger: Logger(label: "access")) }
+            let net = try await TestNet(world, trustsEdge: trustsEdge, log, prepare)
             do { try await body(net) } catch {
                 await net.stop()
                 throw error
             }
             await net.stop()
+            await log?.close()
         }
         world.shutdown()
     }
 
-    private init(_ world: Reactor, trustsEdge: Bool, _ prepare: (TestAPI) throws -> Void) async throws {
+    private init(
+        _ world: Reactor, trustsEdge: Bool, _ log: AccessLog?, _ prepare: (TestAPI) throws -> Void
+    ) async throws {
         self.world = world
         let number = Self.count.add(1, ordering: .relaxed).newValue
         address = "127.1.\(number / 250).\(number % 250 + 1)"
@@ -96,16 +101,16 @@ final class TestNet: Sendable {
         var logger = Logger(label: "test")
         logger.logLevel = .error
         ingress = try await Ingress.start(
-            on: .ip(address, port: 0), nodeName: "n1", ownAddresses: trustsEdge ? ["127.0.0.1"] : [], client: client,
-            in: world, logger: logger)
+            on: .ip(address, port: 0), nodeName: "n1", ownAddresses: trustsEdge ? ["127.0.0.1"] : [], log: log,
+            client: client, in: world, logger: logger)
         let pair = try Self.certificate(for: Self.fallbackName)
         let fallback = try TLSIdentity(
             certificateChainPEM: pair.certificatePEM, privateKeyPEM: pair.privateKeyPEM)
-        edge = try await Edge.start(
-            EdgeConfiguration(
-                secure: .ip(address, port: 0), plain: .ip(address, port: 0), fallback: fallback,
-                publishedAddress: "192.0.2.1"),
-            client: client, in: world, logger: logger)
+        var settings = EdgeConfiguration(
+            secure: .ip(address, port: 0), plain: .ip(address, port: 0), fallback: fallback,
+            publishedAddress: "192.0.2.1")
+        settings.log = log
+        edge = try await Edge.start(settings, client: client, in: world, logger: logger)
     }
 
     /// One more worker with an ingress, at another address.

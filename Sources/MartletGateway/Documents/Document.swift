@@ -17,9 +17,10 @@ extension Gateway {
         case .health(let check): return try await health(check, call)
         case .metrics:
             let objects = await objectCounts(call.kinds.catalog)
+            let own = metrics.text(inFlight: admittance.inFlight, objects: objects)
             return Response(
                 status: .ok, contentType: "text/plain; version=0.0.4; charset=utf-8",
-                bytes: Array(metrics.text(inFlight: admittance.inFlight, objects: objects).utf8))
+                bytes: Array((own + configuration.furtherMetrics()).utf8))
         case .tokenIssuer: return try tokenIssuer()
         case .tokenKeys: return try tokenKeys()
         case .index: return Self.json(PrettyPrinter.indented(Self.index(call.kinds.catalog).encoded()))

@@ -41,6 +41,9 @@ public struct OutlierEjection: Sendable {
         return now < until
     }
 
+    /// How many endpoints are ejected now.
+    public func ejected(at now: MonotonicTime) -> Int { records.keys.count { isEjected($0, at: now) } }
+
     /// An endpoint has answered, with no fault of its own.
     public mutating func succeeded(_ endpoint: Endpoint, at now: MonotonicTime) {
         guard var record = records[endpoint] else { return }

@@ -1,0 +1,137 @@
+internal import HTTPTypes
+internal import MartletBase
+internal import MartletHTTP
+internal import MartletRoutes
+internal import Synchronization
+
+/// What an edge or an ingress tells of the requests that it passes on: metrics, and the access log where there is one.
+final class Traffic: Sendable {
+    private struct State {
+        var counts = TrafficCounts()
+        var upgraded = 0
+    }
+    private let state = Mutex(State())
+    private let part: AccessEntry.Part
+    private let log: AccessLog?
+    private let world: any World
+
+    init(_ part: AccessEntry.Part, _ log: AccessLog?, in world: any World) {
+        self.part = part
+        self.log = log
+        self.world = world
+    }
+
+    /// A request has come.
+    func begin(_ request: Request) -> Trace {
+        var entry = AccessEntry(
+            part, at: world.wallTime(), method: request.head.method.rawValue, host: request.head.authority ?? "",
+            path: request.head.path ?? "/")
+        if case .ip(let address, _)? = request.peer.endpoint { entry.client = IPAddress(address) }
+        if request.peer.isHTTP2 { entry.httpVersion = "HTTP/2" }
+        entry.tlsVersion = request.peer.tlsVersion
+        entry.serverName = request.peer.serverName
+        entry.requestID = request.head.headerFields[ProxyHeaders.requestID]
+        entry.userAgent = request.head.headerFields[.userAgent]
+        return Trace(entry: entry, began: world.now())
+    }
+
+    /// The request has its answer; what is told of it is told when the answer's body has ended.
+    func end(_ trace: Trace, _ answer: Response) -> Response {
+        var (trace, answer) = (trace, answer)
+        trace.entry.status = answer.head.status.code
+        switch answer.body {
+        case .bytes(let bytes):
+            if answer.head.status != .notModified, trace.entry.method != "HEAD" { trace.entry.bytes = bytes.count }
+            finish(trace)
+        case .stream(let produce):
+            let open = OpenAnswer(self, trace)
+            answer.body = .stream { writer in
+                try await produce(CountingWriter(writer, open))
+                open.isWhole()
+            }
+        case .upgrade(let run):
+            let open = OpenAnswer(self, trace)
+            answer.body = .upgrade { stream in
+                self.state.withLock { $0.upgraded += 1 }
+                await run(stream)
+                self.state.withLock { $0.upgraded -= 1 }
+                open.isWhole()
+            }
+        }
+        return answer
+    }
+
+    fileprivate func finish(_ trace: Trace) {
+        var entry = trace.entry
+        entry.duration = world.now() - trace.began
+        state.withLock {
+            $0.counts.count(
+                entry.route, status: entry.status, took: entry.duration, tries: entry.tries, trace.faults)
+        }
+        log?.add(entry)
+    }
+
+    /// Prometheus' text format.
+    func text(_ gauges: TrafficCounts.Gauges) -> String {
+        var gauges = gauges
+        gauges.droppedLines = log?.dropped ?? 0
+        let (counts, upgraded) = state.withLock { ($0.counts, $0.upgraded) }
+        gauges.upgraded = upgraded
+        return counts.text(part, gauges)
+    }
+}
+
+/// What is known so far of a request on its way.
+struct Trace: Sendable {
+    var entry: AccessEntry
+    let began: MonotonicTime
+    var faults = UpstreamFaults()
+
+    /// It was passed on, or that was tried.
+    mutating func passed(_ forwarded: Forwarded) {
+        entry.upstream = forwarded.endpoint
+        entry.upstreamDuration = forwarded.took
+        entry.tries = forwarded.tries
+        faults = forwarded.faults
+    }
+}
+
+/// An answer whose body is on its way. It has ended when nobody holds it any more, also when it is never sent.
+private final class OpenAnswer: Sendable {
+    private struct State {
+        var bytes = 0
+        var isWhole = false
+    }
+    private let state = Mutex(State())
+    private let traffic: Traffic
+    private let trace: Trace
+
+    init(_ traffic: Traffic, _ trace: Trace) {
+        self.traffic = traffic
+        self.trace = trace
+    }
+
+    func count(_ bytes: Int) { state.withLock { $0.bytes += bytes } }
+    func isWhole() { state.withLock { $0.isWhole = true } }
+
+    deinit {
+        var trace = trace
+        (trace.entry.bytes, trace.entry.isBroken) = state.withLock { ($0.bytes, !$0.isWhole) }
+        traffic.finish(trace)
+    }
+}
+
+private struct CountingWriter: BodyWriter {
+    let writer: any BodyWriter
+    let answer: OpenAnswer
+
+    init(_ writer: any BodyWriter, _ answer: OpenAnswer) {
+        self.writer = writer
+        self.answer = answer
+    }
+
+    func write(_ bytes: [UInt8]) async throws {
+        try await writer.write(bytes)
+        answer.count(bytes.count)
+    }
+}
