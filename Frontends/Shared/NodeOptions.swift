@@ -64,6 +64,14 @@ public struct NodeOptions: ParsableArguments {
             """)
     var accessLog: String?
 
+    @Option(
+        name: .customLong("proxy-protocol-from"),
+        help: """
+            A range of load balancers, as 192.0.2.7/32, whose connections to edge and ingress begin with a PROXY \
+            header (version 1 or 2); may be given more than once.
+            """, transform: Flags.range)
+    var balancers: [String] = []
+
     @Option(help: "The cluster's domain. (default: cluster.local, or the cluster's)")
     var clusterDomain: String?
 
@@ -128,6 +136,7 @@ public struct NodeOptions: ParsableArguments {
             configuration.acme = acme
         }
         configuration.accessLog = accessLog
+        configuration.balancers = balancers.flatMap { IPRange.list($0) ?? [] }
         if let clusterDomain { configuration.clusterDomain = clusterDomain }
         if let dnsAddress { configuration.dnsEndpoint = dnsAddress.endpoint }
         if !dnsUpstreams.isEmpty { configuration.dnsUpstreams = dnsUpstreams.compactMap(\.endpoint) }

@@ -334,6 +334,7 @@ public actor Cluster {
             fallback: try TLSIdentity(fallback(credentials.pki)),
             publishedAddress: configuration.virtualIP.plainAddresses.first ?? configuration.nodeAddress)
         settings.log = told.log
+        settings.balancers = configuration.balancers
         let chosen = settings
         let edge = try await listening("edge", configuration.edgeEndpoint, "--edge-address") {
             try await Edge.start(

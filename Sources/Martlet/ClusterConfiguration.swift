@@ -75,6 +75,8 @@ public struct ClusterConfiguration: Sendable {
     public var edgePlainEndpoint: Endpoint? = .ip("0.0.0.0", port: 80)
     /// The file that edge and ingress add a line of JSON to for each request; `-`: standard output; nil: none.
     public var accessLog: String?
+    /// Load balancers before edge and ingress: their connections begin with a header of the PROXY protocol.
+    public var balancers: [IPRange] = []
     /// How long the certificates that this machine makes, or signs for others, are good for. They are renewed, while it
     /// runs, after two thirds of it.
     public var certificateLifetime: Duration = .seconds(365 * 24 * 3600)

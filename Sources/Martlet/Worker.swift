@@ -69,8 +69,9 @@ final class Worker: Sendable {
                 let ingress = try await listening("ingress", configuration.ingressEndpoint, "--ingress-address") {
                     try await Ingress.start(
                         on: configuration.ingressEndpoint, nodeName: configuration.nodeName,
-                        ownAddresses: ["127.0.0.1", "::1", configuration.nodeAddress], log: told.log,
-                        client: clients.ingress, in: world, logger: logger)
+                        ownAddresses: ["127.0.0.1", "::1", configuration.nodeAddress],
+                        balancers: configuration.balancers, log: told.log, client: clients.ingress, in: world,
+                        logger: logger)
                 }
                 told.add(ingress)
                 // Before the DNS, whose address it may make.

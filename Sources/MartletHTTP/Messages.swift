@@ -35,6 +35,8 @@ public struct Peer: Sendable {
     public var serverName: String?
     /// `TLSv1.2` or `TLSv1.3`; nil without TLS.
     public var tlsVersion: String?
+    /// Whether the address is what a load balancer says (PROXY protocol): nobody in between is believed for it.
+    public var isBehindBalancer = false
     /// Whether it speaks HTTP/2.
     public var isHTTP2 = false
 

@@ -60,14 +60,17 @@ public final class HTTPServer: Sendable {
     /// - Parameters:
     ///   - world: where it runs.
     ///   - tls: nil for plain text.
+    ///   - preface: whose connections begin with a PROXY header (``ProxyPreface``), and are closed without one; nil for
+    ///     nobody's.
     /// - Throws: ``NetworkError`` when the endpoint cannot be listened on.
     public static func start(
         on endpoint: Endpoint, in world: any World, tls: TLSServer? = nil, limits: HTTPServerLimits = .init(),
-        logger: Logger, handler: any RequestHandler
+        preface: (@Sendable (IPAddress) -> Bool)? = nil, logger: Logger, handler: any RequestHandler
     ) async throws -> HTTPServer {
         let listener = try await world.listen(on: endpoint)
         let core = ServerCore(
-            listener: listener, world: world, tls: tls, limits: limits, logger: logger, handler: handler)
+            listener: listener, world: world, tls: tls, limits: limits, preface: preface, logger: logger,
+            handler: handler)
         world.spawn { await core.accept() }
         return HTTPServer(core: core)
     }
@@ -105,6 +108,7 @@ final class ServerCore: Sendable {
     /// What serves HTTP/2, when that is spoken here.
     private let grpc: GRPCServing?
     private let tls: TLSServer?
+    private let preface: (@Sendable (IPAddress) -> Bool)?
     private let logger: Logger
 
     private struct State: Sendable {
@@ -120,12 +124,14 @@ final class ServerCore: Sendable {
     private let state: Mutex<State>
 
     init(
-        listener: any StreamListener, world: any World, tls: TLSServer?, limits: HTTPServerLimits, logger: Logger,
-        handler: any RequestHandler, grpc: GRPCServing? = nil
+        listener: any StreamListener, world: any World, tls: TLSServer?, limits: HTTPServerLimits,
+        preface: (@Sendable (IPAddress) -> Bool)? = nil, logger: Logger, handler: any RequestHandler,
+        grpc: GRPCServing? = nil
     ) {
         self.listener = listener
         self.world = world
         self.tls = tls
+        self.preface = preface
         self.limits = limits
         self.logger = logger
         self.handler = handler
@@ -217,6 +223,7 @@ final class ServerCore: Sendable {
 
     private func serve(_ stream: any ByteStream, _ record: ServerRecord) async {
         var peer = Peer(endpoint: stream.peer)
+        guard await takePreface(of: stream, into: &peer) else { return stream.close() }
         var carrier = stream
         if let tls {
             do {
@@ -244,6 +251,24 @@ final class ServerCore: Sendable {
             first = begun
         }
         await ServerConnection(carrier, first: first, peer: peer, record: record, core: self).run()
+    }
+
+    /// Takes what a load balancer says off its connection; false when it says nothing that can be read.
+    private func takePreface(of stream: any ByteStream, into peer: inout Peer) async -> Bool {
+        guard let preface, case .ip(let text, _)? = peer.endpoint, let address = IPAddress(text), preface(address)
+        else { return true }
+        do {
+            if let source = try await ProxyPreface.take(from: stream) {
+                peer.endpoint = source
+                peer.isBehindBalancer = true
+            }
+            return true
+        } catch {
+            logger.info(
+                "a load balancer's connection ends",
+                metadata: ["listener": "\(listener.endpoint)", "balancer": "\(address)", "error": "\(error)"])
+            return false
+        }
     }
 
     /// So many bytes that it is clear which protocol they are of; nil when there are none.

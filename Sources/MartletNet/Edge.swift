@@ -22,6 +22,8 @@ public struct EdgeConfiguration: Sendable {
     public var publishedPort: UInt16?
     /// Where each request is told of; nil for nowhere.
     public var log: AccessLog?
+    /// Load balancers: their connections begin with a PROXY header.
+    public var balancers: [IPRange] = []
 
     /// An edge that listens on `secure`.
     public init(secure: Endpoint, plain: Endpoint?, fallback: TLSIdentity, publishedAddress: String?) {
@@ -65,13 +67,14 @@ public final class Edge: RequestHandler {
     ) async throws -> Edge {
         let edge = try Edge(configuration, client, world, logger)
         let secure = try await HTTPServer.start(
-            on: configuration.secure, in: world, tls: edge.tls, limits: .proxy, logger: logger, handler: edge)
+            on: configuration.secure, in: world, tls: edge.tls, limits: .proxy,
+            preface: configuration.balancers.preface, logger: logger, handler: edge)
         var servers = [secure]
         if let plain = configuration.plain {
             do {
                 servers.append(
                     try await HTTPServer.start(
-                        on: plain, in: world, limits: .proxy, logger: logger,
+                        on: plain, in: world, limits: .proxy, preface: configuration.balancers.preface, logger: logger,
                         handler: PlainDoor(
                             redirect: SecureRedirect(port: configuration.publishedPort ?? secure.endpoint.port),
                             edge: edge)))
@@ -95,7 +98,7 @@ public final class Edge: RequestHandler {
         self.logger = logger
         tls = try TLSServer(identity: configuration.fallback, alpn: ["h2", "http/1.1"])
         parts = Mutex(Parts(fallback: configuration.fallback))
-        asking = try EdgeAsking(in: world)
+        asking = try EdgeAsking(in: world, balancers: configuration.balancers)
         traffic = Traffic(.edge, configuration.log, in: world)
         forwarder = try Forwarder(world: world, logger: logger)
         following = Following(RouteBuilder.kinds + [.node], client: client, world: world, logger: logger)
@@ -259,6 +262,15 @@ public final class Edge: RequestHandler {
         parts.withLock { $0.servers = [] }
         asking.close()
         forwarder.keep(only: [])
+    }
+}
+
+extension [IPRange] {
+    /// Whether an address is in one of them, as servers ask; nil for none.
+    fileprivate var preface: (@Sendable (IPAddress) -> Bool)? {
+        if isEmpty { return nil }
+        let ranges = self
+        return { address in ranges.contains { $0.contains(address) } }
     }
 }
 

@@ -28,15 +28,18 @@ public final class Ingress: RequestHandler {
     ///   - endpoint: where it listens, in plain HTTP; edges find it there.
     ///   - nodeName: the Node that is told the port, so that edges can find it.
     ///   - ownAddresses: the machine's, whose edge's `X-Forwarded` fields are believed, as those of masters' edges are.
+    ///   - balancers: load balancers: their connections begin with a PROXY header. Edges' never do.
     ///   - log: where each request is told of; nil for nowhere.
     /// - Throws: `NetworkError` when the endpoint cannot be listened on.
     public static func start(
-        on endpoint: Endpoint, nodeName: String, ownAddresses: Set<String>, log: AccessLog? = nil, client: Client,
-        in world: any World, logger: Logger
+        on endpoint: Endpoint, nodeName: String, ownAddresses: Set<String>, balancers: [IPRange] = [],
+        log: AccessLog? = nil, client: Client, in world: any World, logger: Logger
     ) async throws -> Ingress {
         let ingress = try Ingress(ownAddresses, nodeName, log, client, world, logger)
+        let preface: @Sendable (IPAddress) -> Bool = { ingress.expectsPreface(of: $0, balancers) }
         let server = try await HTTPServer.start(
-            on: endpoint, in: world, limits: .ingress, logger: logger, handler: ingress)
+            on: endpoint, in: world, limits: .ingress, preface: balancers.isEmpty ? nil : preface, logger: logger,
+            handler: ingress)
         ingress.parts.withLock { $0.server = server }
         world.spawn { await ingress.run() }
         if case .ip(_, let port) = server.endpoint { ingress.announce(port) }
@@ -133,6 +136,11 @@ public final class Ingress: RequestHandler {
         var trace = traffic.begin(request)
         let answer = await answer(request, &trace)
         return traffic.end(trace, answer)
+    }
+
+    private func expectsPreface(of address: IPAddress, _ balancers: [IPRange]) -> Bool {
+        let now = world.now()
+        return balancers.contains { $0.contains(address) } && !trusted.withLock { $0.contains(address, at: now) }
     }
 
     /// Metrics of what it passes on, in Prometheus' text format.

@@ -18,7 +18,7 @@ struct Visitor {
         let fields = request.head.headerFields
         isSecure = request.peer.isSecure
         address = peer.flatMap { IPAddress($0) }
-        isTrusted = address.map(believes) ?? false
+        isTrusted = !request.peer.isBehindBalancer && (address.map(believes) ?? false)
         guard isTrusted, let proto = fields[ProxyHeaders.forwardedProto] else { return }
         isSecure = proto == "https"
         address = fields[ProxyHeaders.realIP].flatMap { IPAddress($0) } ?? address

@@ -56,6 +56,46 @@ private func fields(_ pairs: KeyValuePairs<String, String>) -> HTTPFields {
         }
     }
 
+    @Test("behind a load balancer the client is whom its PROXY header names, and says nothing of itself")
+    func balancer() async throws {
+        // The load balancer has the address that clients of this test have; the ingress takes it for the edge.
+        let everybody = [try #require(IPRange("127.0.0.1/32"))]
+        let header = Array("PROXY TCP4 192.0.2.7 198.51.100.1 12345 443\r\n".utf8)
+        for trustsEdge in [true, false] {
+            try await TestNet.run(trustsEdge: trustsEdge, balancers: everybody) { net in
+                let pod = try await net.backend { echo($0) }
+                net.serve("web.test", [pod.endpoint])
+                // The edge asks itself as a load balancer asks after its health.
+                try await net.until { (try? await net.edge.ask()) != nil }
+                if trustsEdge {
+                    let client = HTTPClient(
+                        endpoint: net.edge.endpoints[0], serverName: TestNet.fallbackName,
+                        in: Said(world: net.world, first: header), tls: net.tls)
+                    var body = ""
+                    try await net.until {
+                        let answer = try await net.ask("web.test", "/", .get, Self.spoofed, through: client)
+                        body = answer.body
+                        return answer.code == 200
+                    }
+                    #expect(body.contains("x-forwarded-for: 192.0.2.7\n") && !body.contains("6.6.6.6"))
+                    let mute = try? await net.ask("web.test")
+                    #expect(mute == nil)
+                } else {
+                    let client = HTTPClient(
+                        endpoint: try #require(net.ingress.endpoint), serverName: "",
+                        in: Said(world: net.world, first: header))
+                    var body = ""
+                    try await net.until {
+                        let answer = try await net.ask("web.test", "/", .get, Self.spoofed, through: client)
+                        body = answer.body
+                        return answer.code == 200
+                    }
+                    #expect(body.contains("x-real-ip: 192.0.2.7\n") && !body.contains("6.6.6.6"))
+                }
+            }
+        }
+    }
+
     @Test("an ingress believes the edges of masters, as soon as their Service names them")
     func masters() async throws {
         try await TestNet.run(trustsEdge: false) { net in
@@ -140,5 +180,17 @@ private func fields(_ pairs: KeyValuePairs<String, String>) -> HTTPFields {
                 #expect(try await net.ask("web.test", "/stream", through: client).body == "streamed")
             }
         }
+    }
+}
+
+/// A world whose connections begin with some bytes.
+private struct Said: WorldInFront {
+    let world: any World
+    let first: [UInt8]
+
+    func connect(to endpoint: Endpoint) async throws -> any ByteStream {
+        let stream = try await world.connect(to: endpoint)
+        try await stream.write(first)
+        return stream
     }
 }

@@ -69,13 +69,14 @@ final class TestNet: Sendable {
 
     /// Runs a test on a world of its own, with all that was started stopped at its end.
     static func run(
-        trustsEdge: Bool = true, log path: String? = nil, prepare: (TestAPI) throws -> Void = { _ in },
+        trustsEdge: Bool = true, log path: String? = nil, balancers: [IPRange] = [],
+        prepare: (TestAPI) throws -> Void = { _ in },
         _ body: (TestNet) async throws -> Void
     ) async throws {
         let world = try Reactor()
         try await withTaskExecutorPreference(world.executor) {
             let log = try path.map { try AccessLog(path: $0, in: world, logger: Logger(label: "access")) }
-            let net = try await TestNet(world, trustsEdge: trustsEdge, log, prepare)
+            let net = try await TestNet(world, trustsEdge: trustsEdge, log, balancers, prepare)
             do { try await body(net) } catch {
                 await net.stop()
                 throw error
@@ -87,7 +88,8 @@ final class TestNet: Sendable {
     }
 
     private init(
-        _ world: Reactor, trustsEdge: Bool, _ log: AccessLog?, _ prepare: (TestAPI) throws -> Void
+        _ world: Reactor, trustsEdge: Bool, _ log: AccessLog?, _ balancers: [IPRange],
+        _ prepare: (TestAPI) throws -> Void
     ) async throws {
         self.world = world
         let number = Self.count.add(1, ordering: .relaxed).newValue
@@ -101,8 +103,8 @@ final class TestNet: Sendable {
         var logger = Logger(label: "test")
         logger.logLevel = .error
         ingress = try await Ingress.start(
-            on: .ip(address, port: 0), nodeName: "n1", ownAddresses: trustsEdge ? ["127.0.0.1"] : [], log: log,
-            client: client, in: world, logger: logger)
+            on: .ip(address, port: 0), nodeName: "n1", ownAddresses: trustsEdge ? ["127.0.0.1"] : [],
+            balancers: balancers, log: log, client: client, in: world, logger: logger)
         let pair = try Self.certificate(for: Self.fallbackName)
         let fallback = try TLSIdentity(
             certificateChainPEM: pair.certificatePEM, privateKeyPEM: pair.privateKeyPEM)
@@ -110,6 +112,7 @@ final class TestNet: Sendable {
             secure: .ip(address, port: 0), plain: .ip(address, port: 0), fallback: fallback,
             publishedAddress: "192.0.2.1")
         settings.log = log
+        settings.balancers = balancers
         edge = try await Edge.start(settings, client: client, in: world, logger: logger)
     }
 

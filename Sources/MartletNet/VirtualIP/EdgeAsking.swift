@@ -9,11 +9,14 @@ final class EdgeAsking: Sendable {
     /// The host that is asked for. Nobody else knows it, and no request to it goes further than the edge.
     let name: String
     private let world: any World
+    private let balancers: [IPRange]
     private let tls: TLSClient
     private let clients = Mutex<[Endpoint: HTTPClient]>([:])
 
-    init(in world: any World) throws {
+    /// - Parameter balancers: from whose addresses the edge expects a PROXY header.
+    init(in world: any World, balancers: [IPRange]) throws {
         self.world = world
+        self.balancers = balancers
         name = RequestID.make(world) + ".invalid"
         tls = try TLSClient(trustingAnyone: ())
     }
@@ -24,9 +27,9 @@ final class EdgeAsking: Sendable {
         for (index, endpoint) in endpoints.enumerated() {
             let client = clients.withLock { clients in
                 if let client = clients[endpoint] { return client }
+                let place = Self.reachable(endpoint)
                 let client = HTTPClient(
-                    endpoint: Self.reachable(endpoint), serverName: name, in: world, tls: index == 0 ? tls : nil,
-                    maxIdle: 1)
+                    endpoint: place, serverName: name, in: world(for: place), tls: index == 0 ? tls : nil, maxIdle: 1)
                 clients[endpoint] = client
                 return client
             }
@@ -34,6 +37,14 @@ final class EdgeAsking: Sendable {
                 HTTPRequest(method: .get, scheme: index == 0 ? "https" : "http", authority: name, path: "/"))
             _ = try await answer.body.collect(limit: 4_096)
         }
+    }
+
+    /// Who asks a listener of this machine comes from the listener's own address, or from loopback's.
+    private func world(for place: Endpoint) -> any World {
+        guard case .ip(let text, _) = place, let address = IPAddress(text.hasPrefix("127.") ? "127.0.0.1" : text),
+            balancers.contains(where: { $0.contains(address) })
+        else { return world }
+        return LocalPreface(world: world)
     }
 
     func close() {
