@@ -260,6 +260,8 @@ const uint8_t *mtls_protocol(const mtls_connection *connection, size_t *count) {
 
 const char *mtls_version(const mtls_connection *connection) { return SSL_get_version(connection->ssl); }
 
+int mtls_peer_is_unverified(const mtls_connection *connection) { return connection->is_unverified; }
+
 mtls_certificate *mtls_peer_certificate(const mtls_connection *connection) {
     if (!connection->is_established || connection->is_unverified) return NULL;
     if (SSL_get_verify_result(connection->ssl) != X509_V_OK) return NULL;

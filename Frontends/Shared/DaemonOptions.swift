@@ -42,7 +42,11 @@ public struct DaemonOptions: ParsableArguments {
     @Option(help: "The name of who signs service account tokens: an https URL.", transform: Flags.secureURL)
     var serviceAccountIssuer = "https://kubernetes.default.svc.cluster.local"
 
-    @Option(help: "Whether health and version are shown to everybody: true or false.")
+    @Option(
+        help: """
+            Whether requests without credentials are looked at, as those of system:anonymous: they see health and \
+            version, and what roles give them. true or false; when false they get 401.
+            """)
     var anonymousAuth = true
 
     @Option(

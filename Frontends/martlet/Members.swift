@@ -51,7 +51,11 @@ struct Member: AsyncParsableCommand {
                 if let name = answer["forgotten"]?.string {
                     return print("\(name) asked to be let in and never came: it is waited for no longer")
                 }
-                print("\(answer["removed"]?.string ?? name) is a master no longer; on that machine: martlet reset")
+                let removed = answer["removed"]?.string ?? name
+                if answer["isLearner"]?.bool == true {
+                    return print("\(removed) is a member of the store no longer: end its gateway and delete its folder")
+                }
+                print("\(removed) is a master no longer; on that machine: martlet reset")
             }
         }
     }

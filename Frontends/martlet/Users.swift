@@ -27,6 +27,9 @@ struct User: AsyncParsableCommand {
             guard !name.hasPrefix("system:") else {
                 throw ValidationError("\(name): names that begin with system: are the cluster's own")
             }
+            guard Files.exists(data.path + "/pki/ca.key") else {
+                throw Refusal("there is no master's data folder at \(data.path): give --data-dir")
+            }
             var connection = connection
             guard Files.exists(data.path + "/pki/ca.key") else {
                 throw Refusal(

@@ -5,6 +5,7 @@ internal import MartletHTTP
 internal import MartletIO
 internal import MartletNet
 internal import MartletPKI
+internal import MartletReplica
 
 /// A running cluster, or this process's part of one.
 ///
@@ -147,6 +148,7 @@ public actor Cluster {
         try checkAddresses(configuration)
         try AddressPlan.check(podCIDR: configuration.podCIDR, serviceCIDR: configuration.serviceCIDR, routes: [])
         let data = try DataDirectory(preparing: configuration.dataDirectory)
+        try checkAuthorities(configuration, data)
         let leaves = configuration.leafSubjects
         let pki = try ClusterPKI.ensure(
             directory: data.pki, nodeName: leaves.nodeName, names: leaves.names, addresses: leaves.addresses,
@@ -160,6 +162,8 @@ public actor Cluster {
             if configuration.roles.contains(.controlPlane) {
                 parts.controlPlane = try await startControlPlane(
                     configuration, podCIDRs, try pki.trusted("ca"), pki, master, reactor)
+            } else if configuration.tendsObjects {
+                parts.controlPlane = await startTending(configuration, try pki.trusted("ca"), pki, master, reactor)
             }
             let writeOut: @Sendable () throws -> Void = { [endpoint = master.server.endpoint] in
                 try writeKubeconfig(configuration, data, pki, endpoint, reactor.wallTime())
@@ -241,6 +245,14 @@ public actor Cluster {
         }
     }
 
+    /// Who enters a cluster works with its authorities and its key for service accounts, and makes none.
+    private static func checkAuthorities(_ configuration: ClusterConfiguration, _ data: DataDirectory) throws {
+        guard case .join? = configuration.storePeers?.bootstrap, !Files.exists(data.pki + "/ca.key") else { return }
+        throw ClusterError.unusable(
+            "\(data.path) has no authorities, and those of the cluster are not fetched here: copy the folder pki of a "
+                + "running gateway's or master's data folder to \(data.pki), or enter with martlet join --role master")
+    }
+
     /// The edge and the gateway look for a worker at its node's address: a worker must listen there.
     private static func checkAddresses(_ configuration: ClusterConfiguration) throws {
         guard configuration.roles.contains(.worker) else { return }
@@ -254,6 +266,26 @@ public actor Cluster {
                 "\(flag) \(endpoint) is not where others look for this node, which is \(configuration.nodeAddress): "
                     + "use 0.0.0.0:\(port), or make \(address) the node's address with --node-address")
         }
+    }
+
+    /// What a gateway does for its objects where nothing schedules or runs them.
+    private static func startTending(
+        _ configuration: ClusterConfiguration, _ authority: [UInt8], _ pki: ClusterPKI, _ master: Master,
+        _ world: any World
+    ) async -> Leadership {
+        let logger = configuration.logger
+        let published = String(decoding: authority, as: UTF8.self)
+        let leadership = Leadership(master.replica, in: world, logger: logger) {
+            let admin = master.client(as: "system:kube-controller-manager", groups: ["system:masters"], in: world)
+            let signer = CertificateSigner(
+                pki: pki, lifetime: configuration.certificateLifetime, client: admin, world: world, logger: logger)
+            return ControlPlane(
+                StandardControllers.ofObjects(authority: published, sign: { try master.signToken($0) }),
+                schedules: false, client: { _ in admin }, world: world, logger: logger,
+                companions: [{ await signer.run() }])
+        }
+        await leadership.start()
+        return leadership
     }
 
     private static func startControlPlane(
@@ -281,7 +313,9 @@ public actor Cluster {
                 ACMEIssuer(settings, session, client: admin, pki: pki, world: world, logger: logger)
             }
             return ControlPlane(
-                podCIDRs: podCIDRs, authority: published,
+                StandardControllers.all(
+                    podCIDRs: podCIDRs, authority: published, sign: { try master.signToken($0) }),
+                schedules: true,
                 client: { user in
                     // The scheduler has its role; the controllers, which play many, are one user here.
                     let groups = user == "system:kube-scheduler" ? [] : ["system:masters"]

@@ -61,6 +61,9 @@ public struct ClusterConfiguration: Sendable {
     public var serviceAccountIssuer: String?
     /// Whether the gateway shows health and version to those who do not say who they are.
     public var allowsAnonymous = true
+    /// Whether a gateway without a control plane sees to objects itself, where its store leads: namespaces that go,
+    /// owners and what they own, accounts and their tokens, aggregated roles, the published authority, certificates.
+    public var tendsObjects = true
     /// How this process' store meets those of other masters; nil: it is the only one.
     public var storePeers: PeerConfiguration?
     /// Where the masters' APIs are: for a process without the gateway role, which learns of others by itself.

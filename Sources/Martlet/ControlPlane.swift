@@ -5,41 +5,42 @@ internal import MartletControllers
 internal import MartletObject
 internal import MartletRoutes
 
-/// The scheduler and the controllers of one master. They reach the store through the API like everyone else.
+/// The scheduler and the controllers of one master, or controllers alone. They reach the store through the API like
+/// everyone else.
 struct ControlPlane: Sendable {
-    private let scheduler: SchedulerHost
+    private let scheduler: SchedulerHost?
     private let controllers: ControllerHost
     private let prepare: @Sendable () async -> Void
     private let companions: Companions
 
     /// - Parameters:
     ///   - client: makes the client of a component from its user name.
-    ///   - authority: the cluster's authority, PEM.
+    ///   - loops: the controllers.
+    ///   - schedules: whether pods get their nodes here.
     ///   - prepare: what comes first.
     ///   - companions: what else runs for as long as this does.
     init(
-        podCIDRs: [PodCIDR], authority: String, client: (String) -> Client, world: any World, logger: Logger,
+        _ loops: [any Controller], schedules: Bool, client: (String) -> Client, world: any World, logger: Logger,
         prepare: @escaping @Sendable () async -> Void = {}, companions: [@Sendable () async -> Void] = []
     ) {
         self.prepare = prepare
         self.companions = Companions(companions, in: world)
-        scheduler = SchedulerHost(client: client("system:kube-scheduler"), world: world, logger: logger)
+        scheduler =
+            schedules ? SchedulerHost(client: client("system:kube-scheduler"), world: world, logger: logger) : nil
         controllers = ControllerHost(
-            StandardControllers.all(podCIDRs: podCIDRs, authority: authority),
-            client: client("system:kube-controller-manager"), world: world,
-            logger: logger)
+            loops, client: client("system:kube-controller-manager"), world: world, logger: logger)
     }
 
     func start() async {
         await prepare()
         await controllers.start()
-        await scheduler.start()
+        await scheduler?.start()
         await companions.start()
     }
 
     func stop() async {
         await companions.stop()
-        await scheduler.stop()
+        await scheduler?.stop()
         await controllers.stop()
     }
 

@@ -51,13 +51,23 @@ actor ControllerHost {
         }
         unsynced = kinds.count
         for kind in kinds {
+            let changes = client.follow(kind, keeping: keeping(kind), logger: logger)
             tasks.append(
-                world.spawn { [weak self, client, logger] in
-                    for await change in client.follow(kind, logger: logger) { await self?.take(change, kind) }
+                world.spawn { [weak self] in
+                    for await change in changes { await self?.take(change, kind) }
                 })
         }
         for index in controllers.indices {
             tasks.append(world.spawn { [weak self] in while await self?.workOnce(index) ?? false {} })
+        }
+    }
+
+    /// What is kept of objects of the kind: no more than some controller reads.
+    private func keeping(_ kind: ResourceKind) -> @Sendable (JSON) -> JSON {
+        if kind == .customResourceDefinition { return { $0 } }
+        let readers = controllers.filter { $0.follows(kind) }
+        return { object in
+            readers.contains { $0.needsWhole(object, of: kind) } ? object : object.ownershipHead
         }
     }
 
@@ -110,8 +120,9 @@ actor ControllerHost {
         } else {
             forget(name)
             unsynced += 1
-            let task = world.spawn { [weak self, client, logger] in
-                for await change in client.follow(home, logger: logger) { await self?.takeCustom(change, name, home) }
+            let changes = client.follow(home, keeping: keeping(home), logger: logger)
+            let task = world.spawn { [weak self] in
+                for await change in changes { await self?.takeCustom(change, name, home) }
             }
             custom[name] = CustomFollow(kinds: kinds, home: home, task: task)
         }
@@ -146,8 +157,9 @@ actor ControllerHost {
         {
             return
         }
-        snapshot.put(object, kind: kind, at: world.wallTime())
-        tell(object, kind)
+        let kept = keeping(kind)(object)
+        snapshot.put(kept, kind: kind, at: world.wallTime())
+        tell(kept, kind)
     }
 
     private func lose(_ object: JSON, _ kind: ResourceKind) {
@@ -249,6 +261,8 @@ actor ControllerHost {
             }
         case .create(let kind, _), .update(let kind, _), .updateStatus(let kind, _):
             if let answer = try await client.perform(intent, as: component) { see(answer, kind) }
+        case .patchMetadata(let key, _):
+            if let answer = try await client.perform(intent, as: component) { see(answer, key.kind) }
         case .delete(let key, let uid), .discard(let key, let uid), .collect(let key, let uid, _):
             let answer = try await client.perform(intent, as: component)
             if let answer, answer.uid == uid { see(answer, key.kind) }

@@ -34,12 +34,12 @@ actor Leadership {
     private func look() async {
         let leads = await replica.leads
         if leads, running == nil {
-            logger.info("this master leads: its scheduler and controllers start")
+            logger.info("this master leads: its controllers start")
             let made = make()
             running = made
             await made.start()
         } else if !leads, let stopping = running {
-            logger.info("this master leads no longer: its scheduler and controllers stop")
+            logger.info("this master leads no longer: its controllers stop")
             running = nil
             await stopping.stop()
         }

@@ -45,6 +45,13 @@ final class Master: Sendable {
             tls: try credentials.client("apiserver-kubelet-client", trusting: "ca"), world: world)
         settings.nodeClient = { try nodes.client(address: $0, port: $1) }
         settings.authorities = { (try? pki.trusted("ca")) ?? [] }
+        settings.processUse = {
+            System.use().map {
+                ProcessUse(
+                    residentBytes: $0.residentBytes, cpuSeconds: $0.cpuSeconds, openDescriptors: $0.descriptors,
+                    startSeconds: $0.startSeconds)
+            }
+        }
         let door = DoorKeeper()
         settings.door = { await door.answer($0) }
         var peers = configuration.storePeers
@@ -142,6 +149,9 @@ final class Master: Sendable {
         return Client(
             transport: InProcessTransport(in: world) { await gateway.serve($0, as: identity) }, in: world)
     }
+
+    /// Makes a service account token of its claims.
+    func signToken(_ claims: JSON) throws -> String { try gateway.signToken(claims) }
 
     /// Another master leads before this one stops answering: writes go on there, those too that come here meanwhile.
     func handOver() async { await replica.handOver() }

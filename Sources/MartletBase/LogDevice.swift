@@ -85,7 +85,8 @@ public enum LogError: Error, Sendable, Hashable, CustomStringConvertible {
         case .tooLarge(let bytes, let limit): "a record of \(bytes) bytes is over the log's limit of \(limit)"
         case .outOfRange(let index, let held):
             "record \(index) is out of range: the log holds \(held.lowerBound)..<\(held.upperBound)"
-        case .locked(let path): "\(path) is in use by another process"
+        case .locked(let path):
+            "\(path) is in use by another process: a martletd, martlet-gateway or martlet-store runs on this folder"
         case .closed: "the log is closed"
         }
     }

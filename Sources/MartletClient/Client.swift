@@ -158,6 +158,8 @@ public struct Client: Sendable {
             }
         case .update(let kind, let object): return try await update(kind, object)
         case .updateStatus(let kind, let object): return try await updateStatus(kind, object)
+        case .patchMetadata(let key, let fields):
+            return try await patch(key.kind, namespace: key.namespace, name: key.name, type: .merge, fields)
         case .delete(let key, let uid): return try await remove(key, uid: uid)
         case .discard(let key, let uid): return try await remove(key, uid: uid, graceSeconds: 0)
         case .bind(let pod, let uid, let node):
@@ -205,12 +207,13 @@ public struct Client: Sendable {
     ///
     /// Nothing is read ahead: each change is fetched when the caller asks for it, so a slow caller slows the server's
     /// watch down. Read it from one task. The stream ends when the reading task is cancelled.
+    /// - Parameter keeping: what is kept of each object, and told of it; nil for all of it.
     public func follow(
         _ kind: ResourceKind, namespace: String? = nil, labelSelector: String? = nil, fieldSelector: String? = nil,
-        logger: Logger
+        keeping: (@Sendable (JSON) -> JSON)? = nil, logger: Logger
     ) -> AsyncStream<Change> {
         let scope = ListScope(kind, namespace: namespace, labels: labelSelector, fields: fieldSelector)
-        let reflector = Reflector(self, scope, logger: logger)
+        let reflector = Reflector(self, scope, keeping: keeping, logger: logger)
         return AsyncStream(unfolding: { await reflector.next() })
     }
 }

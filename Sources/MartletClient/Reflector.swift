@@ -46,6 +46,7 @@ struct Reflection: Sendable {
         case failed(String)
     }
 
+    private let keep: (@Sendable (JSON) -> JSON)?
     private var known: [Key: JSON] = [:]
     private var listed: Set<Key> = []
     private var isSynced = false
@@ -53,6 +54,9 @@ struct Reflection: Sendable {
     private(set) var changes: [Change] = []
     /// From where a watch resumes; empty before the first list has ended.
     private(set) var resourceVersion = ""
+
+    /// - Parameter keeping: what is kept of each object; nil for all of it.
+    init(keeping: (@Sendable (JSON) -> JSON)? = nil) { keep = keeping }
 
     /// Takes out what is to be told.
     mutating func takeChanges() -> [Change] {
@@ -91,7 +95,10 @@ struct Reflection: Sendable {
         switch type {
         case "ADDED", "MODIFIED": put(Client.typed(object, kind))
         case "DELETED":
-            if known.removeValue(forKey: Key(object)) != nil { changes.append(.removed(Client.typed(object, kind))) }
+            if known.removeValue(forKey: Key(object)) != nil {
+                let typed = Client.typed(object, kind)
+                changes.append(.removed(keep?(typed) ?? typed))
+            }
         case "BOOKMARK": break
         case "ERROR":
             let error = APIError(status: object, code: 500)
@@ -105,8 +112,9 @@ struct Reflection: Sendable {
     private mutating func put(_ object: JSON) {
         let key = Key(object)
         if let old = known[key], old.resourceVersion == object.resourceVersion, old.uid == object.uid { return }
-        known[key] = object
-        changes.append(.put(object))
+        let kept = keep?(object) ?? object
+        known[key] = kept
+        changes.append(.put(kept))
     }
 }
 
@@ -121,7 +129,7 @@ actor Reflector {
     private let client: Client
     private let scope: ListScope
     private let logger: Logger
-    private var reflection = Reflection()
+    private var reflection: Reflection
     private var lines = WatchLines()
     private var phase = Phase.list(after: nil)
     private var told: [Change] = []
@@ -131,7 +139,8 @@ actor Reflector {
     private var fault = ""
     private var watchBegan = MonotonicTime(nanoseconds: 0)
 
-    init(_ client: Client, _ scope: ListScope, logger: Logger) {
+    init(_ client: Client, _ scope: ListScope, keeping: (@Sendable (JSON) -> JSON)?, logger: Logger) {
+        reflection = Reflection(keeping: keeping)
         self.client = client
         self.scope = scope
         self.logger = logger

@@ -43,6 +43,11 @@ public struct RootAuthorityController: Controller {
     /// - Parameter authority: the certificate (PEM) of a cluster whose authorities were never rotated.
     public init(authority: String) { self.authority = authority }
 
+    /// Its own maps, and where it reads what they say.
+    public func needsWhole(_ object: JSON, of kind: ResourceKind) -> Bool {
+        kind == .configMap && (object.name == Self.mapName || (object.namespace, object.name) == Self.source)
+    }
+
     /// The namespace; for the authorities that are trusted: all of them.
     public func keys(for object: JSON, kind: ResourceKind, in snapshot: Snapshot) -> [ObjectKey] {
         if kind == .configMap, (object.namespace, object.name) == Self.source {

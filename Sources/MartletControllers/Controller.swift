@@ -10,6 +10,9 @@ public protocol Controller: Sendable {
     var kinds: [ResourceKind] { get }
     /// Whether the kinds of CustomResourceDefinitions can call for work, too.
     var followsCustomKinds: Bool { get }
+    /// Whether it reads more of an object than its `JSON.ownershipHead`. What nobody reads is not kept: a cluster has
+    /// many objects.
+    func needsWhole(_ object: JSON, of kind: ResourceKind) -> Bool
     /// Which objects to look at after `object` has changed or gone.
     func keys(for object: JSON, kind: ResourceKind, in snapshot: Snapshot) -> [ObjectKey]
     /// What should be done about the object `key`, present or gone. The wishes are carried out in order; when one
@@ -20,6 +23,9 @@ public protocol Controller: Sendable {
 extension Controller {
     /// Most controllers know their kinds.
     public var followsCustomKinds: Bool { false }
+
+    /// Most controllers read what their objects say.
+    public func needsWhole(_ object: JSON, of kind: ResourceKind) -> Bool { true }
 
     /// Whether changes of the kind can call for work.
     public func follows(_ kind: ResourceKind) -> Bool {
@@ -53,15 +59,33 @@ public enum StandardControllers {
     /// - Parameters:
     ///   - podCIDRs: what nodes get their pod ranges from; none when something else hands them out.
     ///   - authority: the cluster's authority (PEM), for pods to know the API by; nil when it is published elsewhere.
-    public static func all(podCIDRs: [PodCIDR], authority: String? = nil) -> [any Controller] {
+    ///   - sign: makes a service account token of its claims; nil when Secrets get none.
+    public static func all(
+        podCIDRs: [PodCIDR], authority: String? = nil, sign: (@Sendable (JSON) throws -> String)? = nil
+    ) -> [any Controller] {
         var all: [any Controller] = [
-            DeploymentController(), ReplicaSetController(), EndpointSliceController(), NamespaceController(),
-            ServiceAccountController(), NodeLifecycleController(), GarbageCollector(), EventPruner(),
-            RoleAggregationController(), DisruptionController(), TaintEvictionController(), PodGarbageCollector(),
+            DeploymentController(), ReplicaSetController(), EndpointSliceController(), NodeLifecycleController(),
+            DisruptionController(), TaintEvictionController(), PodGarbageCollector(),
         ]
         if !podCIDRs.isEmpty { all.append(NodeRangeController(podCIDRs: podCIDRs)) }
-        if let authority { all.append(RootAuthorityController(authority: authority)) }
-        return all
+        return all + ofObjects(authority: authority, sign: sign)
+    }
+
+    /// Those that a gateway needs to keep its word about objects: namespaces empty and go, what is owned goes with its
+    /// owners, accounts and roles are complete. Nothing that makes, places or ends pods.
+    /// The parameters are those of ``all(podCIDRs:authority:sign:)``.
+    public static func ofObjects(
+        authority: String?, sign: (@Sendable (JSON) throws -> String)?
+    ) -> [any Controller] {
+        var some: [any Controller] = [
+            NamespaceController(), GarbageCollector(), ServiceAccountController(), RoleAggregationController(),
+            EventPruner(),
+        ]
+        if let authority {
+            some.append(RootAuthorityController(authority: authority))
+            if let sign { some.append(ServiceAccountTokenController(authority: authority, sign: sign)) }
+        }
+        return some
     }
 }
 

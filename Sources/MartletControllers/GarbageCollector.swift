@@ -16,6 +16,9 @@ public struct GarbageCollector: Controller {
     /// A controller; it holds nothing.
     public init() {}
 
+    /// It goes by owners, finalizers and deletion alone.
+    public func needsWhole(_ object: JSON, of kind: ResourceKind) -> Bool { false }
+
     /// The object and its owners; and when it has gone or is going, what it owns.
     public func keys(for object: JSON, kind: ResourceKind, in snapshot: Snapshot) -> [ObjectKey] {
         let key = ObjectKey(kind, namespace: object.namespace, name: object.name)
@@ -50,12 +53,11 @@ public struct GarbageCollector: Controller {
         let dependents = Self.dependents(of: object, in: snapshot)
         if finalizers.contains(Self.orphan) {
             let freed = dependents.map { dependentKey, dependent -> Intent in
-                var freed = dependent
-                let references = freed["metadata", "ownerReferences"]?.array ?? []
-                freed["metadata", "ownerReferences"] = .array(references.filter { $0["uid"]?.string != object.uid })
-                return .update(dependentKey.kind, freed)
+                let references = dependent["metadata", "ownerReferences"]?.array ?? []
+                let left = references.filter { $0["uid"]?.string != object.uid }
+                return .changeMetadata(dependentKey, of: dependent, ["ownerReferences": .array(left)])
             }
-            return freed + [without(Self.orphan, object, key.kind)]
+            return freed + [without(Self.orphan, object, key)]
         }
         guard finalizers.contains(Self.foreground) else { return [] }
         let blocking = dependents.filter { _, dependent in
@@ -63,15 +65,13 @@ public struct GarbageCollector: Controller {
                 $0["uid"]?.string == object.uid && $0["blockOwnerDeletion"]?.bool == true
             } ?? false
         }
-        if blocking.isEmpty { return [without(Self.foreground, object, key.kind)] }
+        if blocking.isEmpty { return [without(Self.foreground, object, key)] }
         return dependents.filter { !$0.object.isTerminating }.map { .delete($0.key, uid: $0.object.uid) }
     }
 
-    private func without(_ finalizer: JSON, _ object: JSON, _ kind: ResourceKind) -> Intent {
-        var object = object
-        object["metadata", "finalizers"] = .array(
-            (object["metadata", "finalizers"]?.array ?? []).filter { $0 != finalizer })
-        return .update(kind, object)
+    private func without(_ finalizer: JSON, _ object: JSON, _ key: ObjectKey) -> Intent {
+        let left = (object["metadata", "finalizers"]?.array ?? []).filter { $0 != finalizer }
+        return .changeMetadata(key, of: object, ["finalizers": .array(left)])
     }
 
     /// The owners of an object that are of a served kind, with their uids; none when one is of an unknown kind, which

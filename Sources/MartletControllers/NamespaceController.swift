@@ -15,6 +15,9 @@ public struct NamespaceController: Controller {
     /// A controller; it holds nothing.
     public init() {}
 
+    /// Of what lives in a namespace it counts finalizers only.
+    public func needsWhole(_ object: JSON, of kind: ResourceKind) -> Bool { kind == .namespace }
+
     /// The namespace itself, or the terminating one that the object lives in.
     public func keys(for object: JSON, kind: ResourceKind, in snapshot: Snapshot) -> [ObjectKey] {
         let name = kind == .namespace ? object.name : object.namespace

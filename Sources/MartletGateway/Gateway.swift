@@ -2,7 +2,7 @@ public import HTTPTypes
 public import Logging
 public import MartletBase
 public import MartletHTTP
-internal import MartletObject
+public import MartletObject
 public import MartletReplica
 
 /// How the gateway is set up.
@@ -26,6 +26,8 @@ public struct GatewayConfiguration: Sendable {
     public var door: (@Sendable (DoorRequest) async -> DoorAnswer)?
     /// Metrics of what else runs in this process, in Prometheus' text format: added to `/metrics`.
     public var furtherMetrics: @Sendable () -> String = { "" }
+    /// What the process uses, for `/metrics`; nil where nobody knows.
+    public var processUse: @Sendable () -> ProcessUse? = { nil }
     /// How long a request's body may take to arrive. Then: 408.
     public var bodyPatience = Limits.bodyPatience
     /// How long a watch waits for memory for a large event. Then it ends with 429, inside its stream.
@@ -46,6 +48,7 @@ public final class Gateway: RequestHandler {
     let world: any World
     let logger: Logger
     let metrics = Metrics()
+    let watchers = WatcherCount()
     let admittance = Admittance()
     private let compression = Compression()
     let served = ServedKinds()
@@ -71,6 +74,13 @@ public final class Gateway: RequestHandler {
     /// Signs and knows service account tokens by other keys from now on. Tokens of keys that are not among them are no
     /// longer good. Nothing happens where the gateway was started without tokens.
     public func setTokens(_ settings: TokenSettings) { accounts?.set(settings) }
+
+    /// Makes a service account token of its claims.
+    /// - Throws: why there is none: the gateway has no key, or the key does not sign.
+    public func signToken(_ claims: JSON) throws -> String {
+        guard let accounts else { throw APIError.internalError("there is no key to sign tokens with") }
+        return try accounts.issue(claims)
+    }
 
     /// Authenticates, then answers (see ``serve(_:as:)``).
     public func handle(_ request: Request) async -> Response {
@@ -106,7 +116,9 @@ public final class Gateway: RequestHandler {
             response = try WebSocketAnswer.upgrading(response, of: call, in: world)
         } catch {
             response = Self.response(error)
-            if error.code >= 500 { logger.error("\(call.verb) \(call.path): \(error.message)") }
+            // A revision that has not happened yet is the client's mistake.
+            let level: Logger.Level = error.code == 504 ? .info : .error
+            if error.code >= 500 { logger.log(level: level, "\(call.verb) \(call.path): \(error.message)") }
         }
         if call.wantsYAML { response = response.inYAML }
         response = compression.compressing(response, to: call)
@@ -134,12 +146,16 @@ public final class Gateway: RequestHandler {
     private func answer(_ call: Call, _ pool: Admittance.Pool) async throws(APIError) -> Response {
         guard let admittanceClass = call.admittanceClass else { return try await perform(call) }
         var call = call
-        if !call.identity.isAuthenticated { throw .unauthorized }
         if let impersonation = try Impersonation(call.request.head.headerFields) {
             for request in impersonation.requests(by: call.identity) { try await demand(request) }
             call = call.acting(as: impersonation.identity)
         }
-        try await demand(call.accessRequest)
+        // Nobody in particular does not make masters ask each other.
+        if call.identity == .anonymous {
+            try await access.demand(call.accessRequest)
+        } else {
+            try await demand(call.accessRequest)
+        }
         let user = call.identity.user
         // A body may come slowly: nobody holds a place among the writes while it does.
         if admittanceClass == .write {
@@ -159,6 +175,9 @@ public final class Gateway: RequestHandler {
         }
         // The place is taken for as long as the body lasts.
         response.hold(ticket)
+        if call.verb == "watch", case .resource(let target) = call.route {
+            response.hold(watchers.entry(target.kind))
+        }
         return response
     }
 

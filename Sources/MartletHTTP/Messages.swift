@@ -29,6 +29,8 @@ public struct Peer: Sendable {
     public var endpoint: Endpoint?
     /// The client certificate's subject, when one was sent and a trusted authority signed it.
     public var certificate: CertificateSubject?
+    /// Whether one was sent that is no good: expired, or of another authority.
+    public var showedBadCertificate = false
     /// Whether the request came over TLS.
     public var isSecure: Bool
     /// The TLS server name (SNI) that the client named.

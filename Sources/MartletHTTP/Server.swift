@@ -230,6 +230,7 @@ final class ServerCore: Sendable {
                 let secure = try await tls.accept(stream)
                 peer.isSecure = true
                 peer.certificate = secure.peerCertificate
+                peer.showedBadCertificate = secure.peerIsUnverified
                 peer.serverName = secure.serverName
                 peer.tlsVersion = secure.version
                 carrier = secure

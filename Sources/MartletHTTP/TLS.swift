@@ -134,13 +134,19 @@ public final class TLSServer: Sendable {
 
     /// Shakes hands over `stream`. On failure the client is told by an alert, and the stream is closed once it has
     /// had a chance to read that: when it closes, or has sent some more. Close `stream` to bound the wait.
-    /// - Throws: ``TLSError`` or ``NetworkError``.
+    /// A client that speaks HTTP without TLS is told so.
+    /// - Throws: ``TLSError``, ``NetworkError``, or what names a client without TLS.
     public func accept(_ stream: any ByteStream) async throws -> TLSStream {
         var pump = try makePump()
         do {
-            try await shakeHands(&pump, over: stream) { name in self.identity(for: name) }
+            try await shakeHands(
+                &pump, over: stream, recognises: PlainHTTP.check, identity: { name in self.identity(for: name) })
         } catch {
-            if error is TLSError { await linger(stream) }
+            if error is PlainHTTP {
+                try? await stream.write(PlainHTTP.answer)
+                await stream.closeWrite()
+            }
+            if error is TLSError || error is PlainHTTP { await linger(stream) }
             stream.close()
             throw error
         }
@@ -233,7 +239,7 @@ public final class TLSClient: Sendable {
     public func connect(_ stream: any ByteStream, serverName: String) async throws -> TLSStream {
         var pump = try makePump(serverName: serverName)
         do {
-            try await shakeHands(&pump, over: stream) { _ in nil }
+            try await shakeHands(&pump, over: stream, recognises: { _ in }, identity: { _ in nil })
         } catch {
             stream.close()
             throw error
@@ -267,8 +273,10 @@ private func protocolList(_ names: [String]) throws(TLSError) -> [UInt8] {
 
 /// Runs a handshake to its end. On failure an alert is sent when there is one, and our side of the stream is ended.
 private func shakeHands(
-    _ pump: inout TLSPump, over stream: any ByteStream, identity: (String?) -> TLSIdentity?
+    _ pump: inout TLSPump, over stream: any ByteStream, recognises: ([UInt8]) throws -> Void,
+    identity: (String?) -> TLSIdentity?
 ) async throws {
+    var isFirst = true
     do {
         while true {
             let step = pump.handshake(identity: identity)
@@ -280,12 +288,29 @@ private func shakeHands(
             case .wantsInput:
                 let bytes = try await stream.read(atMost: TLSPump.inputSize)
                 if bytes.isEmpty { throw TLSError("the peer closed the connection during the TLS handshake") }
+                if isFirst { try recognises(bytes) }
+                isFirst = false
                 pump.feed(bytes)
             }
         }
     } catch {
-        await stream.closeWrite()
+        if !(error is PlainHTTP) { await stream.closeWrite() }
         throw error
+    }
+}
+
+/// A client that speaks HTTP where TLS is spoken.
+struct PlainHTTP: Error, CustomStringConvertible {
+    let description = "the client speaks HTTP without TLS"
+
+    /// What such a client is told, in words that Go's programs know.
+    static let answer = Array(
+        "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n".utf8)
+
+    /// - Throws: ``PlainHTTP`` when the first bytes begin a request: no record of TLS begins with a letter.
+    static func check(_ bytes: [UInt8]) throws {
+        let methods = ["GET /", "HEAD ", "POST ", "PUT /", "OPTIO", "PATCH", "DELET", "CONNE"]
+        if methods.contains(where: { bytes.starts(with: $0.utf8) }) { throw PlainHTTP() }
     }
 }
 

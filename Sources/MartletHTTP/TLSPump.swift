@@ -115,6 +115,9 @@ struct TLSPump: ~Copyable, @unchecked Sendable {
         return String(decoding: UnsafeBufferPointer(start: name, count: count), as: UTF8.self)
     }
 
+    /// Whether the peer showed a certificate that is no good, and was let in all the same.
+    var peerIsUnverified: Bool { mtls_peer_is_unverified(connection) != 0 }
+
     /// The subject of the peer's verified certificate; nil also when it has no usable CN.
     var peerSubject: CertificateSubject? {
         guard let certificate = mtls_peer_certificate(connection) else { return nil }

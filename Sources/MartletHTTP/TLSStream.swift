@@ -11,6 +11,8 @@ internal import Synchronization
 public final class TLSStream: ByteStream {
     /// The verified client certificate's subject (server side).
     public let peerCertificate: CertificateSubject?
+    /// Whether the client showed a certificate that is no good, and was let in all the same (server side).
+    public let peerIsUnverified: Bool
     /// The server name that the client named.
     public let serverName: String?
     /// The protocol agreed by ALPN.
@@ -27,6 +29,7 @@ public final class TLSStream: ByteStream {
     /// TLS over `transport`, after the handshake.
     init(over transport: any ByteStream, pump: consuming TLSPump) {
         peerCertificate = pump.peerSubject
+        peerIsUnverified = pump.peerIsUnverified
         serverName = pump.serverName
         applicationProtocol = pump.applicationProtocol
         version = pump.version

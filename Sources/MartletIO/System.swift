@@ -24,6 +24,17 @@ public enum System {
         return pages * Int64(sysconf(Int32(_SC_PAGESIZE)))
     }
 
+    /// What this process uses; nil where /proc does not say.
+    public static func use() -> ProcessFacts? {
+        guard let text = try? Files.read("/proc/self/stat"), let boot = try? Files.read("/proc/stat"),
+            let resident = residentBytes(),
+            var facts = ProcessFacts(stat: text, boot: boot, ticks: Double(sysconf(Int32(_SC_CLK_TCK))))
+        else { return nil }
+        facts.residentBytes = resident
+        facts.descriptors = (try? Files.list("/proc/self/fd").count) ?? 0
+        return facts
+    }
+
     /// Processors that are switched on.
     public static func cpuCount() -> Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 

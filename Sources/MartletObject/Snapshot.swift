@@ -82,6 +82,9 @@ public enum Intent: Sendable, Hashable {
     case create(ResourceKind, JSON)
     /// Replace the object; `metadata.resourceVersion` in it guards against a change in between.
     case update(ResourceKind, JSON)
+    /// Change some fields of the object's metadata by a merge patch, which carries the uid and the resourceVersion that
+    /// it goes by. For those who know no more than an object's ``JSON/ownershipHead``.
+    case patchMetadata(ObjectKey, JSON)
     /// Replace the object's status; guarded likewise.
     case updateStatus(ResourceKind, JSON)
     /// Delete the object if it still has this uid.
@@ -99,4 +102,30 @@ public enum Intent: Sendable, Hashable {
     case finalizeNamespace(JSON)
     /// Look at this object again after that many milliseconds.
     case requeue(ObjectKey, afterMilliseconds: Int)
+}
+
+extension Intent {
+    /// Changes these fields of the metadata of `object`, if it is still as it is known.
+    public static func changeMetadata(_ key: ObjectKey, of object: JSON, _ fields: JSON) -> Intent {
+        var metadata = fields
+        metadata["uid"] = .string(object.uid)
+        metadata["resourceVersion"] = .string(object.resourceVersion)
+        return .patchMetadata(key, ["metadata": metadata])
+    }
+}
+
+extension JSON {
+    /// What ownership and deletion of an object go by, without what it says: for those who keep many of them.
+    public var ownershipHead: JSON {
+        var head: JSON = [:]
+        for name in ["apiVersion", "kind"] { head[name] = self[name] }
+        let kept = [
+            "name", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp",
+            "deletionGracePeriodSeconds", "finalizers", "ownerReferences",
+        ]
+        for name in kept {
+            if let value = self["metadata", name] { head["metadata", name] = value }
+        }
+        return head
+    }
 }

@@ -11,8 +11,8 @@ field() { sed -n "s/^ *$1: //p" "$KUBECONFIG" | head -n 1 | base64 -d; }
 field certificate-authority-data >"$ca"; field client-certificate-data >"$crt"; field client-key-data >"$key"
 expect "curl with the client certificate reads pods" \
     "$(curl -s --cacert "$ca" --cert "$crt" --key "$key" https://127.0.0.1:16443/api/v1/pods)" '"kind": *"PodList"'
-expect "curl without one gets 401" \
-    "$(curl -s --cacert "$ca" -w ' %{http_code}' https://127.0.0.1:16443/api/v1/pods)" ' 401$'
+expect "curl without one gets 403" \
+    "$(curl -s --cacert "$ca" -w ' %{http_code}' https://127.0.0.1:16443/api/v1/pods)" ' 403$'
 
 [ -n "$(kubectls)" ] || { echo "   SKIPPED: there is no kubectl"; stop; exit 0; }
 # told WHAT PATTERN ARGUMENTS...: kubectl of this round says so.

@@ -68,7 +68,10 @@ openssl req -x509 -newkey rsa:2048 -nodes -subj /O=system:masters/CN=x -days 1 -
 stranger=(--cert "$state/x.crt" --key "$state/x.key")
 expect "a stranger's certificate beside a good token" "$(api $maps "${stranger[@]}")" '^200$'
 expect "a stranger's certificate alone" "$(token=wrong api $maps "${stranger[@]}")" '"reason":"Unauthorized"'
-expect "a stranger's certificate for health" "$(curl -sk "${stranger[@]}" $url/livez)" '^ok$'
+expect "a stranger's certificate for health" "$(curl -sk "${stranger[@]}" $url/livez)" '"reason":"Unauthorized"'
+expect "no certificate for health" "$(curl -sk $url/livez)" '^ok$'
+expect "nobody in particular" "$(curl -sk $url/api)" 'forbidden: User \\"system:anonymous\\" cannot get path \\"/api\\"'
+expect "HTTP without TLS" "$(curl -s -w ' %{http_code}' "http://127.0.0.1:16443/api")" 'Client sent an HTTP request to an HTTPS server'
 stop
 
 # A full disk: a gateway that is killed comes up again, answers reads, and says why it takes no writes.

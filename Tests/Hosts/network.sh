@@ -156,6 +156,6 @@ access_cases() {
         as_worker /api/v1/namespaces/default/configmaps/kube-root-ca.crt
     case_of "a worker makes no role" 403 \
         as_worker /apis/rbac.authorization.k8s.io/v1/clusterroles "-X POST -H 'Content-Type: application/json' -d '{}'"
-    case_of "a stranger reads nothing" 401 on client curl -sk --max-time 3 -o /dev/null -w '%{http_code}\n' \
+    case_of "a stranger reads nothing" 403 on client curl -sk --max-time 3 -o /dev/null -w '%{http_code}\n' \
         "https://$(address coup):6443/api/v1/nodes"
 }

@@ -5,8 +5,10 @@ import Testing
 @testable import MartletControllers
 
 @Suite("Roles that gather, and the published authority") struct AccessControllerTests {
-    private func wishes(_ controller: any Controller, _ key: ObjectKey, _ snapshot: Snapshot) -> [Intent] {
-        var context = ControllerContext(now: WallTime(seconds: 0), random: SplitMix64(seed: 1))
+    private func wishes(
+        _ controller: any Controller, _ key: ObjectKey, _ snapshot: Snapshot, at seconds: Int64 = 0
+    ) -> [Intent] {
+        var context = ControllerContext(now: WallTime(seconds: seconds), random: SplitMix64(seed: 1))
         return controller.reconcile(key, in: snapshot, &context)
     }
 
@@ -34,6 +36,61 @@ import Testing
         #expect(gathered["rules"] == [["verbs": ["get"]]])
         snapshot.put(gathered, kind: .clusterRole)
         #expect(wishes(controller, keys[0], snapshot) == [])
+    }
+
+    private func secret(_ annotations: JSON) -> JSON {
+        [
+            "metadata": [
+                "name": "s", "namespace": "a", "uid": "u-s", "annotations": annotations,
+                "creationTimestamp": .string(WallTime(seconds: 0).rfc3339),
+            ], "type": "kubernetes.io/service-account-token",
+        ]
+    }
+
+    @Test("a Secret that asks for a token of an account gets one, and goes with the account")
+    func fillsSecrets() throws {
+        let controller = ServiceAccountTokenController(authority: "PEM") { "token of \($0["sub"]?.string ?? "")" }
+        let key = ObjectKey(.secret, namespace: "a", name: "s")
+        let account: JSON = ["metadata": ["name": "robot", "namespace": "a", "uid": "u-r"]]
+        let asking = secret(["kubernetes.io/service-account.name": "robot"])
+        var snapshot = Snapshot()
+        snapshot.put(asking, kind: .secret)
+        #expect(controller.keys(for: asking, kind: .secret, in: snapshot) == [key])
+        #expect(wishes(controller, key, snapshot) == [.requeue(key, afterMilliseconds: 10_000)])
+        snapshot.put(account, kind: .serviceAccount)
+        #expect(controller.keys(for: account, kind: .serviceAccount, in: snapshot) == [key])
+        guard case .update(.secret, let filled) = wishes(controller, key, snapshot).first else {
+            Issue.record("the Secret is filled")
+            return
+        }
+        #expect(filled.annotations["kubernetes.io/service-account.uid"] == "u-r")
+        let told = filled["data"]?.stringMap.mapValues { String(decoding: Base64.decode($0) ?? [], as: UTF8.self) }
+        #expect(
+            told == ["ca.crt": "PEM", "namespace": "a", "token": "token of system:serviceaccount:a:robot"])
+        snapshot.put(filled, kind: .secret)
+        #expect(wishes(controller, key, snapshot) == [])
+        // The account goes, and another comes by its name.
+        let owner = ObjectKey(.serviceAccount, namespace: "a", name: "robot")
+        snapshot.remove(owner)
+        #expect(wishes(controller, key, snapshot) == [.collect(key, uid: "u-s", owners: [owner: "u-r"])])
+        var other = account
+        other["metadata", "uid"] = "u-2"
+        snapshot.put(other, kind: .serviceAccount)
+        #expect(wishes(controller, key, snapshot) == [.collect(key, uid: "u-s", owners: [owner: "u-r"])])
+    }
+
+    @Test("a Secret for an account that never was goes after a while, and other Secrets are let be")
+    func secretsWithoutAccounts() {
+        let controller = ServiceAccountTokenController(authority: "PEM") { _ in "t" }
+        let key = ObjectKey(.secret, namespace: "a", name: "s")
+        var snapshot = Snapshot()
+        snapshot.put(secret(["kubernetes.io/service-account.name": "nobody"]), kind: .secret)
+        #expect(wishes(controller, key, snapshot, at: 11) == [.delete(key, uid: "u-s")])
+        var other = secret(["kubernetes.io/service-account.name": "nobody"])
+        other["type"] = "Opaque"
+        snapshot.put(other, kind: .secret)
+        #expect(wishes(controller, key, snapshot, at: 11) == [])
+        #expect(!controller.needsWhole(other, of: .secret))
     }
 
     @Test("every namespace has the authority, and it is put right")

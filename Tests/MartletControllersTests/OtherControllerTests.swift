@@ -166,6 +166,26 @@ private func service(_ name: String, _ port: JSON) -> JSON {
         #expect(story.snapshot.list(.configMap)[0]["metadata", "ownerReferences"]?.array?.isEmpty == true)
     }
 
+    @Test func theHeadsOfObjectsAreEnough() {
+        for finalizer in ["foregroundDeletion", "orphan"] {
+            var story = grown(finalizer)
+            let key = ObjectKey(.configMap, namespace: "default", name: "parent")
+            var whole = story.snapshot
+            var parent = whole.get(key) ?? .null
+            parent["metadata", "deletionTimestamp"] = .string(story.now.rfc3339)
+            parent["data"] = ["a": "b"]
+            whole.put(parent, kind: .configMap)
+            var heads = Snapshot()
+            for object in whole.list(.configMap) { heads.put(object.ownershipHead, kind: .configMap) }
+            #expect(heads.get(key)?["data"] == nil)
+            var context = ControllerContext(now: story.now, random: SplitMix64(seed: 1))
+            let wished = GarbageCollector().reconcile(key, in: heads, &context)
+            #expect(!wished.isEmpty)
+            #expect(wished == GarbageCollector().reconcile(key, in: whole, &context))
+            story.settle()
+        }
+    }
+
     @Test func anOwnerOfTheSameNameButAnotherLifeDoesNotHold() {
         var story = grown(nil)
         story.take(ObjectKey(.configMap, namespace: "default", name: "parent"))

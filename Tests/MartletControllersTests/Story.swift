@@ -148,6 +148,13 @@ struct Story {
             }
             done.append("update \(kind.kind) \(object.name)")
             put(kind, changed)
+        case .patchMetadata(let key, let patch):
+            guard var object = snapshot.get(key), object.uid == patch["metadata", "uid"]?.string,
+                object.resourceVersion == patch["metadata", "resourceVersion"]?.string
+            else { return }
+            for (name, value) in patch["metadata"]?.members ?? [] { object["metadata", name] = value }
+            done.append("update \(key.kind.kind) \(key.name)")
+            put(key.kind, object)
         case .delete(let key, let uid):
             guard snapshot.get(key)?.uid == uid else { return }
             done.append("delete \(key.kind.kind) \(key.name)")

@@ -17,10 +17,33 @@ import Testing
             for path in ["/healthz", "/livez", "/readyz", "/version"] { #expect(await anonymous(path).code == 200) }
             for path in ["/api", "/apis", "/api/v1/pods", "/openapi/v2", "/metrics", "/nothing"] {
                 let refused = await anonymous(path)
-                #expect(refused.code == 401)
-                #expect(refused.json["message"] == "Unauthorized")
-                #expect(refused.reason == "Unauthorized")
+                #expect(refused.code == 403)
+                #expect(refused.reason == "Forbidden")
+                if path != "/api/v1/pods" {
+                    #expect(
+                        refused.message == "forbidden: User \"system:anonymous\" cannot get path \"\(path)\"")
+                }
             }
+            let pods = await anonymous("/api/v1/pods")
+            #expect(
+                pods.message
+                    == "pods is forbidden: User \"system:anonymous\" cannot list resource \"pods\" in API group "
+                    + "\"\" at the cluster scope")
+        }
+    }
+
+    @Test func credentialsThatAreNoGoodAreNotThoseOfNobody() async throws {
+        try await TestAPI.run { api in
+            var request = api.request(.get, "/api")
+            request.peer = Peer(isSecure: true)
+            request.peer.showedBadCertificate = true
+            let shown = await TestAPI.collect(await api.gateway.handle(request))
+            #expect(shown.code == 401)
+            #expect(shown.json["message"] == "Unauthorized")
+            #expect(shown.reason == "Unauthorized")
+        }
+        try await TestAPI.run(configure: { $0.allowsAnonymous = false }) { api in
+            #expect(await TestAPI.collect(await api.gateway.handle(api.request(.get, "/api"))).code == 401)
         }
     }
 
@@ -35,7 +58,7 @@ import Testing
             #expect(await ask(.init(commonName: "system:node:n1", organizations: ["system:nodes"])) == 403)
             #expect(await ask(.init(commonName: "system:kube-scheduler", organizations: [])) == 200)
             #expect(await ask(.init(commonName: "jane", organizations: ["staff"])) == 403)
-            #expect(await ask(.init(commonName: "", organizations: ["system:masters"])) == 401)
+            #expect(await ask(.init(commonName: "", organizations: ["system:masters"])) == 403)
         }
     }
 
@@ -121,7 +144,7 @@ import Testing
             #expect(account.message.hasPrefix("serviceaccounts \"robot\" is forbidden: User \"joe\" cannot"))
             #expect(account.message.hasSuffix("in the namespace \"default\""))
             let stranger = Identity(user: "system:anonymous", groups: ["system:unauthenticated"])
-            #expect(await impersonating(api, "/apis", as: stranger, fields).code == 401)
+            #expect(await impersonating(api, "/apis", as: stranger, fields).code == 403)
         }
     }
 

@@ -117,6 +117,22 @@ import Testing
         }
     }
 
+    @Test func metricsTellOfTheStoreTheProcessAndItsWatches() async throws {
+        let use = ProcessUse(residentBytes: 4096, cpuSeconds: 1.5, openDescriptors: 7, startSeconds: 1e9)
+        try await TestAPI.run(configure: { $0.processUse = { use } }) { api in
+            let watch = await api.gateway.serve(
+                api.request(.get, "\(Paths.configMaps)?watch=true"), as: TestAPI.admin)
+            let text = await api.get("/metrics").text
+            for line in [
+                "process_resident_memory_bytes 4096\n", "process_cpu_seconds_total 1.5\n", "process_open_fds 7\n",
+                "process_start_time_seconds 1000000000.0\n", "etcd_server_has_leader 1\n", "etcd_server_is_leader 1\n",
+                "etcd_mvcc_db_total_size_in_bytes ",
+                "apiserver_registered_watchers{group=\"\",kind=\"ConfigMap\",version=\"v1\"} 1\n",
+            ] { #expect(text.contains(line), "\(line)") }
+            withExtendedLifetime(watch) {}
+        }
+    }
+
     /// As dashboards and alerts of Kubernetes ask for them.
     @Test func requestsAreCountedUnderTheVerbsOfKubernetes() async throws {
         try await TestAPI.run { api in

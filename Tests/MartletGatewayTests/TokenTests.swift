@@ -73,6 +73,34 @@ import Testing
         }
     }
 
+    @Test func aTokenInASecretIsGoodForAsLongAsTheSecretHasIt() async throws {
+        try await run { api in
+            let uid = await api.get(Self.account).json.uid
+            let claims: JSON = [
+                "iss": "kubernetes/serviceaccount", "kubernetes.io/serviceaccount/namespace": "default",
+                "kubernetes.io/serviceaccount/secret.name": "kept",
+                "kubernetes.io/serviceaccount/service-account.name": "default",
+                "kubernetes.io/serviceaccount/service-account.uid": .string(uid),
+                "sub": "system:serviceaccount:default:default",
+            ]
+            let text = try api.gateway.signToken(claims)
+            #expect(await show(text, api).code == 401, "it lies in no Secret")
+            let secret: JSON = [
+                "metadata": [
+                    "name": "kept", "annotations": ["kubernetes.io/service-account.name": "default"],
+                ], "type": "kubernetes.io/service-account-token", "data": ["token": .string(Base64.encode(text.utf8))],
+            ]
+            #expect(await api.post("/api/v1/namespaces/default/secrets", secret).code == 201)
+            let shown = await show(text, api)
+            #expect(shown.code == 201)
+            #expect(shown.json["status", "userInfo", "username"] == "system:serviceaccount:default:default")
+            let foreign = try api.gateway.signToken(["iss": "kubernetes/serviceaccount", "sub": "system:masters"])
+            #expect(await show(foreign, api).code == 401)
+            #expect(await api.delete("/api/v1/namespaces/default/secrets/kept").code == 200)
+            #expect(await show(text, api).code == 401)
+        }
+    }
+
     @Test func aTokenOfAPodEndsWithIt() async throws {
         try await run { api in
             #expect(await api.post(Paths.pods, Samples.pod("p")).code == 201)

@@ -144,13 +144,31 @@ struct Meeting {
             let meeting = await Meeting.of(server, try client(stranger))
             let stream = try meeting.server.get()
             #expect(stream.peerCertificate == nil)
+            #expect(stream.peerIsUnverified)
             // The connection is as good as any.
             try await stream.write(Array("ping".utf8))
             #expect(try await meeting.client.get().read(atMost: 100) == Array("ping".utf8))
         }
-        #expect(try await Meeting.of(server, try client()).server.get().peerCertificate == nil)
+        let nobody = try await Meeting.of(server, try client()).server.get()
+        #expect(nobody.peerCertificate == nil)
+        #expect(!nobody.peerIsUnverified)
         let good = await Meeting.of(server, try client(try Certificates.client("jane")))
         #expect(try good.server.get().peerCertificate?.commonName == "jane")
+    }
+
+    @Test("who speaks HTTP without TLS is told so in HTTP")
+    func plainHTTP() async throws {
+        let server = try TLSServer(identity: try Certificates.server())
+        for request in ["GET / HTTP/1.1\r\nHost: a\r\n\r\n", "POST /api HTTP/1.1\r\nContent-Length: 0\r\n\r\n"] {
+            let (here, there) = TLSMemoryPipe.pair()
+            async let accepted: TLSStream? = try? server.accept(here)
+            try await there.write(Array(request.utf8))
+            let answer = String(decoding: try await there.read(atMost: 1000), as: UTF8.self)
+            #expect(
+                answer == "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
+            there.close()
+            #expect(await accepted == nil)
+        }
     }
 
     @Test("an expired client certificate is refused with its date")

@@ -25,6 +25,19 @@ import Testing
         }
     }
 
+    @Test func `a process knows what it uses`() throws {
+        let stat = Array("42 (a) b) c) S 1 1 1 0 -1 4 0 0 0 0 250 50 0 0 20 0 9 0 1000 1 1\n".utf8)
+        let boot = Array("cpu 1 2\nbtime 1700000000\nprocesses 3\n".utf8)
+        let facts = try #require(ProcessFacts(stat: stat, boot: boot, ticks: 100))
+        #expect(facts.cpuSeconds == 3 && facts.startSeconds == 1_700_000_010)
+        for bad in ["", "42 (a", "42 (a) S 1", "no parentheses at all"] {
+            #expect(ProcessFacts(stat: Array(bad.utf8), boot: boot, ticks: 100) == nil)
+        }
+        #expect(ProcessFacts(stat: stat, boot: [], ticks: 100) == nil)
+        let own = try #require(System.use())
+        #expect(own.residentBytes > 1 << 20 && own.descriptors > 0 && own.startSeconds > 1e9)
+    }
+
     @Test func `freed memory is given back when a burst is over, and not again and again`() throws {
         let resident = try #require(System.residentBytes())
         #expect(resident > 1 << 20 && resident < System.memoryBytes())

@@ -58,6 +58,58 @@ private func isRolledOut(_ deployment: JSON, _ replicas: Int) -> Bool {
         }
     }
 
+    @Test func aGatewayAloneTendsItsObjects() async throws {
+        try await TestCluster.run(configure: { $0.roles = [.gateway] }) { cluster in
+            let client = cluster.client
+            func isGone(_ kind: ResourceKind, _ namespace: String, _ name: String) async throws -> Bool {
+                for _ in 0..<300 {
+                    do { _ = try await client.get(kind, namespace: namespace, name: name) } catch let error as APIError
+                        where error.isNotFound
+                    { return true }
+                    try await cluster.world.sleep(for: .milliseconds(50))
+                }
+                return false
+            }
+            _ = try await client.create(.namespace, ["metadata": ["name": "team"]])
+            _ = try await cluster.wait(for: .serviceAccount, namespace: "team", name: "default") { _ in true }
+            _ = try await cluster.wait(for: .configMap, namespace: "team", name: "kube-root-ca.crt") { _ in true }
+            let asking: JSON = [
+                "metadata": [
+                    "name": "kept", "namespace": "team",
+                    "annotations": ["kubernetes.io/service-account.name": "default"],
+                ], "type": "kubernetes.io/service-account-token",
+            ]
+            _ = try await client.create(.secret, asking)
+            _ = try await cluster.wait(for: .secret, namespace: "team", name: "kept") {
+                ($0["data", "token"]?.string ?? "").utf8.count > 100 && $0["data", "ca.crt"] != nil
+            }
+
+            // What is owned goes with its owner, which in the foreground waits for it.
+            let parent = try await client.create(
+                .configMap,
+                ["metadata": ["name": "parent", "namespace": "team", "finalizers": ["foregroundDeletion"]]])
+            _ = try await client.create(
+                .configMap,
+                [
+                    "metadata": [
+                        "name": "child", "namespace": "team",
+                        "ownerReferences": [
+                            [
+                                "apiVersion": "v1", "kind": "ConfigMap", "name": "parent",
+                                "uid": .string(parent.uid), "blockOwnerDeletion": true,
+                            ]
+                        ],
+                    ], "data": ["a": "b"],
+                ])
+            try await client.delete(.configMap, namespace: "team", name: "parent")
+            #expect(try await isGone(.configMap, "team", "parent"))
+            #expect(try await isGone(.configMap, "team", "child"))
+
+            try await client.delete(.namespace, name: "team")
+            #expect(try await isGone(.namespace, "", "team"))
+        }
+    }
+
     @Test func aContainerThatEndsIsStartedAgainAndCounted() async throws {
         try await TestCluster.run(configure: { $0.runtime = .processes }) { cluster in
             _ = try await cluster.client.create(

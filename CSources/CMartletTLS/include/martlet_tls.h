@@ -116,5 +116,7 @@ const uint8_t *mtls_protocol(const mtls_connection *connection, size_t *count);
 const char *mtls_version(const mtls_connection *connection);
 /// The peer's verified certificate, to be freed by mtls_certificate_free, or NULL.
 mtls_certificate *mtls_peer_certificate(const mtls_connection *connection);
+/// Whether the peer showed a certificate that cannot be verified, and was let in all the same.
+int mtls_peer_is_unverified(const mtls_connection *connection);
 
 #endif

@@ -17,6 +17,10 @@ public struct SettingGroups {
     public static var daemon: SettingGroups {
         SettingGroups("martletd", [DaemonOptions.self, NodeOptions.self, PeerOptions.self])
     }
+    /// Those of `martlet-gateway`.
+    public static var gateway: SettingGroups {
+        SettingGroups("martlet-gateway", [DaemonOptions.self, PeerOptions.self])
+    }
     /// Those of `martlet init`.
     public static var beginning: SettingGroups {
         SettingGroups("martlet init", [DataOptions.self, MachineOptions.self, ClusterOptions.self])
@@ -26,7 +30,7 @@ public struct SettingGroups {
     /// Those of the commands of `martlet` that look at this machine's state.
     public static var local: SettingGroups { SettingGroups("martlet", [DataOptions.self]) }
     /// All that the configuration file may say.
-    public static var all: [SettingGroups] { [.daemon, .beginning, .joining] }
+    public static var all: [SettingGroups] { [.daemon, .gateway, .beginning, .joining] }
 
     /// All settings, in the order of the help.
     public var settings: [Setting] { groups.flatMap(\.settings) }

@@ -97,7 +97,8 @@ final class GatewayServer: Sendable {
                     [
                         "--data-dir", "\(folder)/data", "--api-address", "127.0.0.1:\(ports[0])", "--node-name",
                         "bench",
-                        "--node-address", "127.0.0.1", "--log-level", "warning",
+                        // The rival has no controllers either: they are a program of their own there.
+                        "--node-address", "127.0.0.1", "--log-level", "warning", "--no-controllers",
                     ]
                 )
             ]

@@ -116,7 +116,10 @@ struct MasterDoor: Sendable {
             return .refused(
                 409, "\(member.name) is the last master and holds all data: martlet reset on it ends the cluster")
         }
-        return .done(["removed": .string(member.name), "id": .string(String(member.id, radix: 16))])
+        return .done([
+            "removed": .string(member.name), "id": .string(String(member.id, radix: 16)),
+            "isLearner": .bool(member.isLearner),
+        ])
     }
 
     // MARK: Joining

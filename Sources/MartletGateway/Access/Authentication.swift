@@ -11,14 +11,14 @@ struct Authentication: Sendable {
     let allowsAnonymous: Bool
     let world: any World
 
-    /// Who sent a request. Nobody in particular gets no further than what is public (see ``Route/isPublic``).
-    /// - Throws: 401 for a token that is not good, and for nobody where that is not allowed.
+    /// Who sent a request. Nobody in particular may do what roles give to everybody: see health and version.
+    /// - Throws: 401 for a token or a certificate that is not good, and for nobody where that is not allowed.
     func identity(of request: Request) async throws(APIError) -> Identity {
         if let identity = Identity(request.peer) { return identity }
         if let token = try Self.bearer(request.head.headerFields) {
             do { return try await identity(of: token, audiences: audiences).identity } catch { throw .unauthorized }
         }
-        if !allowsAnonymous { throw .unauthorized }
+        if !allowsAnonymous || request.peer.showedBadCertificate { throw .unauthorized }
         return .anonymous
     }
 

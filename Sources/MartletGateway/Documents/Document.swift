@@ -17,10 +17,12 @@ extension Gateway {
         case .health(let check): return try await health(check, call)
         case .metrics:
             let objects = await objectCounts(call.kinds.catalog)
-            let own = metrics.text(inFlight: admittance.inFlight, objects: objects)
+            var text = metrics.text(inFlight: admittance.inFlight, objects: objects) + watchers.text
+            text += ServerMetrics.text(await registry.storage.replica.status)
+            if let use = configuration.processUse() { text += ServerMetrics.text(use) }
+            text += configuration.furtherMetrics()
             return Response(
-                status: .ok, contentType: "text/plain; version=0.0.4; charset=utf-8",
-                bytes: Array((own + configuration.furtherMetrics()).utf8))
+                status: .ok, contentType: "text/plain; version=0.0.4; charset=utf-8", bytes: Array(text.utf8))
         case .tokenIssuer: return try tokenIssuer()
         case .tokenKeys: return try tokenKeys()
         case .index: return Self.json(PrettyPrinter.indented(Self.index(call.kinds.catalog).encoded()))

@@ -13,8 +13,6 @@ struct PodStream: Sendable {
     private static let passedOn: [HTTPField.Name] = [
         .upgrade, .secWebSocketKey, .secWebSocketVersion, .secWebSocketProtocol, .streamProtocolVersion, .userAgent,
     ]
-    /// What of the node agent's refusal is the client's.
-    private static let passedBack: [HTTPField.Name] = [.contentType, .retryAfter]
 
     func answer(_ target: Target, _ call: Call) async throws(APIError) -> Response {
         let request = call.request.head
@@ -67,12 +65,28 @@ struct PodStream: Sendable {
         return path + "?" + parameters.map { "\($0.0)=\(PercentCoding.encode($0.1))" }.joined(separator: "&")
     }
 
-    /// The node agent's own refusal, as it is: clients show its text.
+    /// The node agent's own refusal in a Status: of plain text, clients over WebSocket show nothing.
     private static func refusal(_ answer: ClientResponse) async -> Response {
         let bytes = (try? await answer.body.collect(limit: Limits.streamRefusal)) ?? []
-        var head = HTTPResponse(status: answer.head.status)
-        for name in passedBack { head.headerFields[name] = answer.head.headerFields[name] }
-        return Response(head: head, body: .bytes(bytes))
+        let code = answer.head.status.code
+        let reason: APIError.Reason =
+            switch code {
+            case 400: .badRequest
+            case 404: .notFound
+            case 429: .tooManyRequests
+            case 500: .internalError
+            case 503: .serviceUnavailable
+            default: .none
+            }
+        var text = String(decoding: bytes, as: UTF8.self)
+        while text.last?.isWhitespace == true { text.removeLast() }
+        if text.isEmpty { text = "the node agent answered \(answer.head.status)" }
+        // What is no refusal, and no stream either, must not pass for one.
+        let error = APIError(code < 400 ? 500 : code, code < 400 ? .internalError : reason, text)
+        var response = Response(
+            status: .init(code: error.code), contentType: "application/json", bytes: error.status.encoded())
+        response.head.headerFields[.retryAfter] = answer.head.headerFields[.retryAfter]
+        return response
     }
 }
 

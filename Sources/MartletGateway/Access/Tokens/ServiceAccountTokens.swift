@@ -36,6 +36,12 @@ final class ServiceAccountTokens: Sendable {
     /// - Throws: ``TokenFault``: why it is not good.
     func identity(of token: String, audiences: [String]) async throws(TokenFault) -> TokenIdentity {
         let parsed = try verified(token)
+        if parsed.claims["iss"]?.string == Self.secretIssuer {
+            // Such a token names no audience: it is for this API.
+            let shared = audiences.filter { $0 == settings.issuer }
+            guard !shared.isEmpty else { throw TokenFault("invalid bearer token") }
+            return TokenIdentity(identity: try await identity(token, inSecret: parsed.claims), audiences: shared)
+        }
         let shared = parsed.audiences.filter { audiences.contains($0) }
         guard !shared.isEmpty else {
             throw TokenFault("invalid bearer token: the token's audiences are none of those expected here")
@@ -50,6 +56,29 @@ final class ServiceAccountTokens: Sendable {
         return TokenIdentity(identity: try await identity(parsed.claims), audiences: shared)
     }
 
+    /// `iss` of tokens that lie in Secrets.
+    private static let secretIssuer = "kubernetes/serviceaccount"
+
+    /// Holds a token without an end against the Secret that it lies in, and its account.
+    private func identity(_ token: String, inSecret claims: JSON) async throws(TokenFault) -> Identity {
+        func claim(_ name: String) -> String { claims["kubernetes.io/serviceaccount/\(name)"]?.string ?? "" }
+        let (namespace, name) = (claim("namespace"), claim("service-account.name"))
+        let (secretName, uid) = (claim("secret.name"), claim("service-account.uid"))
+        guard !namespace.isEmpty, !uid.isEmpty,
+            claims["sub"]?.string == Identity.user(ofServiceAccount: name, in: namespace)
+        else { throw TokenFault("service account token claims could not be validated") }
+        guard Route.isSafe(secretName), Route.isSafe(namespace),
+            let pair = await storage.get(Keys.object(.secret, namespace: namespace, name: secretName)),
+            let secret = try? pair.object(), !secret.isTerminating,
+            let kept = secret["data", "token"]?.string.flatMap({ Base64.decode($0) }),
+            Secrets.equal(kept, Array(token.utf8))
+        else { throw TokenFault("service account token has been invalidated") }
+        guard let account = await header(.serviceAccount, namespace, name), account.uid == uid else {
+            throw TokenFault("serviceaccounts \"\(name)\" not found")
+        }
+        return Self.identity(ofServiceAccount: name, in: namespace, uid: uid)
+    }
+
     /// Seconds by which clocks may differ.
     private static let leeway: Int64 = 60
 
@@ -59,7 +88,9 @@ final class ServiceAccountTokens: Sendable {
         if let known = known[digest], settings.keys.contains(where: { $0.identifier == known.key }) {
             return known.token
         }
-        guard let parsed = WebToken(token), parsed.claims["iss"]?.string == settings.issuer else {
+        guard let parsed = WebToken(token), let issuer = parsed.claims["iss"]?.string,
+            [settings.issuer, Self.secretIssuer].contains(issuer)
+        else {
             throw TokenFault("invalid bearer token")
         }
         let candidates = settings.keys.filter { parsed.keyID.isEmpty || $0.identifier == parsed.keyID }
