@@ -188,7 +188,8 @@ public actor NodeAgent {
                 "message": .string("Pod was rejected: the node runs \(configuration.maxPods) pods already"),
             ]
         }
-        pods[uid] = Pod(machine: PodMachine(spec, hostIPs: configuration.addresses), object: object)
+        let machine = PodMachine(spec, hostIPs: configuration.addresses, runtime: runtime.scheme)
+        pods[uid] = Pod(machine: machine, object: object)
         requestListing()
     }
 

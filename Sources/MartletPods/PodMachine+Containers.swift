@@ -59,8 +59,8 @@ struct ContainerMemory: Sendable, Hashable {
     /// The attempt of the next start.
     var nextAttempt: UInt32 { max(nextAttemptFloor, latest.map { $0.attempt &+ 1 } ?? 0) }
 
-    /// Takes in the containers of this name that the runtime lists.
-    mutating func observe(_ listed: [ObservedContainer], now: Int64) {
+    /// Takes in the containers of this name that `runtime` lists.
+    mutating func observe(_ listed: [ObservedContainer], by runtime: String, now: Int64) {
         guard let newest = listed.max(by: { ($0.attempt, $0.startedAt) < ($1.attempt, $1.startedAt) }) else {
             loseLatest(now: now)
             return
@@ -72,10 +72,10 @@ struct ContainerMemory: Sendable, Hashable {
             }
             let before = listed.filter { $0.id != newest.id && $0.state == .exited }.max { $0.attempt < $1.attempt }
             let ended = before ?? (known.state == .exited ? known : nil)
-            if let ended { previous = ["terminated": ended.terminated] }
+            if let ended { previous = ["terminated": ended.terminated(by: runtime)] }
         } else if latest == nil {
             let before = listed.filter { $0.id != newest.id && $0.state == .exited }.max { $0.attempt < $1.attempt }
-            if let before { previous = ["terminated": before.terminated] }
+            if let before { previous = ["terminated": before.terminated(by: runtime)] }
         }
         latest = newest
         if newest.state == .running { waiting = nil }

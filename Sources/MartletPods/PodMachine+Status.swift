@@ -13,7 +13,7 @@ enum Timestamp {
 
 extension ObservedContainer {
     /// `state.terminated` (core/v1 ContainerStateTerminated).
-    var terminated: JSON {
+    func terminated(by runtime: String) -> JSON {
         var state: JSON = [
             "exitCode": .int(Int64(exitCode)),
             "reason": .string(reason.isEmpty ? (exitCode == 0 ? "Completed" : "Error") : reason),
@@ -21,7 +21,7 @@ extension ObservedContainer {
         if !message.isEmpty { state["message"] = .string(message) }
         if startedAt > 0 { state["startedAt"] = Timestamp.text(startedAt) }
         if finishedAt > 0 { state["finishedAt"] = Timestamp.text(finishedAt) }
-        state["containerID"] = .string("containerd://\(id)")
+        state["containerID"] = .string("\(runtime)://\(id)")
         return state
     }
 }
@@ -188,9 +188,9 @@ extension PodMachine {
             var body: JSON = ["reason": .string(waiting.reason)]
             if !waiting.message.isEmpty { body["message"] = .string(waiting.message) }
             state = ["waiting": body]
-            if let latest, latest.state == .exited { lastState = ["terminated": latest.terminated] }
+            if let latest, latest.state == .exited { lastState = ["terminated": latest.terminated(by: runtime)] }
         } else if let latest, latest.state == .exited {
-            state = ["terminated": latest.terminated]
+            state = ["terminated": latest.terminated(by: runtime)]
         } else {
             let reason = spec.initContainers.isEmpty ? "ContainerCreating" : "PodInitializing"
             state = ["waiting": ["reason": .string(reason)]]
@@ -206,7 +206,7 @@ extension PodMachine {
             "restartCount": .int(Int64(latest?.attempt ?? 0)),
             "image": .string(container.image),
             "imageID": .string(latest?.imageID ?? ""),
-            "containerID": .string(latest.map { "containerd://\($0.id)" } ?? ""),
+            "containerID": .string(latest.map { "\(runtime)://\($0.id)" } ?? ""),
             "started": .bool(started),
             "resources": resources.actual,
         ]

@@ -27,6 +27,8 @@ public struct PodMachine: Sendable {
     var inFlight: Set<PodAction> = []
     var freshFrom = 0
     var memories: [String: ContainerMemory] = [:]
+    /// What the ids of containers begin with.
+    let runtime: String
     var volumesMounted = false
     var volumeRetry = Retry()
     var sandboxRetry = Retry()
@@ -39,9 +41,11 @@ public struct PodMachine: Sendable {
     private var wake: Int64?
     private var lastWake: Int64?
 
-    /// The machine of a pod that its node has not yet looked at; `hostIPs` are the node's addresses.
-    public init(_ spec: PodSpec, hostIPs: [String]) {
+    /// The machine of a pod that its node has not yet looked at; `hostIPs` are the node's addresses, `runtime` is the
+    /// name of what runs its containers, which the ids of these begin with.
+    public init(_ spec: PodSpec, hostIPs: [String], runtime: String = "containerd") {
         self.spec = spec
+        self.runtime = runtime
         self.hostIPs = hostIPs
         status = spec.status
         resizing = Resizing(spec)
@@ -85,7 +89,8 @@ public struct PodMachine: Sendable {
             guard observation.round >= freshFrom else { return }
             self.observation = observation
             for name in memories.keys.sorted() {
-                memories[name]?.observe(observation.containers.filter { $0.name == name }, now: now)
+                memories[name]?.observe(
+                    observation.containers.filter { $0.name == name }, by: runtime, now: now)
             }
         case .ended(let action, let result, let freshFrom):
             inFlight.remove(action)

@@ -1,6 +1,8 @@
 /// What the node agent asks of whatever runs containers: containerd (CRI v1 over gRPC), the embedded process runtime,
 /// or the simulated one. The verbs and states are CRI's; see k8s.io/cri-api runtime/v1.
 public protocol ContainerRuntime: Sendable {
+    /// The name that ids of containers begin with in a pod's status: `containerd`.
+    var scheme: String { get }
     /// Name and version: `containerd`, `1.6.20`.
     func version() async throws -> RuntimeVersion
     /// Conditions that are not met; empty when pods can run (`NetworkReady`, `RuntimeReady`).
@@ -44,6 +46,11 @@ public protocol ContainerRuntime: Sendable {
     func pullImage(_ reference: String) async throws -> String
     /// Whom an image that is present runs as; nil when the runtime cannot tell.
     func imageUser(_ reference: String) async throws -> ImageUser?
+}
+
+extension ContainerRuntime {
+    /// That of nearly all.
+    public var scheme: String { "containerd" }
 }
 
 extension ContainerRuntime {

@@ -57,6 +57,8 @@ public actor ProcessRuntime: ContainerRuntime {
 
     // MARK: ContainerRuntime
 
+    /// No containerd has these.
+    public nonisolated var scheme: String { "process" }
     public func version() async throws -> RuntimeVersion { RuntimeVersion(name: "process", version: "1") }
 
     public func unmetConditions() async throws -> [RuntimeCondition] { [] }

@@ -26,6 +26,14 @@ struct PodLifeTests {
         #expect(story.events == ["Pulled", "Created", "Started"])
     }
 
+    @Test("The ids of containers begin with what runs them")
+    func scheme() {
+        var story = Story(Story.pod())
+        story.machine = PodMachine(PodSpec(Story.pod()), hostIPs: [], runtime: "process")
+        story.settle()
+        #expect(story.container("web")["containerID"]?.string == "process://web-0")
+    }
+
     @Test("What is added to look into a pod is started once, counts for nothing, and is not started again")
     func ephemeral() {
         var pod = Story.pod()
