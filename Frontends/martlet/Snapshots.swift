@@ -41,7 +41,7 @@ struct Snapshot: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Puts a snapshot into this master, which is the first of the restored cluster.",
             discussion: """
-                Stop martletd on every master first. What was written after the snapshot is gone; the old store is \
+                Stop martletd, or martlet-gateway, on every master first. What was written after the snapshot is gone; the old store is \
                 kept beside the new one. Start this master; on each other one: martlet reset --keep-membership, then \
                 martlet join with a token of this one. Workers come back by themselves.
                 """)
@@ -52,6 +52,7 @@ struct Snapshot: AsyncParsableCommand {
         @Flag(help: "Do not ask.") var yes = false
 
         func run() async throws {
+            do { try await ClusterSnapshot.check(data.path) } catch { throw Refusal("\(error)") }
             if !yes {
                 print("All that was written after \(file) was taken will be gone. Type yes: ", terminator: "")
                 guard readLine() == "yes" else { throw Refusal("nothing was done; --yes does not ask") }

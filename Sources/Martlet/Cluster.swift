@@ -279,10 +279,11 @@ public actor Cluster {
             let admin = master.client(as: "system:kube-controller-manager", groups: ["system:masters"], in: world)
             let signer = CertificateSigner(
                 pki: pki, lifetime: configuration.certificateLifetime, client: admin, world: world, logger: logger)
+            let cleaner = BootstrapCleaner(client: admin, world: world, logger: logger)
             return ControlPlane(
                 StandardControllers.ofObjects(authority: published, sign: { try master.signToken($0) }),
                 schedules: false, client: { _ in admin }, world: world, logger: logger,
-                companions: [{ await signer.run() }])
+                companions: [{ await signer.run() }, { await cleaner.run() }])
         }
         await leadership.start()
         return leadership

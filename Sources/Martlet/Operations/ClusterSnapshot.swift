@@ -67,24 +67,14 @@ public enum ClusterSnapshot {
     public static func restore(
         _ file: String, into dataDirectory: String, at now: WallTime, lift: Int64 = revisionLift
     ) async throws -> (status: SnapshotStatus, formerStore: String?) {
-        guard var machine = try MachineFile(readingFrom: dataDirectory), let port = machine.peerPort else {
-            throw ClusterError.unusable(
-                "\(dataDirectory) is not that of a master: restore on a machine that was one, or run martlet init "
-                    + "there first (with its old pki folder, when certificates are to stay good)")
-        }
+        let member = try await member(of: dataDirectory)
+        var machine = member.machine
         let data = try DataDirectory(preparing: dataDirectory)
-        do { _ = try await LostQuorum.examine(data.store) } catch LogError.locked {
-            throw ClusterError.unusable(
-                "the master of \(data.path) runs: stop martletd first, on every master of the cluster")
-        } catch {
-            // What cannot be read is what a snapshot is for.
-        }
         let fresh = data.store + ".restored"
         try? Files.remove(fresh)
-        let url = "https://\(Endpoint.ip(machine.nodeAddress, port: port))"
         var options = RestoreOptions(
             // The time makes each restore a cluster of its own: members of an earlier one are refused.
-            name: machine.nodeName, members: [(machine.nodeName, [url])], token: "restored \(now.rfc3339)")
+            name: member.name, members: [(member.name, member.peerURLs)], token: "restored \(now.rfc3339)")
         options.bumpRevision = lift
         options.marksCompacted = true
         let before = machine
@@ -94,9 +84,9 @@ public enum ClusterSnapshot {
             let status = try await SnapshotFile.restore(file, into: fresh, options)
             // First, and where a start sees it: cut short between the two moves, the folder has no store, and a first
             // master would begin an empty cluster.
-            machine.joins = []
-            machine.restores = true
-            try machine.write(to: data.path)
+            machine?.joins = []
+            machine?.restores = true
+            try machine?.write(to: data.path)
             if Files.exists(data.store) {
                 let aside = data.store + ".before-\(now.seconds)"
                 try Files.move(data.store, to: aside)
@@ -104,15 +94,54 @@ public enum ClusterSnapshot {
             }
             try Files.move(fresh, to: data.store)
             isInPlace = true
-            machine.restores = false
-            try machine.write(to: data.path)
+            machine?.restores = false
+            try machine?.write(to: data.path)
             return (status, former)
         } catch {
             if isInPlace { try? Files.remove(data.store) }
             if let former { try? Files.move(former, to: data.store) }
-            try? before.write(to: data.path)
+            try? before?.write(to: data.path)
             try? Files.remove(fresh)
             throw error
         }
+    }
+    /// Looks whether ``restore(_:into:at:lift:)`` can put a snapshot into the folder, and changes nothing.
+    /// - Throws: ``ClusterError`` when it cannot.
+    public static func check(_ dataDirectory: String) async throws { _ = try await member(of: dataDirectory) }
+
+    /// Who is the first member of the restored cluster.
+    private struct Member {
+        /// Nil where the store is that of a program without one: it was started by its flags alone.
+        var machine: MachineFile?
+        var name: String
+        var peerURLs: [String]
+    }
+
+    /// The member of a data folder whose master does not run.
+    private static func member(of dataDirectory: String) async throws -> Member {
+        let store = dataDirectory + "/store"
+        var report: MemberReport?
+        do { report = try await LostQuorum.examine(store) } catch LogError.locked {
+            throw ClusterError.unusable(
+                "the master of \(dataDirectory) runs: stop martletd or martlet-gateway first, on every master of the "
+                    + "cluster")
+        } catch {
+            // What cannot be read is what a snapshot is for.
+        }
+        if let machine = try MachineFile(readingFrom: dataDirectory) {
+            if let port = machine.peerPort {
+                let url = "https://\(Endpoint.ip(machine.nodeAddress, port: port))"
+                return Member(machine: machine, name: machine.nodeName, peerURLs: [url])
+            }
+        } else if let report, report.voters == [report.member],
+            let own = report.members.first(where: { $0.id == report.member })
+        {
+            return Member(
+                machine: nil, name: own.name.isEmpty ? Machine.nodeName : own.name, peerURLs: own.peerURLs)
+        }
+        throw ClusterError.unusable(
+            "\(dataDirectory) is neither that of a master nor that of a gateway with a store of one member: restore on "
+                + "a machine that was one, or run martlet init there first (with its old pki folder, when certificates "
+                + "are to stay good)")
     }
 }
