@@ -64,7 +64,7 @@ import Testing
             return
         }
         #expect(filled.annotations["kubernetes.io/service-account.uid"] == "u-r")
-        let told = filled["data"]?.stringMap.mapValues { String(decoding: Base64.decode($0) ?? [], as: UTF8.self) }
+        let told = filled["data"]?.stringMap?.mapValues { String(decoding: Base64.decode($0) ?? [], as: UTF8.self) }
         #expect(
             told == ["ca.crt": "PEM", "namespace": "a", "token": "token of system:serviceaccount:a:robot"])
         snapshot.put(filled, kind: .secret)
