@@ -5,6 +5,7 @@ internal import MartletHTTP
 internal import MartletIO
 internal import MartletObject
 public import MartletReplica
+internal import MartletStore
 
 /// Snapshots of a cluster's store: kept in a file, put back into a master, and tried out beforehand.
 ///

@@ -18,7 +18,7 @@ extension Gateway {
         case .metrics:
             let objects = await objectCounts(call.kinds.catalog)
             var text = metrics.text(inFlight: admittance.inFlight, objects: objects) + watchers.text
-            text += ServerMetrics.text(await registry.storage.replica.status)
+            text += ServerMetrics.text(await registry.storage.status)
             if let use = configuration.processUse() { text += ServerMetrics.text(use) }
             text += configuration.furtherMetrics()
             return Response(

@@ -6,6 +6,9 @@ internal import MartletStore
 struct Storage: Sendable {
     let replica: Replica
 
+    /// How the store is.
+    var status: ReplicaStatus { get async { await replica.status } }
+
     /// The revision that reads see.
     func revision() async -> Int64 { await replica.revision }
 
