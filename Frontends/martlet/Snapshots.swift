@@ -41,9 +41,9 @@ struct Snapshot: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Puts a snapshot into this master, which is the first of the restored cluster.",
             discussion: """
-                Stop martletd, or martlet-gateway, on every master first. What was written after the snapshot is gone; the old store is \
-                kept beside the new one. Start this master; on each other one: martlet reset --keep-membership, then \
-                martlet join with a token of this one. Workers come back by themselves.
+                Stop martletd, or martlet-gateway, on every master first. What was written after the snapshot is gone; \
+                the old store is kept beside the new one. Start this master; on each other one: martlet reset \
+                --keep-membership, then martlet join with a token of this one. Workers come back by themselves.
                 """)
         static var settings: SettingGroups { .local }
 
