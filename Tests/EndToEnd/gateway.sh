@@ -269,7 +269,8 @@ user() {
 
 users=$(kubectls 1.27 1.29 1.31 1.33)
 [ -n "$users" ] || { echo "   SKIPPED: there is no kubectl"; exit 0; }
-start martlet-gateway
+# What waits for a controller is looked at while it waits.
+start martlet-gateway --no-controllers
 pids=()
 for k in $users; do user "$k" >"$state/$(basename "$k").txt" 2>&1 & pids+=($!); done
 failed=
