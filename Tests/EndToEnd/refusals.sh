@@ -31,7 +31,7 @@ echo 'right,jane,u1,system:masters' >"$state/tokens.csv"
 start martlet-gateway --token-auth-file "$state/tokens.csv"
 refused "a port in use" "the REST gateway cannot listen on 127.0.0.1:16443.*--api-address" \
     "$BIN/martlet-gateway" --data-dir "$state/second" --api-address 127.0.0.1:16443
-refused "a data folder in use" "in use by another process" \
+refused "a data folder in use" "has a daemon already" \
     "$BIN/martlet-gateway" --data-dir "$state/data" --api-address 127.0.0.1:0
 
 for kubectl in $(kubectls | tail -n 1); do
