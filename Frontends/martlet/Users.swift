@@ -27,14 +27,11 @@ struct User: AsyncParsableCommand {
             guard !name.hasPrefix("system:") else {
                 throw ValidationError("\(name): names that begin with system: are the cluster's own")
             }
-            guard Files.exists(data.path + "/pki/ca.key") else {
-                throw Refusal("there is no master's data folder at \(data.path): give --data-dir")
-            }
             var connection = connection
             guard Files.exists(data.path + "/pki/ca.key") else {
                 throw Refusal(
-                    "\(data.path) has no authority's key, so that nothing can be signed here: run this on a master, "
-                        + "with --data-dir when its folder is another one")
+                    "there is no master's data folder at \(data.path), with whose authority's key it is signed: run "
+                        + "this on a master, and give --data-dir when its folder is another one")
             }
             if connection.kubeconfig == nil { connection.kubeconfig = data.path + "/admin.kubeconfig" }
             var server = try connection.target().endpoint

@@ -45,13 +45,7 @@ final class Master: Sendable {
             tls: try credentials.client("apiserver-kubelet-client", trusting: "ca"), world: world)
         settings.nodeClient = { try nodes.client(address: $0, port: $1) }
         settings.authorities = { (try? pki.trusted("ca")) ?? [] }
-        settings.processUse = {
-            System.use().map {
-                ProcessUse(
-                    residentBytes: $0.residentBytes, cpuSeconds: $0.cpuSeconds, openDescriptors: $0.descriptors,
-                    startSeconds: $0.startSeconds)
-            }
-        }
+        settings.processUse = { System.use() }
         let door = DoorKeeper()
         settings.door = { await door.answer($0) }
         var peers = configuration.storePeers

@@ -35,24 +35,12 @@ struct EtcdWeb: RequestHandler {
         }
     }
 
-    /// The few figures that dashboards and alerts for etcd look at, under etcd's names.
     private func metrics() async -> Response {
-        let status = await service.replica.status
-        let watches = await service.hub.count
-        var text = ""
-        func gauge(_ name: String, _ help: String, _ value: String) {
-            text += "# HELP \(name) \(help)\n# TYPE \(name) gauge\n\(name) \(value)\n"
-        }
-        gauge("etcd_server_has_leader", "Whether a leader is known.", status.leader == nil ? "0" : "1")
-        gauge("etcd_server_is_leader", "Whether this member leads.", status.leader == status.member ? "1" : "0")
-        gauge("etcd_server_is_learner", "Whether this member does not vote.", status.isLearner ? "1" : "0")
-        gauge("etcd_server_proposals_committed_total", "Entries known to be committed.", "\(status.commitIndex)")
-        gauge("etcd_server_proposals_applied_total", "Entries applied.", "\(status.appliedIndex)")
-        gauge("etcd_mvcc_db_total_size_in_bytes", "Bytes of the checkpoint.", "\(status.databaseBytes)")
-        gauge("etcd_debugging_mvcc_current_revision", "The store's revision.", "\(status.revision)")
-        gauge("etcd_debugging_mvcc_keys_total", "Keys.", "\(await service.replica.count)")
-        gauge("etcd_debugging_mvcc_watcher_total", "Watches.", "\(watches)")
-        return Response(status: .ok, contentType: "text/plain; version=0.0.4", bytes: Array(text.utf8))
+        var text = PrometheusText()
+        await service.replica.status.write(to: &text)
+        text.metric("etcd_debugging_mvcc_keys_total", "gauge", "Keys.", "\(await service.replica.count)")
+        text.metric("etcd_debugging_mvcc_watcher_total", "gauge", "Watches.", "\(await service.hub.count)")
+        return Response(status: .ok, contentType: "text/plain; version=0.0.4", bytes: Array(text.text.utf8))
     }
 
     private static func json(_ status: HTTPResponse.Status, _ text: String) -> Response {

@@ -27,7 +27,7 @@ public struct GatewayConfiguration: Sendable {
     /// Metrics of what else runs in this process, in Prometheus' text format: added to `/metrics`.
     public var furtherMetrics: @Sendable () -> String = { "" }
     /// What the process uses, for `/metrics`; nil where nobody knows.
-    public var processUse: @Sendable () -> ProcessUse? = { nil }
+    public var processUse: @Sendable () -> ProcessFacts? = { nil }
     /// How long a request's body may take to arrive. Then: 408.
     public var bodyPatience = Limits.bodyPatience
     /// How long a watch waits for memory for a large event. Then it ends with 429, inside its stream.

@@ -1,14 +1,6 @@
-/// What a process uses of its machine.
-public struct ProcessFacts: Sendable, Hashable {
-    /// Bytes in memory.
-    public var residentBytes: Int64 = 0
-    /// Seconds of CPU since it started, in programs and in the kernel.
-    public var cpuSeconds: Double
-    /// Open descriptors.
-    public var descriptors = 0
-    /// When it started, in seconds since 1970.
-    public var startSeconds: Double
+internal import MartletBase
 
+extension ProcessFacts {
     /// Reads `/proc/PID/stat` and the time of boot in `/proc/stat` (proc(5)); nil when they are of another form.
     /// - Parameter ticks: how many of the kernel's ticks are a second.
     init?(stat: [UInt8], boot: [UInt8], ticks: Double) {
@@ -24,7 +16,6 @@ public struct ProcessFacts: Sendable, Hashable {
         guard let user = field(14), let system = field(15), let start = field(22),
             let booted = line.flatMap({ Double(String(decoding: $0.dropFirst(6), as: UTF8.self)) })
         else { return nil }
-        cpuSeconds = (user + system) / ticks
-        startSeconds = booted + start / ticks
+        self.init(cpuSeconds: (user + system) / ticks, startSeconds: booted + start / ticks)
     }
 }

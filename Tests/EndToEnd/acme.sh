@@ -39,18 +39,8 @@ daemon_on() { # HOST
     echo "${pids[-1]}" >"$state/$1.pid"
     wait_for 60 "martletd on $1 is ready" grep -q '^ready:' "$state/$1.log"
 }
-begin() { on "$1" timeout 120 "$BIN/martlet" "${@:2}" --data-dir "$state/$1" --node-name "$1" \
-    --node-address "$("$hosts" address "$1")" --start none; }
 martlet() { on deadlock timeout 60 "$BIN/martlet" "$@"; }
-mkdir -p "$state"/{deadlock,coup,autocrat}
-begin deadlock init --vip "$vip/24" --overlay none --no-service-proxy --no-network-policy --dns-address none >/dev/null
-daemon_on deadlock
-export KUBECONFIG=$state/deadlock/admin.kubeconfig
-for name in coup autocrat; do
-    token=$(martlet token create --role master | tail -n 1 | sed 's/.*--token \([^ ]*\).*/\1/')
-    begin "$name" join "$("$hosts" address deadlock)" --role master --token "$token" >/dev/null
-    daemon_on "$name"
-done
+three_masters
 
 # site NAME HOSTS ANNOTATIONS: an Ingress that names a Secret.
 site() {

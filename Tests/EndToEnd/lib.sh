@@ -74,3 +74,20 @@ kubectls() {
     done
     [ -n "$found" ] || command -v kubectl || true
 }
+
+# begin HOST COMMAND...: martlet init or join on a host, without a start.
+begin() { on "$1" timeout 120 "$BIN/martlet" "${@:2}" --data-dir "$state/$1" --node-name "$1" \
+    --node-address "$("$hosts" address "$1")" --start none; }
+# three_masters: deadlock, coup and autocrat hold $vip in turn. The part says on, martlet and daemon_on.
+three_masters() {
+    local name token
+    mkdir -p "$state"/{deadlock,coup,autocrat}
+    begin deadlock init --vip "$vip/24" --overlay none --no-service-proxy --no-network-policy --dns-address none >/dev/null
+    daemon_on deadlock
+    export KUBECONFIG=$state/deadlock/admin.kubeconfig
+    for name in coup autocrat; do
+        token=$(martlet token create --role master | tail -n 1 | sed 's/.*--token \([^ ]*\).*/\1/')
+        begin "$name" join "$("$hosts" address deadlock)" --role master --token "$token" >/dev/null
+        daemon_on "$name"
+    done
+}

@@ -110,17 +110,7 @@ PYTHON
 send() { on client python3 "$state/send.py" "$1"; }
 
 echo "-- three masters"
-begin() { on "$1" timeout 120 "$BIN/martlet" "${@:2}" --data-dir "$state/$1" --node-name "$1" \
-    --node-address "$("$hosts" address "$1")" --start none; }
-mkdir -p "$state"/{deadlock,coup,autocrat}
-begin deadlock init --vip "$vip/24" --overlay none --no-service-proxy --no-network-policy --dns-address none >/dev/null
-daemon_on deadlock
-export KUBECONFIG=$state/deadlock/admin.kubeconfig
-for name in coup autocrat; do
-    token=$(martlet token create --role master | tail -n 1 | sed 's/.*--token \([^ ]*\).*/\1/')
-    begin "$name" join "$("$hosts" address deadlock)" --role master --token "$token" >/dev/null
-    daemon_on "$name"
-done
+three_masters
 wait_for 20 "one master holds the address" held_once
 first=$(masters)
 ok "one of three masters holds $vip: $first"

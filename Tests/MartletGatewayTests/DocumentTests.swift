@@ -1,4 +1,5 @@
 import HTTPTypes
+import MartletBase
 import MartletObject
 import MartletReplica
 import Testing
@@ -118,8 +119,10 @@ import Testing
     }
 
     @Test func metricsTellOfTheStoreTheProcessAndItsWatches() async throws {
-        let use = ProcessUse(residentBytes: 4096, cpuSeconds: 1.5, openDescriptors: 7, startSeconds: 1e9)
-        try await TestAPI.run(configure: { $0.processUse = { use } }) { api in
+        var use = ProcessFacts(cpuSeconds: 1.5, startSeconds: 1e9)
+        (use.residentBytes, use.descriptors) = (4096, 7)
+        let told = use
+        try await TestAPI.run(configure: { $0.processUse = { told } }) { api in
             let watch = await api.gateway.serve(
                 api.request(.get, "\(Paths.configMaps)?watch=true"), as: TestAPI.admin)
             let text = await api.get("/metrics").text

@@ -9,7 +9,6 @@ struct BootstrapCleaner: Sendable {
     static let pause: Duration = .seconds(60)
     /// How long requests that are decided, and those that nobody decides, stay to be looked at.
     static let keptSeconds: (decided: Int64, undecided: Int64) = (3600, 24 * 3600)
-    static let tokenType = "bootstrap.kubernetes.io/token"
 
     let client: Client
     let world: any World
@@ -31,7 +30,7 @@ struct BootstrapCleaner: Sendable {
             try await remove(.certificateSigningRequest, request)
         }
         let tokens = try await client.list(
-            .secret, namespace: "kube-system", fieldSelector: "type=\(Self.tokenType)"
+            .secret, namespace: "kube-system", fieldSelector: "type=\(JoinToken.secretType)"
         ).items
         for token in tokens where Self.isSpent(token: token, now) { try await remove(.secret, token) }
     }

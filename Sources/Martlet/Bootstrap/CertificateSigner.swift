@@ -167,7 +167,7 @@ struct CertificateSigner: Sendable {
         }
         if let refusal = SigningRules.refusal(request, wanted) {
             var failed = request
-            failed.add(condition("Failed", "SignerValidationFailure", refusal))
+            failed.addCondition(condition("Failed", "SignerValidationFailure", refusal))
             return try await settle { _ = try await client.updateStatus(.certificateSigningRequest, failed) }
         }
         var granted = SigningRules.certificate(for: request, wanted)
@@ -211,7 +211,7 @@ struct CertificateSigner: Sendable {
 
     private func judge(_ request: JSON, _ type: String, _ reason: String, _ message: String) async throws {
         var judged = request
-        judged.add(condition(type, reason, message))
+        judged.addCondition(condition(type, reason, message))
         try await settle { _ = try await client.updateSubresource(.certificateSigningRequest, judged, "approval") }
     }
 
@@ -222,7 +222,7 @@ struct CertificateSigner: Sendable {
 }
 
 extension JSON {
-    fileprivate mutating func add(_ condition: JSON) {
+    fileprivate mutating func addCondition(_ condition: JSON) {
         self["status", "conditions"] = .array((self["status", "conditions"]?.array ?? []) + [condition])
     }
 }

@@ -54,13 +54,15 @@ public struct JoinToken: Sendable, Hashable {
     public var bearer: String { "\(id).\(secret)" }
     /// The name of its Secret in `kube-system`.
     public var secretName: String { Self.secretName(id) }
+    /// The type of its Secret.
+    static let secretType = "bootstrap.kubernetes.io/token"
     static func secretName(_ id: String) -> String { "bootstrap-token-\(id)" }
 
     /// The Secret that makes the API know the token, as kubeadm's.
     public func secretObject(for role: Role, until end: WallTime) -> JSON {
         func data(_ text: String) -> JSON { .string(Base64.encode(Array(text.utf8))) }
         return [
-            "apiVersion": "v1", "kind": "Secret", "type": "bootstrap.kubernetes.io/token",
+            "apiVersion": "v1", "kind": "Secret", "type": .string(Self.secretType),
             "metadata": ["name": .string(secretName), "namespace": "kube-system"],
             "data": [
                 "token-id": data(id), "token-secret": data(secret), "expiration": data(end.rfc3339),

@@ -44,8 +44,7 @@ public struct Joining: Sendable {
             routes: AddressPlan.machineRoutes())
         let data = try DataDirectory(preparing: dataDirectory)
         let pki = try ClusterPKI.ensure(
-            directory: data.pki, nodeName: machine.nodeName,
-            names: machine.apiNames + [ClusterPKI.apiService(in: machine.cluster.clusterDomain)],
+            directory: data.pki, nodeName: machine.nodeName, names: certificateNames,
             addresses: [machine.nodeAddress], now: world.wallTime())
         try machine.write(to: data.path)
         return try CertificateInfo.keyDigest(pem: pki.authority("ca").keyPair.certificatePEM)
@@ -103,8 +102,7 @@ public struct Joining: Sendable {
             machine.joins = (answer["peers"]?.array ?? []).compactMap(\.string)
             try pki.install(try opened(answer, token, key))
             _ = try ClusterPKI.ensure(
-                directory: data.pki, nodeName: machine.nodeName,
-                names: machine.apiNames + [ClusterPKI.apiService(in: machine.cluster.clusterDomain)],
+                directory: data.pki, nodeName: machine.nodeName, names: certificateNames,
                 addresses: [machine.nodeAddress], now: world.wallTime())
         } else {
             let trusted = answer["authorities"]?.string.flatMap { Base64.decode($0) } ?? authority
@@ -139,6 +137,11 @@ public struct Joining: Sendable {
         throw ClusterError.unusable(
             "\(dataDirectory) is that of \(there.nodeName), which is part of a cluster already: start it with "
                 + "martletd --data-dir \(dataDirectory), or martlet reset it first, which removes all its data")
+    }
+
+    /// The names that the API's certificate begins with, as ``ClusterConfiguration/leafSubjects`` has them.
+    private var certificateNames: [String] {
+        machine.apiNames + [ClusterPKI.apiService(in: machine.cluster.clusterDomain)]
     }
 
     /// A master's ports, before anything is written: later it would be the daemon that says so.

@@ -105,8 +105,6 @@ struct RotationStore: Sendable {
 
     // MARK: New keys
 
-    private static let keysType = "martlet.io/sealed-keys"
-
     private static func keysName(_ rotation: String) -> String { "\(name)-\(rotation)" }
 
     private static func sealingKey(_ rotation: String, _ authorityKey: [UInt8]) -> [UInt8] {
@@ -120,7 +118,7 @@ struct RotationStore: Sendable {
         _ = try await client.create(
             .secret,
             [
-                "apiVersion": "v1", "kind": "Secret", "type": .string(Self.keysType),
+                "apiVersion": "v1", "kind": "Secret", "type": .string(SealedSecret.type),
                 "metadata": ["name": .string(Self.keysName(rotation)), "namespace": .string(Self.namespace)],
                 "data": ["keys": .string(Base64.encode(sealed))],
             ])
@@ -155,7 +153,7 @@ struct RotationStore: Sendable {
         let current = try await read()?.rotation
         let kept = current?.phase == .done ? nil : current.map { Self.keysName($0.id) }
         let sealed = try await client.list(
-            .secret, namespace: Self.namespace, fieldSelector: "type=\(Self.keysType)"
+            .secret, namespace: Self.namespace, fieldSelector: "type=\(SealedSecret.type)"
         ).items
         for secret in sealed where secret.name.hasPrefix(Self.keysName("")) && secret.name != kept {
             guard let made = secret["metadata", "creationTimestamp"]?.string.flatMap(WallTime.init(rfc3339:)),

@@ -8,6 +8,8 @@ internal import MartletObject
 /// snapshot of the store nor leave to read Secrets gives it away.
 struct SealedSecret: Sendable {
     static let namespace = "kube-system"
+    /// The type of Secrets that only masters can open.
+    static let type = "martlet.io/sealed-keys"
 
     /// The Secret's name.
     let name: String
@@ -21,7 +23,7 @@ struct SealedSecret: Sendable {
     /// The Secret with this content.
     func object(_ content: JSON, sealedBy authorityKey: [UInt8]) -> JSON {
         [
-            "apiVersion": "v1", "kind": "Secret", "type": "martlet.io/sealed-keys",
+            "apiVersion": "v1", "kind": "Secret", "type": .string(Self.type),
             "metadata": [
                 "name": .string(name), "namespace": .string(Self.namespace),
                 "annotations": ["kubernetes.io/description": .string(description)],

@@ -106,6 +106,7 @@ public enum ClusterSnapshot {
             throw error
         }
     }
+
     /// Looks whether ``restore(_:into:at:lift:)`` can put a snapshot into the folder, and changes nothing.
     /// - Throws: ``ClusterError`` when it cannot.
     public static func check(_ dataDirectory: String) async throws { _ = try await member(of: dataDirectory) }

@@ -2,6 +2,7 @@ internal import HTTPTypes
 internal import MartletBase
 internal import MartletHTTP
 internal import MartletObject
+internal import MartletReplica
 
 /// What is not a resource: discovery, OpenAPI, version, health and metrics.
 extension Gateway {
@@ -17,10 +18,13 @@ extension Gateway {
         case .health(let check): return try await health(check, call)
         case .metrics:
             let objects = await objectCounts(call.kinds.catalog)
-            var text = metrics.text(inFlight: admittance.inFlight, objects: objects) + watchers.text
-            text += ServerMetrics.text(await registry.storage.status)
-            if let use = configuration.processUse() { text += ServerMetrics.text(use) }
-            text += configuration.furtherMetrics()
+            var further = PrometheusText()
+            watchers.write(to: &further)
+            await registry.storage.status.write(to: &further)
+            configuration.processUse()?.write(to: &further)
+            let text =
+                metrics.text(inFlight: admittance.inFlight, objects: objects) + further.text
+                + configuration.furtherMetrics()
             return Response(
                 status: .ok, contentType: "text/plain; version=0.0.4; charset=utf-8", bytes: Array(text.utf8))
         case .tokenIssuer: return try tokenIssuer()

@@ -26,6 +26,8 @@ final class Traffic: Sendable {
         var entry = AccessEntry(
             part, at: world.wallTime(), method: request.head.method.rawValue, host: request.head.authority ?? "",
             path: request.head.path ?? "/")
+        // All below is for the log alone.
+        if log == nil { return Trace(entry: entry, began: world.now()) }
         if case .ip(let address, _)? = request.peer.endpoint { entry.client = IPAddress(address) }
         if request.peer.isHTTP2 { entry.httpVersion = "HTTP/2" }
         entry.tlsVersion = request.peer.tlsVersion

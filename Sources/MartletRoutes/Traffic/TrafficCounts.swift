@@ -32,8 +32,6 @@ public struct TrafficCounts: Sendable {
         public var upgraded = 0
         /// Endpoints that are left alone because they failed too often.
         public var ejected = 0
-        /// Workers' ingresses that do not answer an edge; nil where nobody asks them.
-        public var unhealthy: Int?
         /// Lines that the access log had no room for.
         public var droppedLines: UInt64 = 0
 
@@ -111,10 +109,6 @@ public struct TrafficCounts: Sendable {
         text.line("upgraded_connections", "", "\(gauges.upgraded)")
         text.family("endpoints_ejected", "gauge", "Endpoints that are left alone because they failed too often.")
         text.line("endpoints_ejected", "", "\(gauges.ejected)")
-        if let unhealthy = gauges.unhealthy {
-            text.family("workers_unhealthy", "gauge", "Workers whose ingress does not answer the edge.")
-            text.line("workers_unhealthy", "", "\(unhealthy)")
-        }
         text.family("access_log_dropped_total", "counter", "Lines that the access log had no room for.")
         text.line("access_log_dropped_total", "", "\(gauges.droppedLines)")
         return text.text
@@ -130,21 +124,5 @@ public struct TrafficCounts: Sendable {
     /// Milliseconds as seconds, as short as may be.
     private static func written(_ milliseconds: Int) -> String {
         milliseconds % 1000 == 0 ? "\(milliseconds / 1000)" : "\(Double(milliseconds) / 1000)"
-    }
-}
-
-/// Prometheus' text format, line by line. Labels' values are names of objects: nothing in them wants an escape.
-private struct PrometheusText {
-    let prefix: String
-    private(set) var text = ""
-
-    init(prefix: String) { self.prefix = prefix }
-
-    mutating func family(_ name: String, _ type: String, _ help: String) {
-        text += "# HELP \(prefix)\(name) \(help)\n# TYPE \(prefix)\(name) \(type)\n"
-    }
-
-    mutating func line(_ name: String, _ labels: String, _ value: String) {
-        text += labels.isEmpty ? "\(prefix)\(name) \(value)\n" : "\(prefix)\(name){\(labels)} \(value)\n"
     }
 }
