@@ -111,16 +111,24 @@ public struct IPAddress: Sendable, Hashable, Comparable, CustomStringConvertible
     }
 
     private static func ipv4Number(_ text: some StringProtocol) -> UInt32? {
-        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 4 else { return nil }
-        var number: UInt32 = 0
-        for part in parts {
-            guard part.utf8.allSatisfy({ (48...57).contains($0) }), part.utf8.count == 1 || part.utf8.first != 48,
-                let value = UInt8(part)
-            else { return nil }
-            number = number << 8 | UInt32(value)
+        var (number, dots, digits): (UInt32, Int, Int) = (0, 0, 0)
+        var part: UInt32 = 0
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"):
+                // No zero stands before other digits.
+                if digits > 0 && part == 0 { return nil }
+                part = part * 10 + UInt32(byte - 48)
+                digits += 1
+                if part > 255 { return nil }
+            case UInt8(ascii: "."):
+                guard digits > 0, dots < 3 else { return nil }
+                number = number << 8 | part
+                (dots, digits, part) = (dots + 1, 0, 0)
+            default: return nil
+            }
         }
-        return number
+        return dots == 3 && digits > 0 ? number << 8 | part : nil
     }
 
     private static func groups(of text: String) -> [UInt16]? {

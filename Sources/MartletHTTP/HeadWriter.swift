@@ -26,7 +26,8 @@ enum HeadWriter {
         out += " HTTP/1.1\r\nHost: ".utf8
         out += host.utf8
         out += "\r\n".utf8
-        for field in head.headerFields where !isOurs(field, isUpgrade: head.headerFields.contains(.upgrade)) {
+        let isUpgrade = head.headerFields.contains(.upgrade)
+        for field in head.headerFields where !isOurs(field, isUpgrade: isUpgrade) {
             append(field, to: &out)
         }
         switch framing {

@@ -9,8 +9,17 @@ public enum HopByHop {
 
     /// Takes off what belongs to one connection only, and what the Connection field names.
     public static func strip(_ fields: inout HTTPFields) {
+        // Most messages have none; and without a Connection field, nothing else is named.
+        guard fields.contains(where: { isOne($0.name) }) else { return }
         let named = options(of: fields).compactMap { HTTPField.Name(String($0)) }
-        for name in names + named where fields.contains(name) { fields[name] = nil }
+        fields.removeAll { isOne($0.name) || named.contains($0.name) }
+    }
+
+    /// A bit for each length that a name of ours has: most fields are told by theirs.
+    private static let lengths: UInt32 = names.reduce(0) { $0 | 1 << UInt32($1.canonicalName.utf8.count) }
+
+    private static func isOne(_ name: HTTPField.Name) -> Bool {
+        lengths >> UInt32(name.canonicalName.utf8.count) & 1 == 1 && names.contains(name)
     }
 
     /// What the Connection field lists, in lower case.

@@ -1,11 +1,13 @@
 internal import CMartlet
 internal import Glibc
 public import MartletBase
+internal import Synchronization
 
 /// The real world: one thread that owns one io_uring, and runs all tasks of its world.
 public final class Reactor: World {
     let core: ReactorCore
     private let tasks: ReactorExecutor
+    private let bits = Mutex(RandomBits())
 
     /// Starts the thread and probes the kernel.
     /// - Throws: ``ReactorError`` when io_uring is absent or forbidden; the text names the sysctl or seccomp cause.
@@ -26,11 +28,8 @@ public final class Reactor: World {
     /// The kernel's calendar clock.
     public func wallTime() -> WallTime { Clocks.wall() }
 
-    /// 64 bits from getrandom(2).
-    public func random() -> UInt64 {
-        var source = SystemRandomNumberGenerator()
-        return source.next()
-    }
+    /// 64 bits from the kernel, which is asked for some at a time.
+    public func random() -> UInt64 { bits.withLock { $0.next() } }
 
     /// Returns when `deadline` has passed.
     public func sleep(until deadline: MonotonicTime) async throws {
@@ -85,6 +84,25 @@ public final class Reactor: World {
     public func shutdown() {
         let core = core
         core.perform { core.shutDown() }
+    }
+}
+
+/// Random bits of the kernel. None is given twice, and none is kept after it was given.
+struct RandomBits: RandomNumberGenerator {
+    /// So many numbers come with one call: 256 bytes, the most that getentropy(3) gives.
+    static let atOnce = 32
+
+    private var left: [UInt64] = []
+
+    mutating func next() -> UInt64 {
+        if let number = left.popLast() { return number }
+        left = [UInt64](unsafeUninitializedCapacity: Self.atOnce) { numbers, count in
+            let bytes = UnsafeMutableRawBufferPointer(numbers)
+            let status = Glibc.getentropy(bytes.baseAddress, bytes.count)
+            precondition(status == 0, "the kernel gives no random numbers: \(Errno(errno))")
+            count = Self.atOnce
+        }
+        return left.removeLast()
     }
 }
 

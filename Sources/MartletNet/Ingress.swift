@@ -225,10 +225,20 @@ public final class Ingress: RequestHandler {
 enum RequestID {
     /// 32 hexadecimal digits.
     static func make(_ world: any World) -> String {
-        [world.random(), world.random()].map { bits in
-            let text = String(bits, radix: 16)
-            return String(repeating: "0", count: 16 - text.count) + text
-        }.joined()
+        let (high, low) = (world.random(), world.random())
+        return String(unsafeUninitializedCapacity: 32) { digits in
+            for at in 0..<16 {
+                digits[at] = digit(high >> UInt64(60 - at * 4))
+                digits[at + 16] = digit(low >> UInt64(60 - at * 4))
+            }
+            return 32
+        }
+    }
+
+    /// The digit of the last four bits.
+    private static func digit(_ bits: UInt64) -> UInt8 {
+        let value = UInt8(bits & 15)
+        return value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
     }
 }
 

@@ -25,6 +25,15 @@ import Testing
         }
     }
 
+    @Test func `random numbers are given once, also those that were asked for together`() {
+        var bits = RandomBits()
+        let numbers = (0..<RandomBits.atOnce * 3).map { _ in bits.next() }
+        #expect(Set(numbers).count == numbers.count)
+        // Of some six thousand bits, about half are set.
+        let set = numbers.reduce(0) { $0 + $1.nonzeroBitCount }
+        #expect(abs(set - numbers.count * 32) < numbers.count * 4)
+    }
+
     @Test func `a process knows what it uses`() throws {
         let stat = Array("42 (a) b) c) S 1 1 1 0 -1 4 0 0 0 0 250 50 0 0 20 0 9 0 1000 1 1\n".utf8)
         let boot = Array("cpu 1 2\nbtime 1700000000\nprocesses 3\n".utf8)
