@@ -45,13 +45,18 @@ public final class HTTPClient: HTTPSender {
     /// with the `content-length` that the head names, or chunked, when it is a stream.
     /// - Throws: ``NetworkError``, ``HTTPError``, ``TLSError`` or `CancellationError`.
     public func send(_ head: HTTPRequest, body: RequestBody = .bytes([])) async throws -> ClientResponse {
-        if let kept = await pool.take() {
+        if let kept = pool.take() {
             do {
                 return try await exchange(on: kept, head, body)
             } catch let stale as StaleConnection {
                 guard Self.isReplayable(head, body) else { throw stale.cause }
             }
         }
+        return try await sendOnNew(head, body: body)
+    }
+
+    /// As ``send(_:body:)``, but never on a kept connection.
+    public func sendOnNew(_ head: HTTPRequest, body: RequestBody) async throws -> ClientResponse {
         let fresh = try await connect()
         do {
             return try await exchange(on: fresh, head, body)
@@ -81,6 +86,22 @@ public final class HTTPClient: HTTPSender {
         } catch {
             plain.close()
             throw error
+        }
+    }
+
+    /// As ``send(_:body:)``, but only on a kept connection that still lives; nil when there is none, or
+    /// when its end was met and the request may be sent again: ``sendOnNew(_:body:)`` is next then.
+    /// - Parameter breaker: ends the exchange from outside until the head of the answer is there. It fails with
+    ///   ``NetworkError/closed`` then.
+    public func sendOnKept(_ head: HTTPRequest, body: RequestBody, breaker: Breaker) async throws -> ClientResponse? {
+        guard let kept = pool.take() else { return nil }
+        breaker.arm { kept.close() }
+        defer { breaker.disarm() }
+        do {
+            return try await exchange(on: kept, head, body)
+        } catch let stale as StaleConnection {
+            guard Self.isReplayable(head, body), !breaker.isBroken else { throw stale.cause }
+            return nil
         }
     }
 
@@ -115,14 +136,50 @@ public final class HTTPClient: HTTPSender {
             let stream = UpgradedStream(connection.stream, inbound, owner: connection)
             return ClientResponse(head: head.response, body: .bytes([]), upgraded: stream)
         }
-        await inbound.beginBody(head.framing, limit: .max)
+        inbound.beginBody(head.framing, limit: .max)
         let pool = self.pool
-        let reader = AnswerReader(connection) { if head.keepAlive { await pool.keep(connection) } }
-        if let bytes = try await inbound.bodyAtHand() {
-            await reader.finish()
+        let reader = AnswerReader(connection) { if head.keepAlive { pool.keep(connection) } }
+        if let bytes = try inbound.bodyAtHand() {
+            reader.finish()
             return ClientResponse(head: head.response, body: .bytes(bytes))
         }
         return ClientResponse(head: head.response, body: .stream { try await reader.next() })
+    }
+}
+
+/// Ends what somebody else waits for, without a task that could be cancelled.
+public final class Breaker: Sendable {
+    private struct State {
+        var isBroken = false
+        var action: (@Sendable () -> Void)?
+    }
+    private let state = Mutex(State())
+
+    /// One that breaks nothing yet.
+    public init() {}
+
+    /// Whether ``break()`` was called.
+    public var isBroken: Bool { state.withLock { $0.isBroken } }
+
+    /// Says how to end it: at once when it is broken already. Takes the place of what was said before.
+    public func arm(_ action: @escaping @Sendable () -> Void) {
+        let isBroken = state.withLock { state in
+            if !state.isBroken { state.action = action }
+            return state.isBroken
+        }
+        if isBroken { action() }
+    }
+
+    /// There is nothing to end any more.
+    public func disarm() { state.withLock { $0.action = nil } }
+
+    /// Ends it, once.
+    public func `break`() {
+        let action = state.withLock { state in
+            state.isBroken = true
+            return state.action.take()
+        }
+        action?()
     }
 }
 

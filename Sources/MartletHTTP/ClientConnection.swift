@@ -129,10 +129,10 @@ final class ClientConnection: Sendable {
 /// Reads an answer's body and gives the connection back at its end. Dropped before that, it closes the connection.
 final class AnswerReader: Sendable {
     private let connection: ClientConnection
-    private let release: @Sendable () async -> Void
+    private let release: @Sendable () -> Void
     private let isOver = Atomic<Bool>(false)
 
-    init(_ connection: ClientConnection, release: @escaping @Sendable () async -> Void) {
+    init(_ connection: ClientConnection, release: @escaping @Sendable () -> Void) {
         self.connection = connection
         self.release = release
     }
@@ -151,7 +151,7 @@ final class AnswerReader: Sendable {
             } onCancel: {
                 connection.close()
             }
-            if await connection.inbound.bodyIsDone { await finish() }
+            if connection.inbound.bodyIsDone { finish() }
             return piece
         } catch {
             connection.close()
@@ -160,9 +160,9 @@ final class AnswerReader: Sendable {
     }
 
     /// The body has ended: the connection is free, unless its request is still going out.
-    func finish() async {
+    func finish() {
         guard !isOver.exchange(true, ordering: .acquiringAndReleasing) else { return }
-        if connection.isUploaded { await release() } else { connection.close() }
+        if connection.isUploaded { release() } else { connection.close() }
     }
 }
 
@@ -186,22 +186,22 @@ final class ConnectionPool: Sendable {
     var count: Int { idle.withLock { $0.count } }
 
     /// The connection that was used last, if it is still as it was left.
-    func take() async -> ClientConnection? {
+    func take() -> ClientConnection? {
         dropExpired()
         while let connection = idle.withLock({ $0.popLast()?.connection }) {
-            await connection.inbound.stopWatching()
-            if await connection.inbound.isFresh { return connection }
+            connection.inbound.stopWatching()
+            if connection.inbound.isFresh { return connection }
             connection.close()
         }
         return nil
     }
 
     /// Keeps a connection whose exchange has ended, in place of the oldest when there are too many.
-    func keep(_ connection: ClientConnection) async {
+    func keep(_ connection: ClientConnection) {
         dropExpired()
-        guard limit > 0, await connection.inbound.isFresh else { return connection.close() }
+        guard limit > 0, connection.inbound.isFresh else { return connection.close() }
         // Weakly, because the connection holds its reader and that one this.
-        await connection.inbound.watchWhileIdle { [weak self, weak connection] in
+        connection.inbound.watchWhileIdle { [weak self, weak connection] in
             if let connection { self?.drop(connection) }
         }
         let entry = Idle(connection: connection, since: world.now())
@@ -211,7 +211,7 @@ final class ConnectionPool: Sendable {
         }
         dropped?.connection.close()
         // Its end may have come before it stood among the others.
-        if await connection.inbound.isOver { drop(connection) }
+        if connection.inbound.isOver { drop(connection) }
     }
 
     /// Closes a connection if it is idle; one that somebody has taken is theirs.

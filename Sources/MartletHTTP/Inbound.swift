@@ -1,207 +1,232 @@
 internal import HTTPTypes
 internal import MartletBase
+internal import Synchronization
 
 /// The reading side of one connection: heads, bodies and, after an upgrade, plain bytes. Server and client share it.
 ///
 /// A read of the stream is never cancelled to change plans, because bytes could be lost with it. While a peer's end
 /// has to be noticed (a streamed answer, an idle connection), a read stays pending in the background, and who needs
 /// bytes later waits for that one.
-actor Inbound {
+///
+/// A lock that is never held while waiting, and no actor: a request asks some twenty times, and each visit to an actor
+/// is a job of its own.
+final class Inbound: Sendable {
+    private struct State: Sendable {
+        var buffer = InputBuffer()
+        var decoder = BodyDecoder(.none, limit: 0)
+        /// Whether a read is under way, or about to be.
+        var isReading = false
+        var hasEnded = false
+        var failure: (any Error)?
+        /// Waits for bytes that the background read brings.
+        var reader: CheckedContinuation<Void, Never>?
+        /// Waits for the peer's end.
+        var endWaiter: CheckedContinuation<Void, Never>?
+        var watchesEnd = false
+        /// Told once of the end of an idle connection.
+        var idleEnd: (@Sendable () -> Void)?
+
+        var isOver: Bool { hasEnded || failure != nil }
+        /// Whether there is room for what is read ahead.
+        var readsAhead: Bool { !isOver && buffer.count < HTTPBounds.readAhead }
+    }
     private let stream: any ByteStream
     private let world: any World
-    private var buffer = InputBuffer()
-    private var decoder = BodyDecoder(.none, limit: 0)
-    private var isReading = false
-    private var hasEnded = false
-    private var failure: (any Error)?
-    /// Waits for bytes that the background read brings.
-    private var reader: CheckedContinuation<Void, Never>?
-    /// Waits for the peer's end.
-    private var endWaiter: CheckedContinuation<Void, Never>?
-    private var watchesEnd = false
-    /// Told once of the end of an idle connection.
-    private var idleEnd: (@Sendable () -> Void)?
+    private let state: Mutex<State>
 
     /// - Parameter first: bytes of the stream that were read already.
     init(_ stream: any ByteStream, first: [UInt8] = [], in world: any World) {
         self.stream = stream
         self.world = world
-        if !first.isEmpty { buffer.append(first) }
+        var state = State()
+        if !first.isEmpty { state.buffer.append(first) }
+        self.state = Mutex(state)
     }
 
     // MARK: Bytes
 
     /// Whether nothing is unread.
-    var isEmpty: Bool { buffer.isEmpty }
+    var isEmpty: Bool { state.withLock { $0.buffer.isEmpty } }
     /// Whether the peer has ended its side or the connection has failed.
-    var isOver: Bool { hasEnded || failure != nil }
+    var isOver: Bool { state.withLock { $0.isOver } }
 
     /// Waits until there are unread bytes; false when the peer has ended its side instead.
     func awaitBytes() async throws -> Bool {
-        while buffer.isEmpty {
+        while isEmpty {
             if try await !fill() { return false }
         }
         return true
     }
 
+    /// How more bytes are to be had.
+    private enum Way { case none, ownRead, pendingRead }
+
     /// Reads once; false at the peer's end.
     private func fill() async throws -> Bool {
-        if let failure { throw failure }
-        if hasEnded { return false }
-        let before = buffer.count
-        if isReading {
-            guard reader == nil else { throw NetworkError.protocolViolation("two tasks read one HTTP connection") }
-            await waitForBackground()
-            try Task.checkCancellation()
-        } else {
-            await readOnce()
-            if watchesEnd { readInBackground() }
+        let (before, way) = try state.withLock { state -> (Int, Way) in
+            if let failure = state.failure { throw failure }
+            if state.hasEnded { return (0, .none) }
+            if state.isReading {
+                guard state.reader == nil else {
+                    throw NetworkError.protocolViolation("two tasks read one HTTP connection")
+                }
+                return (state.buffer.count, .pendingRead)
+            }
+            state.isReading = true
+            return (state.buffer.count, .ownRead)
         }
-        if let failure { throw failure }
-        return buffer.count > before || !hasEnded
+        switch way {
+        case .none: return false
+        case .ownRead:
+            if await readOnce() { world.spawn { await self.backgroundLoop() } }
+        case .pendingRead:
+            await waitForBackground(beyond: before)
+            try Task.checkCancellation()
+        }
+        return try state.withLock { state in
+            if let failure = state.failure { throw failure }
+            return state.buffer.count > before || !state.hasEnded
+        }
     }
 
-    private func waitForBackground() async {
+    /// Returns when more than `count` bytes are unread, the connection is over or the task is cancelled.
+    private func waitForBackground(beyond count: Int) async {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                if Task.isCancelled { return continuation.resume() }
-                reader = continuation
+                let waits = state.withLock { state in
+                    let waits =
+                        state.isReading && state.reader == nil && state.buffer.count <= count && !Task.isCancelled
+                    if waits { state.reader = continuation }
+                    return waits
+                }
+                if !waits { continuation.resume() }
             }
         } onCancel: {
-            world.spawn { await self.wakeReader() }
+            let reader = state.withLock { $0.reader.take() }
+            reader?.resume()
         }
     }
 
-    private func wakeReader() {
-        reader?.resume()
-        reader = nil
-    }
-
-    private func readOnce() async {
-        isReading = true
-        do {
-            let bytes = try await stream.read(atMost: HTTPBounds.read)
-            if bytes.isEmpty { hasEnded = true } else { buffer.append(bytes) }
-        } catch {
-            failure = error
+    /// Does the read that ``State/isReading`` tells of. True when another shall follow in the background; then it is
+    /// under way already.
+    private func readOnce() async -> Bool {
+        let read: Result<[UInt8], any Error>
+        do { read = .success(try await stream.read(atMost: HTTPBounds.read)) } catch { read = .failure(error) }
+        let (goesOn, woken, tell) = state.withLock { state in
+            switch read {
+            case .success(let bytes) where bytes.isEmpty: state.hasEnded = true
+            case .success(let bytes): state.buffer.append(bytes)
+            case .failure(let error): state.failure = error
+            }
+            state.isReading = state.watchesEnd && state.readsAhead
+            var woken = [state.reader.take()]
+            guard state.isOver else { return (state.isReading, woken, Optional<@Sendable () -> Void>.none) }
+            woken.append(state.endWaiter.take())
+            return (false, woken, state.idleEnd.take())
         }
-        isReading = false
-        wakeReader()
-        if isOver {
-            wakeEndWaiter()
-            tellIdleEnd()
-        }
+        for continuation in woken { continuation?.resume() }
+        tell?()
+        return goesOn
     }
 
     // MARK: The peer's end
 
     /// Reads ahead in the background until the peer ends or ``HTTPBounds/readAhead`` bytes are unread.
-    func watchForEnd() {
-        watchesEnd = true
-        readInBackground()
+    private func watchForEnd() {
+        let starts = state.withLock { state in
+            state.watchesEnd = true
+            guard !state.isReading, state.readsAhead else { return false }
+            state.isReading = true
+            return true
+        }
+        if starts { world.spawn { await self.backgroundLoop() } }
     }
 
     /// Watches an idle connection: `whenOver` is called once, when the peer ends its side or the connection fails
     /// before ``stopWatching()``.
     func watchWhileIdle(_ whenOver: @escaping @Sendable () -> Void) {
-        idleEnd = whenOver
-        if isOver { tellIdleEnd() } else { watchForEnd() }
-    }
-
-    private func tellIdleEnd() {
-        let tell = idleEnd
-        idleEnd = nil
-        tell?()
+        let isOver = state.withLock { state in
+            if !state.isOver { state.idleEnd = whenOver }
+            return state.isOver
+        }
+        if isOver { whenOver() } else { watchForEnd() }
     }
 
     /// Stops looking for the peer's end; a read that is pending stays so.
     func stopWatching() {
-        watchesEnd = false
-        idleEnd = nil
-        wakeEndWaiter()
+        let waiter = state.withLock { state in
+            state.watchesEnd = false
+            state.idleEnd = nil
+            return state.endWaiter.take()
+        }
+        waiter?.resume()
     }
 
     /// Returns when the peer has ended its side, the connection has failed, or the task is cancelled.
     func awaitEnd() async {
-        // A loop, because the wake-up of an earlier wait's cancellation may come late and hit this one.
         while !isOver && !Task.isCancelled {
             watchForEnd()
             await withTaskCancellationHandler {
                 await withCheckedContinuation { continuation in
-                    if isOver || Task.isCancelled { return continuation.resume() }
-                    endWaiter = continuation
+                    let waits = state.withLock { state in
+                        let waits = !state.isOver && !Task.isCancelled
+                        if waits { state.endWaiter = continuation }
+                        return waits
+                    }
+                    if !waits { continuation.resume() }
                 }
             } onCancel: {
-                world.spawn { await self.stopWatching() }
+                stopWatching()
             }
         }
-        watchesEnd = false
-    }
-
-    private func wakeEndWaiter() {
-        endWaiter?.resume()
-        endWaiter = nil
-    }
-
-    private func readInBackground() {
-        guard !isReading, !isOver, buffer.count < HTTPBounds.readAhead else { return }
-        isReading = true
-        world.spawn { await self.backgroundLoop() }
+        state.withLock { $0.watchesEnd = false }
     }
 
     private func backgroundLoop() async {
-        repeat {
-            await readOnce()
-        } while watchesEnd && !isOver && buffer.count < HTTPBounds.readAhead
+        while await readOnce() {}
     }
 
     // MARK: Heads
 
     /// The next request's head; nil when the peer ended its side before a first byte of it.
     func requestHead(limit: Int, scheme: String) async throws -> RequestHead? {
-        skipEmptyLine()
+        _ = state.withLock { $0.buffer.skipEmptyLine() }
         var scanner = HeadScanner()
         while true {
-            if let length = try scanner.length(in: buffer, limit: limit) {
-                let head = try RequestHead(buffer.bytes, buffer.start..<buffer.start + length, scheme: scheme)
-                buffer.consume(length)
+            let head = try state.withLock { state -> RequestHead? in
+                guard let length = try scanner.length(in: state.buffer, limit: limit) else { return nil }
+                let range = state.buffer.start..<state.buffer.start + length
+                let head = try RequestHead(state.buffer.bytes, range, scheme: scheme)
+                state.buffer.consume(length)
                 return head
             }
+            if let head { return head }
             if try await !fill() {
-                if buffer.isEmpty { return nil }
+                if isEmpty { return nil }
                 throw HTTPError.unexpectedEnd
             }
-            if buffer.count <= HTTPBounds.read { skipEmptyLine(ifUnseen: &scanner) }
+            state.withLock { state in
+                if state.buffer.count <= HTTPBounds.read, state.buffer.skipEmptyLine() { scanner = HeadScanner() }
+            }
         }
-    }
-
-    /// Some clients send an empty line after a body; RFC 9112, 2.2 wants it ignored.
-    private func skipEmptyLine() {
-        if buffer.count >= 2, buffer.bytes[buffer.start] == Characters.cr,
-            buffer.bytes[buffer.start + 1] == Characters.lf
-        {
-            buffer.consume(2)
-        }
-    }
-
-    private func skipEmptyLine(ifUnseen scanner: inout HeadScanner) {
-        guard buffer.first == Characters.cr else { return }
-        let before = buffer.count
-        skipEmptyLine()
-        if buffer.count != before { scanner = HeadScanner() }
     }
 
     /// The next answer's head; nil when the peer ended its side before a first byte of it.
     func responseHead(to method: HTTPRequest.Method) async throws -> ResponseHead? {
         var scanner = HeadScanner()
         while true {
-            if let length = try scanner.length(in: buffer, limit: HTTPBounds.responseHead) {
-                let head = try ResponseHead(buffer.bytes, buffer.start..<buffer.start + length, to: method)
-                buffer.consume(length)
+            let head = try state.withLock { state -> ResponseHead? in
+                guard let length = try scanner.length(in: state.buffer, limit: HTTPBounds.responseHead) else {
+                    return nil
+                }
+                let range = state.buffer.start..<state.buffer.start + length
+                let head = try ResponseHead(state.buffer.bytes, range, to: method)
+                state.buffer.consume(length)
                 return head
             }
+            if let head { return head }
             if try await !fill() {
-                if buffer.isEmpty { return nil }
+                if isEmpty { return nil }
                 throw HTTPError.unexpectedEnd
             }
         }
@@ -211,39 +236,41 @@ actor Inbound {
 
     /// The body that follows the head that was read.
     func beginBody(_ framing: BodyFraming, limit: Int) {
-        decoder = BodyDecoder(framing, limit: limit)
+        state.withLock { $0.decoder = BodyDecoder(framing, limit: limit) }
     }
 
     /// Whether the body has been read to its end.
-    var bodyIsDone: Bool { decoder.remaining == 0 }
+    var bodyIsDone: Bool { state.withLock { $0.decoder.remaining == 0 } }
     /// Whether the connection is as a new exchange wants it: open, with nothing unread.
-    var isFresh: Bool { !isOver && buffer.isEmpty }
+    var isFresh: Bool { state.withLock { !$0.isOver && $0.buffer.isEmpty } }
 
     /// The whole body, if it is here already; small bodies mostly are.
     func bodyAtHand() throws -> [UInt8]? {
-        guard let length = decoder.remaining, buffer.count >= length else { return nil }
-        if length == 0 { return [] }
-        guard case .piece(let bytes) = try decoder.step(&buffer), try decoder.step(&buffer) == .end else {
-            return nil
+        try state.withLock { state in
+            guard let length = state.decoder.remaining, state.buffer.count >= length else { return nil }
+            if length == 0 { return [] }
+            guard case .piece(let bytes) = try state.decoder.step(&state.buffer),
+                try state.decoder.step(&state.buffer) == .end
+            else { return nil }
+            return bytes
         }
-        return bytes
     }
 
     /// The body's next piece; nil at its end.
     func nextPiece() async throws -> [UInt8]? {
         while true {
-            switch try decoder.step(&buffer) {
+            switch try state.withLock({ try $0.decoder.step(&$0.buffer) }) {
             case .piece(let bytes): return bytes
             case .end: return nil
             case .needsMore:
-                if try await !fill() { try decoder.finish() }
+                if try await !fill() { try state.withLock { try $0.decoder.finish() } }
             }
         }
     }
 
     /// Reads on to the body's end and throws it away; false when more than `limit` bytes were left.
     func drain(limit: Int) async throws -> Bool {
-        if let remaining = decoder.remaining, remaining > limit { return false }
+        if let remaining = state.withLock({ $0.decoder.remaining }), remaining > limit { return false }
         var left = limit
         while let piece = try await nextPiece() {
             left -= piece.count
@@ -256,8 +283,10 @@ actor Inbound {
     func discard(limit: Int) async {
         var left = limit
         while left > 0 {
-            left -= buffer.count
-            buffer.consume(buffer.count)
+            left -= state.withLock { state in
+                defer { state.buffer.consume(state.buffer.count) }
+                return state.buffer.count
+            }
             guard (try? await fill()) == true else { return }
         }
     }
@@ -267,7 +296,7 @@ actor Inbound {
     /// Plain bytes, those read ahead first.
     func read(atMost limit: Int) async throws -> [UInt8] {
         guard try await awaitBytes() else { return [] }
-        return buffer.take(atMost: limit)
+        return state.withLock { $0.buffer.take(atMost: limit) }
     }
 }
 
@@ -291,4 +320,13 @@ final class UpgradedStream: ByteStream {
     func write(_ bytes: [UInt8]) async throws { try await stream.write(bytes) }
     func closeWrite() async { await stream.closeWrite() }
     func close() { stream.close() }
+}
+
+extension InputBuffer {
+    /// Some clients send an empty line after a body; RFC 9112, 2.2 wants it ignored. True when there was one.
+    fileprivate mutating func skipEmptyLine() -> Bool {
+        guard count >= 2, self[0] == Characters.cr, self[1] == Characters.lf else { return false }
+        consume(2)
+        return true
+    }
 }

@@ -1,16 +1,20 @@
 internal import HTTPTypes
 internal import MartletBase
+internal import Synchronization
 
 /// One connection of a server: reads a request, lets the handler answer, writes the answer, and so on.
-actor ServerConnection {
+final class ServerConnection: Sendable {
+    private struct State {
+        /// Counts requests, so that what a handler kept of an old one does not touch a new one.
+        var exchange: UInt64 = 0
+        var awaitsContinue = false
+    }
+    private let state = Mutex(State())
     private let stream: any ByteStream
     private let inbound: Inbound
     private let peer: Peer
     private let record: ServerRecord
     private let core: ServerCore
-    /// Counts requests, so that what a handler kept of an old one does not touch a new one.
-    private var exchange: UInt64 = 0
-    private var awaitsContinue = false
 
     /// - Parameter first: bytes that were read already.
     init(_ stream: any ByteStream, first: [UInt8] = [], peer: Peer, record: ServerRecord, core: ServerCore) {
@@ -46,18 +50,20 @@ actor ServerConnection {
 
     /// Whether the connection can take another request.
     private func serve(_ head: RequestHead) async -> Bool {
-        exchange &+= 1
+        let number = state.withLock { state in
+            state.exchange &+= 1
+            return state.exchange
+        }
         if case .length(let length) = head.framing, length > core.limits.body {
             await refuse(HTTPError.bodyTooLarge(limit: core.limits.body))
             return false
         }
-        await inbound.beginBody(head.framing, limit: core.limits.body)
+        inbound.beginBody(head.framing, limit: core.limits.body)
         let body: RequestBody
-        if let bytes = try? await inbound.bodyAtHand() {
+        if let bytes = try? inbound.bodyAtHand() {
             body = .bytes(bytes)
         } else {
-            awaitsContinue = head.expectsContinue
-            let number = exchange
+            state.withLock { $0.awaitsContinue = head.expectsContinue }
             body = .stream { try await self.nextPiece(of: number) }
         }
         let response = await core.handler.handle(Request(head: head.request, body: body, peer: peer))
@@ -70,9 +76,13 @@ actor ServerConnection {
     }
 
     private func nextPiece(of number: UInt64) async throws -> [UInt8]? {
-        guard number == exchange else { throw NetworkError.closed }
+        let (isNow, awaitsContinue) = state.withLock { state in
+            guard number == state.exchange else { return (false, false) }
+            defer { state.awaitsContinue = false }
+            return (true, state.awaitsContinue)
+        }
+        guard isNow else { throw NetworkError.closed }
         if awaitsContinue {
-            awaitsContinue = false
             try await stream.write(HeadWriter.proceed)
         }
         record.limit(core.limits.idleTimeout)
@@ -82,8 +92,11 @@ actor ServerConnection {
 
     /// Gets what the handler left of the body out of the way; false when that is too much.
     private func finishBody() async -> Bool {
-        exchange &+= 1
-        if await inbound.bodyIsDone { return true }
+        let awaitsContinue = state.withLock { state in
+            state.exchange &+= 1
+            return state.awaitsContinue
+        }
+        if inbound.bodyIsDone { return true }
         // A client that still waits for 100 will not send its body now, or it will: nobody can tell.
         guard !awaitsContinue else {
             await linger()
@@ -99,8 +112,7 @@ actor ServerConnection {
 
     /// Writes the answer; false when the connection ends with it.
     private func answer(_ response: Response, to head: RequestHead) async throws -> Bool {
-        let bodyIsRead = await inbound.bodyIsDone
-        let willDrain = bodyIsRead || !awaitsContinue
+        let willDrain = inbound.bodyIsDone || state.withLock { !$0.awaitsContinue }
         let keeps = head.keepAlive && willDrain && !core.isStopping && !record.isRetiring
         let connection: StaticString? = keeps ? (head.isOld ? "keep-alive" : nil) : "close"
         let code = response.head.status.code
@@ -183,10 +195,10 @@ actor ServerConnection {
     }
 
     private func upgrade(_ head: HTTPResponse, _ run: @Sendable (any ByteStream) async -> Void) async throws {
-        if await !inbound.bodyIsDone {
+        if !inbound.bodyIsDone {
             guard try await inbound.drain(limit: HTTPBounds.drain) else { return }
         }
-        exchange &+= 1
+        state.withLock { $0.exchange &+= 1 }
         let isSwitch = head.status == .switchingProtocols
         try await write(head, [], length: nil, connection: isSwitch ? "Upgrade" : nil)
         record.limit(nil)
@@ -213,13 +225,12 @@ actor ServerConnection {
 }
 
 /// Frames a streamed body.
-private actor StreamWriter: BodyWriter {
+private final class StreamWriter: BodyWriter {
     private let stream: any ByteStream
     private let record: ServerRecord
     private let limit: Duration
     private let framing: BodyFraming
-    private var written = 0
-    private var isOver = false
+    private let state = Mutex((written: 0, isOver: false))
 
     init(_ stream: any ByteStream, framing: BodyFraming, record: ServerRecord, limit: Duration) {
         self.stream = stream
@@ -229,9 +240,12 @@ private actor StreamWriter: BodyWriter {
     }
 
     func write(_ bytes: [UInt8]) async throws {
-        guard !isOver else { throw NetworkError.closed }
         if bytes.isEmpty { return }
-        written += bytes.count
+        let written = try state.withLock { state in
+            if state.isOver { throw NetworkError.closed }
+            state.written += bytes.count
+            return state.written
+        }
         if case .length(let length) = framing, written > length {
             throw NetworkError.protocolViolation("a body is longer than the content-length of its head")
         }
@@ -246,7 +260,10 @@ private actor StreamWriter: BodyWriter {
 
     /// Ends the body.
     func finish() async throws {
-        isOver = true
+        let written = state.withLock { state in
+            state.isOver = true
+            return state.written
+        }
         switch framing {
         case .chunked: try await stream.write(HeadWriter.lastChunk)
         case .length(let length) where length != written:

@@ -167,6 +167,7 @@ final class Forwarder: Sendable {
     ) async throws -> ClientResponse {
         let trailers = request.trailers
         guard case .stream(let next) = request.body else {
+            if let client = client as? HTTPClient { return try await send(head, request.body, client, limits) }
             return try await patience.wait("the answer", limit: limits.read, until: limits.deadline) { _ in
                 try await client.send(head, body: request.body, trailers: trailers)
             }
@@ -184,6 +185,19 @@ final class Forwarder: Sendable {
                 }
             }
             return try await client.send(head, body: watched, trailers: trailers)
+        }
+    }
+
+    /// Sends what is whole: on a kept connection, which most requests find, without a task of its own.
+    private func send(
+        _ head: HTTPRequest, _ body: RequestBody, _ client: HTTPClient, _ limits: TryLimits
+    ) async throws -> ClientResponse {
+        let answer = try await patience.attend("the answer", limit: limits.read, until: limits.deadline) { exchange in
+            try await client.sendOnKept(head, body: body, breaker: exchange.breaker)
+        }
+        if let answer { return answer }
+        return try await patience.wait("the answer", limit: limits.read, until: limits.deadline) { _ in
+            try await client.sendOnNew(head, body: body)
         }
     }
 

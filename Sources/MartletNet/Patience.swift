@@ -1,4 +1,5 @@
 internal import MartletBase
+internal import MartletHTTP
 internal import Synchronization
 
 /// Gives up exchanges in which nothing has moved for too long, or that last too long altogether. One task looks after
@@ -33,26 +34,41 @@ final class Patience: Sendable {
         _ what: String, limit: Duration? = nil, until deadline: MonotonicTime? = nil,
         for work: @escaping @Sendable (Exchange) async throws -> Value
     ) async throws -> Value {
+        try await attend(what, limit: limit, until: deadline) { exchange in
+            let outcome = Outcome<Value>()
+            let task = world.spawn {
+                do { outcome.set(.success(try await work(exchange))) } catch { outcome.set(.failure(error)) }
+            }
+            exchange.breaker.arm { task.cancel() }
+            await withTaskCancellationHandler {
+                await task.value
+            } onCancel: {
+                task.cancel()
+            }
+            guard let result = outcome.value else { throw CancellationError() }
+            return try result.get()
+        }
+    }
+
+    /// As ``wait(_:limit:until:for:)``, but for `work` that arms the exchange's breaker itself and fails once that
+    /// breaks: it needs no task of its own.
+    func attend<Value: Sendable>(
+        _ what: String, limit: Duration? = nil, until deadline: MonotonicTime? = nil,
+        to work: (Exchange) async throws -> Value
+    ) async throws -> Value {
         let exchange = Exchange(limit ?? self.limit, until: deadline, in: world)
-        let outcome = Outcome<Value>()
-        let task = world.spawn {
-            do { outcome.set(.success(try await work(exchange))) } catch { outcome.set(.failure(error)) }
-        }
-        exchange.setTask(task)
         let id = add(exchange)
-        await withTaskCancellationHandler {
-            await task.value
-        } onCancel: {
-            task.cancel()
+        defer { state.withLock { $0.exchanges[id] = nil } }
+        do {
+            return try await work(exchange)
+        } catch {
+            throw exchange.breaker.isBroken ? NetworkError.timedOut(what) : error
         }
-        state.withLock { $0.exchanges[id] = nil }
-        guard let result = outcome.value else { throw CancellationError() }
-        if exchange.isGivenUp, case .failure = result { throw NetworkError.timedOut(what) }
-        return try result.get()
     }
 
     private func add(_ exchange: Exchange) -> UInt64 {
-        let next = world.now() + max(Self.shortest, exchange.pause(at: world.now()))
+        let now = world.now()
+        let next = now + max(Self.shortest, exchange.pause(at: now))
         let (id, late): (UInt64, Task<Void, Never>?) = state.withLock { state in
             state.nextID += 1
             state.exchanges[state.nextID] = exchange
@@ -94,10 +110,10 @@ final class Exchange: Sendable {
     private struct State {
         var lastMoved: MonotonicTime
         var limit: Duration
-        var task: Task<Void, Never>?
-        var isGivenUp = false
     }
     private let state: Mutex<State>
+    /// What giving up means.
+    let breaker = Breaker()
     private let deadline: MonotonicTime?
     private let world: any World
 
@@ -122,10 +138,6 @@ final class Exchange: Sendable {
         }
     }
 
-    var isGivenUp: Bool { state.withLock { $0.isGivenUp } }
-
-    fileprivate func setTask(_ task: Task<Void, Never>) { state.withLock { $0.task = task } }
-
     /// How long it need not be looked at.
     fileprivate func pause(at now: MonotonicTime) -> Duration {
         let quarter = state.withLock { $0.limit } / 4
@@ -134,11 +146,8 @@ final class Exchange: Sendable {
     }
 
     fileprivate func giveUp(at now: MonotonicTime) {
-        let task = state.withLock { state in
-            if state.lastMoved + state.limit < now || deadline.map({ $0 <= now }) == true { state.isGivenUp = true }
-            return state.isGivenUp ? state.task : nil
-        }
-        task?.cancel()
+        let isOver = state.withLock { $0.lastMoved + $0.limit < now } || deadline.map { $0 <= now } == true
+        if isOver { breaker.break() }
     }
 }
 

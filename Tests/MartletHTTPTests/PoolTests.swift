@@ -1,4 +1,5 @@
 import MartletBase
+import Synchronization
 import Testing
 
 @testable import MartletHTTP
@@ -17,12 +18,12 @@ import Testing
         let pool = ConnectionPool(limit: 8, world: world)
         let (oldest, endOfOldest) = connection()
         let (newest, endOfNewest) = connection()
-        await pool.keep(oldest)
-        await pool.keep(newest)
+        pool.keep(oldest)
+        pool.keep(newest)
         await endOfOldest.closeWrite()
         #expect(try await endOfOldest.read(atMost: 1) == [])
         #expect(pool.count == 1)
-        #expect(await pool.take() === newest)
+        #expect(pool.take() === newest)
         withExtendedLifetime(endOfNewest) {}
     }
 
@@ -30,7 +31,7 @@ import Testing
         let pool = ConnectionPool(limit: 8, world: world)
         let (connection, far) = connection()
         await far.closeWrite()
-        await pool.keep(connection)
+        pool.keep(connection)
         #expect(try await far.read(atMost: 1) == [])
         #expect(pool.count == 0)
     }
@@ -39,28 +40,73 @@ import Testing
         let pool = ConnectionPool(limit: 8, world: world)
         let (oldest, endOfOldest) = connection()
         let (busy, endOfBusy) = connection()
-        await pool.keep(oldest)
-        await pool.keep(busy)
+        pool.keep(oldest)
+        pool.keep(busy)
         world.advance(by: HTTPBounds.clientIdle - .seconds(1))
-        #expect(await pool.take() === busy)
-        await pool.keep(busy)
+        #expect(pool.take() === busy)
+        pool.keep(busy)
         #expect(pool.count == 2)
         world.advance(by: .seconds(1))
-        #expect(await pool.take() === busy)
+        #expect(pool.take() === busy)
         #expect(pool.count == 0)
         #expect(try await endOfOldest.read(atMost: 1) == [])
         withExtendedLifetime(endOfBusy) {}
     }
 
+    @Test func isWatchedFromAnyThreadWhileItsConnectionsComeAndGo() async throws {
+        let pool = ConnectionPool(limit: 8, world: world)
+        let ends = try await withThrowingTaskGroup(of: PipeStream.self) { group in
+            for number in UInt8(0)..<8 {
+                let (connection, far) = connection()
+                group.addTask {
+                    // Bytes come while a read is pending, before one is, and after it was left over.
+                    for round in UInt8(0)..<50 {
+                        pool.keep(connection)
+                        connection.inbound.stopWatching()
+                        try await far.write([number, round])
+                        #expect(try await connection.inbound.read(atMost: 1) == [number])
+                        #expect(try await connection.inbound.read(atMost: 1) == [round])
+                    }
+                    return far
+                }
+            }
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
+        pool.closeAll()
+        for end in ends { #expect(try await end.read(atMost: 1) == []) }
+    }
+
     @Test func leavesAConnectionThatSomebodyHasTakenToThem() async throws {
         let pool = ConnectionPool(limit: 8, world: world)
         let (connection, far) = connection()
-        await pool.keep(connection)
-        let taken = try #require(await pool.take())
+        pool.keep(connection)
+        let taken = try #require(pool.take())
         await far.closeWrite()
         // Its user learns of the end, and may still send.
         #expect(try await taken.inbound.awaitBytes() == false)
         try await taken.stream.write([7])
         #expect(try await far.read(atMost: 10) == [7])
+    }
+}
+
+@Suite(.timeLimit(.minutes(1))) struct ABreaker {
+    @Test func endsWhatItIsArmedWithOnceAndAtOnceWhenItIsBrokenBefore() {
+        let ended = Mutex<[String]>([])
+        let breaker = Breaker()
+        breaker.arm { ended.withLock { $0.append("old") } }
+        breaker.arm { ended.withLock { $0.append("new") } }
+        #expect(!breaker.isBroken)
+        breaker.break()
+        breaker.break()
+        #expect(breaker.isBroken && ended.withLock { $0 } == ["new"])
+        breaker.arm { ended.withLock { $0.append("late") } }
+        #expect(ended.withLock { $0 } == ["new", "late"])
+    }
+
+    @Test func endsNothingThatIsDisarmed() {
+        let breaker = Breaker()
+        breaker.arm { Issue.record("nobody waits any more") }
+        breaker.disarm()
+        breaker.break()
     }
 }

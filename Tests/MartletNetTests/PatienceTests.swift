@@ -54,6 +54,27 @@ private final class HandClock: World {
         world.shutdown()
     }
 
+    @Test("what arms its breaker is ended by that, and needs no task of its own")
+    func attended() async throws {
+        let world = try Reactor()
+        let clock = HandClock(world)
+        let patience = Patience(.seconds(10), in: clock)
+        await #expect(throws: NetworkError.timedOut("the answer")) {
+            try await patience.attend("the answer") { exchange in
+                let end = Signal()
+                exchange.breaker.arm { end.set() }
+                clock.advance(.seconds(11))
+                await end.wait()
+                throw NetworkError.closed
+            }
+        }
+        // A failure of its own stays what it is.
+        await #expect(throws: NetworkError.closed) {
+            try await patience.attend("the answer") { _ in throw NetworkError.closed }
+        }
+        world.shutdown()
+    }
+
     @Test("who waits and is cancelled gives the exchange up")
     func cancelled() async throws {
         let world = try Reactor()
