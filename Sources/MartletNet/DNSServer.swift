@@ -23,7 +23,7 @@ public struct DNSServerConfiguration: Sendable {
 
 /// What bounds a node's DNS.
 enum DNSServerLimits {
-    /// TCP connections at one time; a further one is closed at once.
+    /// TCP connections at one time; for a further one, another is closed.
     static let connections = 128
     /// How long a connection may say nothing.
     static let idle = Duration.seconds(10)
@@ -39,6 +39,12 @@ public final class DNSServer: Sendable {
         case datagram(DatagramPeer)
         case stream(CheckedContinuation<[UInt8], Never>)
     }
+    private struct Connection {
+        let stream: any ByteStream
+        /// The client's address, without its port.
+        let client: String
+        var lastHeard: MonotonicTime
+    }
     private struct State {
         var responder: DNSResponder
         var askers: [UInt64: Asker] = [:]
@@ -46,7 +52,7 @@ public final class DNSServer: Sendable {
         var lastTicket: UInt64 = 0
         var unsynced: Int
         var isTicking = false
-        var connections: [UInt64: any ByteStream] = [:]
+        var connections: [UInt64: Connection] = [:]
         var lastConnection: UInt64 = 0
         var port: (any DatagramPort)?
         var listener: (any StreamListener)?
@@ -107,7 +113,7 @@ public final class DNSServer: Sendable {
         old.0?.close()
         old.1?.close()
         for task in old.2.values { task.cancel() }
-        for stream in old.3.values { stream.close() }
+        for connection in old.3.values { connection.stream.close() }
         for task in old.4 { task.cancel() }
         for case .stream(let waiter) in askers.values { waiter.resume(returning: []) }
     }
@@ -173,26 +179,48 @@ public final class DNSServer: Sendable {
     }
 
     private func serve(_ stream: any ByteStream) {
-        let number: UInt64? = state.withLock { state in
-            if state.isStopped || state.connections.count >= DNSServerLimits.connections { return nil }
+        let client = stream.peer.map(Self.client) ?? ""
+        let (number, ended): (UInt64?, (any ByteStream)?) = state.withLock { state in
+            if state.isStopped { return (nil, nil) }
+            var ended: (any ByteStream)?
+            if state.connections.count >= DNSServerLimits.connections, let number = Self.leastDeserving(state) {
+                ended = state.connections.removeValue(forKey: number)?.stream
+            }
             state.lastConnection += 1
-            state.connections[state.lastConnection] = stream
-            return state.lastConnection
+            state.connections[state.lastConnection] = Connection(
+                stream: stream, client: client, lastHeard: world.now())
+            return (state.lastConnection, ended)
         }
+        ended?.close()
         guard let number else { return stream.close() }
         world.spawn { [self] in
-            try? await converse(stream)
+            try? await converse(stream, number)
             stream.close()
             state.withLock { $0.connections[number] = nil }
         }
     }
 
+    private static func client(_ endpoint: Endpoint) -> String {
+        if case .ip(let address, _) = endpoint { address } else { "\(endpoint)" }
+    }
+
+    /// Of the client that holds the most connections, the one that has been silent for longest (RFC 7766, 6.2.2 and
+    /// 6.2.3): a client that holds all of them takes none from others.
+    private static func leastDeserving(_ state: State) -> UInt64? {
+        var held: [String: Int] = [:]
+        for connection in state.connections.values { held[connection.client, default: 0] += 1 }
+        let most = held.values.max()
+        return state.connections.filter { held[$0.value.client] == most }
+            .min { ($0.value.lastHeard, $0.key) < ($1.value.lastHeard, $1.key) }?.key
+    }
+
     /// One question after the other (RFC 7766), each after its length.
-    private func converse(_ stream: any ByteStream) async throws {
+    private func converse(_ stream: any ByteStream, _ number: UInt64) async throws {
         var buffer: [UInt8] = []
         while true {
             guard let message = try await DNSFrames.next(from: stream, &buffer, within: DNSServerLimits.idle, world)
             else { return }
+            state.withLock { $0.connections[number]?.lastHeard = world.now() }
             let answer = await withCheckedContinuation { waiter in
                 var answer: [UInt8] = []
                 if !receive(message.span, overTCP: true, .stream(waiter), &answer) {

@@ -89,6 +89,29 @@ private func answer(_ question: some Collection<UInt8>, _ address: [UInt8]) -> [
         }
     }
 
+    @Test("a client that holds all connections is left one fewer when another comes")
+    func crowded() async throws {
+        try await run { _, endpoint, world in
+            var idle: [any ByteStream] = []
+            for _ in 0..<128 { idle.append(try await world.connect(to: endpoint)) }
+            let message = question("web.default.svc.cluster.local")
+            let frame = [0, UInt8(message.count)] + message
+            // The last one's answer says that all are held; the oldest, asking after it, is not the idlest.
+            for index in [127, 0] {
+                try await idle[index].write(frame)
+                #expect(try await idle[index].read(atMost: 4096).isEmpty == false)
+            }
+            let fresh = try await world.connect(to: endpoint)
+            try await fresh.write(frame)
+            #expect(try await fresh.read(atMost: 4096).isEmpty == false)
+            try await idle[0].write(frame)
+            #expect(try await idle[0].read(atMost: 4096).isEmpty == false)
+            #expect((try? await idle[1].read(atMost: 4096))?.isEmpty ?? true)
+            fresh.close()
+            for stream in idle { stream.close() }
+        }
+    }
+
     @Test("asks another resolver, from a port of its own, and keeps the answer")
     func forwards() async throws {
         let world = try Reactor()
