@@ -10,6 +10,7 @@ internal import MartletRoutes
 /// parts that were asked for, over the tables of this process's network namespace.
 struct PodNetwork: Sendable {
     private let kernel: KernelNetwork
+    private let bridge: BridgeKeeper
     private let overlay: OverlayAgent?
     private let proxy: ServiceProxy?
     private let policies: PolicyAgent?
@@ -53,6 +54,7 @@ struct PodNetwork: Sendable {
                 throw ClusterError.unusable("--dns-address \(dns.address) cannot be made: \(error)")
             }
         }
+        let bridge = await BridgeKeeper.start(configuration.bridge, kernel: kernel, in: world, logger: logger)
         var overlay: OverlayAgent?
         if backend != .none {
             overlay = await OverlayAgent.start(
@@ -71,7 +73,7 @@ struct PodNetwork: Sendable {
                 wanted, client: clients.policy, kernel: kernel, in: world, logger: logger)
         }
         return PodNetwork(
-            kernel: kernel, overlay: overlay, proxy: proxy, policies: policies, dnsAddress: dnsAddress,
+            kernel: kernel, bridge: bridge, overlay: overlay, proxy: proxy, policies: policies, dnsAddress: dnsAddress,
             settings: settings)
     }
 
@@ -108,6 +110,7 @@ struct PodNetwork: Sendable {
 
     /// Ends them.
     func stop(removing: Bool) async {
+        await bridge.stop()
         await policies?.stop(removing: removing)
         await proxy?.stop(removing: removing)
         await overlay?.stop(removing: removing)

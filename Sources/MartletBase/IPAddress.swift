@@ -79,6 +79,13 @@ public struct IPAddress: Sendable, Hashable, Comparable, CustomStringConvertible
         return range?.contains(self) ?? false
     }
 
+    /// Whether it may be one machine's among others: no group's, not loopback's, not that of nobody (RFC 6890).
+    public var isUnicast: Bool {
+        let special =
+            family == .ipv4 ? ["0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3"] : ["::/127", "ff00::/8"]
+        return !special.contains { IPRange($0)?.contains(self) ?? false }
+    }
+
     /// Orders IPv4 before IPv6, then by number.
     public static func < (one: IPAddress, other: IPAddress) -> Bool {
         (one.family.rawValue, one.high, one.low) < (other.family.rawValue, other.high, other.low)

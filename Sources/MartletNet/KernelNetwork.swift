@@ -58,6 +58,22 @@ public final class KernelNetwork: Sendable {
         }
     }
 
+    /// Carries out requests one after the other, all of them.
+    /// - Returns: what was refused.
+    /// - Throws: ``NetlinkError/broken(what:_:)`` and what else ends the talk.
+    public func attempt(_ requests: [NetlinkRequest]) async throws -> [NetlinkError] {
+        try await run { tables in
+            var refusals: [NetlinkError] = []
+            for request in requests {
+                do { _ = try tables.ask(request, self.take(1)) } catch let error as NetlinkError {
+                    guard case .refused = error else { throw error }
+                    refusals.append(error)
+                }
+            }
+            return refusals
+        }
+    }
+
     /// Makes a transaction's changes, all at once or none.
     /// - Throws: ``NetlinkError``.
     public func commit(_ transaction: NftTransaction) async throws {

@@ -9,7 +9,7 @@ public import MartletRoutes
 public actor OverlayAgent {
     /// How often the kernel is looked at though no Node has changed: others may have changed it.
     public static let lookEvery = Duration.seconds(15)
-    /// How long it waits after the kernel or the API has refused something.
+    /// How long it waits at first after the kernel has refused something.
     static let retryAfter = Duration.seconds(1)
 
     private let settings: OverlaySettings
@@ -23,6 +23,7 @@ public actor OverlayAgent {
     private var applied: [IPAddress.Family: OverlayTable] = [:]
     private var told: Set<String> = []
     private var isDue = true
+    private var failures = 0
 
     /// Starts to follow.
     /// - Parameters:
@@ -115,12 +116,19 @@ public actor OverlayAgent {
                 applied[family] = table
                 await prober.look(at: table)
             }
+            failures = 0
         } catch {
-            logger.warning("the pod network is not as it should be", metadata: ["error": "\(error)"])
+            complain("the pod network is not as it should be, and is tried again: \(error)")
             applied = [:]
-            try? await world.sleep(for: Self.retryAfter)
+            failures += 1
+            try? await world.sleep(for: Self.patience(failures))
             await look()
         }
+    }
+
+    /// How long it waits after so many refusals in a row.
+    private static func patience(_ failures: Int) -> Duration {
+        min(retryAfter * (1 << min(failures - 1, 4)), lookEvery)
     }
 
     /// Says something once.
@@ -152,11 +160,13 @@ public actor OverlayAgent {
             try await kernel.perform(device)
             held = try await observe(table)
         }
-        try await kernel.perform(OverlayPlan.steps(table, held))
+        // One host that cannot be reached must not cost the others.
+        let refusals = try await kernel.attempt(OverlayPlan.steps(table, held))
         let isRuled = try await kernel.ask(.listTables(NftFamily(table.family)))
             .compactMap { try NftListing.table($0) }.contains(settings.table)
         let isWanted = table.ownPods != nil
         if rules || isRuled != isWanted { try await kernel.commit(OverlayRules.transaction(table, settings)) }
+        if let first = refusals.first { throw first }
     }
 
     private func observe(_ table: OverlayTable) async throws -> OverlayObservation {

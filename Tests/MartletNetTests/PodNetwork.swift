@@ -13,6 +13,7 @@ struct PodNetwork {
     let hosts: Hosts
     let api = TestAPI()
     let world: Reactor
+    var bridges: [BridgeKeeper] = []
     var overlays: [OverlayAgent] = []
     var proxies: [ServiceProxy] = []
     var policies: [PolicyAgent] = []
@@ -59,6 +60,9 @@ struct PodNetwork {
             let name = "worker\(number)"
             let kernel = try await KernelNetwork(namespace: hosts.path(name))
             kernels.append(kernel)
+            bridges.append(
+                await BridgeKeeper.start(
+                    "martlet0", kernel: kernel, in: world, logger: logger, lookEvery: .milliseconds(300)))
             let overlay = OverlaySettings(
                 nodeName: name, backend: backend, clusterRanges: pods, table: "martlet0-overlay")
             overlays.append(
@@ -84,6 +88,7 @@ struct PodNetwork {
     }
 
     private func stop() async {
+        for bridge in bridges { await bridge.stop() }
         for agent in policies { await agent.stop(removing: true) }
         for proxy in proxies { await proxy.stop(removing: true) }
         for overlay in overlays { await overlay.stop(removing: true) }

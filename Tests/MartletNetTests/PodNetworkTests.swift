@@ -23,6 +23,8 @@ struct PodNetworkTests {
             try await outside(net)
             try await udp(net)
             try await unanswered(net)
+            try await bridge(net)
+            try await badNode(net)
             try await drift(net)
         }
     }
@@ -124,6 +126,43 @@ struct PodNetworkTests {
             for _ in 0..<90 where !said() { try await net.world.sleep(for: .seconds(1)) }
             #expect(said(), "\(net.api.posted)")
         }
+    }
+
+    /// What somebody takes from the pods' bridge, or all of it, is put back, and pods go on by it.
+    private func bridge(_ net: PodNetwork) async throws {
+        net.serve("self", "10.96.0.11", ["a"])
+        let harms = [
+            "ip link del martlet0", "ip link set pod-a nomaster", "ip link set martlet0 down",
+            "ip addr flush dev martlet0",
+        ]
+        for harm in harms {
+            try await net.hosts.check("worker1", "sh", "-c", harm)
+            try await net.eventually("\(harm) put right") {
+                let across = try await net.ask("worker2/c", "10.244.1.10", 8080).first
+                let beside = try await net.ask("worker1/b", "10.244.1.10", 8080).first
+                let six = try await net.ask("worker2/c", "fd00:244:1::10", 8080).first
+                return [across, beside, six].allSatisfy { $0?.hasPrefix("a ") == true }
+            }
+            // Packets turn back at the port they came by.
+            try await net.eventually("a pod reaches itself after \(harm)") {
+                try await net.ask("worker1/a", "10.96.0.11").first?.hasPrefix("a ") == true
+            }
+        }
+    }
+
+    /// What nobody can do anything with on one Node is not the others' trouble.
+    private func badNode(_ net: PodNetwork) async throws {
+        var bad = PodNetwork.node(3)
+        bad["metadata", "annotations"] = [
+            "flannel.alpha.coreos.com/public-ip": "224.0.0.1",
+            "flannel.alpha.coreos.com/backend-data": "{\"VtepMAC\":\"01:00:5e:00:00:01\"}",
+        ]
+        net.api.put(.node, bad)
+        try await net.hosts.check("worker1", "ip", "route", "del", "10.244.2.0/24")
+        try await net.eventually("the other host's route") {
+            try await net.ask("worker1/a", "10.244.2.10", 8080) == ["c 10.244.1.10"]
+        }
+        net.api.remove(.node, name: "worker3")
     }
 
     private func drift(_ net: PodNetwork) async throws {

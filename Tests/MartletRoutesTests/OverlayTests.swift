@@ -119,6 +119,39 @@ private func node(_ name: String, _ number: Int, annotations: [String: String]? 
         #expect(guarded.remotes.count == 1 && guarded.problems.count == 1)
     }
 
+    @Test func annotationsThatAreOfNoUseAreNamedWithTheirNodeAndDoNoHarm() {
+        let prefix = "flannel.alpha.coreos.com/"
+        func with(_ data: String, _ address: String) -> OverlayTable {
+            table([
+                node("worker1", 1), node("worker2", 2),
+                node("odd", 3, annotations: [prefix + "backend-data": data, prefix + "public-ip": address]),
+            ])
+        }
+        let good = "{\"VNI\":1,\"VtepMAC\":\"02:00:00:00:00:03\"}"
+        #expect(with(good, "192.168.57.23").problems.isEmpty)
+        for address in ["0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255", "fd00::1", "worker3", ""] {
+            let table = with(good, address)
+            // Where the Node itself says that it is.
+            #expect(table.remotes.map(\.address.description) == ["192.168.57.22", "192.168.57.23"])
+            #expect(
+                table.problems == [
+                    "node odd: its annotation \(prefix)public-ip is \"\(address)\", which is no address of a machine; "
+                        + "192.168.57.23 is used"
+                ])
+        }
+        for data in [
+            "{", "{}", "[]", "{\"VtepMAC\":7}", "{\"VtepMAC\":\"00:00:00:00:00:00\"}",
+            "{\"VtepMAC\":\"01:00:5e:00:00:01\"}", "{\"VtepMAC\":\"ff:ff:ff:ff:ff:ff\"}",
+        ] {
+            let table = with(data, "192.168.57.23")
+            #expect(table.remotes.count == 1)
+            #expect(table.problems.first?.hasPrefix("node odd: its annotation \(prefix)backend-data is \"") == true)
+        }
+        var group = node("odd", 3)
+        group["spec", "podCIDRs"] = ["224.0.3.0/24"]
+        #expect(table([node("worker1", 1), group]).problems == ["node odd: 224.0.3.0/24 is no range of pods"])
+    }
+
     @Test func aNodeSaysWhatFlannelReads() throws {
         let address = try #require(IPAddress("192.168.57.21"))
         let said = OverlayTable.missingAnnotations(

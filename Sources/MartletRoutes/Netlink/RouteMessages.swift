@@ -89,6 +89,9 @@ public struct HardwareAddress: Sendable, Hashable, CustomStringConvertible {
     /// The six bytes.
     public var bytes: [UInt8] { stride(from: 40, through: 0, by: -8).map { UInt8(number >> UInt64($0) & 255) } }
 
+    /// Whether it is one device's: neither a group's nor all zeros.
+    var isUnicast: Bool { number != 0 && number >> 40 & 1 == 0 }
+
     /// As `02:00:00:00:00:01`.
     public var description: String {
         bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":")

@@ -100,6 +100,17 @@ extension NetlinkRequest {
         }
     }
 
+    /// Lets packets leave a bridge by the port they came by: pods reach themselves through Services.
+    public static func turnBack(_ port: Int32) -> NetlinkRequest {
+        NetlinkRequest("let packets turn back at the port \(port)", type: Route.newLink, flags: Route.change) {
+            $0.link(index: port)
+            $0.nested(18) {
+                $0.attribute(4, text: "bridge")
+                $0.nested(5) { $0.attribute(4, bytes: [1]) }
+            }
+        }
+    }
+
     /// Removes a device.
     public static func removeLink(_ index: Int32) -> NetlinkRequest {
         NetlinkRequest("remove the device \(index)", type: Route.deleteLink, flags: Route.change) {

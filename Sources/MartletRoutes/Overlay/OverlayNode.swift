@@ -40,6 +40,8 @@ struct OverlayNode: Sendable, Hashable {
     var backend: String
     /// Nil when the node has not said it.
     var hardwareAddress: HardwareAddress?
+    /// A sentence for each annotation that nothing can be done with.
+    var faults: [String] = []
 
     /// Nil for a Node that has no range or no address of that kind.
     init?(_ node: JSON, _ family: IPAddress.Family) {
@@ -49,26 +51,50 @@ struct OverlayNode: Sendable, Hashable {
             let pods = (ranges.isEmpty ? first : ranges).compactMap({ IPRange($0) }).first(where: {
                 $0.family == family
             }),
-            let address = Self.address(of: node, family)
+            let own = Self.internalAddress(of: node, family)
+                ?? Self.saidAddress(of: node, family).flatMap({ Self.machine($0.value, family) })
         else { return nil }
         name = node.name
         self.pods = pods
-        self.address = address
+        address = own
         backend = node.annotations[Flannel.backend] ?? ""
-        let data = node.annotations[Flannel.data(family)].flatMap { try? JSON(parsing: Array($0.utf8)) }
-        guard let data, data["VNI"]?.int ?? 1 == Int(Flannel.networkID) else { return }
-        hardwareAddress = data["VtepMAC"]?.string.flatMap { HardwareAddress($0) }
+        if !pods.base.isUnicast { faults.append("node \(name): \(pods) is no range of pods") }
+        // What the annotation says may be an address of another network than the Node's own.
+        if let said = Self.saidAddress(of: node, family) {
+            if let machine = Self.machine(said.value, family) {
+                address = machine
+            } else {
+                faults.append(
+                    "node \(name): its annotation \(said.name) is \"\(said.value)\", which is no address of a machine; "
+                        + "\(own) is used")
+            }
+        }
+        takeHardwareAddress(node.annotations[Flannel.data(family)], Flannel.data(family))
     }
 
-    /// What the annotation says, which may name an address of another network than the Node's own.
-    private static func address(of node: JSON, _ family: IPAddress.Family) -> IPAddress? {
-        let overwritten = node.annotations[Flannel.address(family) + "-overwrite"]
-        if let said = (overwritten ?? node.annotations[Flannel.address(family)]).flatMap({ IPAddress($0) }),
-            said.family == family
-        {
-            return said
+    private mutating func takeHardwareAddress(_ said: String?, _ annotation: String) {
+        guard let said, said != "null" else { return }
+        let data = try? JSON(parsing: Array(said.utf8))
+        if let data, data["VNI"]?.int ?? 1 != Int(Flannel.networkID) { return }
+        hardwareAddress = data?["VtepMAC"]?.string.flatMap { HardwareAddress($0) }.flatMap { $0.isUnicast ? $0 : nil }
+        guard hardwareAddress == nil else { return }
+        faults.append(
+            "node \(name): its annotation \(annotation) is \"\(said)\", in which is no hardware address (VtepMAC) of a "
+                + "device: its pods are not reached")
+    }
+
+    private static func saidAddress(
+        of node: JSON, _ family: IPAddress.Family
+    ) -> (name: String, value: String)? {
+        let name = Flannel.address(family)
+        for name in [name + "-overwrite", name] {
+            if let value = node.annotations[name] { return (name, value) }
         }
-        return internalAddress(of: node, family)
+        return nil
+    }
+
+    private static func machine(_ text: String, _ family: IPAddress.Family) -> IPAddress? {
+        IPAddress(text).flatMap { $0.family == family && $0.isUnicast ? $0 : nil }
     }
 
     static func internalAddress(of node: JSON, _ family: IPAddress.Family) -> IPAddress? {

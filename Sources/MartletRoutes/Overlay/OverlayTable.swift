@@ -102,7 +102,8 @@ public struct OverlayTable: Sendable, Hashable {
         ownPods = own.pods
         var taken = [own.pods]
         for node in all.filter({ $0.name != own.name }).sorted(by: { ($0.pods, $0.name) < ($1.pods, $1.name) }) {
-            if node.address == own.address { continue }
+            problems += node.faults
+            if node.address == own.address || !node.pods.base.isUnicast { continue }
             if let other = taken.first(where: { $0.overlaps(node.pods) }) {
                 problems.append("node \(node.name): its range \(node.pods) is not its own: \(other) has a part of it")
                 continue
