@@ -140,6 +140,22 @@ private typealias G = GatewayObjects
         #expect(told() == ["three", "gw"], "the Gateway counts one more")
         builder.put(G.gateway([G.listener("http", from: ["from": "Same"])]), kind: .gateway)
         #expect(told() == ["one", "two", "three", "gw"])
+        let renewed = "-----BEGIN CERTIFICATE-----\nrenewed\n-----END CERTIFICATE-----\n"
+        let secret = ["tls": ["certificateRefs": [["name": "tls"]]]] as JSON
+        builder.put(
+            G.gateway([
+                G.listener("http", from: ["from": "Same"]),
+                G.listener("more", host: "one.test", port: 443, from: ["from": "Same"], more: secret),
+            ]), kind: .gateway)
+        #expect(told() == ["one", "three", "gw"], "no host of the listener is two's; three takes every host")
+        builder.put(G.secret("tls"), kind: .secret)
+        #expect(told() == ["one", "three", "gw"], "the listener is served now")
+        builder.put(G.secret("tls", certificate: renewed), kind: .secret)
+        #expect(told() == ["gw"], "a renewed certificate is no route's business")
+        builder.put(G.namespace("default", ["team": "x"]), kind: .namespace)
+        #expect(told() == [], "no listener asks for labels")
+        builder.put(G.gateway([G.listener("http", from: ["from": "Same"])]), kind: .gateway)
+        #expect(told() == ["one", "three", "gw"])
         builder.remove(ObjectKey(.httpRoute, namespace: "default", name: "three"))
         #expect(told() == ["gw"])
     }

@@ -52,23 +52,29 @@ struct GatewayListener: Sendable, Hashable {
 
     /// The host that a route's host name and this listener share; nil when they share none.
     func shared(with hostname: String?) -> HostPattern? {
-        guard let hostname, !hostname.isEmpty else { return host }
-        let other = HostPattern(hostname, wildcard: .anyLabels)
-        switch (host.form, other.form) {
-        case (.every, _): return other
-        case (.exact, .exact): return host.name == other.name ? host : nil
-        case (.exact, _): return Self.covers(other.name, host.name) ? host : nil
-        case (_, .exact): return Self.covers(host.name, other.name) ? other : nil
-        default:
-            if host.name == other.name || Self.covers(host.name, other.name) { return other }
-            return Self.covers(other.name, host.name) ? host : nil
-        }
+        host.intersection(HostPattern(hostname, wildcard: .anyLabels))
     }
 
-    /// Whether a name has at least one label before this suffix.
-    private static func covers(_ suffix: [UInt8], _ name: [UInt8]) -> Bool {
-        name.count > suffix.count + 1 && name.suffix(suffix.count).elementsEqual(suffix)
-            && name[name.count - suffix.count - 1] == UInt8(ascii: ".")
+    /// What routes see of it: which of them attach, and where. Its certificate and conditions are none of theirs.
+    struct Face: Sendable, Hashable {
+        let id: ID
+        let port: Int
+        let isSecure: Bool
+        let host: HostPattern
+        let supportsRoutes: Bool
+        let namespaces: Namespaces
+        let isServed: Bool
+    }
+
+    /// Whether it is the other's successor at its place in the table.
+    func hasPlace(of other: GatewayListener) -> Bool {
+        isServed && id == other.id && isSecure == other.isSecure && host == other.host
+    }
+
+    var face: Face {
+        Face(
+            id: id, port: port, isSecure: isSecure, host: host, supportsRoutes: supportsRoutes, namespaces: namespaces,
+            isServed: isServed)
     }
 }
 

@@ -22,7 +22,7 @@ struct GatewayState: Sendable {
     private var attachments: [String: RouteAttachment] = [:]
     private var byService: [String: Set<String>] = [:]
     /// The routes that name a Gateway, there or not.
-    private var byGateway: [String: Set<String>] = [:]
+    private var byGateway: [String: GatewayRoutes] = [:]
     private var byNamespace: [String: Set<String>] = [:]
     /// The listeners of each Gateway that is served.
     private var listeners: [String: [GatewayListener]] = [:]
@@ -60,9 +60,13 @@ struct GatewayState: Sendable {
             unreadGateways.insert(name)
         case .httpRoute: changeRoute(name, object)
         case .namespace:
-            if namespaces[key.name] == object?.labels { return }
+            let before = namespaces[key.name] ?? [:]
+            let after = object?.labels ?? [:]
             namespaces[key.name] = object?.labels
-            guard let routes = byNamespace[key.name] else { return }
+            let matters = listeners.values.contains { all in
+                all.contains { $0.admits(key.name, labels: before) != $0.admits(key.name, labels: after) }
+            }
+            guard matters, let routes = byNamespace[key.name] else { return }
             loose.formUnion(routes)
         case .referenceGrant:
             if let object { grants.put(object) } else { grants.remove(namespace: key.namespace, name: key.name) }
@@ -76,8 +80,17 @@ struct GatewayState: Sendable {
     private mutating func changeRoute(_ name: String, _ object: JSON?) {
         let before = routes[name]
         routes[name] = object
-        for gateway in Self.gateways(of: before) { byGateway[gateway]?.remove(name) }
-        for gateway in Self.gateways(of: object) { byGateway[gateway, default: []].insert(name) }
+        // Most changes of a route are of its status, and most of these our own.
+        if let before, let object, before["spec"] == object["spec"], before.isTerminating == object.isTerminating,
+            IngressReader.age(of: before) == IngressReader.age(of: object)
+        {
+            restated.insert(name)
+            return
+        }
+        unread.insert(name)
+        let hosts = (before: Self.hosts(of: before), after: Self.hosts(of: object))
+        for gateway in Self.gateways(of: before) { byGateway[gateway]?.remove(name, of: hosts.before) }
+        for gateway in Self.gateways(of: object) { byGateway[gateway, default: .init()].insert(name, of: hosts.after) }
         for gateway in Self.gateways(of: before) where byGateway[gateway]?.isEmpty == true { byGateway[gateway] = nil }
         if let object {
             byNamespace[object.namespace, default: []].insert(name)
@@ -85,19 +98,16 @@ struct GatewayState: Sendable {
             byNamespace[before.namespace]?.remove(name)
             if byNamespace[before.namespace]?.isEmpty == true { byNamespace[before.namespace] = nil }
         }
-        // Most changes of a route are of its status, and most of these our own.
-        if let before, let object, before["spec"] == object["spec"], before.isTerminating == object.isTerminating,
-            IngressReader.age(of: before) == IngressReader.age(of: object)
-        {
-            restated.insert(name)
-        } else {
-            unread.insert(name)
-        }
     }
 
     private static func gateways(of route: JSON?) -> Set<String> {
         guard let route else { return [] }
         return Set((route["spec", "parentRefs"]?.array ?? []).compactMap { RouteAttachment.gateway($0, of: route) })
+    }
+
+    private static func hosts(of route: JSON?) -> Set<HostPattern> {
+        let names = (route?["spec", "hostnames"]?.array ?? []).compactMap(\.string)
+        return names.isEmpty ? [.every] : Set(names.map { HostPattern($0, wildcard: .anyLabels) })
     }
 
     /// Takes note that a Service has come, gone or changed.
@@ -187,23 +197,26 @@ struct GatewayState: Sendable {
         var after: [GatewayListener]?
         if let gateway = gateways[name], isServed(gateway) {
             after = GatewayListenerReader(gateway: gateway, secrets: secrets, grants: grants, ports: ports).read()
-            let age = IngressReader.age(of: gateway)
-            // New places are taken before the old ones are given back: those that stay keep theirs.
-            for listener in before ?? [] where after?.contains(where: { $0.id == listener.id }) != true {
-                scopes.remove(listener, in: &table)
-            }
-            for listener in after ?? [] {
-                if let old = before?.first(where: { $0.id == listener.id }), old != listener {
-                    scopes.remove(old, in: &table)
-                }
-                scopes.put(listener, age: age, in: &table)
-            }
-        } else {
-            for listener in before ?? [] { scopes.remove(listener, in: &table) }
+        }
+        // New places are taken before the old ones are given back: those that stay keep theirs.
+        let age = IngressReader.age(of: gateways[name] ?? .null)
+        for listener in after ?? [] { scopes.put(listener, age: age, in: &table) }
+        for listener in before ?? [] where after?.contains(where: { $0.hasPlace(of: listener) }) != true {
+            scopes.remove(listener, in: &table)
         }
         listeners[name] = after
-        // Most changes of a Gateway are of its status, too.
-        if before != after { loose.formUnion(byGateway[name] ?? []) }
+        loosen(name, from: before, to: after)
+    }
+
+    /// Finds the routes that a Gateway's change of listeners attaches otherwise: those that share a host with a
+    /// listener that is another now. Of the rest each is attached as before, or was refused, and the reason may change.
+    private mutating func loosen(_ name: String, from before: [GatewayListener]?, to after: [GatewayListener]?) {
+        guard let routes = byGateway[name] else { return }
+        if (before == nil) != (after == nil) { return loose.formUnion(routes.all) }
+        let changed = Set((before ?? []).map(\.face)).symmetricDifference((after ?? []).map(\.face))
+        if changed.isEmpty { return }
+        loose.formUnion(routes.refused)
+        for host in Set(changed.map(\.host)) { loose.formUnion(routes.sharing(host)) }
     }
 
     // MARK: Routes
@@ -220,6 +233,8 @@ struct GatewayState: Sendable {
             }
             let after = attachments[name]
             count(before?.listeners ?? [], after?.listeners ?? [])
+            for gateway in before?.refusals ?? [] { byGateway[gateway]?.refused.remove(name) }
+            for gateway in after?.refusals ?? [] { byGateway[gateway]?.refused.insert(name) }
             if before?.places == after?.places, !read.contains(name) { continue }
             for place in before?.places.keys ?? [:].keys { touched[place, default: []].insert(name) }
             for place in after?.places.keys ?? [:].keys { touched[place, default: []].insert(name) }

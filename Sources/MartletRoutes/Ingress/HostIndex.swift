@@ -47,6 +47,26 @@ struct HostPattern: Sendable, Hashable {
         }
     }
 
+    /// The hosts that both of two stand for; nil when there are none. No `*.name` here stands for one label alone.
+    func intersection(_ other: HostPattern) -> HostPattern? {
+        switch (form, other.form) {
+        case (.every, _): return other
+        case (_, .every): return self
+        case (.exact, .exact): return name == other.name ? self : nil
+        case (.exact, _): return other.covers(self) ? self : nil
+        case (_, .exact): return covers(other) ? other : nil
+        default:
+            if name == other.name || covers(other) { return other }
+            return other.covers(self) ? self : nil
+        }
+    }
+
+    /// Whether another's name has at least one label before this one's.
+    private func covers(_ other: HostPattern) -> Bool {
+        other.name.count > name.count + 1 && other.name.suffix(name.count).elementsEqual(name)
+            && other.name[other.name.count - name.count - 1] == UInt8(ascii: ".")
+    }
+
     /// As it is written.
     var text: String {
         let name = String(decoding: name, as: UTF8.self)

@@ -12,6 +12,8 @@ struct RouteAttachment: Sendable {
     var places: [RoutePlace: Int] = [:]
     /// The listeners that it counts for.
     var listeners: Set<GatewayListener.ID> = []
+    /// The Gateways of ours that refuse it, by one of its parents at least.
+    var refusals: Set<String> = []
     /// What is said of each parent of ours.
     var parents: [(reference: JSON, conditions: [GatewayCondition])] = []
 
@@ -27,6 +29,7 @@ struct RouteAttachment: Sendable {
             guard let name = Self.gateway(reference, of: object), let all = listeners[name] else { continue }
             let (joined, accepted) = Self.join(object, route, reference, all, labels)
             parents.append((reference, Self.conditions(route, accepted)))
+            if !accepted.isTrue { refusals.insert(name) }
             for listener in joined {
                 self.listeners.insert(listener.id)
                 guard let scope = scopes.place(of: listener) else { continue }
