@@ -203,7 +203,7 @@ import Testing
         }
     }
 
-    @Test func outsideBytesNeverTrap() {
+    @Test func fuzzedTokensNeverTrap() {
         var random = SplitMix64(seed: Fuzz.seed(7))
         let good = Array(
             WebToken.make(

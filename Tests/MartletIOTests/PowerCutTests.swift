@@ -77,7 +77,7 @@ extension DiskModel.Step {
         return tape.moments
     }
 
-    @Test func `whatever a power cut leaves, every acknowledged record is there and nothing else`() async throws {
+    @Test func `after any of the fuzzed power cuts every acknowledged record is there and nothing else`() async throws {
         var random = SplitMix64(seed: Fuzz.seed(11))
         for _ in 0..<max(1, Fuzz.runs(1000) / 1000) {
             let moments = try await withFolder(in: "/dev/shm") { try await life(in: "\($0)/log", &random) }

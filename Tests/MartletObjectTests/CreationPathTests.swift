@@ -54,7 +54,7 @@ private let now = "2026-01-02T03:04:05Z"
     func whatNeedsWordsIsLeftToTheLongWay(text: String) { #expect(Schema.read(Array(text.utf8), as: .pod) == nil) }
 
     /// Spoilt bodies: where the one pass gives an answer, it is the long way's, and that had nothing to say.
-    @Test(.timeLimit(.minutes(60))) func spoiltBodiesAreReadAlikeOrNotAtAll() throws {
+    @Test(.timeLimit(.minutes(60))) func fuzzedBodiesAreReadAlikeOrNotAtAll() throws {
         var random = SplitMix64(seed: Fuzz.seed(44))
         var alike = 0
         for (kind, object) in try objects() {

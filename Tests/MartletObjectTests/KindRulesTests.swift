@@ -265,7 +265,7 @@ import Testing
     }
 
     /// Spoilt bodies of every kind, on the way that the gateway leads them.
-    @Test func whateverIsSentIsJudgedWithoutATrap() throws {
+    @Test func fuzzedBodiesAreJudgedWithoutATrap() throws {
         var random = SplitMix64(seed: Fuzz.seed(17))
         var judged = 0
         for kind in ResourceKind.all where kind.verbs.contains("list") {
@@ -285,7 +285,7 @@ import Testing
         #expect(judged > 100)
     }
 
-    @Test func anySchedulesTextIsReadWithoutATrap() throws {
+    @Test func fuzzedSchedulesAreReadWithoutATrap() throws {
         var random = SplitMix64(seed: Fuzz.seed(5))
         let letters = Array("*/-,?@0159 janmonTZ\u{e9}every")
         for _ in 0..<Fuzz.runs(2000) {

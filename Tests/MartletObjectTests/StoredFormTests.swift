@@ -83,7 +83,7 @@ import Testing
         ],
     ]
 
-    @Test func anyAnnotationIsReadWithoutATrap() throws {
+    @Test func fuzzedAnnotationsAreReadWithoutATrap() throws {
         let old = ResourceKind.podAutoscalerV1.fromStored(Self.autoscaler)
         let names = old.annotations.keys.filter { $0.hasPrefix("autoscaling.") }.sorted()
         #expect(names.count == 3)

@@ -184,7 +184,7 @@ import Testing
 }
 
 @Suite("Texts of several certificates") struct PEMTests {
-    @Test func blocksAreFoundAmongOtherText() {
+    @Test func blocksAreFoundAmongOtherAndFuzzedText() {
         let text = """
             subject=CN=x\r
             -----BEGIN CERTIFICATE-----\r

@@ -132,7 +132,7 @@ private struct Story {
         #expect(story.step() == "done")
     }
 
-    @Test func anotherLeaderGoesOnWithWhatWasWrittenDown() throws {
+    @Test func fuzzedChangesOfLeaderGoOnWithWhatWasWrittenDown() throws {
         var story = Story(.authorities, ["coup", "deadlock"], overlap: .seconds(10))
         story.take("coup")
         _ = story.step()

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Signing keys") struct SigningKeyTests {
     @Test("what a key signs its public half knows", arguments: [true, false])
-    func signs(isRSA: Bool) throws {
+    func fuzzedSignatures(isRSA: Bool) throws {
         let pem = isRSA ? try PrivateKey.makeRSA() : try PrivateKey.makeEC()
         let key = try SigningKey(pem: pem)
         let publicKey = try SigningKey(pem: try PrivateKey.publicKey(of: pem))

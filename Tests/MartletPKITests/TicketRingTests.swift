@@ -57,7 +57,7 @@ import Testing
     }
 
     @Test("it is read back as it was written, and nothing else is taken for one")
-    func reading() throws {
+    func fuzzedReading() throws {
         var source = Source()
         var ring = TicketRing(now: Self.start) { source.draw() }
         #expect(TicketRing(ring.json) == ring)

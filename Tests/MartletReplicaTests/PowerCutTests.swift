@@ -182,7 +182,7 @@ import Testing
         try await world.run { try await body(try await live(in: folder, world), world) }
     }
 
-    @Test func comesBackWithAllThatItAcknowledged() async throws {
+    @Test func comesBackFromFuzzedCutsWithAllThatItAcknowledged() async throws {
         try await withLife { moments, world in
             let faults = try await cut(moments, Fuzz.runs(1000), seed: Fuzz.seed(21), world)
             #expect(faults == [])

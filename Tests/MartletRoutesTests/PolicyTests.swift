@@ -347,7 +347,7 @@ private struct Host {
 
     /// After any changes in any order the kernel takes every transaction, and holds what it would hold had all been
     /// made at once.
-    @Test func changesInAnyOrderEndWhereAFreshStartDoes() throws {
+    @Test func fuzzedChangesEndWhereAFreshStartDoes() throws {
         var random = SplitMix64(seed: Fuzz.seed(7))
         for _ in 0..<Fuzz.runs(60) {
             var host = try Host(seesBridged: Bool.random(using: &random))

@@ -58,6 +58,28 @@ import Testing
         }
     }
 
+    /// `make fuzz` finds its tests by their names.
+    @Test func fuzzTestsSaySo() {
+        var count = 0
+        for file in Tree.swift where file.path.hasPrefix("Tests/") {
+            for (number, line) in file.code.enumerated() where line.contains("Fuzz.runs(") {
+                count += 1
+                let above = file.lines[..<number]
+                let function = above.last {
+                    $0.range(of: #"^ {0,4}[@a-z].*\bfunc |^ {0,4}func "#, options: .regularExpression) != nil
+                }
+                let suite = above.last {
+                    $0.range(of: #"^(@|[a-z]).*\b(struct|class) "#, options: .regularExpression) != nil
+                }
+                let names = [function, suite].compactMap { $0?.components(separatedBy: "func ").last }
+                if !names.contains(where: { $0.localizedCaseInsensitiveContains("fuzz") }) {
+                    Issue.record("\(file.path):\(number + 1): the name of a test that runs at random has fuzz in it")
+                }
+            }
+        }
+        #expect(count > 20, "they are found at all")
+    }
+
     @Test func bannedWordsDoNotAppear() {
         for file in Tree.sources where !file.isGenerated {
             for (number, line) in file.code.enumerated() {
