@@ -1,3 +1,4 @@
+internal import Martlet
 internal import MartletIO
 
 #if canImport(Glibc)
@@ -30,7 +31,9 @@ public struct ProcessFile: Sendable {
     func take() -> Int32? {
         try? Files.makeDirectory(folder, mode: 0o711)
         let there = (try? Files.list(folder)) ?? []
-        guard there.allSatisfy({ $0 == "martletd.pid" }) || there.contains("FORMAT") else { return nil }
+        guard there.allSatisfy(ClusterConfiguration.newFolderHolds.contains) || there.contains("FORMAT") else {
+            return nil
+        }
         // Never closed: that would end the lock.
         let descriptor = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { return nil }

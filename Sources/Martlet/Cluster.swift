@@ -152,7 +152,7 @@ public actor Cluster {
         let leaves = configuration.leafSubjects
         let pki = try ClusterPKI.ensure(
             directory: data.pki, nodeName: leaves.nodeName, names: leaves.names, addresses: leaves.addresses,
-            lifetime: leaves.lifetime, now: reactor.wallTime())
+            lifetime: leaves.lifetime, begins: begins(configuration, data), now: reactor.wallTime())
         let credentials = Credentials(pki)
         let told = try traffic(configuration, reactor)
         let master = try await Master.start(configuration, data, credentials, told, in: reactor)
@@ -176,6 +176,7 @@ public actor Cluster {
                         node: master.client(
                             as: "system:node:\(configuration.nodeName)", groups: ["system:nodes"], in: reactor),
                         ingress: master.client(as: "system:martlet-ingress", groups: [], in: reactor),
+                        secrets: .all,
                         proxy: master.client(as: "system:kube-proxy", groups: [], in: reactor),
                         policy: master.client(as: "system:martlet-network-policy", groups: [], in: reactor),
                         dns: master.client(as: "system:martlet-dns", groups: [], in: reactor),
@@ -184,7 +185,7 @@ public actor Cluster {
             if configuration.roles.contains(.edge) {
                 parts.edge = try await startEdge(
                     configuration, credentials, told,
-                    master.client(as: "system:martlet-edge", groups: [], in: reactor), reactor
+                    master.client(as: "system:martlet-edge", groups: [], in: reactor), .all, reactor
                 ) { pki in try fallback(pki.authority("ca"), reactor.wallTime()) }
                 parts.tickets = parts.edge.map { edge in
                     SessionTickets.follow(
@@ -227,11 +228,11 @@ public actor Cluster {
                 parts.worker = try await Worker.start(
                     configuration, data, credentials, told, in: reactor,
                     clients: Worker.Clients(
-                        node: node, ingress: others, proxy: others, policy: others, dns: others,
+                        node: node, ingress: others, secrets: .named, proxy: others, policy: others, dns: others,
                         administrator: nil))
             }
             if configuration.roles.contains(.edge) {
-                parts.edge = try await startEdge(configuration, credentials, told, others, reactor) { pki in
+                parts.edge = try await startEdge(configuration, credentials, told, others, .named, reactor) { pki in
                     try pki.keyPair(Enrollment.server)
                 }
             }
@@ -242,6 +243,15 @@ public actor Cluster {
         } catch {
             await parts.stop(removesPods: false)
             throw error
+        }
+    }
+
+    /// Whether authorities may be made here: where a cluster begins, or nobody shares in it.
+    private static func begins(_ configuration: ClusterConfiguration, _ data: DataDirectory) -> Bool {
+        switch configuration.storePeers?.bootstrap {
+        case nil: true
+        case .alone, .cluster: !Files.exists(data.store)
+        case .join, .added, .existing: false
         }
     }
 
@@ -278,7 +288,8 @@ public actor Cluster {
         let leadership = Leadership(master.replica, in: world, logger: logger) {
             let admin = master.client(as: "system:kube-controller-manager", groups: ["system:masters"], in: world)
             let signer = CertificateSigner(
-                pki: pki, lifetime: configuration.certificateLifetime, client: admin, world: world, logger: logger)
+                pki: pki, lifetime: configuration.certificateLifetime, client: admin, replica: master.replica,
+                nodeName: configuration.nodeName, world: world, logger: logger)
             let cleaner = BootstrapCleaner(client: admin, world: world, logger: logger)
             return ControlPlane(
                 StandardControllers.ofObjects(authority: published, sign: { try master.signToken($0) }),
@@ -302,7 +313,8 @@ public actor Cluster {
             let announcer = MasterAnnouncer(
                 replica: master.replica, own: own, client: admin, world: world, logger: logger)
             let signer = CertificateSigner(
-                pki: pki, lifetime: configuration.certificateLifetime, client: admin, world: world, logger: logger)
+                pki: pki, lifetime: configuration.certificateLifetime, client: admin, replica: master.replica,
+                nodeName: configuration.nodeName, world: world, logger: logger)
             let conductor = RotationConductor(
                 replica: master.replica, nodeName: configuration.nodeName, store: RotationStore(client: admin),
                 pki: pki,
@@ -361,7 +373,7 @@ public actor Cluster {
 
     private static func startEdge(
         _ configuration: ClusterConfiguration, _ credentials: Credentials, _ told: TrafficTold, _ client: Client,
-        _ world: any World,
+        _ secrets: SecretReading, _ world: any World,
         fallback: @escaping @Sendable (ClusterPKI) throws -> KeyPair
     ) async throws -> Edge {
         var settings = EdgeConfiguration(
@@ -373,7 +385,7 @@ public actor Cluster {
         let chosen = settings
         let edge = try await listening("edge", configuration.edgeEndpoint, "--edge-address") {
             try await Edge.start(
-                chosen, client: client, in: world, logger: configuration.logger)
+                chosen, client: client, secrets: secrets, in: world, logger: configuration.logger)
         }
         told.add(edge)
         credentials.follow { pki in edge.setFallback(try TLSIdentity(fallback(pki))) }

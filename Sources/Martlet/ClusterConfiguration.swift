@@ -53,6 +53,9 @@ public struct ClusterConfiguration: Sendable {
     public var apiEndpoint = Endpoint.ip("127.0.0.1", port: 6443)
     /// Names and addresses for which the gateway's certificate is made out, beside the standard ones.
     public var apiNames: [String] = []
+    /// What a data folder may hold before it is one: the daemon has its own file there first, and who brings a
+    /// cluster's authorities brings them first.
+    public static let newFolderHolds: Set<String> = ["martletd.pid", "pki"]
     /// A file of bearer tokens, in kube-apiserver's form; nil for none.
     public var tokenFile: String?
     /// The private key (PEM) that signs service account tokens; nil for the one in the PKI folder.

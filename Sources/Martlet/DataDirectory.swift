@@ -39,8 +39,9 @@ struct DataDirectory {
                             + "run the newer release")
                 }
             } else {
-                // The daemon has its own file there first, and who brings a cluster's authorities brings them first.
-                if let stranger = try Files.list(path).first(where: { !["martletd.pid", "pki"].contains($0) }) {
+                if let stranger = try Files.list(path).first(where: {
+                    !ClusterConfiguration.newFolderHolds.contains($0)
+                }) {
                     throw ClusterError.unusable(
                         "\(path) holds \(stranger) but no FORMAT file; this is not a Martlet data folder: "
                             + "choose an empty one")

@@ -86,7 +86,8 @@ struct PodNetwork: Sendable {
         }
         let nobody = Client(transport: silence, in: world)
         let clients = Worker.Clients(
-            node: nobody, ingress: nobody, proxy: nobody, policy: nobody, dns: nobody, administrator: nil)
+            node: nobody, ingress: nobody, secrets: .named, proxy: nobody, policy: nobody, dns: nobody,
+            administrator: nil)
         var configuration = configuration
         // That nobody answers is no news here.
         configuration.logger.logLevel = .error

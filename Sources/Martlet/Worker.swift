@@ -23,6 +23,8 @@ final class Worker: Sendable {
     struct Clients {
         var node: Client
         var ingress: Client
+        /// Which Secrets the ingress may read.
+        var secrets: SecretReading
         /// For the pod network: reads Nodes, Services and EndpointSlices.
         var proxy: Client
         /// For network policies: reads them, Pods and Namespaces.
@@ -70,8 +72,8 @@ final class Worker: Sendable {
                     try await Ingress.start(
                         on: configuration.ingressEndpoint, nodeName: configuration.nodeName,
                         ownAddresses: ["127.0.0.1", "::1", configuration.nodeAddress],
-                        balancers: configuration.balancers, log: told.log, client: clients.ingress, in: world,
-                        logger: logger)
+                        balancers: configuration.balancers, log: told.log, client: clients.ingress, node: clients.node,
+                        secrets: clients.secrets, in: world, logger: logger)
                 }
                 told.add(ingress)
                 // Before the DNS, whose address it may make.

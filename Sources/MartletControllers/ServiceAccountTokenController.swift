@@ -6,8 +6,8 @@ public import MartletObject
 public struct ServiceAccountTokenController: Controller {
     /// `serviceaccount-token-controller`
     public let name = "serviceaccount-token-controller"
-    /// Secrets and ServiceAccounts.
-    public let kinds: [ResourceKind] = [.secret, .serviceAccount]
+    /// Secrets and ServiceAccounts, and where the authorities that are trusted stand.
+    public let kinds: [ResourceKind] = [.secret, .serviceAccount, .configMap]
 
     static let secretType = "kubernetes.io/service-account-token"
     static let nameAnnotation = "kubernetes.io/service-account.name"
@@ -27,10 +27,21 @@ public struct ServiceAccountTokenController: Controller {
     }
 
     /// Of other Secrets nothing is read.
-    public func needsWhole(_ object: JSON, of kind: ResourceKind) -> Bool { object["type"]?.string == Self.secretType }
+    public func needsWhole(_ object: JSON, of kind: ResourceKind) -> Bool {
+        kind == .configMap ? Self.isSource(object) : object["type"]?.string == Self.secretType
+    }
 
-    /// The Secret; for an account: those that name it.
+    private static func isSource(_ map: JSON) -> Bool {
+        (map.namespace, map.name) == RootAuthorityController.source
+    }
+
+    /// The Secret; for an account: those that name it; for the authorities: all.
     public func keys(for object: JSON, kind: ResourceKind, in snapshot: Snapshot) -> [ObjectKey] {
+        if kind == .configMap {
+            guard Self.isSource(object) else { return [] }
+            return snapshot.list(.secret).filter { $0["type"]?.string == Self.secretType }
+                .map { ObjectKey(.secret, namespace: $0.namespace, name: $0.name) }
+        }
         let secrets = kind == .secret ? [object] : snapshot.list(.secret, namespace: object.namespace)
         return secrets.filter { secret in
             guard secret["type"]?.string == Self.secretType else { return false }
@@ -54,7 +65,9 @@ public struct ServiceAccountTokenController: Controller {
         }
         var filled = secret
         filled["metadata", "annotations", Self.uidAnnotation] = .string(account.uid)
-        filled["data", "ca.crt"] = .string(Base64.encode(authority.utf8))
+        let trusted = snapshot.get(
+            .configMap, namespace: RootAuthorityController.source.namespace, name: RootAuthorityController.source.name)
+        filled["data", "ca.crt"] = .string(Base64.encode((trusted?["data", "ca.crt"]?.string ?? authority).utf8))
         filled["data", "namespace"] = .string(Base64.encode(key.namespace.utf8))
         if (secret["data", "token"]?.string ?? "").isEmpty {
             // Without a key there is no token; the next change, or the next start, tries again.

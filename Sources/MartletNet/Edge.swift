@@ -52,6 +52,7 @@ public final class Edge: RequestHandler {
     private let tls: TLSServer
     private let forwarder: Forwarder
     private let following: Following
+    private let secrets: SecretReading
     private let status: IngressStatus?
     private let asking: EdgeAsking
     private let problems: IngressProblems
@@ -61,11 +62,13 @@ public final class Edge: RequestHandler {
     private let logger: Logger
 
     /// Starts an edge.
+    /// - Parameter secrets: which ones `client` may read.
     /// - Throws: `NetworkError` when an endpoint cannot be listened on, `TLSError` when the fallback is no identity.
     public static func start(
-        _ configuration: EdgeConfiguration, client: Client, in world: any World, logger: Logger
+        _ configuration: EdgeConfiguration, client: Client, secrets: SecretReading = .all, in world: any World,
+        logger: Logger
     ) async throws -> Edge {
-        let edge = try Edge(configuration, client, world, logger)
+        let edge = try Edge(configuration, client, secrets, world, logger)
         let secure = try await HTTPServer.start(
             on: configuration.secure, in: world, tls: edge.tls, limits: .proxy,
             preface: configuration.balancers.preface, logger: logger, handler: edge)
@@ -91,9 +94,11 @@ public final class Edge: RequestHandler {
     }
 
     private init(
-        _ configuration: EdgeConfiguration, _ client: Client, _ world: any World, _ logger: Logger
+        _ configuration: EdgeConfiguration, _ client: Client, _ secrets: SecretReading, _ world: any World,
+        _ logger: Logger
     ) throws {
         self.configuration = configuration
+        self.secrets = secrets
         self.world = world
         self.logger = logger
         tls = try TLSServer(identity: configuration.fallback, alpn: ["h2", "http/1.1"])
@@ -101,7 +106,8 @@ public final class Edge: RequestHandler {
         asking = try EdgeAsking(in: world, balancers: configuration.balancers)
         traffic = Traffic(.edge, configuration.log, in: world)
         forwarder = try Forwarder(world: world, logger: logger)
-        following = Following(RouteBuilder.kinds + [.node], client: client, world: world, logger: logger)
+        following = Following(
+            secrets.kinds(of: RouteBuilder.kinds + [.node]), client: client, world: world, logger: logger)
         problems = IngressProblems(client: client, in: world, logger: logger)
         gateways = GatewayStatus(
             address: configuration.publishedAddress, client: client, in: world, logger: logger)
@@ -123,15 +129,16 @@ public final class Edge: RequestHandler {
     private func run() async {
         var builder = RouteBuilder()
         while let (snapshot, changed) = await following.nextChanges() {
+            builder.take(changed, from: snapshot)
+            let names = secrets == .named ? builder.takeSecrets(certificates: true) : nil
+            guard await following.follow(secrets: names?.union([ACMEAnswers.key])) else { continue }
             let table = EdgeTable(from: snapshot)
             forwarder.keep(only: Set(table.workers))
-            let answers = ACMEAnswers(
-                snapshot.get(.secret, namespace: ACMEAnswers.namespace, name: ACMEAnswers.name))
+            let answers = ACMEAnswers(snapshot.get(ACMEAnswers.key))
             parts.withLock {
                 $0.workers = table.workers
                 $0.answers = answers
             }
-            builder.take(changed, from: snapshot)
             let routes = builder.table
             parts.withLock { $0.table = routes }
             install(builder.certificates)

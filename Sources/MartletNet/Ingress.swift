@@ -13,7 +13,9 @@ public final class Ingress: RequestHandler {
     private let table = Mutex<RouteTable?>(nil)
     private let forwarder: Forwarder
     private let following: Following
-    private let client: Client
+    /// Writes on the Node.
+    private let node: Client
+    private let secrets: SecretReading
     private let world: any World
     private let logger: Logger
     private let trusted: Mutex<TrustedEdges>
@@ -30,12 +32,16 @@ public final class Ingress: RequestHandler {
     ///   - ownAddresses: the machine's, whose edge's `X-Forwarded` fields are believed, as those of masters' edges are.
     ///   - balancers: load balancers: their connections begin with a PROXY header. Edges' never do.
     ///   - log: where each request is told of; nil for nowhere.
+    ///   - client: reads what routes say.
+    ///   - node: a client that may write on the Node.
+    ///   - secrets: which ones `client` may read.
     /// - Throws: `NetworkError` when the endpoint cannot be listened on.
     public static func start(
         on endpoint: Endpoint, nodeName: String, ownAddresses: Set<String>, balancers: [IPRange] = [],
-        log: AccessLog? = nil, client: Client, in world: any World, logger: Logger
+        log: AccessLog? = nil, client: Client, node: Client, secrets: SecretReading = .all, in world: any World,
+        logger: Logger
     ) async throws -> Ingress {
-        let ingress = try Ingress(ownAddresses, nodeName, log, client, world, logger)
+        let ingress = try Ingress(ownAddresses, nodeName, log, (client, node), secrets, world, logger)
         let preface: @Sendable (IPAddress) -> Bool = { ingress.expectsPreface(of: $0, balancers) }
         let server = try await HTTPServer.start(
             on: endpoint, in: world, limits: .ingress, preface: balancers.isEmpty ? nil : preface, logger: logger,
@@ -47,19 +53,21 @@ public final class Ingress: RequestHandler {
     }
 
     private init(
-        _ own: Set<String>, _ nodeName: String, _ log: AccessLog?, _ client: Client, _ world: any World,
-        _ logger: Logger
+        _ own: Set<String>, _ nodeName: String, _ log: AccessLog?, _ clients: (routes: Client, node: Client),
+        _ secrets: SecretReading, _ world: any World, _ logger: Logger
     ) throws {
         traffic = Traffic(.ingress, log, in: world)
         self.nodeName = nodeName
         trusted = Mutex(TrustedEdges(own: own.compactMap { IPAddress($0) }))
-        self.client = client
+        self.secrets = secrets
+        node = clients.node
         self.world = world
         self.logger = logger
         doors = Doors(in: world, logger: logger)
         mirrors = Mirrors(in: world)
         forwarder = try Forwarder(world: world, logger: logger)
-        following = Following(RouteBuilder.kinds, client: client, world: world, logger: logger)
+        following = Following(
+            secrets.kinds(of: RouteBuilder.kinds), client: clients.routes, world: world, logger: logger)
     }
 
     /// Where it really listens; nil once it has stopped.
@@ -70,6 +78,9 @@ public final class Ingress: RequestHandler {
         while let (snapshot, changed) = await following.nextChanges() {
             trust(changed, snapshot)
             builder.take(changed, from: snapshot)
+            // Connections are encrypted up to the edge: certificates are none of an ingress' business.
+            let names = secrets == .named ? builder.takeSecrets(certificates: false) : nil
+            guard await following.follow(secrets: names) else { continue }
             let routes = builder.table
             table.withLock { $0 = routes }
             forwarder.keep(only: routes.endpoints)
@@ -89,7 +100,7 @@ public final class Ingress: RequestHandler {
 
     /// Keeps the port written on the Node, also when the Node is made anew.
     private func announce(_ port: UInt16) {
-        let (client, logger, nodeName) = (self.client, self.logger, self.nodeName)
+        let (client, logger, nodeName) = (node, self.logger, self.nodeName)
         let announcer = world.spawn {
             // Not before it can serve.
             _ = await Arriving.known(in: self.world) { self.table.withLock { $0 } }
@@ -108,7 +119,7 @@ public final class Ingress: RequestHandler {
         let patch: JSON = ["metadata": ["annotations": [EdgeTable.portAnnotation: .string(String(port))]]]
         while !Task.isCancelled {
             do {
-                _ = try await client.patch(.node, name: nodeName, type: .merge, patch)
+                _ = try await node.patch(.node, name: nodeName, type: .merge, patch)
                 return
             } catch let error as APIError where error.isNotFound {
                 return
@@ -123,8 +134,8 @@ public final class Ingress: RequestHandler {
     private func withdraw() async {
         let patch: JSON = ["metadata": ["annotations": [EdgeTable.portAnnotation: .null]]]
         do {
-            try await world.limited(to: Leaving.farewell, "the node's answer") { [client, nodeName] in
-                _ = try await client.patch(.node, name: nodeName, type: .merge, patch)
+            try await world.limited(to: Leaving.farewell, "the node's answer") { [node, nodeName] in
+                _ = try await node.patch(.node, name: nodeName, type: .merge, patch)
             }
         } catch {
             logger.debug("edges are not told that the ingress ends", metadata: ["error": "\(error)"])

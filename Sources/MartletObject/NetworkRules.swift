@@ -62,7 +62,7 @@ enum NetworkRules {
         }
     }
 
-    private static func checkNetwork(_ path: String, _ text: String, _ faults: inout Faults) {
+    static func checkNetwork(_ path: String, _ text: String, _ faults: inout Faults) {
         if AddressBlock(text) == nil {
             faults.invalid(
                 path, .string(text), "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)")
@@ -104,17 +104,19 @@ enum NetworkRules {
     }
 
     /// The addresses of Endpoints or an EndpointSlice that lead to the machine itself or no further than its link.
-    static func checkSpecialEndpoints(_ object: JSON, _ faults: inout Faults) {
+    static func checkSpecialEndpoints(_ object: JSON, allowsLoopback: Bool, _ faults: inout Faults) {
         for (index, endpoint) in (object["endpoints"]?.array ?? []).enumerated() {
             for (place, address) in (endpoint["addresses"]?.array ?? []).enumerated() {
-                faults.ordinaryAddress("endpoints[\(index)].addresses[\(place)]", address.string ?? "")
+                faults.ordinaryAddress(
+                    "endpoints[\(index)].addresses[\(place)]", address.string ?? "", allowsLoopback: allowsLoopback)
             }
         }
         for (index, subset) in (object["subsets"]?.array ?? []).enumerated() {
             for list in ["addresses", "notReadyAddresses"] {
                 for (place, address) in (subset[list]?.array ?? []).enumerated() {
                     faults.ordinaryAddress(
-                        "subsets[\(index)].\(list)[\(place)].ip", address["ip"]?.string ?? "")
+                        "subsets[\(index)].\(list)[\(place)].ip", address["ip"]?.string ?? "",
+                        allowsLoopback: allowsLoopback)
                 }
             }
         }
@@ -153,17 +155,20 @@ extension Faults {
     }
 
     /// An address that somebody else than this host and its link can have: nothing is forwarded to the others.
-    mutating func ordinaryAddress(_ path: @autoclosure () -> String, _ text: String) {
+    mutating func ordinaryAddress(_ path: @autoclosure () -> String, _ text: String, allowsLoopback: Bool = false) {
         guard let address = AddressBlock(text + (text.contains(":") ? "/128" : "/32")) else { return }
-        for (ranges, sentence) in Self.specialRanges
+        let ranges = allowsLoopback ? Self.specialRanges.filter { $0.1 != Self.loopback.1 } : Self.specialRanges
+        for (ranges, sentence) in ranges
         where ranges.contains(where: { $0 == address || $0.strictlyContains(address) }) {
             invalid(path(), .string(text), sentence)
         }
     }
 
+    private static let loopback = (
+        ["127.0.0.0/8", "::1/128"], "may not be in the loopback range (127.0.0.0/8, ::1/128)"
+    )
     private static let specialRanges: [([AddressBlock], String)] = [
-        (["0.0.0.0/32", "::/128"], "may not be unspecified (0.0.0.0 or ::)"),
-        (["127.0.0.0/8", "::1/128"], "may not be in the loopback range (127.0.0.0/8, ::1/128)"),
+        (["0.0.0.0/32", "::/128"], "may not be unspecified (0.0.0.0 or ::)"), loopback,
         (["169.254.0.0/16", "fe80::/10"], "may not be in the link-local range (169.254.0.0/16, fe80::/10)"),
         (
             ["224.0.0.0/24", "ff02::/16"],

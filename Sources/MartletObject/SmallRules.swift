@@ -134,6 +134,33 @@ enum SmallRules {
             if (taint["effect"]?.string ?? "").isEmpty { faults.required("\(path).effect") }
             if !seen.insert("\(key):\(taint["effect"]?.string ?? "")").inserted { faults.duplicate(path, taint) }
         }
+        checkPodRanges(node["spec", "podCIDRs"]?.array ?? [], &faults)
+    }
+
+    private static func checkPodRanges(_ ranges: [JSON], _ faults: inout Faults) {
+        let texts = ranges.map { $0.string ?? "" }
+        for (index, text) in texts.enumerated() { NetworkRules.checkNetwork("spec.podCIDRs[\(index)]", text, &faults) }
+        if texts.count < 2 { return }
+        if texts.count > 2 || texts[0].contains(":") == texts[1].contains(":") {
+            faults.invalid(
+                "spec.podCIDRs", .array(ranges), "may specify no more than one CIDR for each IP family")
+        }
+        var seen: Set<String> = []
+        for (index, text) in texts.enumerated() where !seen.insert(text).inserted {
+            faults.duplicate("spec.podCIDRs[\(index)]", .string(text))
+        }
+    }
+
+    /// What is written once: a node's ranges of pod addresses, and what its provider calls it.
+    @Sendable static func nodeChange(_ node: JSON, _ old: JSON, _ faults: inout Faults) {
+        let (ranges, before) = (node["spec", "podCIDRs"]?.array ?? [], old["spec", "podCIDRs"]?.array ?? [])
+        if !before.isEmpty, ranges != before {
+            faults.forbidden("spec.podCIDRs", "node updates may not change podCIDR except from \"\" to valid")
+        }
+        let provider = old["spec", "providerID"]?.string ?? ""
+        if !provider.isEmpty, node["spec", "providerID"]?.string != provider {
+            faults.forbidden("spec.providerID", "node updates may not change providerID except from \"\" to valid")
+        }
     }
 
     @Sendable static func namespace(_ namespace: JSON, _ faults: inout Faults) {

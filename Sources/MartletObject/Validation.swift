@@ -43,9 +43,10 @@ public enum Validation {
 
     /// The addresses of Endpoints or an EndpointSlice that only the cluster itself may name: loopback, link-local,
     /// unspecified. Whoever forwards to them would reach what listens on its own machine alone.
-    public static func specialEndpoints(_ object: JSON) -> [FieldError] {
+    /// - Parameter allowsLoopback: whether those of the loopback may be named.
+    public static func specialEndpoints(_ object: JSON, allowsLoopback: Bool = false) -> [FieldError] {
         var faults = Faults()
-        NetworkRules.checkSpecialEndpoints(object, &faults)
+        NetworkRules.checkSpecialEndpoints(object, allowsLoopback: allowsLoopback, &faults)
         return faults.list
     }
 
@@ -131,7 +132,7 @@ public enum Validation {
             check: SmallRules.endpointSlice, checkChange: SmallRules.endpointSliceChange),
         "leases.coordination.k8s.io": Rules(check: SmallRules.lease),
         "events": Rules(check: SmallRules.event),
-        "nodes": Rules(check: SmallRules.node),
+        "nodes": Rules(check: SmallRules.node, checkChange: SmallRules.nodeChange),
         "namespaces": Rules(check: SmallRules.namespace, checkStatus: SmallRules.namespaceStatus),
         "customresourcedefinitions.apiextensions.k8s.io": Rules(
             check: CustomDefinitionRules.check, checkChange: CustomDefinitionRules.checkChange),

@@ -29,24 +29,26 @@ public struct ClusterPKI: Sendable {
     public init(directory: String) { self.directory = directory }
 
     /// Reads what is there, makes what is missing, and renews leaves in the last third of their life, with names
-    /// missing, or of another authority. Authorities that exist are never made anew.
+    /// missing, or of another authority. Authorities that exist are never made anew, and by a member of a cluster none
+    /// is made at all: nobody else would know it.
     /// - Parameters:
     ///   - names, addresses: what the API server's certificate is for, beside the standard ones. Give the first
     ///     address of the service network (10.96.0.1) and the node's own.
     ///   - lifetime: that of leaves that are made.
+    ///   - begins: whether authorities and the key of service account tokens are made when there are none.
     /// - Throws: ``PKIError`` naming the file.
     public static func ensure(
         directory: String, nodeName: String, names: [String], addresses: [String],
-        lifetime: Duration = standardLifetime, now: WallTime
+        lifetime: Duration = standardLifetime, begins: Bool = true, now: WallTime
     ) throws -> ClusterPKI {
         let pki = ClusterPKI(directory: directory)
         for folder in [directory, "\(directory)/etcd"] {
             try pki.explain(folder) { () throws(Errno) in try Files.makeDirectory(folder, mode: 0o755) }
         }
         for (name, commonName) in authorities.sorted(by: { $0.key < $1.key }) {
-            try pki.ensureAuthority(name, commonName: commonName, now: now)
+            try pki.ensureAuthority(name, commonName: commonName, begins: begins, now: now)
         }
-        try pki.ensureServiceAccountKey()
+        try pki.ensureServiceAccountKey(begins: begins)
         let leaves = LeafSubjects(nodeName: nodeName, names: names, addresses: addresses, lifetime: lifetime)
         _ = try pki.renewLeaves(leaves, all: false, now: now)
         return pki
@@ -89,7 +91,14 @@ public struct ClusterPKI: Sendable {
         guard let pem = try read(path(name, "crt")) else {
             throw PKIError("\(path(name, "crt")) is missing: put it back, or join the cluster again")
         }
-        guard Files.exists(path(name, "key")) else { return pem }
+        guard Files.exists(path(name, "key")) else {
+            try explain(path(name, "crt")) { () throws(PKIError) in
+                let certificates = PEM.blocks("CERTIFICATE", in: pem)
+                if certificates.isEmpty { throw PKIError("no certificate in it") }
+                for certificate in certificates { _ = try Certificate(pem: certificate) }
+            }
+            return pem
+        }
         let signing = try authority(name).keyPair.certificatePEM
         return signing + PEM.blocks("CERTIFICATE", in: pem).filter { $0 != signing }.flatMap { $0 }
     }
@@ -247,7 +256,15 @@ public struct ClusterPKI: Sendable {
         return texts.filter { seen.insert($0).inserted }
     }
 
-    private func ensureAuthority(_ name: String, commonName: String, now: WallTime) throws {
+    /// What a member is told whose cluster has a file that it has not.
+    private static func lost(_ path: String) -> PKIError {
+        PKIError(
+            "\(path) is missing, and a member of a cluster makes none: \(sharedRemedy), or martlet reset here and join "
+                + "again")
+    }
+    private static let sharedRemedy = "put it back from a backup, or from the folder pki of a master that has it"
+
+    private func ensureAuthority(_ name: String, commonName: String, begins: Bool, now: WallTime) throws {
         if let pair = try readAuthority(name) {
             let info = try explain(path(name, "crt")) { () throws(PKIError) in
                 try CertificateInfo(pem: pair.certificatePEM)
@@ -256,12 +273,9 @@ public struct ClusterPKI: Sendable {
             return
         }
         if Files.exists(path(name, "key")) {
-            throw PKIError(
-                """
-                \(path(name, "crt")) is missing while its key is there: put the certificate back, or remove the key \
-                to have a new authority made
-                """)
+            throw PKIError("\(path(name, "crt")) is missing while its key is there: \(Self.sharedRemedy)")
         }
+        guard begins else { throw Self.lost(path(name, "crt")) }
         let made = try Authority.make(commonName: commonName, lifetime: Self.authorityLifetime, now: now)
         // Certificate first here: a crash before the key leaves a pair that is refused loudly, not one that is
         // signed anew in silence.
@@ -273,15 +287,16 @@ public struct ClusterPKI: Sendable {
         }
     }
 
-    private func ensureServiceAccountKey() throws {
+    private func ensureServiceAccountKey(begins: Bool) throws {
         let (keyPath, publicPath) = (path("sa", "key"), path("sa", "pub"))
         let existing = try read(publicPath)
         let key: [UInt8]
         if let found = try read(keyPath) {
             key = found
         } else if existing != nil {
-            throw PKIError("\(keyPath) is missing while sa.pub is there: put it back, or remove sa.pub")
+            throw PKIError("\(keyPath) is missing while sa.pub is there: \(Self.sharedRemedy)")
         } else {
+            guard begins else { throw Self.lost(keyPath) }
             key = try PrivateKey.makeRSA()
             try write(key, to: keyPath, mode: 0o600)
         }
@@ -361,11 +376,10 @@ public struct ClusterPKI: Sendable {
         try settle(name)
         guard let certificate = try read(path(name, "crt")) else { return nil }
         guard let key = try read(path(name, "key")) else {
-            throw PKIError(
-                """
-                \(path(name, "key")) is missing while its certificate is there: put the key back, or remove the \
-                certificate to have both made anew
-                """)
+            let remedy =
+                Self.authorities[name] == nil
+                ? "put the key back, or remove the certificate to have both made anew" : Self.sharedRemedy
+            throw PKIError("\(path(name, "key")) is missing while its certificate is there: \(remedy)")
         }
         try checkPair(name, certificate: certificate, key: key)
         return KeyPair(certificatePEM: certificate, privateKeyPEM: key)
@@ -375,11 +389,10 @@ public struct ClusterPKI: Sendable {
         let read = try explain(path(name, "crt")) { () throws(PKIError) in try Certificate(pem: certificate) }
         let fits = try explain(path(name, "key")) { () throws(PKIError) in try read.has(key: key) }
         guard fits else {
-            throw PKIError(
-                """
-                \(path(name, "key")) does not belong to \(name).crt: put the right files back from a backup, or \
-                remove both to have them made anew
-                """)
+            let remedy =
+                Self.authorities[name] == nil
+                ? "put the right files back from a backup, or remove both to have them made anew" : Self.sharedRemedy
+            throw PKIError("\(path(name, "key")) does not belong to \(name).crt: \(remedy)")
         }
     }
 
@@ -392,7 +405,8 @@ public struct ClusterPKI: Sendable {
         try explain(path) { () throws(Errno) in try Files.write(bytes, to: path, mode: mode) }
     }
 
-    /// Says which file an error is about, and what to do when the file is broken.
+    /// Says which file an error is about, and what to do when the file is broken: leaves are made anew, what the whole
+    /// cluster shares is not.
     @discardableResult
     func explain<Value, Failure: Error>(
         _ path: String, _ work: () throws(Failure) -> Value
@@ -400,7 +414,10 @@ public struct ClusterPKI: Sendable {
         do {
             return try work()
         } catch {
-            let remedy = error is PKIError ? "; put it back from a backup, or remove it to have it made anew" : ""
+            let name = path.dropFirst(directory.count + 1).prefix { $0 != "." }
+            let isShared = Self.authorities[String(name)] != nil || name == "sa"
+            let advice = isShared ? Self.sharedRemedy : "put it back from a backup, or remove it to have it made anew"
+            let remedy = error is PKIError ? "; \(advice)" : ""
             throw PKIError("\(path): \(error)\(remedy)")
         }
     }

@@ -67,6 +67,27 @@ api coup scale deployment web --replicas=4 >/dev/null
 api coup rollout status deployment web --timeout=30s >/dev/null
 ok "pods run on workers that know the API by its address only"
 
+# What a worker's certificate lets its bearer do, and its ingress, which reads by it the passwords of a route.
+parts() { kubectl --kubeconfig /dev/null --server https://127.0.0.21:17441 --request-timeout=10s \
+    --certificate-authority "$machines/worker1/pki/ca.crt" --client-certificate "$machines/worker1/pki/worker.crt" \
+    --client-key "$machines/worker1/pki/worker.key" "$@" 2>&1 || true; }
+expect "a worker's parts do not list secrets" "$(parts get secrets -A)" "only read one secret, by its name"
+expect "nor read one that no route names" "$(parts get secret users)" "no Ingress or Gateway names this secret"
+expect "nor write on a node" "$(parts cordon worker2)" "can only read nodes"
+expect "nor on their own" "$(parts label node worker1 a=b)" "can only read nodes"
+api coup create secret generic users --from-literal='auth=jane:{SHA}x' >/dev/null
+api coup create ingress guarded --class=martlet --rule='h.test/*=web:80' \
+    --annotation nginx.ingress.kubernetes.io/auth-type=basic \
+    --annotation nginx.ingress.kubernetes.io/auth-secret=users >/dev/null
+asks() { [ "$(curl -s -m 3 -o /dev/null -w '%{http_code}' -H 'Host: h.test' http://127.0.0.24:31234/)" = "$1" ]; }
+wait_for 10 "the ingress of a worker asks for a password" asks 401
+expect "they read the one that a route names" "$(parts get secret users)" "Opaque"
+api coup delete secret users >/dev/null
+wait_for 10 "the route is closed when its passwords are gone" asks 503
+ok "an ingress reads the secrets that its routes name"
+port() { api coup get node worker1 -o jsonpath='{.metadata.annotations}'; }
+expect "edges find it" "$(port)" 31234
+
 leader=$(martlet status -o json | sed 's/.*"leader":"\([a-z]*\)".*/\1/')
 other=coup; [ "$leader" != coup ] || other=autocrat
 kill -9 "$(pid_of "$leader")"

@@ -143,7 +143,7 @@ access_cases() {
     done
     # The worker's own certificate, from that worker.
     as_worker() { on worker1 sh -c "cd /var/lib/martlet/pki && curl -s --max-time 3 --cacert ca.crt \
-        --cert kubelet-client.crt --key kubelet-client.key -o /dev/null -w '%{http_code}\n' \
+        --cert ${3:-kubelet-client}.crt --key ${3:-kubelet-client}.key -o /dev/null -w '%{http_code}\n' \
         ${2:-} https://$(address coup):6443$1"; }
     local merge="-X PATCH -H 'Content-Type: application/merge-patch+json' -d '{\"metadata\":{\"annotations\":{\"a\":\"b\"}}}'"
     case_of "a worker reads its own node" 200 as_worker /api/v1/nodes/worker1
@@ -154,6 +154,15 @@ access_cases() {
         as_worker /api/v1/namespaces/kube-system/secrets/any
     case_of "a worker reads the authority that its pods have" 200 \
         as_worker /api/v1/namespaces/default/configmaps/kube-root-ca.crt
+    # The certificate of its ingress and network parts.
+    as_parts() { as_worker "$1" "${2:-}" worker; }
+    case_of "a worker's parts read services" 200 as_parts /api/v1/services
+    case_of "a worker's parts do not list secrets" 403 as_parts /api/v1/secrets
+    case_of "a worker's parts do not list the masters' secrets" 403 as_parts /api/v1/namespaces/kube-system/secrets
+    case_of "a worker's parts do not read a secret that no route names" 403 \
+        as_parts /api/v1/namespaces/kube-system/secrets/any
+    case_of "a worker's parts do not write on their own node" 403 as_parts /api/v1/nodes/worker1 "$merge"
+    case_of "a worker's parts do not write on another node" 403 as_parts /api/v1/nodes/worker2 "$merge"
     case_of "a worker makes no role" 403 \
         as_worker /apis/rbac.authorization.k8s.io/v1/clusterroles "-X POST -H 'Content-Type: application/json' -d '{}'"
     case_of "a stranger reads nothing" 403 on client curl -sk --max-time 3 -o /dev/null -w '%{http_code}\n' \

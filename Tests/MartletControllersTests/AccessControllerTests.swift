@@ -111,6 +111,33 @@ import Testing
         #expect(wishes(controller, key, snapshot).count == 1)
     }
 
+    @Test("while authorities are rotated, Secrets with tokens have those that are trusted")
+    func tokensShowTheTrusted() {
+        let controller = ServiceAccountTokenController(authority: "OLD") { _ in "t" }
+        let key = ObjectKey(.secret, namespace: "a", name: "s")
+        var snapshot = Snapshot()
+        snapshot.put(["metadata": ["name": "robot", "namespace": "a", "uid": "u-r"]], kind: .serviceAccount)
+        snapshot.put(secret(["kubernetes.io/service-account.name": "robot"]), kind: .secret)
+        guard case .update(.secret, let filled) = wishes(controller, key, snapshot).first else {
+            Issue.record("the Secret is filled")
+            return
+        }
+        snapshot.put(filled, kind: .secret)
+        let trusted: JSON = [
+            "metadata": ["name": "martlet-pki", "namespace": "kube-system"], "data": ["ca.crt": "OLD NEW"],
+        ]
+        snapshot.put(trusted, kind: .configMap)
+        #expect(controller.needsWhole(trusted, of: .configMap))
+        #expect(!controller.needsWhole(["metadata": ["name": "other", "namespace": "a"]], of: .configMap))
+        #expect(controller.keys(for: trusted, kind: .configMap, in: snapshot) == [key])
+        guard case .update(.secret, let renewed) = wishes(controller, key, snapshot).first else {
+            Issue.record("the Secret is renewed")
+            return
+        }
+        #expect(renewed["data", "ca.crt"] == .string(Base64.encode("OLD NEW".utf8)))
+        #expect(renewed["data", "token"] == filled["data", "token"])
+    }
+
     @Test("while authorities are rotated, every namespace has those that are trusted")
     func publishesTheTrusted() {
         let controller = RootAuthorityController(authority: "OLD")

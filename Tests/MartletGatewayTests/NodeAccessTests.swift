@@ -108,6 +108,24 @@ import Testing
         #expect(!decide(graph, "update", "pods", "p1").isAllowed)
     }
 
+    @Test func theFirstRangeOfANodeIsItsRange() async throws {
+        try await TestAPI.run { api in
+            let one = await api.post(
+                "/api/v1/nodes", ["metadata": ["name": "n1"], "spec": ["podCIDR": "10.244.1.0/24"]])
+            #expect(one.json["spec", "podCIDRs"] == ["10.244.1.0/24"])
+            let other = await api.post(
+                "/api/v1/nodes", ["metadata": ["name": "n2"], "spec": ["podCIDRs": ["10.244.2.0/24", "fd00::/64"]]])
+            #expect(other.json["spec", "podCIDR"] == "10.244.2.0/24")
+            for change: JSON in [
+                ["podCIDR": "10.244.9.0/24"], ["podCIDRs": ["10.244.9.0/24"]], ["podCIDR": .null, "podCIDRs": .null],
+            ] {
+                let reply = await api.patch("/api/v1/nodes/n1", ["spec": change])
+                #expect(reply.code == 422 && reply.message.contains("may not change podCIDR"), "\(reply.text)")
+            }
+            #expect(await api.patch("/api/v1/nodes/n1", ["spec": ["unschedulable": true]]).code == 200)
+        }
+    }
+
     @Test func aNodeChangesOnlyWhatIsItsOwn() async throws {
         try await TestAPI.run { api in
             func write(_ path: String, _ object: JSON, as name: String = "n1") async -> Reply {

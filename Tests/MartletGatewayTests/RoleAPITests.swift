@@ -119,6 +119,10 @@ import Testing
                         + "(127.0.0.0/8, ::1/128)"))
             #expect(await api.send(.post, path, slice("b", "10.1.2.3"), as: jane).code == 201)
             #expect(await api.send(.post, path, slice("c", "127.0.0.1")).code == 201)
+            for address in ["169.254.169.254", "0.0.0.0", "224.0.0.1"] {
+                #expect(
+                    await api.send(.post, path, slice("d", address)).code == 422, "not even the cluster: \(address)")
+            }
         }
     }
 

@@ -47,6 +47,55 @@ private func isShown(_ name: String, to host: String, _ net: TestNet) async -> B
         }
     }
 
+    @Test("where only named Secrets may be read, each is read by its name, from the first table on")
+    func named() async throws {
+        let pair = try TestNet.certificate(for: "web.test")
+        try await TestNet.run(
+            secrets: .named,
+            prepare: { api in
+                api.refusesAllSecrets = true
+                api.put(.secret, Objects.secret("cert", pair))
+                api.put(.secret, Objects.secret("hidden", pair))
+                api.put(.secret, Self.users)
+                api.put(.service, Objects.service("web"))
+                var guarded = Objects.ingress("web", host: "web.test", tls: "cert")
+                guarded["metadata", "annotations"] = [
+                    "nginx.ingress.kubernetes.io/auth-type": "basic",
+                    "nginx.ingress.kubernetes.io/auth-secret": "users",
+                ]
+                api.put(.ingress, guarded)
+            }
+        ) { net in
+            var first: Answer?
+            try await net.until {
+                first = try? await net.ask("web.test", through: net.client("web.test"))
+                return first != nil
+            }
+            #expect(first?.code == 401, "503 would be a route whose Secret is not there")
+            let pod = try await net.backend { _ in text("ok") }
+            net.setPods(of: "web", [pod.endpoint])
+            net.api.put(.secret, Objects.secret("cert", try TestNet.certificate(for: "renamed.test")))
+            try await net.until { await !isShown("web.test", to: "web.test", net) }
+            // A Secret that is not there yet, and one that nobody names any more.
+            net.serve("late.test", tls: "late", [pod.endpoint])
+            net.api.put(.secret, Objects.secret("late", try TestNet.certificate(for: "late.test")))
+            try await net.until { await isShown("late.test", to: "late.test", net) }
+            net.api.put(.ingress, Objects.ingress("late", host: "late.test"))
+            try await net.until { await !isShown("late.test", to: "late.test", net) }
+            #expect(!net.api.listedSecrets.contains { $0.hasSuffix("/hidden") })
+            net.api.remove(.secret, namespace: "default", name: "users")
+            try await net.until {
+                try await net.ask("web.test", through: net.client(TestNet.fallbackName)).code == 503
+            }
+        }
+    }
+
+    /// The file of names and passwords of a Secret.
+    private static let users: JSON = [
+        "metadata": ["name": "users", "namespace": "default"],
+        "data": ["auth": .string(Base64.encode(Array("jane:{SHA}x".utf8)))],
+    ]
+
     @Test("a Gateway's listener for all hosts shows its certificate in place of the fallback, while it is there")
     func everyHost() async throws {
         try await TestNet.run { net in

@@ -21,8 +21,8 @@ private final class Weak<Object: AnyObject & Sendable>: Sendable {
 
     private func ingressThatServedAndStopped(_ net: TestNet) async throws -> Weak<Ingress> {
         let ingress = try await Ingress.start(
-            on: .ip(net.address, port: 0), nodeName: "n2", ownAddresses: [], client: client(net), in: net.world,
-            logger: Logger(label: "test"))
+            on: .ip(net.address, port: 0), nodeName: "n2", ownAddresses: [], client: client(net), node: client(net),
+            in: net.world, logger: Logger(label: "test"))
         let plain = net.plainClient(try #require(ingress.endpoint))
         #expect(try await net.ask("nobody.test", through: plain).code >= 400)
         plain.close()

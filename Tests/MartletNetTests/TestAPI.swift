@@ -10,6 +10,7 @@ final class TestAPI: Sendable {
     private struct Event {
         var revision: Int
         var collection: String
+        var path: String
         var line: [UInt8]
     }
     private struct State {
@@ -21,6 +22,8 @@ final class TestAPI: Sendable {
         var posted: [JSON] = []
         var refusesPosts = false
         var refused = 0
+        var refusesAllSecrets = false
+        var listedSecrets: [String] = []
     }
     private let state = Mutex(State())
 
@@ -29,6 +32,14 @@ final class TestAPI: Sendable {
         get { state.withLock { $0.isDown } }
         set { state.withLock { $0.isDown = newValue } }
     }
+
+    /// Whether Secrets are given away one by one only, by their names.
+    var refusesAllSecrets: Bool {
+        get { state.withLock { $0.refusesAllSecrets } }
+        set { state.withLock { $0.refusesAllSecrets = newValue } }
+    }
+    /// The paths of the Secrets that were asked for by name.
+    var listedSecrets: [String] { state.withLock { $0.listedSecrets } }
 
     /// Whether what is posted is refused, and how often it was.
     var refusesPosts: Bool {
@@ -49,7 +60,7 @@ final class TestAPI: Sendable {
         state.withLock { state in
             guard let object = state.objects.removeValue(forKey: path) else { return }
             state.revision += 1
-            Self.tell("DELETED", Self.stamped(object, state.revision), collection: kind.path(), &state)
+            Self.tell("DELETED", Self.stamped(object, state.revision), at: path, collection: kind.path(), &state)
         }
     }
 
@@ -65,14 +76,18 @@ final class TestAPI: Sendable {
         state.revision += 1
         let stamped = stamped(object, state.revision)
         let isNew = state.objects.updateValue(stamped, forKey: path) == nil
-        tell(isNew ? "ADDED" : "MODIFIED", stamped, collection: collection, &state)
+        tell(isNew ? "ADDED" : "MODIFIED", stamped, at: path, collection: collection, &state)
     }
 
-    private static func tell(_ type: String, _ object: JSON, collection: String, _ state: inout State) {
+    private static func tell(
+        _ type: String, _ object: JSON, at path: String, collection: String, _ state: inout State
+    ) {
         let event: JSON = ["type": .string(type), "object": object]
         let line = event.encoded() + [10]
-        state.events.append(Event(revision: state.revision, collection: collection, line: line))
-        for watcher in state.watchers.values where watcher.collection == collection { watcher.sink.yield(line) }
+        state.events.append(Event(revision: state.revision, collection: collection, path: path, line: line))
+        for watcher in state.watchers.values where [collection, path].contains(watcher.collection) {
+            watcher.sink.yield(line)
+        }
     }
 
     // MARK: As a server
@@ -89,10 +104,26 @@ final class TestAPI: Sendable {
             return post((try? await request.body.collect(limit: 1 << 20)) ?? [])
         }
         if let object = state.withLock({ $0.objects[path] }) { return Self.json(object) }
-        guard target.contains("watch=true") else { return list(path) }
+        if path == ResourceKind.secret.path(), refusesAllSecrets { return Self.status(403, "not all of them") }
+        let selected = target.replacing("%3D", with: "=").split(separator: "fieldSelector=metadata.name=").dropFirst()
+            .first.map { "\(path)/\($0.prefix { $0 != "&" })" }
+        guard target.contains("watch=true") else {
+            guard let selected, path.hasSuffix("/secrets") else { return list(path) }
+            return listOne(selected)
+        }
         let from = target.split(separator: "&").first { $0.contains("resourceVersion=") }
             .flatMap { $0.split(separator: "=").last }.flatMap { Int($0) }
-        return watch(path, from: from ?? 0)
+        return watch(path.hasSuffix("/secrets") ? selected ?? path : path, from: from ?? 0)
+    }
+
+    private func listOne(_ path: String) -> Response {
+        let (object, revision) = state.withLock { state in
+            state.listedSecrets.append(path)
+            return (state.objects[path], state.revision)
+        }
+        return Self.json([
+            "metadata": ["resourceVersion": .string(String(revision))], "items": .array(object.map { [$0] } ?? []),
+        ])
     }
 
     private func list(_ collection: String) -> Response {
@@ -111,7 +142,8 @@ final class TestAPI: Sendable {
     private func watch(_ collection: String, from: Int) -> Response {
         let (lines, sink) = AsyncStream<[UInt8]>.makeStream()
         let id = state.withLock { state in
-            for event in state.events where event.collection == collection && event.revision > from {
+            for event in state.events
+            where [event.collection, event.path].contains(collection) && event.revision > from {
                 sink.yield(event.line)
             }
             let id = state.revision * 1000 + state.watchers.count

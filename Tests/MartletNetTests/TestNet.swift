@@ -69,14 +69,14 @@ final class TestNet: Sendable {
 
     /// Runs a test on a world of its own, with all that was started stopped at its end.
     static func run(
-        trustsEdge: Bool = true, log path: String? = nil, balancers: [IPRange] = [],
+        trustsEdge: Bool = true, log path: String? = nil, balancers: [IPRange] = [], secrets: SecretReading = .all,
         prepare: (TestAPI) throws -> Void = { _ in },
         _ body: (TestNet) async throws -> Void
     ) async throws {
         let world = try Reactor()
         try await withTaskExecutorPreference(world.executor) {
             let log = try path.map { try AccessLog(path: $0, in: world, logger: Logger(label: "access")) }
-            let net = try await TestNet(world, trustsEdge: trustsEdge, log, balancers, prepare)
+            let net = try await TestNet(world, trustsEdge: trustsEdge, log, balancers, secrets, prepare)
             do { try await body(net) } catch {
                 await net.stop()
                 throw error
@@ -89,7 +89,7 @@ final class TestNet: Sendable {
 
     private init(
         _ world: Reactor, trustsEdge: Bool, _ log: AccessLog?, _ balancers: [IPRange],
-        _ prepare: (TestAPI) throws -> Void
+        _ secrets: SecretReading, _ prepare: (TestAPI) throws -> Void
     ) async throws {
         self.world = world
         let number = Self.count.add(1, ordering: .relaxed).newValue
@@ -104,7 +104,7 @@ final class TestNet: Sendable {
         logger.logLevel = .error
         ingress = try await Ingress.start(
             on: .ip(address, port: 0), nodeName: "n1", ownAddresses: trustsEdge ? ["127.0.0.1"] : [],
-            balancers: balancers, log: log, client: client, in: world, logger: logger)
+            balancers: balancers, log: log, client: client, node: client, secrets: secrets, in: world, logger: logger)
         let pair = try Self.certificate(for: Self.fallbackName)
         let fallback = try TLSIdentity(
             certificateChainPEM: pair.certificatePEM, privateKeyPEM: pair.privateKeyPEM)
@@ -113,7 +113,7 @@ final class TestNet: Sendable {
             publishedAddress: "192.0.2.1")
         settings.log = log
         settings.balancers = balancers
-        edge = try await Edge.start(settings, client: client, in: world, logger: logger)
+        edge = try await Edge.start(settings, client: client, secrets: secrets, in: world, logger: logger)
     }
 
     /// One more worker with an ingress, at another address.
@@ -125,7 +125,8 @@ final class TestNet: Sendable {
         let api = self.api
         let client = Client(transport: InProcessTransport(in: world) { await api.handle($0) }, in: world)
         return try await Ingress.start(
-            on: .ip(place, port: 0), nodeName: "n2", ownAddresses: ["127.0.0.1"], client: client, in: world,
+            on: .ip(place, port: 0), nodeName: "n2", ownAddresses: ["127.0.0.1"], client: client, node: client,
+            in: world,
             logger: Logger(label: "second"))
     }
 

@@ -252,6 +252,38 @@ import Testing
         #expect(faults == [fault])
     }
 
+    @Test func aNodeKeepsItsRangesOfPodAddresses() {
+        func node(_ ranges: [String], provider: String? = nil) -> JSON {
+            var node: JSON = ["metadata": ["name": "n", "resourceVersion": "1"], "spec": [:]]
+            if let first = ranges.first { node["spec", "podCIDR"] = .string(first) }
+            if !ranges.isEmpty { node["spec", "podCIDRs"] = .array(ranges.map { .string($0) }) }
+            node["spec", "providerID"] = provider.map { .string($0) }
+            return node
+        }
+        func faults(_ new: JSON, from old: JSON) -> [String] {
+            Validation.update(new, from: old, kind: .node).map(\.description)
+        }
+        let (v4, v6) = ("10.244.1.0/24", "fd00:244:0:1::/64")
+        let kept = "spec.podCIDRs: Forbidden: node updates may not change podCIDR except from \"\" to valid"
+        #expect(faults(node([v4, v6]), from: node([])) == [])
+        #expect(faults(node([v4, v6]), from: node([v4, v6])) == [])
+        for ranges in [[], ["10.244.2.0/24"], [v4, v6], [v6]] {
+            #expect(faults(node(ranges), from: node([v4])) == [kept], "\(ranges)")
+        }
+        let families = "may specify no more than one CIDR for each IP family"
+        #expect(faults(node([v4, "10.244.2.0/24"]), from: node([])).first?.hasSuffix(families) == true)
+        #expect(faults(node([v4, v6, "fd01::/64"]), from: node([])).first?.hasSuffix(families) == true)
+        #expect(
+            faults(node(["10.244.1.0"]), from: node([])) == [
+                "spec.podCIDRs[0]: Invalid value: \"10.244.1.0\": must be a valid CIDR value, (e.g. 10.9.8.0/24 or "
+                    + "2001:db8::/64)"
+            ])
+        #expect(
+            faults(node([], provider: "b"), from: node([], provider: "a")) == [
+                "spec.providerID: Forbidden: node updates may not change providerID except from \"\" to valid"
+            ])
+    }
+
     @Test(
         arguments: [
             ("*/5 * * * *", true), ("0 0 1 jan mon", true), ("@daily", true), ("@every 1h30m", true),

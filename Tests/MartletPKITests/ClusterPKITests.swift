@@ -138,6 +138,47 @@ import Testing
         }
     }
 
+    @Test(
+        "a member of a cluster makes no authority and no key of tokens, and says where to get them",
+        arguments: ["ca", "front-proxy-ca", "etcd/ca", "sa"])
+    func member(name: String) throws {
+        try Self.inFolder { folder in
+            func ensureMember() throws {
+                _ = try ClusterPKI.ensure(
+                    directory: folder, nodeName: "node-1", names: [], addresses: [], begins: false, now: Self.now)
+            }
+            let first = #expect(throws: PKIError.self) { try ensureMember() }
+            #expect(first?.description.contains("martlet reset here and join again") == true)
+            try Self.ensure(folder)
+            try ensureMember()
+            // As a torn write leaves it, and then as somebody who was told to remove it.
+            try Files.write([], to: "\(folder)/\(name).key")
+            let torn = #expect(throws: PKIError.self) { try ensureMember() }
+            #expect(torn?.description.hasPrefix("\(folder)/\(name).key: ") == true)
+            #expect(torn?.description.contains("folder pki of a master") == true)
+            #expect(torn?.description.contains("remove") == false)
+            try Files.remove("\(folder)/\(name).key")
+            try Files.remove("\(folder)/\(name).\(name == "sa" ? "pub" : "crt")")
+            let before = try Self.contents(folder)
+            let gone = #expect(throws: PKIError.self) { try ensureMember() }
+            #expect(gone?.description.contains("\(folder)/\(name).") == true)
+            #expect(gone?.description.contains("folder pki of a master") == true)
+            #expect(try Self.contents(folder) == before)
+        }
+    }
+
+    @Test("an authority of a machine without its key that cannot be read is named", arguments: [0, 40, 300])
+    func tornAuthority(bytes: Int) throws {
+        try Self.inFolder { folder in
+            let pki = try Self.ensure(folder)
+            try Files.remove("\(folder)/ca.key")
+            try Files.write(Array(pki.trusted("ca").prefix(bytes)), to: "\(folder)/ca.crt")
+            let error = #expect(throws: PKIError.self) { try pki.trusted("ca") }
+            #expect(error?.description.hasPrefix("\(folder)/ca.crt: ") == true)
+            #expect(error?.description.contains("put it back") == true)
+        }
+    }
+
     @Test("a crash between a key and its certificate is mended by the next start")
     func crash() throws {
         try Self.inFolder { folder in

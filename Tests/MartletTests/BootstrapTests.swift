@@ -34,6 +34,24 @@ private func wanted(_ name: String, _ groups: [String], addresses: [String] = []
         #expect(why.contains("choose another --node-name"))
     }
 
+    @Test func aNewMachineTakesNoMastersNameAndNoneThatIsNone() {
+        let asked = request(SigningRules.nodeClient, by: Self.newcomer.0, Self.newcomer.1)
+        let facts = SigningRules.Facts(masters: ["coup"])
+        for (name, text) in [
+            ("coup", "a master named coup is there already"), ("Coup", "\"Coup\" is no name of a node"),
+            ("a b", "is no name"), ("..", "is no name"), ("a/b", "is no name"), ("-a", "is no name"),
+            (String(repeating: "a", count: 64), "is no name"),
+        ] {
+            let verdict = SigningRules.judge(asked, wanted("system:node:\(name)", ["system:nodes"]), facts)
+            guard case .deny(let why) = verdict else {
+                Issue.record("\(name) is granted")
+                continue
+            }
+            #expect(why.contains(text) && why.contains("choose another --node-name"), "\(why)")
+        }
+        #expect(SigningRules.judge(asked, wanted("system:node:w1.lab", ["system:nodes"]), facts) == .approve)
+    }
+
     @Test func nobodyBecomesMoreThanTheyAre() {
         let asked = request(SigningRules.nodeClient, by: Self.newcomer.0, Self.newcomer.1)
         for foreign in [
@@ -78,7 +96,9 @@ private func wanted(_ name: String, _ groups: [String], addresses: [String] = []
         let node = SigningRulesTests.node
         return SigningRules.judge(
             request(SigningRules.nodeServer, by: node.0, node.1), served,
-            SigningRules.Facts(isNodeThere: true, foreignAddresses: ["10.0.0.9", "10.96.0.1"]))
+            SigningRules.Facts(
+                isNodeThere: true,
+                foreignAddresses: Set(["10.0.0.9", "10.96.0.1", "fd00::9"].compactMap { IPAddress($0) })))
     }
 
     @Test func asItself() { #expect(judge(names: ["a"], addresses: ["10.0.0.1"]) == .approve) }
@@ -86,6 +106,7 @@ private func wanted(_ name: String, _ groups: [String], addresses: [String] = []
     @Test func neverAsTheAPINorAsAnotherNode() {
         for (names, addresses) in [
             (["kubernetes.default.svc"], ["10.0.0.1"]), (["a", "b"], []), (["a"], ["10.96.0.1"]), (["a"], ["10.0.0.9"]),
+            (["a"], ["fd00:0:0:0:0:0:0:9"]), (["a"], ["FD00::0009"]),
         ] {
             guard case .deny(let why) = judge(names: names, addresses: addresses) else {
                 Issue.record("\(names) \(addresses) may serve")

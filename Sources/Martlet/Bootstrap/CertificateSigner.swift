@@ -3,6 +3,7 @@ internal import MartletBase
 internal import MartletClient
 internal import MartletObject
 internal import MartletPKI
+internal import MartletReplica
 
 /// Which requests for certificates are granted without anybody looking, and what may be signed at all.
 enum SigningRules {
@@ -32,8 +33,10 @@ enum SigningRules {
     struct Facts {
         /// Whether there is a node of the name that the certificate is for.
         var isNodeThere = false
+        /// The names of masters.
+        var masters: Set<String> = []
         /// Addresses of other nodes, of the API and of masters: whoever serves under one of them stands in for those.
-        var foreignAddresses: Set<String> = []
+        var foreignAddresses: Set<IPAddress> = []
     }
 
     /// The name of the node that a certificate is for; nil when it is for something else.
@@ -75,8 +78,11 @@ enum SigningRules {
         case nodeClient:
             if isNode { return requester == wanted.commonName ? .approve : .leave }
             guard groups.contains(JoinToken.Role.worker.group) else { return .leave }
+            let name = nodeName(of: wanted) ?? ""
+            if let why = MasterDoor.refusal(of: name, as: .worker, masters: facts.masters, node: nil) {
+                return .deny(why)
+            }
             if facts.isNodeThere {
-                let name = nodeName(of: wanted) ?? ""
                 return .deny(
                     "a node named \(name) is there already: choose another --node-name, or kubectl delete node \(name)")
             }
@@ -87,7 +93,8 @@ enum SigningRules {
             if let other = wanted.dnsNames.first(where: { $0 != name }) {
                 return .deny("\(other) is not the name of node \(name)")
             }
-            if let other = wanted.addresses.first(where: facts.foreignAddresses.contains) {
+            let isForeign = { (text: String) in IPAddress(text).map(facts.foreignAddresses.contains) ?? false }
+            if let other = wanted.addresses.first(where: isForeign) {
                 return .deny("\(other) is an address of another node or of the API: give the machine one of its own")
             }
             return .approve
@@ -125,27 +132,43 @@ struct CertificateSigner: Sendable {
     /// The longest life of what is signed.
     let lifetime: Duration
     let client: Client
+    /// Who the masters are.
+    let replica: Replica
+    let nodeName: String
     let world: any World
     let logger: Logger
 
     /// Works until the task is cancelled.
     func run() async {
-        for await change in client.follow(.certificateSigningRequest, logger: logger) {
-            guard case .put(let request) = change,
-                SigningRules.all.contains(request["spec", "signerName"]?.string ?? "")
-            else { continue }
-            var pause: Duration = .milliseconds(100)
-            for attempt in 1...Self.attempts {
-                do {
-                    try await work(request)
-                    break
-                } catch {
-                    logger.warning(
-                        "a request for a certificate waits", metadata: ["request": "\(request.name): \(error)"])
-                }
-                guard attempt < Self.attempts, (try? await world.sleep(for: pause)) != nil else { break }
-                pause *= 2
+        await withDiscardingTaskGroup { group in
+            for await change in client.follow(.certificateSigningRequest, logger: logger) {
+                guard case .put(let request) = change,
+                    SigningRules.all.contains(request["spec", "signerName"]?.string ?? "")
+                else { continue }
+                if await isDone(request) { continue }
+                // Nobody waits for one that fails.
+                group.addTask { await tryAgain(request) }
             }
+            group.cancelAll()
+        }
+    }
+
+    private func tryAgain(_ request: JSON) async {
+        var pause: Duration = .milliseconds(100)
+        for _ in 2...Self.attempts {
+            guard (try? await world.sleep(for: pause)) != nil else { return }
+            if await isDone(request) { return }
+            pause *= 2
+        }
+    }
+
+    private func isDone(_ request: JSON) async -> Bool {
+        do {
+            try await work(request)
+            return true
+        } catch {
+            logger.warning("a request for a certificate waits", metadata: ["request": "\(request.name): \(error)"])
+            return false
         }
     }
 
@@ -181,24 +204,26 @@ struct CertificateSigner: Sendable {
 
     private func facts(about wanted: CertificateRequest) async throws -> SigningRules.Facts {
         guard let name = SigningRules.nodeName(of: wanted) else { return SigningRules.Facts() }
-        var facts = SigningRules.Facts()
+        var facts = SigningRules.Facts(masters: await MasterDoor.masterNames(replica, nodeName))
+        func add(_ addresses: [JSON]?) {
+            facts.foreignAddresses.formUnion((addresses ?? []).compactMap { $0.string.flatMap { IPAddress($0) } })
+        }
         for node in try await client.list(.node).items {
             if node.name == name {
                 facts.isNodeThere = true
             } else {
-                let addresses = node["status", "addresses"]?.array ?? []
-                facts.foreignAddresses.formUnion(addresses.compactMap { $0["address"]?.string })
+                add(node["status", "addresses"]?.array?.compactMap { $0["address"] })
             }
         }
         for slice in try await client.list(
             .endpointSlice, namespace: "default", labelSelector: "kubernetes.io/service-name=kubernetes"
         ).items {
             for endpoint in slice["endpoints"]?.array ?? [] {
-                facts.foreignAddresses.formUnion(endpoint["addresses"]?.array?.compactMap(\.string) ?? [])
+                add(endpoint["addresses"]?.array)
             }
         }
         let api = try await client.get(.service, namespace: "default", name: "kubernetes")
-        facts.foreignAddresses.formUnion(api["spec", "clusterIPs"]?.array?.compactMap(\.string) ?? [])
+        add(api["spec", "clusterIPs"]?.array)
         return facts
     }
 

@@ -103,7 +103,7 @@ public struct Joining: Sendable {
             try pki.install(try opened(answer, token, key))
             _ = try ClusterPKI.ensure(
                 directory: data.pki, nodeName: machine.nodeName, names: certificateNames,
-                addresses: [machine.nodeAddress], now: world.wallTime())
+                addresses: [machine.nodeAddress], begins: false, now: world.wallTime())
         } else {
             let trusted = answer["authorities"]?.string.flatMap { Base64.decode($0) } ?? authority
             try pki.install([("ca.crt", trusted)])

@@ -66,7 +66,13 @@ struct MasterDoor: Sendable {
     // MARK: Members
 
     private var masterNames: Set<String> {
-        get async { Set(await replica.members.map(\.name) + [configuration.nodeName]).subtracting([""]) }
+        get async { await Self.masterNames(replica, configuration.nodeName) }
+    }
+
+    /// The names of masters.
+    /// - Parameter own: that of the one that asks, which has none in a store that it keeps alone.
+    static func masterNames(_ replica: Replica, _ own: String) async -> Set<String> {
+        Set(await replica.members.map(\.name) + [own]).subtracting([""])
     }
 
     private func members() async -> JSON {
@@ -185,6 +191,7 @@ struct MasterDoor: Sendable {
     /// Machines of the same role are told apart where they prove who they are.
     /// - Parameter node: the node of that name, when there is one.
     static func refusal(of name: String, as role: JoinToken.Role, masters: Set<String>, node: JSON?) -> String? {
+        if !isName(name) { return "\"\(name.prefix(64))\" is no name of a node: choose another --node-name" }
         switch role {
         case .worker where masters.contains(name):
             return "a master named \(name) is there already: choose another --node-name"
@@ -199,6 +206,10 @@ struct MasterDoor: Sendable {
         case .worker: return nil
         }
     }
+
+    /// Whether a machine may be called so: an RFC 1123 subdomain that is a host name's length at most, as `--node-name`
+    /// takes it.
+    static func isName(_ text: String) -> Bool { text.utf8.count <= 63 && Names.subdomainFault(text) == nil }
 
     /// Makes a token good for this one machine only; the store decides between two that come at once.
     /// - Returns: the token's secret half.

@@ -1,19 +1,25 @@
 internal import MartletObject
 
-/// Who may do what: `system:masters` everything, nodes what is theirs, all others what roles give them.
+/// Who may do what: `system:masters` everything, nodes what is theirs, the parts of workers what routes need, all
+/// others what roles give them.
 final class AccessControl: Sendable {
     private let roles: Follower<RoleTable>
     private let nodes: Follower<NodeGraph>
+    private let routes: Follower<RouteSecrets>
 
     init(_ storage: Storage) {
         roles = Follower(storage)
         nodes = Follower(storage)
+        routes = Follower(storage)
     }
 
     /// Decides a request.
     /// - Throws: when the store can no longer be read.
     func decide(_ request: AccessRequest) async throws(APIError) -> Verdict {
         if request.identity.isMaster { return .allowed(.master) }
+        if request.identity.isWorker, WorkerRules.concern(request) {
+            return try await routes.read { routes throws(APIError) in WorkerRules.decide(request, routes) }
+        }
         var reasons: [String] = []
         if let node = request.identity.node {
             let verdict = try await nodes.read { graph throws(APIError) in

@@ -67,7 +67,7 @@ enum Verdict: Sendable, Hashable {
 enum Grant: Sendable, Hashable, CustomStringConvertible {
     /// The group `system:masters` may do everything.
     case master
-    /// What every node may do.
+    /// What every node may do, or every worker's parts.
     case node
     /// A role gives it, through a binding.
     case binding(RoleBinding, RoleSubject)

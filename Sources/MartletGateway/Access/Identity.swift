@@ -40,6 +40,10 @@ public struct Identity: Sendable, Hashable {
         return user.hasPrefix("system:node:") ? String(user.dropFirst("system:node:".count)) : ""
     }
 
+    /// The group of the parts of workers that look at more than their node's pods: ingress, edge, Services, DNS.
+    static let workers = "system:martlet:workers"
+    var isWorker: Bool { groups.contains(Self.workers) }
+
     /// The user name of a service account.
     static func user(ofServiceAccount name: String, in namespace: String) -> String {
         "system:serviceaccount:\(namespace):\(name)"

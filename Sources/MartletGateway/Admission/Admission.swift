@@ -65,8 +65,8 @@ protocol AdmissionPlugin: Sendable {
 /// The plugins, in upstream's order.
 enum AdmissionChain {
     static let standard: [any AdmissionPlugin] = [
-        NamespaceFurniture(), LimitRanger(), ServiceAccountAdmission(), NodeRestriction(), PriorityAdmission(),
-        DefaultTolerationSeconds(), ExtendedResourceToleration(), DefaultStorageClass(),
+        NamespaceFurniture(), LimitRanger(), ServiceAccountAdmission(), NodeRestriction(), WorkerRestriction(),
+        PriorityAdmission(), DefaultTolerationSeconds(), ExtendedResourceToleration(), DefaultStorageClass(),
         RuntimeClassAdmission(), CertificateApproval(), CertificateSigning(), CertificateSubjectRestriction(),
         CertificateRequester(), DefaultIngressClass(), EndpointAddresses(),
     ]

@@ -103,6 +103,8 @@ public struct ACMEAnswers: Sendable, Hashable {
     public static let namespace = "kube-system"
     /// Its name.
     public static let name = "martlet-acme-challenges"
+    /// The Secret.
+    public static let key = ObjectKey(.secret, namespace: namespace, name: name)
     /// Where authorities ask.
     public static let path = "/.well-known/acme-challenge/"
     /// So many tokens are answered for at once.

@@ -158,6 +158,11 @@ struct GatewayState: Sendable {
         return result
     }
 
+    /// The Secrets that listeners name, as `namespace/name`: what is attached to a listener depends on them.
+    var secrets: Set<String> {
+        listeners.values.reduce(into: []) { all, some in for listener in some { all.formUnion(listener.secrets) } }
+    }
+
     private static func isOurs(_ object: JSON) -> Bool { object["spec", "controllerName"]?.string == controllerName }
 
     private static func accepted(_ object: JSON) -> GatewayCondition {

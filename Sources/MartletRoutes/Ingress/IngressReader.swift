@@ -28,6 +28,8 @@ struct CompiledIngress: Sendable {
     /// The Services and Secrets it names, as `namespace/name`.
     var services: Set<String> = []
     var secrets: Set<String> = []
+    /// Those of the Secrets that its rules depend on; the others hold certificates.
+    var accessSecrets: Set<String> = []
 
     /// The hosts it has something to say of.
     var hosts: Set<HostPattern> { Set(rules.keys).union(canaries.keys) }
@@ -132,6 +134,7 @@ struct IngressReader {
         }
         let key = "\(ingress.namespace)/\(name)"
         result.secrets.insert(key)
+        result.accessSecrets.insert(key)
         guard let secret = secrets[key] else { throw SecretFault(text: "secret \"\(name)\" not found") }
         func text(_ value: JSON?) -> String? {
             value?.string.flatMap { Base64.decode($0) }.map { String(decoding: $0, as: UTF8.self) }

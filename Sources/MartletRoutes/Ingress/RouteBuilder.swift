@@ -23,6 +23,8 @@ public struct RouteBuilder: Sendable {
     private var byService: [String: Set<String>] = [:]
     private var bySecret: [String: Set<String>] = [:]
     private var fallbacks: Set<String> = []
+    /// Whether other Secrets may be named than when this was last asked.
+    private var namesOthers = true
     /// The Ingresses to be read anew.
     private var dirty: Set<String> = []
     private var gateways: GatewayState
@@ -101,6 +103,7 @@ public struct RouteBuilder: Sendable {
     /// Brings ``table`` up to date with the objects.
     public mutating func update() {
         var hosts: Set<HostPattern> = []
+        if !dirty.isEmpty || gateways.isDirty { namesOthers = true }
         for name in dirty { hosts.formUnion(read(name)) }
         if !dirty.isEmpty { table.fallback = oldest(fallbacks)?.fallback }
         dirty = []
@@ -137,6 +140,30 @@ public struct RouteBuilder: Sendable {
             }
         }
         return best.mapValues(\.material).merging(gateways.certificates) { ingress, _ in ingress }
+    }
+
+    /// The Secrets that are named by what is served here, when they may be others than when this was last asked: for
+    /// those who may read no others.
+    /// - Parameter certificates: whether those count, too, that hold the certificate of an Ingress and no more.
+    public mutating func takeSecrets(certificates: Bool) -> Set<ObjectKey>? {
+        guard namesOthers else { return nil }
+        namesOthers = false
+        var names = gateways.secrets
+        if certificates {
+            names.formUnion(bySecret.keys)
+        } else {
+            for ingress in compiled.values { names.formUnion(ingress.accessSecrets) }
+        }
+        return Set(names.compactMap(Self.secret))
+    }
+
+    /// Nil for what cannot be the name of a Secret.
+    private static func secret(_ text: String) -> ObjectKey? {
+        let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 2, Names.labelFault(parts[0]) == nil, Names.subdomainFault(parts[1]) == nil else {
+            return nil
+        }
+        return ObjectKey(.secret, namespace: parts[0], name: parts[1])
     }
 
     // MARK: Ingresses

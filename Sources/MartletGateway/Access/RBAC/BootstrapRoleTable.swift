@@ -127,7 +127,6 @@ extension BootstrapRoles {
         update,patch ingresses/status @networking.k8s.io
         read gatewayclasses,gateways,httproutes,referencegrants @gateway.networking.k8s.io
         read namespaces,nodes,pods,secrets,services
-        patch nodes
         read endpointslices @discovery.k8s.io
         events
         # system:martlet:machine
@@ -137,6 +136,14 @@ extension BootstrapRoles {
         # system:martlet:network-policy
         read namespaces,pods
         read networkpolicies @networking.k8s.io
+        # system:martlet:worker
+        read ingresses,ingressclasses @networking.k8s.io
+        update,patch ingresses/status @networking.k8s.io
+        read gatewayclasses,gateways,httproutes,referencegrants @gateway.networking.k8s.io
+        update,patch gatewayclasses/status,gateways/status,httproutes/status @gateway.networking.k8s.io
+        read namespaces,nodes,pods,services
+        read endpointslices @discovery.k8s.io
+        events
         # system:monitoring
         get url:/healthz,/healthz/*,/livez,/livez/*,/metrics,/metrics/slis,/readyz,/readyz/*
         # system:node

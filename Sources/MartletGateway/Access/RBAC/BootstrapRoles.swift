@@ -112,15 +112,16 @@ enum BootstrapRoles {
         ("system:kube-controller-manager", [("User", "system:kube-controller-manager")]),
         ("system:kube-dns", [("ServiceAccount", "kube-dns")]),
         ("system:kube-scheduler", [("User", "system:kube-scheduler")]),
-        ("system:martlet:dns", [("User", "system:martlet-dns"), ("Group", "system:martlet:workers")]),
-        ("system:martlet:edge", [("User", "system:martlet-edge"), ("Group", "system:martlet:workers")]),
-        ("system:martlet:ingress", [("User", "system:martlet-ingress"), ("Group", "system:martlet:workers")]),
+        ("system:martlet:dns", [("User", "system:martlet-dns"), ("Group", Identity.workers)]),
+        ("system:martlet:edge", [("User", "system:martlet-edge")]),
+        ("system:martlet:ingress", [("User", "system:martlet-ingress")]),
         ("system:martlet:join", [("Group", "system:bootstrappers")]),
-        ("system:martlet:machine", [("Group", "system:martlet:workers")]),
+        ("system:martlet:machine", [("Group", Identity.workers)]),
         (
             "system:martlet:network-policy",
-            [("User", "system:martlet-network-policy"), ("Group", "system:martlet:workers")]
+            [("User", "system:martlet-network-policy"), ("Group", Identity.workers)]
         ),
+        ("system:martlet:worker", [("Group", Identity.workers)]),
         ("system:monitoring", [("Group", "system:monitoring")]),
         ("system:node", []),
         ("system:node-bootstrapper", [("Group", "system:bootstrappers:martlet:worker")]),
@@ -208,7 +209,7 @@ enum BootstrapRoles {
             ),
             (
                 "kube-system", "system:martlet:machine", "system:martlet:machine",
-                [("Group", "system:martlet:workers")]
+                [("Group", Identity.workers)]
             ),
         ]
         let signers = ["bootstrap-signer", "cloud-provider", "token-cleaner"].map { name in
