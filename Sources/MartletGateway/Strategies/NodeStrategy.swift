@@ -10,6 +10,7 @@ extension Strategy {
             let ranges = node["spec", "podCIDRs"]?.array ?? node["spec", "podCIDR"].map { [$0] } ?? []
             return Set(ranges.compactMap(\.string).map { Keys.allocation("podcidrs", $0) })
         })
+
     /// As upstream's two forms of a node: `podCIDR` is the first of `podCIDRs`, and counts where the two differ.
     private static func alignRanges(_ node: inout JSON) {
         let first = node["spec", "podCIDR"]?.string ?? ""
