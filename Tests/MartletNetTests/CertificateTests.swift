@@ -66,12 +66,13 @@ private func isShown(_ name: String, to host: String, _ net: TestNet) async -> B
                 api.put(.ingress, guarded)
             }
         ) { net in
-            var first: Answer?
+            var bodies: [String] = []
             try await net.until {
-                first = try? await net.ask("web.test", through: net.client("web.test"))
-                return first != nil
+                guard let answer = try? await net.ask("web.test", through: net.client("web.test")) else { return false }
+                bodies.append(answer.body)
+                return answer.code == 401
             }
-            #expect(first?.code == 401, "503 would be a route whose Secret is not there")
+            #expect(!bodies.contains { $0.contains("the route is closed") }, "its Secret was there before it")
             let pod = try await net.backend { _ in text("ok") }
             net.setPods(of: "web", [pod.endpoint])
             net.api.put(.secret, Objects.secret("cert", try TestNet.certificate(for: "renamed.test")))
