@@ -1,6 +1,6 @@
 /// Which other origins' scripts may ask, and what for (Fetch, section 3.2).
 public struct CORSPolicy: Sendable, Hashable {
-    /// `*`, origins, and origins with `*.` before the host; lower case.
+    /// `*`, origins, and origins with `*.`, one label, before the host; lower case.
     public var origins = ["*"]
     /// Access-Control-Allow-Methods.
     public var methods = "GET, PUT, POST, DELETE, PATCH, OPTIONS"
@@ -14,13 +14,11 @@ public struct CORSPolicy: Sendable, Hashable {
     /// Access-Control-Max-Age, in seconds.
     public var maxAge = 1_728_000
 
-    /// What Access-Control-Allow-Origin says to a request with this Origin; nil for one that may not ask. To an origin
-    /// that may bring credentials `*` is no answer (Fetch, section 3.2.5): it is named.
+    /// What Access-Control-Allow-Origin says to a request with this Origin; nil for one that may not ask. Where all may
+    /// ask it is `*`, and then browsers keep back what was asked for with credentials (Fetch, section 3.2.5): what a
+    /// visitor reads who has logged in is for origins that are named, as in ingress-nginx.
     public func allowed(_ origin: String?) -> String? {
-        if origins.contains("*") {
-            guard allowsCredentials, let origin, Self.isOrigin(origin) else { return "*" }
-            return origin
-        }
+        if origins.contains("*") { return "*" }
         guard let origin, Self.isOrigin(origin) else { return nil }
         let text = origin.lowercased()
         return origins.contains { Self.covers($0, text) } ? origin : nil
@@ -50,8 +48,8 @@ public struct CORSPolicy: Sendable, Hashable {
         let scheme = pattern[..<star.lowerBound]
         let suffix = pattern[pattern.index(after: star.lowerBound)...]
         guard origin.hasPrefix(scheme), origin.hasSuffix(suffix) else { return false }
-        let labels = origin.dropFirst(scheme.count).dropLast(suffix.count)
-        return !labels.isEmpty && labels.utf8.allSatisfy { $0.isHostByte }
+        let label = origin.dropFirst(scheme.count).dropLast(suffix.count)
+        return !label.isEmpty && label.utf8.allSatisfy { $0.isLabelByte }
     }
 
     /// A scheme and a host, maybe a port, or `null`: what may be echoed into an answer.
@@ -61,10 +59,10 @@ public struct CORSPolicy: Sendable, Hashable {
 }
 
 extension UInt8 {
-    /// Whether it may stand in a host name.
-    fileprivate var isHostByte: Bool {
+    /// Whether it may stand in a label of a host name.
+    fileprivate var isLabelByte: Bool {
         switch self {
-        case 0x30...0x39, 0x61...0x7A, UInt8(ascii: "-"), UInt8(ascii: "."): true
+        case 0x30...0x39, 0x61...0x7A, UInt8(ascii: "-"): true
         default: false
         }
     }
