@@ -226,7 +226,7 @@ private enum Containers {
     }
 
     /// Waits until the node has its range of addresses, then tells the runtime; the node becomes Ready by that. A node
-    /// that was deleted and registered anew may get another range.
+    /// that was deleted and registered anew may get another range, and the host's network another size of packets.
     func makeNetwork(
         _ configuration: ClusterConfiguration, _ client: Client, _ podNetwork: PodNetwork?, in world: any World
     ) -> Task<Void, Never>? {
@@ -234,33 +234,44 @@ private enum Containers {
         let logger = configuration.logger
         let selector = "metadata.name=\(configuration.nodeName)"
         return world.spawn {
-            var present: [String] = []
+            var present: NetworkConfig?
             for await change in client.follow(.node, fieldSelector: selector, logger: logger) {
                 guard case .put(let node) = change, let range = node["spec", "podCIDR"]?.string, !range.isEmpty else {
                     continue
                 }
                 let ranges = node["spec", "podCIDRs"]?.array?.compactMap(\.string) ?? [range]
-                if ranges == present { continue }
-                if !present.isEmpty {
-                    logger.warning(
-                        "this node has another range of addresses: pods made before are out of reach of other nodes",
-                        metadata: ["before": "\(present)", "now": "\(ranges)"])
-                }
                 var network = NetworkConfig(
                     podCIDRs: ranges, dataDirectory: containerd.configuration.networkDataDirectory)
                 network.bridge = configuration.bridge
                 if let podNetwork {
                     network.masquerade = !podNetwork.masquerades
                     network.mtu = await podNetwork.podPacketBytes(configuration.nodeAddresses)
+                    // An uplink that has no address for a moment says nothing of its packets.
+                    if network.mtu == 0 { network.mtu = present?.mtu ?? 0 }
                 }
+                if network == present { continue }
+                if let present { tell(logger, of: network, after: present) }
                 do {
                     try await containerd.setNetwork(network)
-                    present = ranges
+                    present = network
                 } catch {
                     // The node's next report, seconds from now, brings it here again.
                     logger.error("the pod network cannot be set up", metadata: ["error": "\(error)"])
                 }
             }
+        }
+    }
+
+    private func tell(_ logger: Logger, of network: NetworkConfig, after present: NetworkConfig) {
+        if network.podCIDRs != present.podCIDRs {
+            logger.warning(
+                "this node has another range of addresses: pods made before are out of reach of other nodes",
+                metadata: ["before": "\(present.podCIDRs)", "now": "\(network.podCIDRs)"])
+        }
+        if network.mtu != present.mtu, present.mtu > 0 {
+            logger.warning(
+                "this host's network takes packets of another size: new pods get it, those made before keep theirs",
+                metadata: ["before": "\(present.mtu)", "now": "\(network.mtu)"])
         }
     }
 
