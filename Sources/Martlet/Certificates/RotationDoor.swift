@@ -39,12 +39,7 @@ struct RotationDoor: Sendable {
         let standing = try await store.read()
         if var standing, standing.rotation.phase != .done {
             guard force, standing.rotation.scope == scope else {
-                let waits = standing.rotation.waitsFor
-                return .refused(
-                    409,
-                    "rotation \(standing.rotation.id) is under way, in phase \(standing.rotation.phase.rawValue)"
-                        + (waits.isEmpty ? "" : ", waiting for \(waits.joined(separator: ", "))")
-                        + ": see martlet pki status, and wait until it is done")
+                return underWay(standing.rotation)
             }
             standing.rotation.leavesAwayBehind = true
             return try await write(standing)
@@ -68,11 +63,24 @@ struct RotationDoor: Sendable {
         return answer
     }
 
+    private func underWay(_ rotation: Rotation) -> DoorAnswer {
+        let waits = rotation.waitsFor
+        return .refused(
+            409,
+            "rotation \(rotation.id) is under way, in phase \(rotation.phase.rawValue)"
+                + (waits.isEmpty ? "" : ", waiting for \(waits.joined(separator: ", "))")
+                + ": see martlet pki status, and wait until it is done")
+    }
+
     private static let letters = Array("0123456789abcdefghijklmnopqrstuvwxyz")
 
     private func write(_ record: RotationRecord) async throws -> DoorAnswer {
         do { try await store.write(record) } catch let error as APIError where error.isConflict || error.isAlreadyExists
         {
+            // Of two that begin at once one is the first, and the other is told of it.
+            if let other = try await store.read()?.rotation, other.phase != .done, other.id != record.rotation.id {
+                return underWay(other)
+            }
             return .refused(
                 409, "somebody else has changed the rotation just now: see martlet pki status, and try again")
         }
