@@ -5,13 +5,11 @@ public import MartletObject
 public struct EndpointSliceController: Controller {
     /// `endpointslice-controller`
     public let name = "endpointslice-controller"
-    /// Services, pods, and the slices themselves (a foreign change is put right).
-    public let kinds: [ResourceKind] = [.service, .pod, .endpointSlice]
+    /// Services, pods, the slices themselves (a foreign change is put right), and nodes for their zones.
+    public let kinds: [ResourceKind] = [.service, .pod, .endpointSlice, .node]
 
     static let managedBy = "endpointslice-controller.k8s.io"
     static let serviceLabel = "kubernetes.io/service-name"
-    /// Endpoints in one slice, as upstream.
-    static let perSlice = 100
 
     /// A controller; it holds nothing.
     public init() {}
@@ -23,12 +21,40 @@ public struct EndpointSliceController: Controller {
         case .endpointSlice:
             guard let service = object.labels[Self.serviceLabel] else { return [] }
             return [ObjectKey(.service, namespace: object.namespace, name: service)]
+        case .node: return keys(forNode: object, in: snapshot)
         default:
-            // Every Service of the namespace: one that selected the pod before its labels changed is among them.
-            return snapshot.list(.service, namespace: object.namespace)
-                .filter { $0["spec", "selector"]?.members.isEmpty == false }
-                .map { ObjectKey(.service, namespace: $0.namespace, name: $0.name) }
+            let labels = object.labels
+            let selecting = snapshot.list(.service, namespace: object.namespace).filter {
+                guard let selector = $0["spec", "selector"]?.stringMap, !selector.isEmpty else { return false }
+                return selector.allSatisfy { labels[$0.key] == $0.value }
+            }.map(\.name)
+            // One that selected the pod before its labels changed lists it.
+            let listing = snapshot.list(.endpointSlice, namespace: object.namespace).filter { slice in
+                slice.endpoints.contains { $0["targetRef", "name"]?.string == object.name }
+            }.compactMap { $0.labels[Self.serviceLabel] }
+            return Set(selecting + listing).sorted().map { ObjectKey(.service, namespace: object.namespace, name: $0) }
         }
+    }
+
+    /// The Services that list a pod of the node with another zone, and those that share endpoints by what nodes have.
+    private func keys(forNode node: JSON, in snapshot: Snapshot) -> [ObjectKey] {
+        let zone = snapshot.get(.node, name: node.name).flatMap(Self.zone)
+        var keys = Set<ObjectKey>()
+        for slice in snapshot.list(.endpointSlice) {
+            guard let service = slice.labels[Self.serviceLabel] else { continue }
+            if slice.endpoints.contains(where: { $0["nodeName"]?.string == node.name && $0["zone"] != zone }) {
+                keys.insert(ObjectKey(.service, namespace: slice.namespace, name: service))
+            }
+        }
+        for service in snapshot.list(.service) where EndpointHints.areShared(service) {
+            keys.insert(ObjectKey(.service, namespace: service.namespace, name: service.name))
+        }
+        return keys.sorted { ($0.namespace, $0.name) < ($1.namespace, $1.name) }
+    }
+
+    private static func zone(of node: JSON) -> JSON? {
+        guard let zone = node.labels[EndpointHints.zoneLabel], !zone.isEmpty else { return nil }
+        return .string(zone)
     }
 
     /// Makes, changes and deletes slices until they list the Service's pods.
@@ -48,18 +74,24 @@ public struct EndpointSliceController: Controller {
         }
         var intents: [Intent] = []
         for family in families {
-            var wished: [(ports: JSON, endpoints: [JSON])] = []
+            var groups: [SlicePlan.Group] = []
             for pod in pods {
-                guard let endpoint = Self.endpoint(pod, service, family) else { continue }
+                guard var endpoint = Self.endpoint(pod, service, family) else { continue }
+                endpoint["zone"] = (pod["spec", "nodeName"]?.string).flatMap { snapshot.get(.node, name: $0) }
+                    .flatMap(Self.zone)
                 let ports = Self.ports(of: service, in: pod)
-                if let index = wished.firstIndex(where: { $0.ports == ports && $0.endpoints.count < Self.perSlice }) {
-                    wished[index].endpoints.append(endpoint)
+                if let index = groups.firstIndex(where: { $0.ports == ports }) {
+                    groups[index].endpoints.append(endpoint)
                 } else {
-                    wished.append((ports, [endpoint]))
+                    groups.append(SlicePlan.Group(ports: ports, endpoints: [endpoint]))
                 }
             }
-            let own = existing.filter { Self.family(of: $0) == family }
-            intents += Self.difference(service, family, wished, own, &context)
+            var plan = SlicePlan(groups, existing: existing.filter { Self.family(of: $0) == family }) {
+                Self.slice(of: service, family, ports: $0, &context)
+            }
+            let event = EndpointHints.settle(
+                &plan, of: service, addressType: Self.name(of: family), in: snapshot)
+            intents += plan.intents + (event.map { [$0] } ?? [])
         }
         // Of a kind of addresses that the Service no longer has.
         for slice in existing where !families.contains(Self.family(of: slice)) {
@@ -82,41 +114,22 @@ public struct EndpointSliceController: Controller {
         slice["addressType"]?.string == name(of: .ipv6) ? .ipv6 : .ipv4
     }
 
-    private static func difference(
-        _ service: JSON, _ family: IPAddress.Family, _ wished: [(ports: JSON, endpoints: [JSON])], _ existing: [JSON],
-        _ context: inout ControllerContext
-    ) -> [Intent] {
-        var left = existing
-        var intents: [Intent] = []
-        for (ports, endpoints) in wished {
-            let index = left.firstIndex { $0["ports"] == ports } ?? left.indices.first
-            guard let index else {
-                var slice: JSON = ["apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": [:]]
-                slice["metadata", "name"] = .string(context.generateName(service.name + "-"))
-                slice["metadata", "generateName"] = .string(service.name + "-")
-                slice["metadata", "namespace"] = .string(service.namespace)
-                slice["metadata", "labels"] = JSON([
-                    serviceLabel: service.name, "endpointslice.kubernetes.io/managed-by": managedBy,
-                ])
-                slice["metadata", "ownerReferences"] = [Owner.reference(to: service, kind: .service)]
-                slice["addressType"] = .string(name(of: family))
-                slice["endpoints"] = .array(endpoints)
-                slice["ports"] = ports
-                intents.append(.create(.endpointSlice, slice))
-                continue
-            }
-            var slice = left.remove(at: index)
-            if slice["endpoints"] == .array(endpoints) && slice["ports"] == ports { continue }
-            slice["endpoints"] = .array(endpoints)
-            slice["ports"] = ports
-            intents.append(.update(.endpointSlice, slice))
-        }
-        for slice in left where slice["endpoints"]?.array?.isEmpty == false {
-            var emptied = slice
-            emptied["endpoints"] = []
-            intents.append(.update(.endpointSlice, emptied))
-        }
-        return intents
+    /// A new slice without endpoints.
+    private static func slice(
+        of service: JSON, _ family: IPAddress.Family, ports: JSON, _ context: inout ControllerContext
+    ) -> JSON {
+        var slice: JSON = ["apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": [:]]
+        slice["metadata", "name"] = .string(context.generateName(service.name + "-"))
+        slice["metadata", "generateName"] = .string(service.name + "-")
+        slice["metadata", "namespace"] = .string(service.namespace)
+        slice["metadata", "labels"] = JSON([
+            serviceLabel: service.name, "endpointslice.kubernetes.io/managed-by": managedBy,
+        ])
+        slice["metadata", "ownerReferences"] = [Owner.reference(to: service, kind: .service)]
+        slice["addressType"] = .string(name(of: family))
+        slice["endpoints"] = []
+        slice["ports"] = ports
+        return slice
     }
 
     /// The pod as an endpoint; nil when it has no address of that kind or has ended.

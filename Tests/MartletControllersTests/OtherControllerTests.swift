@@ -99,6 +99,144 @@ private func service(_ name: String, _ port: JSON) -> JSON {
         let sizes = story.snapshot.list(.endpointSlice).map { $0["endpoints"]?.array?.count ?? 0 }
         #expect(sizes.sorted() == [30, 100])
     }
+
+    @Test func oneOfAThousandPodsChangesOneSlice() {
+        var story = Story([EndpointSliceController()])
+        for number in 0..<1000 { story.put(.pod, placed("p\(1000 + number)", "n", address: number)) }
+        story.put(.service, service("web", ["port": 80, "targetPort": 8080]))
+        story.settle(limit: 100_000)
+        #expect(sizes(story) == Array(repeating: 100, count: 10))
+
+        let before = story.snapshot.list(.endpointSlice)
+        // The first of all, in the order of names: none after it moves up.
+        story.take(ObjectKey(.pod, namespace: "default", name: "p1000"))
+        story.settle(limit: 100_000)
+        #expect(zip(before, story.snapshot.list(.endpointSlice)).filter { $0 != $1 }.count == 1)
+        #expect(sizes(story) == [99] + Array(repeating: 100, count: 9))
+        // Its successor takes the place, wherever its name stands.
+        story.put(.pod, placed("p9999", "n", address: 0))
+        story.settle(limit: 100_000)
+        #expect(zip(before, story.snapshot.list(.endpointSlice)).filter { $0 != $1 }.count == 1)
+        #expect(sizes(story) == Array(repeating: 100, count: 10))
+    }
+
+    @Test func emptySlicesGoButTheLast() {
+        var story = Story([EndpointSliceController()])
+        for number in 0..<150 { story.put(.pod, placed("p\(1000 + number)", "n", address: number)) }
+        story.put(.service, service("web", ["port": 80, "targetPort": 8080]))
+        story.settle(limit: 100_000)
+        #expect(sizes(story) == [50, 100])
+        for number in 0..<150 { story.take(ObjectKey(.pod, namespace: "default", name: "p\(1000 + number)")) }
+        story.settle(limit: 100_000)
+        #expect(sizes(story) == [0])
+    }
+
+    @Test func aPodWhoseLabelsFitNoMoreIsLeftOut() {
+        var story = Story([EndpointSliceController()])
+        story.put(.service, service("web", ["port": 80, "targetPort": 8080]))
+        story.put(.pod, placed("a", "n", address: 1))
+        story.settle()
+        #expect(sizes(story) == [1])
+        var other = placed("a", "n", address: 1)
+        other["metadata", "labels"] = ["app": "other"]
+        story.put(.pod, other)
+        story.settle()
+        #expect(sizes(story) == [0])
+    }
+
+    @Test func trafficDistributionIsHinted() {
+        var story = Story([EndpointSliceController()])
+        var web = service("web", ["port": 80, "targetPort": 8080])
+        story.put(.service, web)
+        story.put(.node, machine("n1", zone: nil))
+        story.put(.node, machine("n2", zone: "b"))
+        story.put(.pod, placed("a", "n1", address: 1))
+        story.put(.pod, placed("b", "n2", address: 2))
+        var late = placed("c", "n2", address: 3)
+        late["status", "conditions"] = []
+        story.put(.pod, late)
+        story.settle()
+        #expect(hints(story) == ["a": "", "b": "", "c": ""])
+        #expect(story.snapshot.list(.endpointSlice)[0]["endpoints"]?[1]?["zone"] == "b")
+
+        for close in ["PreferClose", "PreferSameZone"] {
+            web["spec", "trafficDistribution"] = .string(close)
+            story.put(.service, web)
+            story.settle()
+            #expect(hints(story) == ["a": "", "b": "b", "c": ""])
+        }
+        web["spec", "trafficDistribution"] = "PreferSameNode"
+        story.put(.service, web)
+        // A node is told its zone later.
+        story.put(.node, machine("n1", zone: "a"))
+        story.settle()
+        #expect(hints(story) == ["a": "a @n1", "b": "b @n2", "c": ""])
+        web["spec", "trafficDistribution"] = nil
+        story.put(.service, web)
+        story.settle()
+        #expect(hints(story) == ["a": "", "b": "", "c": ""])
+    }
+
+    @Test func zonesShareEndpointsByTheirCPUs() {
+        var story = Story([EndpointSliceController()])
+        var web = service("web", ["port": 80, "targetPort": 8080])
+        web["metadata", "annotations"] = ["service.kubernetes.io/topology-mode": "Auto"]
+        web["spec", "trafficDistribution"] = "PreferClose"
+        story.put(.service, web)
+        story.put(.node, machine("n1", zone: "a"))
+        story.put(.node, machine("n2", zone: "b"))
+        // Four here and two there, and CPUs alike: one is for the other zone.
+        for name in ["a", "b", "c", "d"] { story.put(.pod, placed(name, "n1", address: 1)) }
+        for name in ["e", "f"] { story.put(.pod, placed(name, "n2", address: 1)) }
+        story.settle()
+        #expect(hints(story) == ["a": "b", "b": "a", "c": "a", "d": "a", "e": "b", "f": "b"])
+        #expect(story.events.last == "Topology Aware Hints has been enabled, addressType: IPv4")
+        // Without a zone of every node nobody knows the shares.
+        story.put(.node, machine("n3", zone: nil))
+        story.settle()
+        #expect(Set(hints(story).values) == [""])
+        #expect(story.events.last?.hasPrefix("Insufficient Node information") == true)
+    }
+
+    // MARK: What there is
+
+    private func sizes(_ story: Story) -> [Int] {
+        story.snapshot.list(.endpointSlice).map { $0["endpoints"]?.array?.count ?? 0 }.sorted()
+    }
+
+    private func placed(_ name: String, _ node: String, address: Int) -> JSON {
+        [
+            "metadata": ["name": .string(name), "namespace": "default", "labels": ["app": "web"]],
+            "spec": ["nodeName": .string(node), "containers": []],
+            "status": [
+                "phase": "Running", "podIP": .string("10.244.\(address / 250).\(address % 250 + 1)"),
+                "conditions": [["type": "Ready", "status": "True"]],
+            ],
+        ]
+    }
+
+    private func machine(_ name: String, zone: String?) -> JSON {
+        var node: JSON = [
+            "metadata": ["name": .string(name), "labels": [:]],
+            "status": [
+                "allocatable": ["cpu": "4"], "conditions": [["type": "Ready", "status": "True"]],
+            ],
+        ]
+        if let zone { node["metadata", "labels", "topology.kubernetes.io/zone"] = .string(zone) }
+        return node
+    }
+
+    /// Whom each pod is meant for.
+    private func hints(_ story: Story) -> [String: String] {
+        var hints: [String: String] = [:]
+        for endpoint in story.snapshot.list(.endpointSlice).flatMap({ $0["endpoints"]?.array ?? [] }) {
+            let said = endpoint["hints"]
+            let zones = (said?["forZones"]?.array ?? []).compactMap { $0["name"]?.string }
+            let nodes = (said?["forNodes"]?.array ?? []).compactMap { $0["name"]?.string }.map { "@\($0)" }
+            hints[endpoint["targetRef", "name"]?.string ?? ""] = (zones + nodes).joined(separator: " ")
+        }
+        return hints
+    }
 }
 
 @Suite struct NamespaceTests {
