@@ -45,7 +45,8 @@ public actor Cluster {
             }
         } catch {
             reactor.shutdown()
-            throw error
+            guard (error as? Errno) == .noSpace else { throw error }
+            throw ClusterError.unusable("\(configuration.dataDirectory): \(Errno.noSpace); make room on its disk")
         }
     }
 

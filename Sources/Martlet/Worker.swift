@@ -147,8 +147,15 @@ final class Worker: Sendable {
     static func removePods(
         _ configuration: ClusterConfiguration, _ data: DataDirectory, _ world: any World
     ) async throws {
-        let containers = try await Containers.start(configuration, data, in: world)
-        await containers.stop(teardown: true)
+        do {
+            let containers = try await Containers.start(configuration, data, in: world)
+            await containers.stop(teardown: true)
+        } catch {
+            // A containerd of our own that cannot be asked, as on a full disk, is done without.
+            guard Machine.isRoot, case .containerd = configuration.runtime else { throw error }
+            configuration.logger.warning("containerd cannot be asked to end the pods, they are killed: \(error)")
+            await Containerd.removeLeftovers(of: Containers.settings(configuration, data), in: world)
+        }
         try await PodNetwork.removeLeftovers(configuration, in: world)
     }
 
@@ -203,17 +210,21 @@ private enum Containers {
                 throw ClusterError.unusable(
                     "running containers needs root: use sudo, or --process-runtime for plain child processes")
             }
-            var settings = Containerd.Configuration(directory: data.containers)
-            settings.imageDirectory = configuration.imageDirectory
-            settings.plugin = configuration.networkPlugin
-            settings.bridge = configuration.bridge
-            let containerd = Containerd(settings, in: world)
+            let containerd = Containerd(settings(configuration, data), in: world)
             do { try await containerd.start() } catch {
                 await containerd.stop(teardown: data.isNew)
                 throw error
             }
             return .own(containerd)
         }
+    }
+
+    static func settings(_ configuration: ClusterConfiguration, _ data: DataDirectory) -> Containerd.Configuration {
+        var settings = Containerd.Configuration(directory: data.containers)
+        settings.imageDirectory = configuration.imageDirectory
+        settings.plugin = configuration.networkPlugin
+        settings.bridge = configuration.bridge
+        return settings
     }
 
     var runtime: any ContainerRuntime {

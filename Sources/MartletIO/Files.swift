@@ -37,6 +37,12 @@ public enum Files {
         try syncFolder(of: path)
     }
 
+    /// Writes the whole file unless it holds these bytes already: what is there can be used on a disk without room.
+    /// - Throws: `Errno`.
+    public static func update(_ path: String, to bytes: [UInt8], mode: UInt32 = 0o644) throws(Errno) {
+        if (try? read(path)) != bytes { try write(bytes, to: path, mode: mode) }
+    }
+
     /// Adds to the end of a file, made when absent; `-` is the standard output. A crash may leave a part of it.
     /// - Throws: `Errno`.
     public static func append(_ bytes: [UInt8], to path: String, mode: UInt32 = 0o640) throws(Errno) {

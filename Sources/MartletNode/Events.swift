@@ -72,10 +72,23 @@ extension NodeAgent {
             let list = lists.first { $0.1.contains { $0.name == container } }?.0 ?? "containers"
             involved["fieldPath"] = .string("spec.\(list){\(container)}")
         }
-        events.add(
+        record(
             PendingEvent(
                 namespace: spec.namespace, involved: involved, type: type, reason: reason, message: message,
                 time: world.wallTime()))
+    }
+
+    /// Notes an event about the node. As kubelet, which knows no uid of its node, it gives the name for one.
+    func record(_ change: (reason: String, message: String)) {
+        let name = JSON.string(configuration.nodeName)
+        record(
+            PendingEvent(
+                namespace: "default", involved: ["apiVersion": "v1", "kind": "Node", "name": name, "uid": name],
+                type: "Normal", reason: change.reason, message: change.message, time: world.wallTime()))
+    }
+
+    private func record(_ event: PendingEvent) {
+        events.add(event)
         guard !isRecording else { return }
         isRecording = true
         spawn { await $0.writeEvents() }

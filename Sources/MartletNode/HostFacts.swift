@@ -48,7 +48,9 @@ struct HostFacts: Sendable, Hashable {
             ),
             (
                 "DiskPressure", diskShort, diskShort ? "KubeletHasDiskPressure" : "KubeletHasNoDiskPressure",
-                diskShort ? "less than 1 GiB is free under \(directory)" : "kubelet has no disk pressure"
+                diskShort
+                    ? "less than 1 GiB is free under \(directory): make room on its disk, no pods come until then"
+                    : "kubelet has no disk pressure"
             ),
             (
                 "PIDPressure", pidShort, pidShort ? "KubeletHasInsufficientPID" : "KubeletHasSufficientPID",

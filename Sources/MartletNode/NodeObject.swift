@@ -123,6 +123,20 @@ struct NodeObject: Sendable {
         return status
     }
 
+    /// What became of a node's conditions, as kubelet's events name it: `NodeHasDiskPressure`.
+    static func changes(from old: JSON, to new: JSON) -> [(reason: String, message: String)] {
+        let before = old["status", "conditions"]?.array ?? []
+        return (new["status", "conditions"]?.array ?? []).compactMap { condition in
+            guard let reason = condition["reason"]?.string, reason.hasPrefix("Kubelet"),
+                before.first(where: { $0["type"] == condition["type"] })?["status"] != condition["status"]
+            else { return nil }
+            let event = "Node" + reason.dropFirst("Kubelet".count)
+            let isWell = condition["status"]?.string == (condition["type"] == "Ready" ? "True" : "False")
+            let why = isWell ? "" : ": \(condition["message"]?.string ?? "")"
+            return (event, "Node \(new.name) status is now: \(event)\(why)")
+        }
+    }
+
     /// Whether a node has all conditions of another, with the same words; further ones, and times, do not count.
     static func hasConditions(_ node: JSON, of other: JSON) -> Bool {
         let present = node["status", "conditions"]?.array ?? []

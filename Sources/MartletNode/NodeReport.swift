@@ -102,9 +102,14 @@ extension NodeAgent {
             }
             logger.warning("node \(configuration.nodeName): its conditions were changed by another: they are put right")
         }
+        var before: JSON = [:]
+        var after: JSON = [:]
         try await api.modify(.node, name: configuration.nodeName, status: true) {
-            node.reported($0, runtime: version, unmet: unmet, pressures: pressures, now: now)
+            before = $0
+            after = node.reported($0, runtime: version, unmet: unmet, pressures: pressures, now: now)
+            return after
         }
+        for change in NodeObject.changes(from: before, to: after) { record(change) }
         return Told(essence: essence, writtenAt: now, comparesAt: comparesAt)
     }
 

@@ -9,6 +9,8 @@ internal import MartletIO
 public struct ContainerdError: Error, Sendable, Hashable, CustomStringConvertible {
     /// One line for people.
     public var description: String
+    /// Whether a full disk is the reason.
+    var isForRoom: Bool { description.lowercased().contains("no space left on device") }
     /// An error with that text.
     public init(_ description: String) { self.description = description }
 }
@@ -60,10 +62,14 @@ public actor Containerd {
         public var networkDataDirectory: String { directory + "/cni/data" }
         /// Images and metadata.
         var root: String { directory + "/root" }
+        /// What it is started with.
+        var file: String { directory + "/config.toml" }
         /// What containerd prints.
         public var log: String { directory + "/containerd.log" }
     }
 
+    /// What to do about a full disk.
+    static let makeRoom = "; make room on its disk"
     /// What the log may grow to before a start begins a new one.
     static let logLimit = 16 * 1024 * 1024
     /// The first pause before a new start, and the longest.
@@ -83,8 +89,11 @@ public actor Containerd {
     private var supervising: Task<Void, Never>?
     private var starts = 0
     private var lastStatus: Int32?
-    /// Tried once, as it depends on the data folder's file system.
-    private lazy var snapshotter = HostAbilities.takesOverlays(configuration.root) ? "overlayfs" : "native"
+    /// Tried once, as it depends on the data folder's file system. Where that has no room for a try, it is the one that
+    /// holds the images.
+    private lazy var snapshotter =
+        HostAbilities.takesOverlays(configuration.root).map { $0 ? "overlayfs" : "native" }
+        ?? ContainerdConfig.snapshotter(in: (try? Files.read(configuration.file)) ?? [])
 
     /// Nothing is started yet.
     public init(_ configuration: Configuration, in world: any World) {
@@ -99,9 +108,12 @@ public actor Containerd {
     /// - Throws: ``ContainerdError``, ``ImageError``, `Errno`.
     public func start() async throws {
         let program = try requireHost()
-        try await prepare()
-        let text = try await config().text
-        try Files.write(Array(text.utf8), to: configuration.directory + "/config.toml", mode: 0o600)
+        do {
+            try await prepare()
+            try Files.update(configuration.file, to: Array(try await config().text.utf8), mode: 0o600)
+        } catch let error as Errno {
+            throw ContainerdError("\(configuration.directory): \(error)" + (error == .noSpace ? Self.makeRoom : ""))
+        }
         if Self.size(of: configuration.log) > Self.logLimit { try Files.remove(configuration.log) }
         guard supervising == nil else { throw ContainerdError("this containerd was started before: stop it first") }
         isStopping = false
@@ -193,7 +205,7 @@ public actor Containerd {
             let begin = world.now()
             do {
                 let child = try ChildProcess(
-                    program, ["--config", configuration.directory + "/config.toml"], directory: "/",
+                    program, ["--config", configuration.file], directory: "/",
                     output: .file(configuration.log), errors: .file(configuration.log), in: world)
                 starts += 1
                 self.child = child
@@ -239,6 +251,7 @@ public actor Containerd {
             ], timeout: .seconds(120), in: world)
         guard result.status == 0 else {
             let words = String(decoding: result.errors.suffix(500), as: UTF8.self)
+                .split(whereSeparator: \.isNewline).joined(separator: " ")
             throw ContainerdError("\(archive) cannot be imported: \(words)")
         }
         guard let reference else { return }
@@ -261,11 +274,15 @@ public actor Containerd {
         try await importImage(path, reference: image.reference)
     }
 
-    /// Imports every `*.tar` of a folder. An absent folder is an empty one.
+    /// Imports every `*.tar` of a folder. An absent folder is an empty one. What a full disk has no room for is left
+    /// out: the pods that run want to be tended.
     public func importDirectory(_ folder: String) async throws {
         guard Files.isDirectory(folder) else { return }
         for name in try Files.list(folder) where name.hasSuffix(".tar") {
-            try await importImage("\(folder)/\(name)")
+            do { try await importImage("\(folder)/\(name)") } catch let error as ContainerdError {
+                guard error.isForRoom else { throw error }
+                logger.error("\(error)\(Self.makeRoom)")
+            }
         }
     }
 
@@ -352,17 +369,18 @@ enum HostAbilities {
         return flag.first == UInt8(ascii: "Y") && ChildProcess.find("apparmor_parser") != nil
     }
 
-    /// Whether a folder's file system can be the upper half of an overlay: it is tried.
-    static func takesOverlays(_ folder: String) -> Bool {
+    /// Whether a folder's file system can be the upper half of an overlay: it is tried. Nil when there is no room to.
+    static func takesOverlays(_ folder: String) -> Bool? {
         let trial = folder + "/.overlay-trial"
         defer { try? Files.remove(trial) }
         do {
             for name in ["lower", "upper", "work", "merged"] { try Files.makeDirectory("\(trial)/\(name)") }
         } catch {
-            return false
+            return error == .noSpace ? nil : false
         }
         let options = "lowerdir=\(trial)/lower,upperdir=\(trial)/upper,workdir=\(trial)/work"
         let mounted = options.withCString { mount("overlay", "\(trial)/merged", "overlay", 0, $0) } == 0
+        if !mounted && errno == ENOSPC { return nil }
         if mounted { umount2("\(trial)/merged", Int32(MNT_DETACH)) }
         return mounted
     }

@@ -29,6 +29,11 @@ struct ContainerdConfig: Sendable, Hashable {
         "io.containerd.tracing.processor.v1.otlp",
     ]
 
+    /// The snapshotter that a configuration file names.
+    static func snapshotter(in file: [UInt8]) -> String {
+        String(decoding: file, as: UTF8.self).contains("\nsnapshotter = \"native\"\n") ? "native" : "overlayfs"
+    }
+
     /// The configuration file.
     var text: String {
         let cri = ["plugins", "io.containerd.grpc.v1.cri"]

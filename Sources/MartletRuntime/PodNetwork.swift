@@ -20,7 +20,7 @@ public enum PodNetwork {
     /// - Throws: `Errno`.
     public static func write(_ config: NetworkConfig, to directory: String) throws(Errno) {
         try Files.makeDirectory(directory)
-        try Files.write(config.list.encodedPretty(), to: directory + "/" + configurationName)
+        try Files.update(directory + "/" + configurationName, to: config.list.encodedPretty())
     }
 
     /// The configuration's file.
@@ -36,11 +36,11 @@ public enum PodNetwork {
     /// - Throws: ``ContainerdError`` when one is missing, `Errno`.
     public static func linkPlugins(into directory: String, plugin: String? = nil) throws {
         try Files.makeDirectory(directory)
-        for name in try Files.list(directory) { try Files.remove("\(directory)/\(name)") }
+        var targets: [String: String] = [:]
         for folder in standardFolders.reversed() where Files.isDirectory(folder) {
-            for name in try Files.list(folder) { try link("\(folder)/\(name)", at: "\(directory)/\(name)") }
+            for name in try Files.list(folder) { targets[name] = "\(folder)/\(name)" }
         }
-        if let missing = requiredPlugins.first(where: { !Files.exists("\(directory)/\($0)") }) {
+        if let missing = requiredPlugins.first(where: { targets[$0].map(Files.exists) != true }) {
             throw ContainerdError(
                 "the CNI plugin \(missing) is missing: install the Debian package containernetworking-plugins")
         }
@@ -48,21 +48,27 @@ public enum PodNetwork {
         guard let ours, Files.exists(ours) else {
             throw ContainerdError("the program \(NetworkConfig.type) is not beside this one: install it there")
         }
-        try link(ours, at: "\(directory)/\(NetworkConfig.type)")
-    }
-
-    private static func link(_ target: String, at path: String) throws(Errno) {
-        unlink(path)
-        guard symlink(target, path) == 0 else { throw Errno(errno) }
+        targets[NetworkConfig.type] = ours
+        // Those that are right stay: a disk without room takes no new ones.
+        for name in try Files.list(directory) where target(of: "\(directory)/\(name)") != targets[name] {
+            try Files.remove("\(directory)/\(name)")
+        }
+        for (name, target) in targets where self.target(of: "\(directory)/\(name)") == nil {
+            guard symlink(target, "\(directory)/\(name)") == 0 else { throw Errno(errno) }
+        }
     }
 
     /// A program in the folder of the running one.
     static func besideUs(_ name: String) -> String? {
-        var path = [CChar](repeating: 0, count: Int(PATH_MAX))
-        let count = readlink("/proc/self/exe", &path, path.count)
+        target(of: "/proc/self/exe").map { folderName(of: $0) + "/" + name }
+    }
+
+    /// Where a link leads; nil for what is none.
+    private static func target(of path: String) -> String? {
+        var target = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = readlink(path, &target, target.count)
         guard count > 0 else { return nil }
-        let whole = String(decoding: path[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        return folderName(of: whole) + "/" + name
+        return String(decoding: target[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     /// Remembers whether the host had NAT tables before our plugins made them.
@@ -73,7 +79,7 @@ public enum PodNetwork {
         let lines = String(decoding: tables.output, as: UTF8.self).split(separator: "\n")
         try Files.makeDirectory(dataDirectory)
         for family in families where !lines.contains("table \(family.name) nat") {
-            try Files.write([], to: "\(dataDirectory)/\(natMark(family.name))")
+            try Files.update("\(dataDirectory)/\(natMark(family.name))", to: [])
         }
     }
 

@@ -9,6 +9,8 @@ token_of() { outside token create "$@" | tail -n 1 | sed 's/.*--token \([^ ]*\).
 refusals() {
     local good master old
     hosts add worker4
+    # A disk that can be filled.
+    on worker4 mount -t tmpfs -o size=128m none /var/lib
     good=$(token_of --role worker) master=$(token_of --role master) old=$(token_of --role worker --ttl 1s)
     sleep 2
     say "What is refused"
@@ -52,9 +54,27 @@ cut_short() {
     case_of "a join that was cut short is given again" "worker4 has joined as a worker\." \
         on worker4 martlet join "$(address coup)" --token "$1"
     await 30 "worker4 is Ready" nodes_ready worker4
-    on worker4 martlet reset --yes >/dev/null
+    full_disk
     printf 'apiVersion: v1\nkind: Node\nmetadata: {name: worker4}\n' |
         on client martlet delete --kubeconfig "$state/deadlock.kubeconfig" -f - >/dev/null
+}
+
+# A worker whose disk is full says so, starts again when its daemon is killed, and leaves.
+full_disk() {
+    local said left
+    on worker4 sh -c 'cat /dev/zero >/var/lib/filler' 2>/dev/null || true
+    await 30 "worker4 has DiskPressure" short_of_disk
+    kill_daemon worker4
+    start_daemon worker4
+    await 30 "the node agent of worker4 answers" agent_answers worker4
+    said=$(on worker4 martlet reset --yes 2>&1) || failure "a reset on a full disk: $said"
+    left=$(on worker4 sh -c "ps -eo comm= | grep -E '^(martlet|containerd|pause)'; ls -d /var/lib/martlet" 2>/dev/null || true)
+    [ -z "$left" ] || failure "a reset on a full disk leaves: $left"
+    echo "   a worker on a full disk starts again, and leaves"
+}
+short_of_disk() {
+    get events | jq -r 'select(.involvedObject.kind == "Node") | .message' |
+        grep -q 'worker4 status is now: NodeHasDiskPressure: less than 1 GiB is free .*: make room on its disk'
 }
 
 certificates() {

@@ -37,8 +37,10 @@ actor FakeAPI: ClusterAPI {
         table[ObjectKey(kind, namespace: namespace, name: name)]
     }
     func pod(_ name: String) -> JSON? { find(.pod, "ns", name) }
-    func events() -> [String] {
-        table.filter { $0.key.kind == .event }.values.compactMap { $0["reason"]?.string }.sorted()
+    /// The reasons of the events about pods, or about nodes.
+    func events(about kind: String = "Pod") -> [String] {
+        table.filter { $0.key.kind == .event && $0.value["involvedObject", "kind"]?.string == kind }.values
+            .compactMap { $0["reason"]?.string }.sorted()
     }
 
     func get(_ kind: ResourceKind, namespace: String, name: String) async throws -> JSON {

@@ -130,6 +130,28 @@ struct NodeAgentTests {
         }
     }
 
+    @Test("A condition that turns is told as an event, with the reason when that is bad")
+    func conditionEvents() {
+        func node(_ short: Bool) -> JSON {
+            let agent = NodeObject(
+                configuration: NodeAgentConfiguration(nodeName: "n1", addresses: [], rootDirectory: "/x"),
+                facts: HostFacts(), port: 0)
+            let disk = (
+                "DiskPressure", short, short ? "KubeletHasDiskPressure" : "KubeletHasNoDiskPressure",
+                short ? "make room" : "all is well"
+            )
+            return agent.reported(
+                ["metadata": ["name": "n1"]], runtime: RuntimeVersion(name: "r", version: "1"), unmet: [],
+                pressures: [disk], now: WallTime(seconds: 0))
+        }
+        let fresh = NodeObject.changes(from: [:], to: node(false))
+        #expect(fresh.map(\.reason) == ["NodeHasNoDiskPressure", "NodeReady"])
+        #expect(fresh.first?.message == "Node n1 status is now: NodeHasNoDiskPressure")
+        let full = NodeObject.changes(from: node(false), to: node(true))
+        #expect(full.map(\.message) == ["Node n1 status is now: NodeHasDiskPressure: make room"])
+        #expect(NodeObject.changes(from: node(true), to: node(true)).isEmpty)
+    }
+
     @Test("A runtime that is not ready makes the node not ready, with its words; an unchanged node is left alone")
     func notReady() throws {
         try Stage.play { stage in
@@ -144,6 +166,9 @@ struct NodeAgentTests {
             }
             try await stage.until("the node says so") { await ready()?["status"]?.string == "False" }
             #expect(await ready()?["message"]?.string?.contains("cni plugin not initialized") == true)
+            try await stage.until("an event says so") {
+                await stage.api.events(about: "Node").contains("NodeNotReady")
+            }
             let version = await stage.api.find(.node, "", "n1")?.resourceVersion
             try await stage.world.sleep(for: .seconds(60))
             #expect(await stage.api.find(.node, "", "n1")?.resourceVersion == version)

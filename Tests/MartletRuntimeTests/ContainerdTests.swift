@@ -382,4 +382,60 @@ struct ContainerdTests {
             await third.stop(teardown: true)
         }
     }
+
+    @Test func `On a full disk it starts again, its pods run on, and what is left can be removed`() async throws {
+        try await containerd(bridge: "mtest8") { containerd, world in
+            // A disk of its own, which can be filled.
+            let disk = try Files.makeTemporaryDirectory()
+            #expect(mount("none", disk, "tmpfs", 0, "size=48m") == 0)
+            defer {
+                umount2(disk, Int32(MNT_DETACH))
+                try? Files.remove(disk)
+            }
+            let images = disk + "/images"
+            try Files.makeDirectory(images)
+            var configuration = Containerd.Configuration(directory: disk + "/containerd")
+            configuration.setNetwork(podCIDR: "10.231.79.0/24", bridge: "mtest9")
+            configuration.imageDirectory = images
+            let first = Containerd(configuration, in: world)
+            try await first.start()
+            let sandbox = try await first.runtime.runSandbox(pod("web", in: first))
+            await first.stop(teardown: false)
+
+            var image = ImageBuilder(reference: "martlet.local/late:1")
+            image.add(file: "blob", [UInt8](repeating: 7, count: 1_000_000))
+            try Files.write(try image.archive(), to: images + "/late.tar")
+            let block = [UInt8](repeating: 1, count: 65_536)
+            while (try? Files.append(block, to: disk + "/filler")) != nil {}
+
+            let second = Containerd(configuration, in: world)
+            try await second.start()
+            #expect(try await second.runtime.listSandboxes().map(\.id) == [sandbox])
+            #expect(try await second.runtime.listSandboxes().first?.isReady == true)
+            await second.stop(teardown: false)
+
+            await Containerd.removeLeftovers(of: configuration, in: world)
+            #expect(try await Self.traces(of: configuration, bridge: "mtest9", in: world) == [])
+        }
+    }
+
+    @Test func `Links to plugins that are right stay, wrong ones go`() throws {
+        let folder = try Files.makeTemporaryDirectory()
+        defer { try? Files.remove(folder) }
+        let bin = folder + "/bin"
+        try PodNetwork.linkPlugins(into: bin, plugin: "/bin/true")
+        #expect(Files.exists(bin + "/host-local"))
+        func inode(_ name: String) -> UInt64? {
+            var info = stat()
+            return lstat("\(bin)/\(name)", &info) == 0 ? UInt64(info.st_ino) : nil
+        }
+        let before = inode("host-local")
+        #expect(symlink("/nowhere", bin + "/gone") == 0)
+        try PodNetwork.linkPlugins(into: bin, plugin: "/bin/false")
+        #expect(inode("host-local") == before && inode("gone") == nil)
+        var target = [CChar](repeating: 0, count: 64)
+        let length = readlink(bin + "/martlet-cni", &target, 64)
+        let text = String(decoding: target.prefix(max(0, length)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        #expect(text == "/bin/false")
+    }
 }
