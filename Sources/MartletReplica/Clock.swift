@@ -47,7 +47,7 @@ extension Replica {
             expireWaiters()
             if core.role == .leader { leaderTick() }
         }
-        reads.tick(now)
+        reads.tick(now, roomFailure: roomFailure)
         if reads.areDue { wake() }
         settle()
         guard now - upkeep.last >= Limits.upkeep else { return }

@@ -41,7 +41,8 @@ extension Replica {
     func checkRoom(for payload: [UInt8]) throws(ReplicaError) {
         guard payload.count <= Limits.transactionBytes else { throw .tooLarge(limit: Limits.transactionBytes) }
         if let stopReason { throw .stopped(stopReason) }
-        if let roomFailure, core.role == .leader { throw .noRoom(roomFailure) }
+        // What the others decided would not arrive here.
+        if let roomFailure { throw .noRoom(roomFailure) }
         guard pendingBytes + payload.count <= Limits.pendingBytes, waiters.count < Limits.waiters else {
             throw .overloaded
         }
@@ -57,8 +58,8 @@ extension Replica {
 
     /// Fails those whose proposals were not decided in time.
     func expireWaiters() {
-        // Without room here the others decide soon, or nobody does: who waits is better told why.
-        let isFull = roomFailure != nil && core.role == .leader
+        // Without room here nothing is decided, or what the others decide does not arrive: who waits is told why.
+        let isFull = roomFailure != nil
         let expired = waiters.expire(isFull ? now + (Limits.proposal - Limits.roomPatience) : now)
         guard !expired.isEmpty else { return }
         let sequences = expired.map(\.sequence)

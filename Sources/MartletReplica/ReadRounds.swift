@@ -71,11 +71,13 @@ struct ReadRounds {
         }
     }
 
-    /// A tick has passed: those whose time is over fail.
-    mutating func tick(_ now: MonotonicTime) {
+    /// A tick has passed: those whose time is over fail. What is confirmed does not arrive while the log has no room.
+    mutating func tick(_ now: MonotonicTime, roomFailure: String?) {
         mustPause = false
         guard count > 0 else { return }
         var late: [Reader] = []
+        let now = roomFailure == nil ? now : now + (Limits.read - Limits.roomPatience)
+        let error = roomFailure.map(ReplicaError.noRoom) ?? .notLeader
         func sift(_ readers: inout [Reader]) {
             guard readers.contains(where: { $0.deadline < now }) else { return }
             late += readers.filter { $0.deadline < now }
@@ -87,7 +89,7 @@ struct ReadRounds {
         open.removeAll { $0.readers.isEmpty }
         parked.removeAll { $0.readers.isEmpty }
         count -= late.count
-        for reader in late { reader.continuation.resume(throwing: ReplicaError.notLeader) }
+        for reader in late { reader.continuation.resume(throwing: error) }
     }
 
     mutating func fail(with error: ReplicaError) {
@@ -108,7 +110,8 @@ struct ReadRounds {
 extension Replica {
     /// Returns when reads of this member's state are linearizable: they see all that was answered before this was
     /// called, on any member. A group of one returns at once.
-    /// - Throws: ``ReplicaError``: `notLeader` when no leader confirmed in time.
+    /// - Throws: ``ReplicaError``: `notLeader` when no leader confirmed in time, `noRoom` when the log has no room for
+    ///   what the leader has confirmed.
     public func confirmRead() async throws {
         if isAlone, core.role == .leader { return }
         if let stopReason { throw ReplicaError.stopped(stopReason) }

@@ -8,7 +8,7 @@ public enum ReplicaError: Error, Sendable, Hashable, CustomStringConvertible {
     case overloaded
     /// It was not decided in time, or this member missed the decision: whether the change was made is not known.
     case timedOut
-    /// The log has no room now; nothing was changed. Says what to do.
+    /// The log has no room now; nothing was changed, and nothing can be read that others have changed. Says what to do.
     case noRoom(String)
     /// The log has had no room for a while: the change is made when there is room again, or not at all. Says what to
     /// do.

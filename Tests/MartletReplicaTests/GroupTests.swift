@@ -338,8 +338,23 @@ func withGroup(
             try await group.during { try await now.replica.transferLeadership(to: id) }
             await log.setFull(true)
             let other = try #require(group.replicas.first { $0.key != first.name }?.value)
-            _ = try await group.during { try await other.propose(put("while one is full")) }
+            // More than may be on its way to the one that acknowledges nothing.
+            for number in 0..<64 {
+                _ = try await group.during { try await other.propose(put("while one is full \(number)")) }
+            }
             #expect(await replica.failure != nil)
+            // What the others decide does not arrive here: it says so, and takes nothing that it could not answer.
+            let unread = await #expect(throws: ReplicaError.self) {
+                try await group.during { try await replica.confirmRead() }
+            }
+            let unwritten = await #expect(throws: ReplicaError.self) { try await replica.propose(put("not here")) }
+            for refusal in [unread, unwritten] {
+                guard case .noRoom(let why) = refusal else {
+                    Issue.record("\(refusal as Any)")
+                    continue
+                }
+                #expect(why.contains("No space left"))
+            }
             await log.setFull(false)
             try await group.wait("it to be well") { await replica.failure == nil }
             #expect(Set(try await group.equalStates()).count == 1)

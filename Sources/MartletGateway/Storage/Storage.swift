@@ -27,6 +27,8 @@ struct Storage: Sendable {
         do { try await replica.confirmRead() } catch ReplicaError.stopped(let why) {
             // Trying again is of no use.
             throw .unavailable("the store has stopped: \(why)")
+        } catch ReplicaError.noRoom(let why) {
+            throw .unavailable("the store cannot confirm a read now: \(why)")
         } catch {
             throw .unavailable("no leader: the store cannot confirm a read now (\(error)); try again")
         }
