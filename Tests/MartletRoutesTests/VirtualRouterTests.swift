@@ -34,7 +34,9 @@ private struct Link {
         for effect in effects {
             switch effect {
             case .addAddresses: holders.insert(name)
-            case .removeAddresses: holders.remove(name)
+            case .removeAddresses:
+                holders.remove(name)
+                keepers.remove(name)
             case .keepForOpenConnections:
                 holders.remove(name)
                 keepers.insert(name)
@@ -205,6 +207,19 @@ private struct Link {
         #expect(link.routers["a"]?.state == .initialize && link.routers["a"]?.deadline == nil)
         link.pass(.seconds(5))
         #expect(link.holders == ["b"])
+    }
+
+    @Test func whatIsOpenThroughARouterOutlivesAMoveAndTheEndBehindIt() {
+        var link = three()
+        link.tell("a", .yield)
+        link.pass(.seconds(1))
+        link.tell("a", .stop)
+        #expect(link.keepers == ["a"] && link.holders == ["b"])
+        // And an end that is told twice.
+        link.tell("b", .stop)
+        link.tell("b", .stop)
+        link.pass(.seconds(1))
+        #expect(link.keepers == ["a", "b"] && link.holders == ["c"])
     }
 
     @Test func aDeadEdgeGivesTheAddressesUpAndALivingOneTakesThemAgain() {

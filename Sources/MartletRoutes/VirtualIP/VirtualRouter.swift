@@ -109,7 +109,9 @@ public struct VirtualRouter: Sendable {
             return giveUp("it is moved by plan") + [.notice(.backup(of: nil))] + waitForOthers(at: now)
         case .stop:
             isRunning = false
-            return state == .active ? giveUp("this router ends") + sleep() : [.removeAddresses] + sleep()
+            // What is kept for open connections since it gave the addresses up before has time until the machine's part
+            // in them ends.
+            return (state == .active ? giveUp("this router ends") : []) + sleep()
         }
     }
 
