@@ -4,16 +4,9 @@ internal import MartletIO
 internal import MartletRoutes
 internal import Synchronization
 
-/// Adds, removes and announces virtual addresses, on a thread of its own and in the order in which it is asked.
-///
-/// Addresses are lent by the kernel for ``lent`` and asked for again every ``renewal``: when this process is killed or
-/// stands still, the kernel takes them back by itself, and the machine does not go on answering for them beside the
-/// one that has taken over.
+/// Asks the kernel for what a ``VirtualAddressHold`` wants of it, on a thread of its own and in the order in which it is
+/// told. It decides nothing.
 final class VirtualAddressKeeper: Sendable {
-    /// How long the kernel keeps an address without another word. It counts in seconds.
-    static let lent: UInt32 = 4
-    static let renewal = Duration.seconds(1)
-
     /// The number of the loopback device, in every network namespace.
     private static let loopback: Int32 = 1
 
@@ -26,16 +19,11 @@ final class VirtualAddressKeeper: Sendable {
     private let netfilter: NetlinkSocket?
     private let logger: Logger
     private let sequence = Atomic<UInt32>(1)
-    private let isRenewing = Atomic<Bool>(false)
 
     private struct State {
         var socket: VRRPSocket?
-        var problem: String?
-        var nextRenewal: MonotonicTime?
-        /// Until when the addresses are kept for what is open through them, having been given up.
-        var keptUntil: MonotonicTime?
-        /// To whom what is of no connection of ours is handed on, and until when.
-        var handedOn: (to: IPAddress, until: MonotonicTime)?
+        /// How orders went: no more than the thread may have waiting.
+        var reports: [VirtualAddressHold.Event] = []
     }
     private let state = Mutex(State())
 
@@ -73,78 +61,29 @@ final class VirtualAddressKeeper: Sendable {
         sequence.store(3, ordering: .relaxed)
     }
 
-    /// What sends the announcements.
+    /// What sends the announcements, and is woken by reports.
     func use(_ socket: VRRPSocket) { state.withLock { $0.socket = socket } }
-
-    /// Why the addresses could not be taken, once.
-    func takeProblem() -> String? {
-        state.withLock { state in
-            defer { state.problem = nil }
-            return state.problem
-        }
-    }
 
     // MARK: From the router's thread, which does not wait
 
-    func add() {
-        then { [self] in
-            lendOrTell()
-            let wasKept = state.withLock { state in
-                defer { state.keptUntil = nil }
-                return state.keptUntil != nil
+    /// Carries an order out. How it went is told by ``takeReports()``.
+    func ask(_ steps: [VirtualAddressHold.Step], for aim: VirtualAddressHold.Aim) {
+        do {
+            try worker.post { [self] in
+                do {
+                    for step in steps { try carryOut(step) }
+                    report(.done(aim))
+                } catch { report(.failed(aim, "\(error)")) }
             }
-            if wasKept { tryTo("be known on the link again") { try takeAway(but: place.link) } }
-        }
+        } catch { report(.failed(aim, "the kernel's tables are not kept up: \(error)")) }
     }
 
-    func remove() {
-        state.withLock {
-            $0.nextRenewal = nil
-            $0.keptUntil = nil
-            $0.handedOn = nil
+    /// How orders went since the last call.
+    func takeReports() -> [VirtualAddressHold.Event] {
+        state.withLock { state in
+            defer { state.reports = [] }
+            return state.reports
         }
-        then { [self] in
-            tryTo("give the addresses up") { try takeAway() }
-            removeTable(farewell.keepToItself)
-        }
-    }
-
-    /// Gives the addresses up, but for connections that are open through them.
-    func keepForOpenConnections(at now: MonotonicTime) {
-        state.withLock { $0.keptUntil = now + AddressFarewell.lasts }
-        then { [self] in
-            do {
-                if let silence = farewell.silence(own: place.ownAddress) { try commit(silence) }
-                try lend(on: Self.loopback)
-                try takeAway(but: Self.loopback)
-            } catch {
-                logger.warning("virtual IP: open connections end", metadata: ["error": "\(error)"])
-                remove()
-            }
-        }
-    }
-
-    /// Hands on what is of no connection of ours, to who gave the addresses up.
-    func handOn(to other: IPAddress, at now: MonotonicTime) {
-        let isKnown = state.withLock { state in
-            defer { state.handedOn = (other, now + AddressFarewell.lasts) }
-            return state.handedOn?.to == other
-        }
-        if isKnown { return }
-        then { [self] in
-            tryTo("hand open connections on") { try commit(farewell.handOn(to: other, device: place.link)) }
-        }
-    }
-
-    /// Another router is known to hold the addresses: what it once handed over to us is nothing to hand back.
-    func isHeld(by other: IPAddress?) {
-        guard let other, state.withLock({ $0.handedOn?.to }) == other else { return }
-        endHandingOn()
-    }
-
-    private func endHandingOn() {
-        state.withLock { $0.handedOn = nil }
-        then { [self] in removeTable(farewell.keepToItself) }
     }
 
     func announce() {
@@ -169,68 +108,61 @@ final class VirtualAddressKeeper: Sendable {
         }
     }
 
-    /// Whether the addresses are kept for what is open through them.
-    var isKept: Bool { state.withLock { $0.keptUntil != nil } }
-
-    /// When ``renew(at:)`` wants to be called.
-    var nextRenewal: MonotonicTime? { state.withLock { $0.nextRenewal } }
-
-    /// Asks the kernel to lend the addresses on, when it is time and the last such wish is done.
-    func renew(at now: MonotonicTime) {
-        guard nextRenewal.map({ $0 <= now }) ?? true else { return }
-        let (isOver, handsOnNoLonger) = state.withLock { state in
-            state.nextRenewal = now + Self.renewal
-            return (state.keptUntil.map { $0 <= now } ?? false, state.handedOn.map { $0.until <= now } ?? false)
-        }
-        if isOver { return remove() }
-        if handsOnNoLonger { endHandingOn() }
-        guard isRenewing.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged else { return }
-        then { [self] in
-            lendOrTell()
-            isRenewing.store(false, ordering: .relaxed)
-        }
-    }
-
-    /// Removes what is there, and ends the thread.
+    /// Removes what is there, whoever left it, and ends the thread.
     func stop() async {
-        remove()
+        var hold = VirtualAddressHold()
+        for case .ask(let steps, let aim) in hold.step(.release, at: MonotonicTime(nanoseconds: 0)) {
+            ask(steps, for: aim)
+        }
         try? await worker.run {}
         worker.stop()
+        for case .failed(let aim, let problem) in takeReports() { warn(aim, problem) }
+    }
+
+    /// Tells the operator what the kernel refused.
+    func warn(_ aim: VirtualAddressHold.Aim, _ problem: String) {
+        logger.warning("virtual IP: cannot \(aim.rawValue)", metadata: ["error": "\(problem)"])
     }
 
     // MARK: On the thread
 
-    /// A refusal makes the router give the addresses up: another machine may have more luck.
-    private func lendOrTell() {
-        do { try lend(on: isKept ? Self.loopback : place.link) } catch {
-            state.withLock { $0.problem = "\(error)" }
-            state.withLock { $0.socket }?.wake()
+    private func report(_ event: VirtualAddressHold.Event) {
+        let socket = state.withLock { state in
+            state.reports.append(event)
+            return state.socket
+        }
+        socket?.wake()
+    }
+
+    private func carryOut(_ step: VirtualAddressHold.Step) throws {
+        switch step {
+        case .lend(let spot): try lend(on: spot)
+        case .takeAway(let kept): try takeAway(but: kept.map(link))
+        case .silence: if let silence = farewell.silence(own: place.ownAddress) { try commit(silence) }
+        case .speak: if let speech = farewell.speech { try remove(speech) }
+        case .handOn(let other): try commit(farewell.handOn(to: other, device: place.link))
+        case .keepToItself: try remove(farewell.keepToItself)
         }
     }
 
-    private func lend(on link: Int32) throws {
+    private func link(_ spot: VirtualAddressHold.Spot) -> Int32 { spot == .link ? place.link : Self.loopback }
+
+    private func lend(on spot: VirtualAddressHold.Spot) throws {
         for virtual in addresses {
-            let length = link == place.link ? virtual.length : virtual.address.family.bits
-            let entry = LinkAddress(link: link, address: virtual.address, length: length)
-            _ = try route.ask(.lendAddress(entry, seconds: Self.lent), next())
+            let length = spot == .link ? virtual.length : virtual.address.family.bits
+            let entry = LinkAddress(link: link(spot), address: virtual.address, length: length)
+            _ = try route.ask(.lendAddress(entry, seconds: VirtualAddressHold.lent), next())
         }
     }
 
     /// Takes the addresses from whatever device has them: an earlier run may have had another one.
-    private func takeAway(but kept: Int32? = nil) throws {
+    private func takeAway(but kept: Int32?) throws {
         let wanted = Set(addresses.map(\.address))
         let present = try route.ask(.listAddresses, next()).compactMap { try LinkAddress($0) }
         for entry in present where wanted.contains(entry.address) && entry.link != kept {
             do { _ = try route.ask(.removeAddress(entry), next()) } catch let error as NetlinkError
                 where error.isAbsent
             {}
-        }
-        if kept != Self.loopback, let speech = farewell.speech { removeTable(speech) }
-    }
-
-    private func tryTo(_ what: String, _ work: () throws -> Void) {
-        do { try work() } catch {
-            logger.warning("virtual IP: cannot \(what)", metadata: ["error": "\(error)"])
         }
     }
 
@@ -242,11 +174,9 @@ final class VirtualAddressKeeper: Sendable {
     }
 
     /// A kernel without such tables has none to remove.
-    private func removeTable(_ removal: NftTransaction) {
+    private func remove(_ removal: NftTransaction) throws {
         if netfilter == nil { return }
-        do { try commit(removal) } catch let error as NetlinkError where error.isUnsupported {} catch {
-            logger.warning("virtual IP: the table \(removal.table) is not removed", metadata: ["error": "\(error)"])
-        }
+        do { try commit(removal) } catch let error as NetlinkError where error.isUnsupported {}
     }
 
     private func next() -> UInt32 { sequence.wrappingAdd(1, ordering: .relaxed).newValue }

@@ -192,17 +192,18 @@ final class VirtualIPLoop: Sendable {
                 case .end: ends = true
                 }
             }
-            if let problem = keeper.takeProblem() {
+            for report in keeper.takeReports() { carrier.tell(report) }
+            if let problem = carrier.refusal {
+                carrier.refusal = nil
                 barredUntil = world.now() + Self.refusedFor
                 carrier.carryOut(router.step(.unfit(problem), at: world.now()), settings)
             }
             carrier.carryOut(router.step(.clock, at: world.now()), settings)
-            keeper.isHeld(by: router.state == .active ? nil : router.holder)
-            let renews = router.state == .active || keeper.isKept
-            if renews { keeper.renew(at: world.now()) }
+            if router.state != .active, let holder = router.holder { carrier.tell(.holder(holder)) }
+            carrier.tell(.clock)
             show(router)
             if ends { return }
-            rest(until: router.deadline, renews: renews)
+            rest(until: [router.deadline, carrier.hold.deadline].compactMap { $0 }.min())
         }
     }
 
@@ -232,10 +233,9 @@ final class VirtualIPLoop: Sendable {
         }
     }
 
-    private func rest(until deadline: MonotonicTime?, renews: Bool) {
-        let next = [deadline, renews ? keeper.nextRenewal : nil].compactMap { $0 }.min()
+    private func rest(until deadline: MonotonicTime?) {
         let now = world.now()
-        try? socket.wait(for: next.map { $0 > now ? $0 - now : .zero })
+        try? socket.wait(for: deadline.map { $0 > now ? $0 - now : .zero })
     }
 }
 
@@ -245,12 +245,14 @@ private struct Carrier {
     let keeper: VirtualAddressKeeper
     let world: any World
     let logger: Logger
+    var hold = VirtualAddressHold()
+    /// Why the kernel does not let this machine hold the addresses, until the router is told.
+    var refusal: String?
     /// The last failure to send, which is told of once.
     var sendFailure: Errno?
 
     mutating func carryOut(_ effects: [VirtualRouter.Effect], _ settings: VirtualRouterSettings) {
         var gaveUp = false
-        let now = world.now()
         for effect in effects {
             switch effect {
             case .send(let word) where gaveUp:
@@ -258,17 +260,27 @@ private struct Carrier {
                 let socket = self.socket
                 keeper.then { _ = Self.send(word, settings, socket) }
             case .send(let word): note(Self.send(word, settings, socket))
-            case .addAddresses: keeper.add()
+            case .addAddresses: tell(.take)
             case .removeAddresses:
-                keeper.remove()
+                tell(.release)
                 gaveUp = true
             case .keepForOpenConnections:
-                keeper.keepForOpenConnections(at: now)
+                tell(.keep)
                 gaveUp = true
-            case .handOn(let other): keeper.handOn(to: other, at: now)
+            case .handOn(let other): tell(.handOn(to: other))
             case .announce: keeper.announce()
             case .notice(let notice):
                 logger.log(level: notice.isWarning ? .warning : .notice, "virtual IP: \(notice)")
+            }
+        }
+    }
+
+    mutating func tell(_ event: VirtualAddressHold.Event) {
+        for effect in hold.step(event, at: world.now()) {
+            switch effect {
+            case .ask(let steps, let aim): keeper.ask(steps, for: aim)
+            case .refused(let problem): refusal = problem
+            case .warn(let aim, let problem): keeper.warn(aim, problem)
             }
         }
     }
