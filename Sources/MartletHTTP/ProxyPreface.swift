@@ -110,6 +110,32 @@ public enum ProxyPreface {
     /// Version 2's word that whoever connects speaks for itself, as for health checks.
     public static let local: [UInt8] = signature + [0x20, 0x00, 0x00, 0x00]
 
+    /// How a preface is written.
+    public enum Version: Sendable, Hashable {
+        /// A line of text.
+        case one
+        /// Binary.
+        case two
+    }
+
+    /// What is said of a connection to `target` that is made for a client; of an unknown one, that whoever connects
+    /// speaks for itself. Addresses of both kinds are written as IPv6.
+    public static func written(_ version: Version, source: IPAddress?, port: UInt16, target: Endpoint) -> [UInt8] {
+        guard let source, case .ip(let text, let targetPort) = target, let place = IPAddress(text) else {
+            return version == .one ? Array("PROXY UNKNOWN\r\n".utf8) : local
+        }
+        let isFour = source.family == .ipv4 && place.family == .ipv4
+        switch version {
+        case .one:
+            let (from, to) = isFour ? ("\(source)", "\(place)") : (source.textInSix, place.textInSix)
+            return Array("PROXY TCP\(isFour ? 4 : 6) \(from) \(to) \(port) \(targetPort)\r\n".utf8)
+        case .two:
+            var rest = isFour ? source.bytes + place.bytes : source.bytesInSix + place.bytesInSix
+            for port in [port, targetPort] { rest += [UInt8(port >> 8), UInt8(port & 255)] }
+            return signature + [0x21, isFour ? 0x11 : 0x21, 0, UInt8(rest.count)] + rest
+        }
+    }
+
     // MARK: On a stream
 
     /// Takes the preface off a connection, and not a byte more.
@@ -130,19 +156,34 @@ public enum ProxyPreface {
     }
 }
 
-/// A world whose connections begin with ``ProxyPreface/local``: for asking servers that stand behind load balancers.
-public struct LocalPreface: WorldInFront {
+extension IPAddress {
+    /// An IPv4 address as IPv6 maps it (RFC 4291, 2.5.5.2).
+    fileprivate var bytesInSix: [UInt8] {
+        family == .ipv4 ? [UInt8](repeating: 0, count: 10) + [0xFF, 0xFF] + bytes : bytes
+    }
+    fileprivate var textInSix: String { family == .ipv4 ? "::ffff:\(self)" : "\(self)" }
+}
+
+/// A world whose connections begin with a preface: for speaking to servers as a load balancer does.
+public struct PrefacedWorld: WorldInFront {
     /// The world behind.
     public let world: any World
+    private let preface: @Sendable (Endpoint) -> [UInt8]
 
-    /// `world`, with a preface before what is said.
-    public init(world: any World) { self.world = world }
+    /// `world`, with a preface before what is said; by default that nobody is spoken for.
+    /// - Parameter preface: given whom the connection leads to.
+    public init(
+        world: any World, preface: @escaping @Sendable (Endpoint) -> [UInt8] = { _ in ProxyPreface.local }
+    ) {
+        self.world = world
+        self.preface = preface
+    }
 
     /// Connects, and sends the preface.
     /// - Throws: what connecting or writing throws.
     public func connect(to endpoint: Endpoint) async throws -> any ByteStream {
         let stream = try await world.connect(to: endpoint)
-        do { try await stream.write(ProxyPreface.local) } catch {
+        do { try await stream.write(preface(endpoint)) } catch {
             stream.close()
             throw error
         }

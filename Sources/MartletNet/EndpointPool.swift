@@ -76,6 +76,9 @@ final class EndpointPool: Sendable {
             return order.prefix(limit).map {
                 let way = Way(
                     endpoint: $0, isHTTP2: speaking.isHTTP2, isSecure: speaking.isSecure, connectLimit: connectLimit)
+                if let preface = plan.preface {
+                    return ($0, makeClient(of: way, in: PrefacedWorld(world: world, preface: preface), maxIdle: 0))
+                }
                 return ($0, client(for: way, &state))
             }
         }
@@ -83,19 +86,22 @@ final class EndpointPool: Sendable {
 
     private func client(for way: Way, _ state: inout State) -> any HTTPSender {
         if let client = state.clients[way] { return client }
+        let client = makeClient(of: way, in: world, maxIdle: Self.idleConnections)
+        state.clients[way] = client
+        return client
+    }
+
+    private func makeClient(of way: Way, in world: any World, maxIdle: Int) -> any HTTPSender {
         // Over HTTP/2 many requests share a connection, one of which may be slow for as long as it likes.
         let world = ConnectLimit(
             world: world, limit: way.connectLimit, silence: way.isHTTP2 ? nil : Forwarder.silenceLimit)
-        let client: any HTTPSender =
-            way.isHTTP2
-            ? HTTP2Client(
-                endpoint: way.endpoint, serverName: way.endpoint.host, in: world,
-                tls: way.isSecure ? tls.http2 : nil)
-            : HTTPClient(
-                endpoint: way.endpoint, serverName: way.endpoint.host, in: world, tls: way.isSecure ? tls.http1 : nil,
-                maxIdle: Self.idleConnections)
-        state.clients[way] = client
-        return client
+        if way.isHTTP2 {
+            return HTTP2Client(
+                endpoint: way.endpoint, serverName: way.endpoint.host, in: world, tls: way.isSecure ? tls.http2 : nil)
+        }
+        return HTTPClient(
+            endpoint: way.endpoint, serverName: way.endpoint.host, in: world, tls: way.isSecure ? tls.http1 : nil,
+            maxIdle: maxIdle)
     }
 
     /// An endpoint has answered a request, or has not. True when it is left alone for a while from now on.

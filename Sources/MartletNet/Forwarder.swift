@@ -17,6 +17,8 @@ struct ForwardPlan: Sendable {
     var timeouts = RouteTimeouts()
     /// Whether an endpoint is judged by its answers. Not by those that it only passes on.
     var judgesAnswers = true
+    /// What connections to them begin with. Each request has one of its own then: they are one client's.
+    var preface: (@Sendable (Endpoint) -> [UInt8])?
 
     init(name: String) { self.name = name }
 }

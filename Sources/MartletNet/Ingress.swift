@@ -198,6 +198,7 @@ public final class Ingress: RequestHandler {
         plan.inTurn = choice.sticky == nil
         plan.speaks = passage.policy.backendProtocol ?? backend.protocolHint ?? .http
         plan.timeouts = passage.policy.timeouts
+        plan.preface = passage.preface
         request.body = mirrors.copy(request, head, to: wanted(passage, choice, table), through: forwarder)
         let answer = await forwarder.forward(head, request, to: endpoints, plan)
         trace.passed(answer)

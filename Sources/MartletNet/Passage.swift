@@ -96,6 +96,18 @@ struct Passage {
         return head
     }
 
+    /// What a connection to a pod begins with that is to be told of the client. Its port is known only of one that
+    /// came here by itself: edges do not say it.
+    var preface: (@Sendable (Endpoint) -> [UInt8])? {
+        guard let version = policy.preface else { return nil }
+        let source = visitor.address
+        var port: UInt16 = 0
+        if !visitor.isTrusted, case .ip(_, let own)? = request.peer.endpoint { port = own }
+        return { [port] target in
+            ProxyPreface.written(version == .one ? .one : .two, source: source, port: port, target: target)
+        }
+    }
+
     /// The answer as the client gets it.
     /// - Parameters:
     ///   - endpoint: who gave it; nil for nobody.

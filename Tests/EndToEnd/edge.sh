@@ -1,15 +1,19 @@
 #!/usr/bin/env bash
-# The edge and the ingress from outside: HTTP/2 and gRPC from clients that others wrote to pods that others wrote, and
-# clients that mean no good. One host with all roles, and one with the clients.
+# The edge and the ingress from outside: HTTP/2 and gRPC from clients that others wrote to pods that others wrote, the
+# PROXY protocol on both sides, the access log, and clients that mean no good. One host with all roles, and one with the
+# clients.
 cd "$(dirname "$0")"
 . ./lib.sh
 hosts=$PWD/../Hosts/hosts
 export PREFIX=me ROOMS=
 address=192.168.57.11
+# The client's second address is a load balancer's.
+balancer=192.168.57.90
 pids=()
 trap 'ended=$?; end_pids "${pids[@]}"; "$hosts" down; cleanup' EXIT
 on() { "$hosts" exec "$@"; }
 HOSTS="deadlock client" "$hosts" up
+on client ip address add "$balancer/24" dev eth0
 
 # background NAME COMMAND...: a process on the host of the cluster.
 background() {
@@ -18,7 +22,8 @@ background() {
     pids+=($!)
 }
 background martletd "$BIN/martletd" --data-dir "$state/data" --node-name deadlock --node-address "$address" \
-    --process-runtime --ingress-address "$address:31080" --api-address "$address:6443"
+    --process-runtime --ingress-address "$address:31080" --api-address "$address:6443" \
+    --proxy-protocol-from "$balancer/32" --access-log "$state/access.log"
 martletd=${pids[0]}
 wait_for 60 "martletd is ready" grep -q '^ready:' "$state/martletd.log"
 export KUBECONFIG=$state/data/admin.kubeconfig
@@ -26,6 +31,7 @@ martlet() { on deadlock timeout 60 "$BIN/martlet" "$@"; }
 
 # What stands behind the hosts: pods of others, named by slices of our own.
 : >"$state/seen"
+background prefaced python3 python/preface.py serve "$address" 9003
 background echo python3 python/echoserver.py "$address" 9001 "$state/seen"
 for name in web rpc; do
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=$name.test" \
@@ -63,6 +69,9 @@ YAML
     done
     app web web.test / 9001 ""
     app limited web.test /limited 9001 'nginx.ingress.kubernetes.io/proxy-body-size: 100k'
+    app told1 web.test /told1 9003 'martlet.io/send-proxy-protocol: v1'
+    app told2 web.test /told2 9003 'martlet.io/send-proxy-protocol: v2'
+    app untold web.test /untold 9003 ''
     app limit limit.test / 9001 'nginx.ingress.kubernetes.io/proxy-body-size: 100k'
     app rpc rpc.test / 9002 'nginx.ingress.kubernetes.io/backend-protocol: GRPC'
 } >"$state/apps.yaml"
@@ -91,6 +100,48 @@ if command -v nghttp >/dev/null; then
 else
     echo "   SKIPPED: there is no nghttp"
 fi
+
+echo "-- behind a load balancer, and in the access log"
+through() { # VERSION PORT CERTIFICATE...
+    local version=$1 port=$2; shift 2
+    on client timeout 30 python3 python/preface.py ask "$balancer" "$version" 203.0.113.7 "$address" "$port" web.test "$@"
+}
+for version in v1 v2; do
+    said=$(through "$version" 443 "$state/web.crt")
+    expect "the edge believes a load balancer ($version)" "$said" '^200 .*"[Xx]-[Ff]orwarded-[Ff]or": "203\.0\.113\.7"'
+    ! grep -q '6\.6\.6\.6' <<<"$said" || fail "the edge believes what the client says of itself: $said"
+    said=$(through "$version" 31080)
+    expect "so does the ingress ($version)" "$said" '^200 .*"[Xx]-[Ff]orwarded-[Ff]or": "203\.0\.113\.7"'
+    expect "plain HTTP behind a load balancer is sent to https ($version)" "$(through "$version" 80)" '^308'
+done
+expect "a load balancer that speaks for itself" "$(through local 443 "$state/web.crt")" \
+    "^200 .*\"[Xx]-[Ff]orwarded-[Ff]or\": \"${balancer//./\\.}\""
+for port in 443 80 31080; do
+    said=$(through none "$port" $([ "$port" != 443 ] || echo "$state/web.crt"))
+    expect "without a header its connection to port $port ends" "$said" '^closed'
+done
+# From all others no header is taken.
+said=$(on client timeout 30 python3 python/preface.py ask "$("$hosts" address client)" v1 203.0.113.7 "$address" \
+    31080 web.test)
+expect "a client that plays load balancer" "$said" '^400'
+expect "a pod that asks for it is told of the client (v1)" "$(asks https://web.test/told1)" '"version": "v1", "client": "192'
+expect "a pod that asks for it is told of the client (v2)" "$(asks https://web.test/told2)" '"version": "v2", "client": "192'
+expect "another one is not" "$(asks https://web.test/untold)" '"version": "none"'
+# told PART VERSION: what the log says of the request that came through the load balancer.
+told() {
+    jq -c "select(.part == \"$1\" and .path == \"/preface/$2\" and .status == 200) |
+        [.client, .method, .host, .status, .name, .serverName, .tries, .broken]" "$state/access.log" | head -n 1
+}
+logged() { [ -n "$(told edge v2)" ] && [ -n "$(told ingress v2)" ]; }
+wait_for 10 "the access log tells of it" logged
+[ "$(told edge v2)" = '["203.0.113.7","GET","web.test",200,null,"web.test",1,false]' ] || fail "the edge: $(told edge v2)"
+[ "$(told ingress v2)" = '["203.0.113.7","GET","web.test",200,"web",null,1,false]' ] || fail "the ingress: $(told ingress v2)"
+ids=$(jq -r 'select(.path == "/preface/v2" and .serverName == "web.test") | .requestID' "$state/access.log" | head -n 1)
+[ "$(jq -r "select(.requestID == \"$ids\") | .part" "$state/access.log" | sort | paste -sd,)" = edge,ingress ] ||
+    fail "the request $ids is not told of once by edge and ingress each"
+names=$(jq -r 'keys_unsorted | join(" ")' "$state/access.log" | sort -u)
+[ "$(wc -l <<<"$names")" = 1 ] || fail "lines of the access log have different names: $names"
+ok "the access log names the client, the route and the answer, under one request ID at edge and ingress"
 
 if command -v testssl >/dev/null; then
     # What the edge itself does; certificates and fields of answers are the sites' own.

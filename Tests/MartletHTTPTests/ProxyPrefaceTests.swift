@@ -59,6 +59,32 @@ import Testing
         }
     }
 
+    @Test("what is written is read again, in both versions and of both kinds of addresses")
+    func written() {
+        let four = IPAddress("192.0.2.7"), six = IPAddress("2001:db8::7")
+        let pod = Endpoint.ip("10.244.1.2", port: 8080), podOfSix = Endpoint.ip("fd00::2", port: 80)
+        #expect(
+            ProxyPreface.written(.one, source: four, port: 12345, target: pod)
+                == Array("PROXY TCP4 192.0.2.7 10.244.1.2 12345 8080\r\n".utf8))
+        #expect(
+            ProxyPreface.written(.one, source: six, port: 0, target: pod)
+                == Array("PROXY TCP6 2001:db8::7 ::ffff:10.244.1.2 0 8080\r\n".utf8))
+        #expect(
+            ProxyPreface.written(.two, source: four, port: 12345, target: .ip("198.51.100.1", port: 443)) == Self.four)
+        for version in [ProxyPreface.Version.one, .two] {
+            for target in [pod, podOfSix] {
+                let bytes = ProxyPreface.written(version, source: six, port: 7, target: target)
+                #expect(ProxyPreface.read(bytes) == .complete(source: .ip("2001:db8::7", port: 7)))
+            }
+            let mixed = ProxyPreface.written(version, source: four, port: 7, target: podOfSix)
+            #expect(ProxyPreface.read(mixed) == .complete(source: .ip("::ffff:c000:207", port: 7)))
+            for target in [pod, .unix("/run/pod")] {
+                let bytes = ProxyPreface.written(version, source: target == pod ? nil : four, port: 7, target: target)
+                #expect(ProxyPreface.read(bytes) == .complete(source: nil))
+            }
+        }
+    }
+
     @Test("what is none is refused")
     func bad() {
         let texts = [

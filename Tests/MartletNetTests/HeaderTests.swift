@@ -96,6 +96,35 @@ private func fields(_ pairs: KeyValuePairs<String, String>) -> HTTPFields {
         }
     }
 
+    @Test(
+        "pods whose Ingress asks for it hear by the PROXY protocol who the client is, one connection a request",
+        arguments: ["v1", "v2"], [true, false])
+    func prefaceToPods(version: String, isHTTP2: Bool) async throws {
+        try await TestNet.run { net in
+            let pod = try await net.backend(preface: true) { request in
+                text("\(request.peer.endpoint.map { "\($0)" } ?? "nobody") \(request.peer.isHTTP2)")
+            }
+            var ingress = Objects.ingress("web", host: "web.test")
+            var annotations: JSON = ["martlet.io/send-proxy-protocol": .string(version)]
+            if isHTTP2 { annotations["nginx.ingress.kubernetes.io/backend-protocol"] = "GRPC" }
+            ingress["metadata", "annotations"] = annotations
+            net.serve("web.test", [pod.endpoint])
+            net.api.put(.ingress, ingress)
+            let client = net.plainClient(try #require(net.ingress.endpoint))
+            // What an edge says of its client; the client's port is not among it.
+            for address in ["192.0.2.7", "2001:db8::7"] {
+                let said = fields(["X-Real-IP": address, "X-Forwarded-Proto": "https"])
+                var answer = ""
+                try await net.until {
+                    let heard = try await net.ask("web.test", "/", .get, said, through: client)
+                    answer = heard.body
+                    return heard.code == 200
+                }
+                #expect(answer == "\(Endpoint.ip(address, port: 0)) \(isHTTP2)")
+            }
+        }
+    }
+
     @Test("an ingress believes the edges of masters, as soon as their Service names them")
     func masters() async throws {
         try await TestNet.run(trustsEdge: false) { net in

@@ -146,15 +146,21 @@ final class TestNet: Sendable {
     // MARK: Backends
 
     /// Starts a pod that answers as `answer` says.
+    /// - Parameter preface: whether connections to it must begin with a PROXY header; it speaks HTTP/2, too, then.
     @discardableResult
     func backend(
-        _ answer: @escaping @Sendable (Request) async -> Response
+        preface: Bool = false, _ answer: @escaping @Sendable (Request) async -> Response
     ) async throws -> HTTPServer {
         var limits = HTTPServerLimits()
         limits.body = 1 << 30
+        var balancers: (@Sendable (IPAddress) -> Bool)?
+        if preface {
+            limits.http2 = HTTP2Limits()
+            balancers = { _ in true }
+        }
         let server = try await HTTPServer.start(
-            on: .ip(address, port: 0), in: world, limits: limits, logger: Logger(label: "backend"),
-            handler: Handler(answer))
+            on: .ip(address, port: 0), in: world, limits: limits, preface: balancers,
+            logger: Logger(label: "backend"), handler: Handler(answer))
         backends.withLock { $0.append(server) }
         return server
     }

@@ -114,6 +114,16 @@ private func read(
         }
     }
 
+    @Test func whatConnectionsToBackendsBeginWith() {
+        let key = "martlet.io/send-proxy-protocol"
+        #expect(read([:]).policy.preface == nil)
+        #expect(read([key: "v1"]).policy.preface == .one)
+        #expect(read([key: " v2 "]).policy.preface == .two)
+        let wrong = read([key: "v3"])
+        #expect(wrong.policy == read([:]).policy)
+        #expect(wrong.problems == ["annotation \(key): \"v3\" is not v1 or v2"])
+    }
+
     @Test func whoMayCome() throws {
         let policy = read([
             "whitelist-source-range": "10.0.0.0/8, 192.0.2.1,2001:db8::/32", "denylist-source-range": "10.1.0.0/16",

@@ -62,7 +62,10 @@ enum RouteObjects {
         ]
         if !annotations.isEmpty {
             metadata["annotations"] = JSON(
-                Dictionary(uniqueKeysWithValues: annotations.map { ("nginx.ingress.kubernetes.io/" + $0, $1) }))
+                Dictionary(
+                    uniqueKeysWithValues: annotations.map {
+                        ($0.contains("/") ? $0 : "nginx.ingress.kubernetes.io/" + $0, $1)
+                    }))
         }
         return ["metadata": metadata, "spec": ["ingressClassName": "martlet", "rules": [rule]]]
     }

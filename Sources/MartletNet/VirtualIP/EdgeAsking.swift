@@ -44,7 +44,7 @@ final class EdgeAsking: Sendable {
         guard case .ip(let text, _) = place, let address = IPAddress(text.hasPrefix("127.") ? "127.0.0.1" : text),
             balancers.contains(where: { $0.contains(address) })
         else { return world }
-        return LocalPreface(world: world)
+        return PrefacedWorld(world: world)
     }
 
     func close() {

@@ -1,11 +1,13 @@
 internal import MartletBase
 internal import MartletObject
 
-/// What an Ingress says by the annotations of ingress-nginx, read into typed values. A value that is none leaves what
+/// What an Ingress says by the annotations of ingress-nginx, and by one of our own, read into typed values. A value that is none leaves what
 /// holds without it and is a problem; one that says who may come and cannot be read closes the route.
 struct IngressAnnotations {
     /// What the names begin with.
     static let prefix = "nginx.ingress.kubernetes.io/"
+    /// Our own: which version of the PROXY protocol connections to the backends begin with. ingress-nginx has no such.
+    static let prefaceAnnotation = "martlet.io/send-proxy-protocol"
     /// Say who may come, and are not carried out here: an Ingress that has them is closed rather than open to all.
     static let closing: Set<String> = [
         "auth-url", "auth-tls-secret", "auth-tls-verify-client", "auth-snippet", "enable-global-auth",
@@ -58,6 +60,10 @@ struct IngressAnnotations {
                 || canary(name, value) || stickiness(name, value)
             if !isKnown { problems.append("annotation \(key) is not supported") }
         }
+        if let value = annotations[Self.prefaceAnnotation] {
+            policy.preface = BackendPreface(rawValue: value.trimmed)
+            if policy.preface == nil { bad(Self.prefaceAnnotation, value, "v1 or v2") }
+        }
         finish()
     }
 
@@ -90,7 +96,8 @@ struct IngressAnnotations {
 
     private mutating func bad(_ name: String, _ value: String, _ wanted: String) {
         let shown = String(value.unicodeScalars.prefix(64).map { $0.value < 0x20 ? "?" : Character($0) })
-        problems.append("annotation \(Self.prefix)\(name): \"\(shown)\" is not \(wanted)")
+        let key = name == Self.prefaceAnnotation ? name : Self.prefix + name
+        problems.append("annotation \(key): \"\(shown)\" is not \(wanted)")
     }
 
     /// Reads a value; one that is none is a problem, and changes nothing.

@@ -20,6 +20,8 @@ public struct RoutePolicy: Sendable, Hashable {
     public var bodyLimit: Int?
     /// What the backends speak; nil to believe their Service.
     public var backendProtocol: BackendProtocol?
+    /// What connections to the backends begin with; nil for nothing.
+    public var preface: BackendPreface?
     /// Whether requests go to the Service's address instead of those of its pods.
     public var goesThroughService = false
     /// Answers to other origins' scripts.
@@ -36,6 +38,14 @@ public struct RoutePolicy: Sendable, Hashable {
     public var canaries: [Canary] = []
 
     init() {}
+}
+
+/// Versions of the PROXY protocol, by which backends are told who the client is.
+public enum BackendPreface: String, Sendable, Hashable {
+    /// A line of text.
+    case one = "v1"
+    /// Binary.
+    case two = "v2"
 }
 
 /// An answer in place of a route that cannot be carried out.
