@@ -210,7 +210,7 @@ let testRooms: [Target] = [
         "MartletNet",
         [
             "MartletBase", "MartletObject", "MartletIO", "MartletHTTP", "MartletRoutes", "MartletPKI", "MartletClient",
-            httpTypes, log,
+            "MartletSimulation", httpTypes, log,
         ]),
     tests("MartletPKI", ["MartletBase", "MartletIO"]),
     tests("MartletSimulation", ["MartletBase"]),

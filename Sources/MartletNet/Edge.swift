@@ -55,6 +55,7 @@ public final class Edge: RequestHandler {
     private let secrets: SecretReading
     private let status: IngressStatus?
     private let asking: EdgeAsking
+    private let workers: WorkerAsking
     private let problems: IngressProblems
     private let gateways: GatewayStatus
     private let traffic: Traffic
@@ -104,6 +105,7 @@ public final class Edge: RequestHandler {
         tls = try TLSServer(identity: configuration.fallback, alpn: ["h2", "http/1.1"])
         parts = Mutex(Parts(fallback: configuration.fallback))
         asking = try EdgeAsking(in: world, balancers: configuration.balancers)
+        workers = WorkerAsking(in: world, logger: logger)
         traffic = Traffic(.edge, configuration.log, in: world)
         forwarder = try Forwarder(world: world, logger: logger)
         following = Following(
@@ -134,6 +136,7 @@ public final class Edge: RequestHandler {
             guard await following.follow(secrets: names?.union([ACMEAnswers.key])) else { continue }
             let table = EdgeTable(from: snapshot)
             forwarder.keep(only: Set(table.workers))
+            workers.keep(only: Set(table.workers))
             let answers = ACMEAnswers(snapshot.get(ACMEAnswers.key))
             parts.withLock {
                 $0.workers = table.workers
@@ -225,6 +228,7 @@ public final class Edge: RequestHandler {
         var gauges = TrafficCounts.Gauges()
         gauges.connections = parts.withLock { $0.servers }.reduce(0) { $0 + $1.connections }
         gauges.ejected = forwarder.ejected
+        gauges.workers = workers.health
         return traffic.text(gauges)
     }
 
@@ -238,6 +242,7 @@ public final class Edge: RequestHandler {
         // HTTP/1.1 has no room for trailers here, and gRPC lives by them.
         if ProxyHeaders.wantsTrailers(request) { plan.speaks = .h2c }
         plan.judgesAnswers = false
+        plan.last = self.workers.unwell
         let answer = await forwarder.forward(head, request, to: workers, plan)
         trace.passed(answer)
         return answer.response
@@ -268,6 +273,7 @@ public final class Edge: RequestHandler {
         // The servers hold their handler, this edge: without this they would keep each other.
         parts.withLock { $0.servers = [] }
         asking.close()
+        workers.stop()
         forwarder.keep(only: [])
     }
 }

@@ -50,7 +50,7 @@ final class EndpointPool: Sendable {
     }
 
     /// The endpoints in the order in which a request tries them: each request of a name begins one further on, and
-    /// those that rest or are ejected come last.
+    /// those that rest, are ejected, or are to be the last come last.
     /// - Parameter speaking: what is spoken to them.
     func order(
         _ candidates: [Endpoint], _ plan: ForwardPlan, speaking: BackendProtocol, atMost limit: Int
@@ -71,6 +71,9 @@ final class EndpointPool: Sendable {
                 let outliers = state.outliers
                 order =
                     order.filter { !outliers.isEjected($0, at: now) } + order.filter { outliers.isEjected($0, at: now) }
+            }
+            if !plan.last.isEmpty {
+                order = order.filter { !plan.last.contains($0) } + order.filter { plan.last.contains($0) }
             }
             let connectLimit = plan.timeouts.connect ?? Forwarder.connectLimit
             return order.prefix(limit).map {

@@ -19,6 +19,8 @@ struct ForwardPlan: Sendable {
     var judgesAnswers = true
     /// What connections to them begin with. Each request has one of its own then: they are one client's.
     var preface: (@Sendable (Endpoint) -> [UInt8])?
+    /// Endpoints that are tried after all others.
+    var last: Set<Endpoint> = []
 
     init(name: String) { self.name = name }
 }

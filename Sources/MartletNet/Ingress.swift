@@ -144,9 +144,16 @@ public final class Ingress: RequestHandler {
 
     /// Passes one request on.
     public func handle(_ request: Request) async -> Response {
+        if request.head.authority == WorkerHealth.host { return health }
         var trace = traffic.begin(request)
         let answer = await answer(request, &trace)
         return traffic.end(trace, answer)
+    }
+
+    /// What edges are told that ask whether it serves. They are no visitors: nothing is told of them.
+    private var health: Response {
+        table.withLock { $0 } == nil
+            ? .unavailable("the routes are not known yet") : .plain(.ok, "the ingress answers")
     }
 
     private func expectsPreface(of address: IPAddress, _ balancers: [IPRange]) -> Bool {

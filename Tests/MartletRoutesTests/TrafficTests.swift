@@ -101,6 +101,7 @@ import Testing
         #expect(lines.contains("martlet_ingress_upstream_errors_total{reason=\"timeout\"} 1"))
         #expect(lines.contains("martlet_ingress_upstream_retries_total 1"))
         #expect(lines.contains("martlet_ingress_connections 4"))
+        #expect(!lines.contains { $0.contains("worker") })
         // Each family is told of once.
         let families = lines.filter { $0.hasPrefix("# TYPE") }.map { $0.split(separator: " ")[2] }
         #expect(Set(families).count == families.count)

@@ -34,6 +34,8 @@ public struct TrafficCounts: Sendable {
         public var ejected = 0
         /// Lines that the access log had no room for.
         public var droppedLines: UInt64 = 0
+        /// What an edge knows of the workers; nil for who asks none.
+        public var workers: WorkerHealth?
 
         /// All zero.
         public init() {}
@@ -111,7 +113,17 @@ public struct TrafficCounts: Sendable {
         text.line("endpoints_ejected", "", "\(gauges.ejected)")
         text.family("access_log_dropped_total", "counter", "Lines that the access log had no room for.")
         text.line("access_log_dropped_total", "", "\(gauges.droppedLines)")
+        if let workers = gauges.workers { Self.told(of: workers, &text) }
         return text.text
+    }
+
+    private static func told(of workers: WorkerHealth, _ text: inout PrometheusText) {
+        text.family("workers", "gauge", "Workers whose ingress is known, by whether it answers when it is asked.")
+        text.line("workers", "state=\"healthy\"", "\(workers.count - workers.unwell.count)")
+        text.line("workers", "state=\"unhealthy\"", "\(workers.unwell.count)")
+        text.family("worker_checks_total", "counter", "How often workers' ingresses were asked, by the result.")
+        text.line("worker_checks_total", "result=\"success\"", "\(workers.good)")
+        text.line("worker_checks_total", "result=\"failure\"", "\(workers.bad)")
     }
 
     /// Rows of no request are left out.
