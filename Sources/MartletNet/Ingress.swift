@@ -199,7 +199,9 @@ public final class Ingress: RequestHandler {
         let limit = BodyLimit(passage.policy.bodyLimit)
         request.body = limit.watch(request.body)
         if limit.isExceeded { return .plain(.contentTooLarge, "the request's body is too large") }
-        let head = passage.onward(choice, requestID: RequestID.make(world))
+        guard let head = passage.onward(choice, requestID: RequestID.make(world)) else {
+            return .plain(.badRequest, "the request's path is too long for the route's expression")
+        }
         trace.entry.requestID = head.headerFields[ProxyHeaders.requestID]
         var plan = ForwardPlan(name: backend.service)
         plan.inTurn = choice.sticky == nil

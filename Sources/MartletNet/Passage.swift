@@ -82,12 +82,13 @@ struct Passage {
         return response
     }
 
-    /// The head that goes on to the pod.
-    func onward(_ choice: Choice, requestID: @autoclosure () -> String) -> HTTPRequest {
+    /// The head that goes on to the pod; nil for a path that takes too long to rewrite.
+    func onward(_ choice: Choice, requestID: @autoclosure () -> String) -> HTTPRequest? {
         var head = ProxyHeaders.onward(request, isTrusted: visitor.isTrusted, requestID: requestID())
         for filters in [policy.filters, choice.filters] {
             if let rewrite = filters.rewrite {
-                head.path = rewrite.target(head.path ?? "/", matched: match.path)
+                guard let target = rewrite.target(head.path ?? "/", matched: match.path) else { return nil }
+                head.path = target
                 if let host = rewrite.host { head.authority = host }
             }
             head.headerFields.change(filters.requestFields)

@@ -29,18 +29,21 @@ public struct RegularExpression: Sendable, Hashable {
 
     /// How many steps one match may take: enough for any expression on texts of usual length, and for usual
     /// expressions on the longest.
-    static let maximumSteps = 50_000_000
+    public static let maximumSteps = 50_000_000
 
     /// Whether the expression matches somewhere in the text. False, too, when that cannot be found out in
     /// ``maximumSteps``: a large expression on a very long text.
-    public func matches(_ text: String) -> Bool {
+    public func matches(_ text: String) -> Bool { test(text) ?? false }
+
+    /// Whether the expression matches somewhere in the text; nil when that cannot be found out in so many steps.
+    public func test(_ text: String, steps most: Int = maximumSteps) -> Bool? {
         var current = ThreadSet(count: program.count)
         var next = ThreadSet(count: program.count)
         var before: Unicode.Scalar?
         var iterator = text.unicodeScalars.makeIterator()
         var scalar = iterator.next()
         var steps = 0
-        while steps < Self.maximumSteps {
+        while steps < most {
             steps += current.members.count + 1
             // A match may begin at any place.
             if follow(0, from: &current, before: before, after: scalar) { return true }
@@ -55,7 +58,7 @@ public struct RegularExpression: Sendable, Hashable {
             before = here
             scalar = after
         }
-        return false
+        return nil
     }
 
     /// Adds the instruction and all that it leads to without taking a scalar. True when that is a match.

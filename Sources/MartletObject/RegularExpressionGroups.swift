@@ -1,13 +1,13 @@
 extension RegularExpression {
     /// How many steps a match with groups may take: they cost more each.
-    static let maximumGroupSteps = 5_000_000
+    public static let maximumGroupSteps = 5_000_000
 
     /// The first match in the text: itself, then each group, as Perl and Go find them; nil for a group that took no
     /// part. Groups are known only when the expression keeps them. Nil without a match, and when it cannot be found in
-    /// a bounded number of steps.
-    public func firstMatch(in text: String) -> [Substring?]? {
+    /// so many steps.
+    public func firstMatch(in text: String, steps most: Int = maximumGroupSteps) -> [Substring?]? {
         var machine = GroupMachine(program: program, slots: 2 * (groups + 1))
-        guard let slots = machine.run(text) else { return nil }
+        guard let slots = machine.run(text, most) else { return nil }
         let utf8 = text.utf8
         return (0...groups).map { group in
             let (start, end) = (slots[2 * group], slots[2 * group + 1])
@@ -35,7 +35,7 @@ private struct GroupMachine {
         seen = ThreadSet(count: program.count)
     }
 
-    mutating func run(_ text: String) -> [Int]? {
+    mutating func run(_ text: String, _ most: Int) -> [Int]? {
         var current: [Thread] = []
         var found: [Int]?
         var before: Unicode.Scalar?
@@ -43,7 +43,7 @@ private struct GroupMachine {
         var iterator = text.unicodeScalars.makeIterator()
         var scalar = iterator.next()
         var here: [Thread] = []
-        while steps < RegularExpression.maximumGroupSteps {
+        while steps < most {
             // Threads that took the last scalar come first; a new start comes last, and only until there is a match.
             here.removeAll(keepingCapacity: true)
             seen.removeAll()

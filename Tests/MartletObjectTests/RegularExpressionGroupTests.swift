@@ -25,6 +25,14 @@ import Testing
         #expect(try groups(expression, text) == wanted)
     }
 
+    @Test func whatTakesTooManyStepsIsNeitherAMatchNorNone() throws {
+        let expression = try RegularExpression("^(a*)b", keepsGroups: true)
+        #expect(expression.test("aaaaaaaaab", steps: 10) == nil && expression.test("aaaaaaaaab") == true)
+        #expect(expression.test("aaaaaaaaac", steps: 100) == false)
+        #expect(expression.firstMatch(in: "aaaaaaaaab", steps: 10) == nil)
+        #expect(expression.firstMatch(in: "aaaaaaaaab", steps: 200)?.last == "aaaaaaaaa")
+    }
+
     @Test func withoutAMatchThereAreNone() throws {
         #expect(try groups("a(b)", "ac") == nil)
         #expect(try RegularExpression("a(b)").firstMatch(in: "ab")?.count == 1, "groups are kept on demand")

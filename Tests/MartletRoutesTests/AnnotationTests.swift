@@ -42,6 +42,12 @@ private func read(
         let match = builder.table.match("h.test", "/app/deep?q=1")
         #expect(match?.route.policy.filters.rewrite?.target("/app/deep?q=1", matched: match!.path) == "/?q=1")
         #expect(builder.table.match("h.test", "/apple") == nil, "it stays a path by elements")
+        let query = RouteObjects.builder(
+            RouteObjects.ingress("i", ["P /app a"], annotations: ["rewrite-target": "/show?from=app"]))
+        let second = query.table.match("h.test", "/app?q=1")
+        let rewrite = second?.route.policy.filters.rewrite
+        #expect(rewrite?.target("/app?q=1", matched: second!.path) == "/show?from=app&q=1")
+        #expect(rewrite?.target("/app", matched: second!.path) == "/show?from=app")
     }
 
     @Test func expressionsHoldFromTheBeginningInAnyCase() {
@@ -55,7 +61,9 @@ private func read(
         let bad = RouteObjects.builder(
             RouteObjects.ingress("i", ["I /( a", "P /ok b"], annotations: ["use-regex": "true"]))
         #expect(bad.table.service("h.test", "/ok") == "default/b")
-        #expect(bad.problems.map(\.message) == ["path \"/(\" is not a regular expression"])
+        #expect(
+            bad.problems.map(\.message)
+                == ["path \"/(\" is not a regular expression: all that begins like it is closed"])
     }
 
     @Test func redirectsName() {
@@ -315,6 +323,19 @@ private func read(
         limits.exempt = [IPRange("192.0.2.0/24")!]
         let exempt = limiter.admits(client, to: origin, limits, now: now)
         #expect(exempt)
+    }
+
+    @Test func aClientBelowTheRateIsAdmittedHoweverOftenItComes() {
+        var limiter = RateLimiter()
+        var limits = RouteLimits()
+        (limits.perSecond, limits.burst) = (2000, 1)
+        var now = MonotonicTime(nanoseconds: 1)
+        var refused = 0
+        for _ in 0..<20_000 {
+            if !limiter.admits(client, to: origin, limits, now: now) { refused += 1 }
+            now = now + .microseconds(550)
+        }
+        #expect(refused == 0)
     }
 
     @Test func manyClientsCostNoMoreThanTheBound() {

@@ -9,9 +9,11 @@ struct CompiledHTTPRoute: Sendable {
     var slots: [Int] = []
     var services: Set<String> = []
     var resolved = GatewayCondition("ResolvedRefs", true, "ResolvedRefs")
-    /// Rules that cannot be carried out, and why; they answer 500.
+    /// Rules and matches that cannot be carried out, and why; they answer 500.
     var faults: [String] = []
     var ruleCount = 0
+    /// How many rules have no match that can be carried out.
+    var brokenRules = 0
     /// Whether another namespace's Service is named: a ReferenceGrant matters then.
     var crossesNamespaces = false
 }
@@ -46,21 +48,34 @@ struct HTTPRouteReader {
         policy.timeouts.request = duration(rule["timeouts", "request"])
         policy.timeouts.backendRequest = duration(rule["timeouts", "backendRequest"])
         let backends = (rule["backendRefs"]?.array ?? []).map { backend($0, &slots) }
-        let matches = rule["matches"]?.array ?? [["path": ["type": "PathPrefix", "value": "/"]]]
-        var compiled = (matches.isEmpty ? [.null] : matches).map { match($0) }
-        if result.faults.count > faults {
-            policy.failure = RouteFailure(status: 500, text: "the route's rule is not supported")
+        let isBroken = result.faults.count > faults
+        var closed = RoutePolicy()
+        closed.redirectsToSecure = false
+        closed.failure = RouteFailure(status: 500, text: "the route's rule is not supported")
+        let refusal = WebRoute(origin: origin, backends: [], policy: closed)
+        let target = isBroken ? refusal : WebRoute(origin: origin, backends: backends, policy: policy)
+        let matches = rule["matches"]?.array.flatMap { $0.isEmpty ? nil : $0 } ?? [.null]
+        var refused = 0
+        for (number, json) in matches.enumerated() {
+            let faults = result.faults.count
+            var compiled = match(json, number)
+            compiled.route = target
+            if result.faults.count > faults {
+                compiled.route = refusal
+                refused += 1
+            }
+            result.rules.append(compiled)
         }
-        let target = WebRoute(origin: origin, backends: backends, policy: policy)
-        for index in compiled.indices { compiled[index]?.route = target }
-        result.rules += compiled.compactMap(\.self)
+        if isBroken || refused == matches.count { result.brokenRules += 1 }
     }
 
     private mutating func fault(_ text: String) { result.faults.append("rule \(result.ruleCount - 1): \(text)") }
 
     // MARK: Matches
 
-    private mutating func match(_ json: JSON) -> RouteRule? {
+    /// Reads a match. One that cannot be read is a fault, and covers what it may have meant: refused rather than
+    /// answered by another rule.
+    private mutating func match(_ json: JSON, _ number: Int) -> RouteRule {
         place += 1
         let value = json["path", "value"]?.string ?? "/"
         let path: PathMatch
@@ -69,17 +84,19 @@ struct HTTPRouteReader {
         case "Exact": (path, rank) = (.exact(of: value), 0)
         case "PathPrefix": (path, rank) = (.prefix(of: value), 2)
         case "RegularExpression":
-            guard value.utf8.count <= 1024, let expression = try? RegularExpression("^(?:" + value + ")$") else {
-                fault("path \"\(value.prefix(128))\" is not a regular expression")
-                return nil
+            rank = 1
+            if let expression = expression(value) {
+                path = .pattern(expression, length: value.utf8.count)
+            } else {
+                fault("match \(number): path \"\(value.prefix(128))\" is not a regular expression")
+                path = .unreadable(value)
             }
-            (path, rank) = (.pattern(expression, length: value.utf8.count), 1)
         case let other:
-            fault("path type \"\(other)\" is not supported")
-            return nil
+            fault("match \(number): path type \"\(other)\" is not supported")
+            (path, rank) = (.prefix(of: value), 2)
         }
-        let fields = pairs(json["headers"], lowercases: true)
-        let parameters = pairs(json["queryParams"], lowercases: false)
+        let fields = pairs(json["headers"], lowercases: true, number)
+        let parameters = pairs(json["queryParams"], lowercases: false, number)
         let method = json["method"]?.string
         let order = RouteOrder(
             rank: rank, length: path.length, hasMethod: method != nil, fields: fields.count,
@@ -90,7 +107,13 @@ struct HTTPRouteReader {
             route: WebRoute(origin: origin, backends: []))
     }
 
-    private mutating func pairs(_ json: JSON?, lowercases: Bool) -> [ValueMatch] {
+    /// An expression for all of a text. `a)|(b` is none, though it would be within a group.
+    private func expression(_ text: String) -> RegularExpression? {
+        guard text.utf8.count <= 1024, (try? RegularExpression(text)) != nil else { return nil }
+        return try? RegularExpression("^(?:" + text + ")$")
+    }
+
+    private mutating func pairs(_ json: JSON?, lowercases: Bool, _ number: Int) -> [ValueMatch] {
         var result: [ValueMatch] = []
         for pair in json?.array ?? [] {
             let name = pair["name"]?.string ?? ""
@@ -101,12 +124,15 @@ struct HTTPRouteReader {
             switch pair["type"]?.string ?? "Exact" {
             case "Exact": result.append(ValueMatch(name: key, test: .exact(value)))
             case "RegularExpression":
-                if value.utf8.count <= 1024, let expression = try? RegularExpression("^(?:" + value + ")$") {
+                if let expression = expression(value) {
                     result.append(ValueMatch(name: key, test: .pattern(expression)))
                 } else {
-                    fault("\"\(value.prefix(128))\" is not a regular expression")
+                    fault("match \(number): \"\(value.prefix(128))\" is not a regular expression")
+                    result.append(ValueMatch(name: key, test: .any))
                 }
-            case let other: fault("match type \"\(other)\" is not supported")
+            case let other:
+                fault("match \(number): match type \"\(other)\" is not supported")
+                result.append(ValueMatch(name: key, test: .any))
             }
         }
         return result

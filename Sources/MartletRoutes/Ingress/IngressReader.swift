@@ -43,6 +43,12 @@ public struct RouteProblem: Sendable, Hashable {
     public var uid: String
     /// A sentence.
     public var message: String
+
+    init(ingress: JSON, message: String) {
+        object = ObjectKey(.ingress, namespace: ingress.namespace, name: ingress.name)
+        uid = ingress.uid
+        self.message = message
+    }
 }
 
 /// Reads one Ingress.
@@ -85,7 +91,8 @@ struct IngressReader {
         let policy = policy()
         let spec = ingress["spec"] ?? .null
         let rules = spec["rules"]?.array ?? []
-        if let json = spec["defaultBackend"], let slot = slot(json, &slots), !annotations.isCanary {
+        if let json = spec["defaultBackend"], !annotations.isCanary {
+            let slot = slot(json, &slots)
             let route = WebRoute(origin: origin, backends: [WeightedBackend(slot: slot)], policy: policy)
             if rules.isEmpty { result.fallback = route }
             for rule in rules {
@@ -103,8 +110,7 @@ struct IngressReader {
     }
 
     private mutating func complain(_ message: String) {
-        let key = ObjectKey(.ingress, namespace: ingress.namespace, name: ingress.name)
-        result.problems.append(.init(object: key, uid: ingress.uid, message: message))
+        result.problems.append(RouteProblem(ingress: ingress, message: message))
     }
 
     private mutating func policy() -> RoutePolicy {
@@ -156,11 +162,13 @@ struct IngressReader {
         _ path: JSON, of host: HostPattern, _ policy: RoutePolicy, _ slots: inout ServiceSlots
     ) {
         place += 1
-        guard let slot = slot(path["backend"] ?? .null, &slots) else { return }
+        // A backend that cannot be used answers 500, rather than that another rule takes what this one guards.
+        let slot = slot(path["backend"] ?? .null, &slots)
         let text = path["path"]?.string.flatMap { $0.isEmpty ? nil : $0 } ?? "/"
         var policy = policy
-        guard let match = match(text, path["pathType"]?.string ?? "", &policy) else { return }
+        let match = match(text, path["pathType"]?.string ?? "", &policy)
         if annotations.isCanary {
+            guard let slot, policy.failure == nil else { return }
             var canary = annotations.canary
             canary.slot = slot
             result.canaries[host, default: []].append(.init(path: match, canary: canary))
@@ -176,7 +184,7 @@ struct IngressReader {
     }
 
     /// What a path asks for. A rewrite target with groups makes an expression of it, as `use-regex` does.
-    private mutating func match(_ text: String, _ type: String, _ policy: inout RoutePolicy) -> PathMatch? {
+    private mutating func match(_ text: String, _ type: String, _ policy: inout RoutePolicy) -> PathMatch {
         let pieces = annotations.rewriteTarget.map { PathRewrite.pieces(of: $0) }
         let hasGroups = pieces?.contains { if case .group = $0 { true } else { false } } ?? false
         guard annotations.usesExpressions || hasGroups, type != "Exact" else {
@@ -190,8 +198,9 @@ struct IngressReader {
         guard text.utf8.count <= 1024, let expression = try? RegularExpression("(?i)^(?:" + text + ")"),
             let grouped = try? RegularExpression("(?i)^" + text, keepsGroups: true)
         else {
-            complain("path \"\(text.prefix(128))\" is not a regular expression")
-            return nil
+            complain("path \"\(text.prefix(128))\" is not a regular expression: all that begins like it is closed")
+            policy.failure = RouteFailure(status: 503, text: "the route is closed: its path cannot be read")
+            return .unreadable(text)
         }
         if let pieces { policy.filters.rewrite = Rewrite(path: .template(grouped, pieces)) }
         return .pattern(expression, length: text.utf8.count)
@@ -216,6 +225,7 @@ struct IngressReader {
             to: HostPattern(other, wildcard: .oneLabel))
     }
 
+    /// The slot of a backend; nil, with a complaint, for one that is no Service.
     private mutating func slot(_ json: JSON, _ slots: inout ServiceSlots) -> Int? {
         guard let name = json["service", "name"]?.string else {
             complain("a backend that is not a service is not supported")

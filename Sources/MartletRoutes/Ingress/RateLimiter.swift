@@ -42,9 +42,10 @@ public struct RateLimiter: Sendable {
             buckets[key] = Bucket(level: 0, time: now)
             return true
         }
-        let milliseconds = Int(clamping: (now - bucket.time).nanoseconds / 1_000_000)
-        let leaked = rate.multipliedReportingOverflow(by: max(0, milliseconds))
-        let level = leaked.overflow ? 0 : max(0, bucket.level - leaked.partialValue / key.span)
+        // By the nanosecond: whoever comes more than once in a millisecond has what leaks in between, too.
+        let passed = Int(clamping: max(0, (now - bucket.time).nanoseconds))
+        let leaked = rate.multipliedReportingOverflow(by: passed)
+        let level = leaked.overflow ? 0 : max(0, bucket.level - leaked.partialValue / (1_000_000 * key.span))
         // One more must fit.
         guard level + 1000 <= burst * 1000 else { return false }
         buckets[key] = Bucket(level: level + 1000, time: now)

@@ -36,20 +36,23 @@ public enum PathRewrite: Sendable, Hashable {
         return pieces
     }
 
-    /// The new path of a request; it begins with a slash and is in normal form.
+    /// The new target of a request: a path in normal form that begins with a slash, and the query. As in nginx, what
+    /// follows a question mark in the new one goes before the request's own query. Nil when an expression takes too
+    /// long for this path.
     /// - Parameters:
     ///   - path: the request's, in normal form.
+    ///   - query: the request's, with its `?`.
     ///   - rule: what it matched.
-    func apply(to path: String, matched rule: PathMatch) -> String {
+    func apply(to path: String, _ query: String, matched rule: PathMatch) -> String? {
         switch self {
-        case .whole(let text): return Self.safe(text)
+        case .whole(let text): return Self.target(text, query)
         case .prefix(let text):
-            guard case .prefix(let covered) = rule else { return Self.safe(text) }
+            guard case .prefix(let covered) = rule else { return Self.safe(text) + query }
             let rest = path.utf8.dropFirst(covered.count)
             let start = text.hasSuffix("/") ? text.dropLast() : text[...]
-            return Self.safe(String(start) + String(decoding: rest, as: UTF8.self))
+            return Self.safe(String(start) + String(decoding: rest, as: UTF8.self)) + query
         case .template(let expression, let pieces):
-            guard let groups = expression.firstMatch(in: path) else { return path }
+            guard let groups = expression.firstMatch(in: path, steps: RequestParts.mostGroupSteps) else { return nil }
             var text = ""
             for piece in pieces {
                 switch piece {
@@ -57,10 +60,14 @@ public enum PathRewrite: Sendable, Hashable {
                 case .group(let group): if group < groups.count, let part = groups[group] { text += part }
                 }
             }
-            // As in nginx, what follows a question mark goes before the request's own query.
-            guard let mark = text.firstIndex(of: "?") else { return Self.safe(text) }
-            return Self.safe(String(text[..<mark])) + RequestTarget.query(text[mark...])
+            return Self.target(text, query)
         }
+    }
+
+    private static func target(_ text: String, _ query: String) -> String {
+        guard let mark = text.utf8.firstIndex(of: UInt8(ascii: "?")) else { return safe(text) + query }
+        let first = RequestTarget.query(text[mark...])
+        return safe(String(text[..<mark])) + first + (query.isEmpty ? "" : "&" + query.dropFirst())
     }
 
     /// What goes into a request line or a Location: a path that begins with one slash.
@@ -76,12 +83,11 @@ public struct Rewrite: Sendable, Hashable {
     /// The path that they see.
     public var path: PathRewrite?
 
-    /// The new target of a request: its path anew, its query as it was.
-    public func target(_ target: String, matched rule: PathMatch) -> String {
+    /// The new target of a request: its path anew, its query as it was. Nil when that takes too long to find.
+    public func target(_ target: String, matched rule: PathMatch) -> String? {
         guard let path else { return target }
         let (old, query) = RequestTarget.parts(of: target)
-        let new = path.apply(to: old, matched: rule)
-        return new.utf8.contains(UInt8(ascii: "?")) && !query.isEmpty ? new + "&" + query.dropFirst() : new + query
+        return path.apply(to: old, query, matched: rule)
     }
 }
 
@@ -138,8 +144,8 @@ public struct Redirect: Sendable, Hashable {
         let port = port ?? given ?? standard
         let name = self.host ?? sent.name
         let (old, query) = RequestTarget.parts(of: target)
-        let path = path?.apply(to: old, matched: rule) ?? old
-        return "\(scheme)://\(name)\(port == standard ? "" : ":\(port)")\(path)\(query)"
+        let new = path?.apply(to: old, query, matched: rule) ?? old + query
+        return "\(scheme)://\(name)\(port == standard ? "" : ":\(port)")\(new)"
     }
 }
 

@@ -31,7 +31,7 @@ struct RouteAttachment: Sendable {
             parents.append((reference, Self.conditions(route, accepted)))
             if !accepted.isTrue { refusals.insert(name) }
             for listener in joined {
-                self.listeners.insert(listener.id)
+                if accepted.isTrue { self.listeners.insert(listener.id) }
                 guard let scope = scopes.place(of: listener) else { continue }
                 for hostname in route.hostnames.isEmpty ? [nil] : route.hostnames.map(Optional.some) {
                     guard let host = listener.shared(with: hostname) else { continue }
@@ -51,7 +51,7 @@ struct RouteAttachment: Sendable {
         return "\(reference["namespace"]?.string ?? object.namespace)/\(name)"
     }
 
-    /// The listeners that a route is attached to by one of its parents, and whether it is accepted there.
+    /// The listeners where a route's rules lie by one of its parents, and whether it is accepted there.
     private static func join(
         _ object: JSON, _ route: CompiledHTTPRoute, _ reference: JSON, _ all: [GatewayListener],
         _ labels: [String: String]
@@ -71,8 +71,10 @@ struct RouteAttachment: Sendable {
         if shared.isEmpty {
             return refused("NoMatchingListenerHostname", "no listener shares a host name with this route")
         }
-        if route.faults.count >= max(1, route.ruleCount) && !route.faults.isEmpty {
-            return refused("UnsupportedValue", route.faults.joined(separator: "; "))
+        if route.ruleCount > 0 && route.brokenRules == route.ruleCount {
+            // Its rules refuse what they cover: no other route takes it in their place.
+            let reason = route.faults.joined(separator: "; ")
+            return (shared, GatewayCondition("Accepted", false, "UnsupportedValue", reason))
         }
         return (shared, GatewayCondition("Accepted", true, "Accepted"))
     }

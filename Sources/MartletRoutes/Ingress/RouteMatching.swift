@@ -28,16 +28,47 @@ public enum PathMatch: Sendable, Hashable {
         }
     }
 
-    /// Whether a path in its normal form falls under it.
-    func matches(_ path: Span<UInt8>) -> Bool {
+    /// What an expression that cannot be read may have meant, at most: all paths that begin as it does, in any case.
+    /// It goes before and after the same others as the expression would have.
+    static func unreadable(_ text: String) -> PathMatch {
+        let start = literalStart(of: text.utf8.first == UInt8(ascii: "^") ? text.utf8.dropFirst() : text.utf8[...])
+        guard let expression = try? RegularExpression("(?i)^" + start) else { return .prefix([]) }
+        return .pattern(expression, length: text.utf8.count)
+    }
+
+    /// The letters with which every match of an expression begins, as far as that is plain to see.
+    private static func literalStart(of text: Substring.UTF8View) -> String {
+        // What is behind a bar is another beginning, unless the bar is a group's own.
+        var depth = 0
+        var isPlain = true
+        for byte in text {
+            switch byte {
+            case UInt8(ascii: "("): depth += 1
+            case UInt8(ascii: ")"): depth -= 1
+            case UInt8(ascii: "["), UInt8(ascii: "\\"): isPlain = false
+            case UInt8(ascii: "|"): if depth <= 0 || !isPlain { return "" }
+            default: break
+            }
+        }
+        let start = text.prefix { byte in
+            switch byte {
+            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
+            default: "/-_~!&',;=:@".utf8.contains(byte)
+            }
+        }
+        let next = text[start.endIndex...].first
+        let mayLackTheLast = next.map { "*?{".utf8.contains($0) } ?? false
+        return String(Substring(mayLackTheLast ? start.dropLast() : start))
+    }
+
+    /// Whether a path falls under it; nil when that cannot be found out.
+    func matches(_ path: Span<UInt8>, _ parts: inout RequestParts) -> Bool? {
         switch self {
         case .exact(let wanted): return wanted.count == path.count && Self.begins(path, wanted)
         case .prefix(let wanted):
             guard path.count >= wanted.count, Self.begins(path, wanted) else { return false }
             return path.count == wanted.count || path[wanted.count] == UInt8(ascii: "/")
-        case .pattern(let expression, _):
-            let text = String(decoding: path.indices.map { path[$0] }, as: UTF8.self)
-            return expression.matches(text)
+        case .pattern(let expression, _): return expression.test(parts.text(of: path), steps: RequestParts.mostSteps)
         }
     }
 
@@ -57,15 +88,53 @@ struct ValueMatch: Sendable, Hashable {
     enum Test: Sendable, Hashable {
         case exact(String)
         case pattern(RegularExpression)
+        /// Whatever it is, as long as it is there.
+        case any
     }
     /// Lower case for fields, which are matched in any case.
     var name: String
     var test: Test
 
-    func matches(_ value: String) -> Bool {
+    /// Whether a value passes; nil when that cannot be found out.
+    func matches(_ value: String) -> Bool? {
         switch test {
         case .exact(let wanted): value == wanted
-        case .pattern(let expression): expression.matches(value)
+        case .pattern(let expression): expression.test(value, steps: RequestParts.mostSteps)
+        case .any: true
+        }
+    }
+}
+
+/// What rules look at in a request that costs something to make: made once, when the first rule asks for it.
+struct RequestParts {
+    /// How many steps a match may take: what takes more is refused, before it has held a thread for long.
+    static let mostSteps = 300_000
+    /// How many a match with groups may take, each of which costs more.
+    static let mostGroupSteps = 300_000
+
+    private let target: String
+    private var path: String?
+    private var parameters: Query?
+
+    init(_ target: String) { self.target = target }
+
+    /// The path as a text. It is that of one reading, until ``readAnew()``.
+    mutating func text(of bytes: Span<UInt8>) -> String {
+        if let path { return path }
+        let text = bytes.withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) }
+        path = text
+        return text
+    }
+
+    /// From now on the path is another.
+    mutating func readAnew() { path = nil }
+
+    var query: Query {
+        mutating get {
+            if let parameters { return parameters }
+            let query = Query(target)
+            parameters = query
+            return query
         }
     }
 }
@@ -88,15 +157,24 @@ struct RouteRule: Sendable {
     var order: RouteOrder
     var route: WebRoute
 
-    func matches(_ path: Span<UInt8>, _ request: some RoutedRequest, target: String) -> Bool {
-        guard self.path.matches(path) else { return false }
+    /// Whether the rule has a request; nil when that cannot be found out.
+    func matches(_ path: Span<UInt8>, _ request: some RoutedRequest, _ parts: inout RequestParts) -> Bool? {
         if let method, request.method != method { return false }
+        let isCovered = self.path.matches(path, &parts)
+        if isCovered != true { return isCovered }
         for field in fields {
-            guard let value = request.field(field.name), field.matches(value) else { return false }
+            guard let value = request.field(field.name) else { return false }
+            let isWanted = field.matches(value)
+            if isWanted != true { return isWanted }
         }
         if parameters.isEmpty { return true }
-        let query = Query(target)
-        return parameters.allSatisfy { wanted in query[wanted.name].map { wanted.matches($0) } ?? false }
+        let query = parts.query
+        for parameter in parameters {
+            guard let value = query[parameter.name] else { return false }
+            let isWanted = parameter.matches(value)
+            if isWanted != true { return isWanted }
+        }
+        return true
     }
 }
 

@@ -41,7 +41,10 @@ public struct RouteTable: Sendable {
     }
 
     /// The route of a request, nil when no rule covers it. Allocates nothing, unless the path is not in its normal
-    /// form, or a rule of the host looks at the query or has an expression.
+    /// form, or a rule that the request may fall under looks at the query or has an expression.
+    ///
+    /// Where servers may read the path in ways that different rules cover (``PathReading``), it is refused: one rule
+    /// would say who may come, and the pod would serve what another one guards.
     /// - Parameters:
     ///   - host: the Host field, with or without a port, in any case.
     ///   - target: the path as sent, with or without a query.
@@ -53,25 +56,41 @@ public struct RouteTable: Sendable {
         let name = field.extracting(RequestHost.name(in: field))
         let bytes = target.utf8.span
         let path = bytes.extracting(0..<RequestPath.length(of: bytes))
-        if RequestPath.isNormal(path) {
-            return find(name, path, isSecure, request, target)
+        var parts = RequestParts(target)
+        if RequestPath.isNormal(path) { return find(name, path, isSecure, request, &parts) }
+        let sent = Array(target.utf8.prefix(path.count))
+        let normal = RequestPath.normal(sent)
+        guard let match = find(name, normal.span, isSecure, request, &parts) else { return nil }
+        let refusal = "the path may be read in several ways, which different rules cover"
+        switch RequestPath.clarity(of: sent) {
+        case .plain: return match
+        case .hopeless: return match.refused(refusal)
+        case .ambiguous:
+            var seen: Set<[UInt8]> = [normal]
+            for reading in PathReading.others {
+                let other = RequestPath.normal(sent, reading)
+                guard seen.insert(other).inserted else { continue }
+                parts.readAnew()
+                let second = find(name, other.span, isSecure, request, &parts)
+                guard let second, second.route.isLike(match.route) else { return match.refused(refusal) }
+            }
+            return match
         }
-        let normal = RequestPath.normal(target.utf8.prefix(path.count))
-        return find(name, normal.span, isSecure, request, target)
     }
 
     private func find(
-        _ host: Span<UInt8>, _ path: Span<UInt8>, _ isSecure: Bool, _ request: some RoutedRequest, _ target: String
+        _ host: Span<UInt8>, _ path: Span<UInt8>, _ isSecure: Bool, _ request: some RoutedRequest,
+        _ parts: inout RequestParts
     ) -> RouteMatch? {
         let listener = listeners.isEmpty ? nil : self.listener(host, isSecure)
         func look(_ form: HostForm, _ name: Span<UInt8>) -> RouteMatch? {
             if let rules = rules.find(scope: Self.ingresses, form, name),
-                let match = first(of: rules, path, request, target, nil)
+                let match = first(of: rules, path, request, &parts, nil)
             {
                 return match
             }
             guard let listener, let rules = rules.find(scope: listener + 1, form, name) else { return nil }
-            return first(of: rules, path, request, target, listener)
+            return first(of: rules, path, request, &parts, listener)
         }
         if let match = look(.exact, host) { return match }
         if rules.has(.oneLabel) || rules.has(.anyLabels) {
@@ -88,10 +107,15 @@ public struct RouteTable: Sendable {
     }
 
     private func first(
-        of rules: [RouteRule], _ path: Span<UInt8>, _ request: some RoutedRequest, _ target: String, _ listener: Int?
+        of rules: [RouteRule], _ path: Span<UInt8>, _ request: some RoutedRequest, _ parts: inout RequestParts,
+        _ listener: Int?
     ) -> RouteMatch? {
-        for rule in rules where rule.matches(path, request, target: target) {
-            return RouteMatch(route: rule.route, path: rule.path, listener: listener.map { listeners[$0] })
+        for rule in rules {
+            let isMatch = rule.matches(path, request, &parts)
+            if isMatch == false { continue }
+            let match = RouteMatch(route: rule.route, path: rule.path, listener: listener.map { listeners[$0] })
+            // Whom the rule would keep out must not come in by the next one.
+            return isMatch == true ? match : match.refused("the request is too long for an expression of its rules")
         }
         return nil
     }
@@ -119,6 +143,15 @@ public struct RouteMatch: Sendable {
     public var path: PathMatch
     /// The listener of a Gateway that it came through; nil for an Ingress.
     public var listener: RouteListener?
+
+    /// A refusal in place of the route.
+    func refused(_ text: String) -> RouteMatch {
+        var policy = RoutePolicy()
+        policy.redirectsToSecure = route.policy.redirectsToSecure
+        policy.failure = RouteFailure(status: 400, text: text)
+        let refusal = WebRoute(origin: route.origin, backends: [], policy: policy)
+        return RouteMatch(route: refusal, path: path, listener: listener)
+    }
 }
 
 /// What routes need to know of a listener of a Gateway.

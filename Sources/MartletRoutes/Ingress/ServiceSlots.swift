@@ -114,11 +114,13 @@ struct ServiceSlots: Sendable {
         }
     }
 
+    /// The port of a Service. One number may be a port of TCP and another one of UDP, before it or behind it.
     private func port(_ key: Key) -> JSON? {
         (services[key.service]?["spec", "ports"]?.array ?? []).first { port in
+            guard port["protocol"]?.string ?? "TCP" == "TCP" else { return false }
             switch key.port {
-            case .number(let number): port["port"]?.int == number
-            case .name(let name): port["name"]?.string == name
+            case .number(let number): return port["port"]?.int == number
+            case .name(let name): return port["name"]?.string == name
             }
         }
     }

@@ -16,6 +16,11 @@ public final class WebRoute: Sendable {
         self.policy = policy
     }
 
+    /// Whether the same is done with a request, whichever of the two has it.
+    func isLike(_ other: WebRoute) -> Bool {
+        self === other || origin == other.origin && backends == other.backends && policy == other.policy
+    }
+
     /// The backend of one request, by weight; nil when none takes any.
     /// - Parameter draw: 64 random bits.
     public func backend(draw: UInt64) -> WeightedBackend? {
