@@ -21,7 +21,8 @@ private typealias G = GatewayObjects
                 }
             }
         }
-        all += builder.certificates.keys.sorted()
+        let certificates = builder.certificates.mapValues { String(decoding: $0.certificatePEM, as: UTF8.self) }
+        all += certificates.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" } + builder.problems.map(\.message)
         for wish in builder.statusWishes {
             let status = wish.status(now: "now", address: "192.0.2.1").map { "\($0)" } ?? "-"
             all.append("\(wish.key.kind.plural) \(wish.key.namespace)/\(wish.key.name) \(status)")
@@ -49,7 +50,10 @@ private typealias G = GatewayObjects
     private func route(_ random: inout SplitMix64) -> JSON {
         let namespace = pick(["default", "other"], &random)
         let parents = (0..<Int.random(in: 1...2, using: &random)).map { _ -> JSON in
-            var parent: JSON = ["name": .string("g\(Int.random(in: 0..<3, using: &random))"), "namespace": "default"]
+            var parent: JSON = [
+                "name": .string("g\(Int.random(in: 0..<3, using: &random))"),
+                "namespace": .string(pick(["default", "default", "other"], &random)),
+            ]
             if pick([true, false], &random) { parent["sectionName"] = pick(["l0", "l1"], &random) }
             return parent
         }
@@ -69,7 +73,14 @@ private typealias G = GatewayObjects
             let listeners = (0..<Int.random(in: 1...3, using: &random)).map { listener($0, &random) }
             return G.gateway(
                 "g\(Int.random(in: 0..<3, using: &random))",
+                namespace: pick(["default", "default", "other"], &random),
                 created: pick(["2025-01-01T00:00:00Z", "2026-01-01T00:00:00Z"], &random), listeners)
+        case 7 where pick([true, false], &random):
+            var ingress = RouteObjects.ingress(
+                "i\(Int.random(in: 0..<2, using: &random))", host: pick(Self.hosts, &random),
+                created: pick(["2025-06-01T00:00:00Z", "2026-06-01T00:00:00Z"], &random))
+            ingress["spec", "tls"] = [["hosts": [.string(pick(Self.hosts, &random))], "secretName": "tls"]]
+            return ingress
         case 7: return pick([G.secret("tls"), G.secret("far", namespace: "other")], &random)
         case 8:
             return pick(

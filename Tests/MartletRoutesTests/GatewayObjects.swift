@@ -112,6 +112,7 @@ enum GatewayObjects {
         if object["spec", "controllerName"] != nil { return .gatewayClass }
         if object["spec", "gatewayClassName"] != nil { return .gateway }
         if object["spec", "parentRefs"] != nil { return .httpRoute }
+        if object["spec", "ingressClassName"] != nil { return .ingress }
         if object["spec", "from"] != nil { return .referenceGrant }
         if object["data"] != nil { return .secret }
         if object["spec", "ports"] != nil { return .service }

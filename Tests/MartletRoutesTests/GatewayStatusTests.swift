@@ -218,6 +218,18 @@ private typealias G = GatewayObjects
         #expect(written.table.match("h.test", isSecure: false) == nil)
     }
 
+    @Test("parents keep their order beside those of another controller, so that the two do not write by turns")
+    func order() {
+        let foreign: JSON = ["parentRef": ["name": "gw2"], "controllerName": "example.com/c", "conditions": []]
+        var route = G.route()
+        let written = G.builder(G.gateway(), route).status(.httpRoute, "r")
+        let ours = written?["parents"]?[0] ?? .null
+        for parents in [[ours, foreign], [foreign, ours]] as [JSON] {
+            route["status"] = ["parents": parents]
+            #expect(G.builder(G.gateway(), route).status(.httpRoute, "r") == nil)
+        }
+    }
+
     @Test("hostile text in every field of Gateways and routes never traps, and closes no other route")
     func fuzzedObjects() {
         var random = SplitMix64(seed: Fuzz.seed(11))

@@ -76,23 +76,34 @@ public struct GatewayStatusWish: Sendable {
             after["addresses"] = address.map { [["type": "IPAddress", "value": .string($0)]] }
             after["listeners"] = .array(listeners.map { self.listener($0, before, now) })
         case .parents(let parents):
-            let known = before["parents"]?.array ?? []
-            let foreign = known.filter { $0["controllerName"]?.string != GatewayState.controllerName }
-            let ours = parents.map { parent -> JSON in
-                let old = known.first {
-                    $0["controllerName"]?.string == GatewayState.controllerName && $0["parentRef"] == parent.reference
+            // Each entry stays where it is, and new ones go to the end: two controllers that each put their own last
+            // would write by turns for ever.
+            var wished = parents
+            var all: [JSON] = []
+            for old in before["parents"]?.array ?? [] {
+                guard old["controllerName"]?.string == GatewayState.controllerName else {
+                    all.append(old)
+                    continue
                 }
-                return [
-                    "parentRef": parent.reference, "controllerName": .string(GatewayState.controllerName),
-                    "conditions": merged(old?["conditions"], parent.conditions, now, keepsOthers: false),
-                ]
+                guard let place = wished.firstIndex(where: { $0.reference == old["parentRef"] }) else { continue }
+                all.append(parent(wished.remove(at: place), old, now))
             }
-            if ours.isEmpty && foreign.count == known.count { return nil }
-            after["parents"] = .array(foreign + ours)
+            all += wished.map { parent($0, nil, now) }
+            if all.isEmpty && before["parents"] == nil { return nil }
+            after["parents"] = .array(all)
         }
         // Not by `?:`, whose nil would be the JSON of that name.
         if after == before { return nil }
         return after
+    }
+
+    private func parent(
+        _ parent: (reference: JSON, conditions: [GatewayCondition]), _ old: JSON?, _ now: String
+    ) -> JSON {
+        [
+            "parentRef": parent.reference, "controllerName": .string(GatewayState.controllerName),
+            "conditions": merged(old?["conditions"], parent.conditions, now, keepsOthers: false),
+        ]
     }
 
     private func listener(_ listener: ListenerStatus, _ before: JSON, _ now: String) -> JSON {

@@ -35,6 +35,33 @@ struct GatewayListener: Sendable, Hashable {
     /// Whether it names a Secret of another namespace: a ReferenceGrant matters then.
     var crossesNamespaces: Bool { secrets.contains { !$0.hasPrefix(namespace + "/") } }
 
+    /// What it wants to have: a host name, with TLS or without.
+    struct Claim: Sendable, Hashable {
+        var isSecure: Bool
+        var host: HostPattern
+    }
+
+    var claim: Claim { Claim(isSecure: isSecure, host: host) }
+
+    /// The name under which its certificate is shown; empty for all hosts.
+    var certificateName: String { hostname.map { RequestHost($0).name } ?? "" }
+
+    /// The listener as it is while a Gateway of another namespace, an older one, has its host name.
+    func refused(for keeper: String) -> GatewayListener {
+        let message = "Gateway \(keeper), which is older, has this host name"
+        var listener = self
+        listener.isServed = false
+        listener.conditions = conditions.map { condition in
+            switch condition.type {
+            case "Accepted": GatewayCondition("Accepted", false, "HostnameConflict", message)
+            case "Conflicted": GatewayCondition("Conflicted", true, "HostnameConflict", message)
+            case "Programmed": GatewayCondition("Programmed", false, "Invalid", "the listener is not valid")
+            default: condition
+            }
+        }
+        return listener
+    }
+
     /// The namespaces whose routes may attach.
     enum Namespaces: Sendable, Hashable {
         case same, all, none

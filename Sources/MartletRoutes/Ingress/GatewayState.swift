@@ -2,7 +2,7 @@ internal import MartletBase
 internal import MartletObject
 
 /// What Gateways and their routes add to the table, and what their status ought to say. All Gateways of ours are
-/// reached at one address: listeners of several that have the same port and host name are one.
+/// reached at one address: listeners of several of one namespace that have the same port and host name are one.
 ///
 /// An object that changes changes what hangs on it alone: a route its own rules, a Gateway those of its own routes, so
 /// that a change costs the same however many hosts there are.
@@ -24,8 +24,12 @@ struct GatewayState: Sendable {
     /// The routes that name a Gateway, there or not.
     private var byGateway: [String: GatewayRoutes] = [:]
     private var byNamespace: [String: Set<String>] = [:]
-    /// The listeners of each Gateway that is served.
+    /// The listeners of each Gateway that is served, as it has them by itself, and as they are beside the others'.
+    private var wished: [String: [GatewayListener]] = [:]
     private var listeners: [String: [GatewayListener]] = [:]
+    private var claims = ListenerClaims()
+    /// The Ingresses that have a certificate for a host.
+    private var ingresses: [String: Set<CompiledIngress.Age>] = [:]
     private var scopes = ListenerScopes()
     /// How many routes are attached to each listener.
     private var counts: [GatewayListener.ID: Int] = [:]
@@ -125,6 +129,22 @@ struct GatewayState: Sendable {
         }
     }
 
+    /// Takes note of the hosts that an Ingress has certificates for.
+    mutating func changedCertificates(_ before: CompiledIngress?, _ after: CompiledIngress?) {
+        let hosts = (before: Set((before?.certificates ?? [:]).keys), after: Set((after?.certificates ?? [:]).keys))
+        if hosts.before == hosts.after, before?.age == after?.age { return }
+        for host in hosts.before {
+            if let age = before?.age { ingresses[host]?.remove(age) }
+            if ingresses[host]?.isEmpty == true { ingresses[host] = nil }
+        }
+        for host in hosts.after { if let age = after?.age { ingresses[host, default: []].insert(age) } }
+        let touched = hosts.before.union(hosts.after)
+        for (name, all) in listeners where all.contains(where: { touched.contains($0.certificateName) }) {
+            restatedGateways.insert(name)
+            isDirty = true
+        }
+    }
+
     // MARK: The table
 
     /// Brings the table up to date.
@@ -134,9 +154,11 @@ struct GatewayState: Sendable {
         let read = unread
         loose.formUnion(read)
         unread = []
-        for name in unreadGateways { readGateway(name, secrets, &table) }
-        restatedGateways.formUnion(unreadGateways)
+        var touched: Set<String> = []
+        for name in unreadGateways { touched.formUnion(readGateway(name, secrets)) }
         unreadGateways = []
+        for name in touched { settle(name, &table) }
+        restatedGateways.formUnion(touched)
         place(&table, read)
         restated.formUnion(loose)
         loose = []
@@ -148,12 +170,11 @@ struct GatewayState: Sendable {
 
     /// Certificates by host, of listeners that are served; the oldest Gateway that names a host keeps it. Of those for
     /// all hosts under the empty name.
-    var certificates: [String: TLSMaterial] {
-        var result: [String: TLSMaterial] = [:]
-        for listener in ordered where listener.isServed {
-            guard let material = listener.material else { continue }
-            let name = listener.hostname.map { RequestHost($0).name } ?? ""
-            if result[name] == nil { result[name] = material }
+    var certificates: [String: HostCertificate] {
+        var result: [String: HostCertificate] = [:]
+        for (age, listener) in ordered where listener.isServed {
+            guard let material = listener.material, result[listener.certificateName] == nil else { continue }
+            result[listener.certificateName] = HostCertificate(kind: "Gateway", age: age, material: material)
         }
         return result
     }
@@ -173,10 +194,11 @@ struct GatewayState: Sendable {
     }
 
     /// All listeners, those of the oldest Gateway first.
-    private var ordered: [GatewayListener] {
-        listeners.keys.map { (age: IngressReader.age(of: gateways[$0] ?? .null), name: $0) }.sorted { $0.age < $1.age }
-            .flatMap { listeners[$0.name] ?? [] }
+    private var ordered: [(age: CompiledIngress.Age, listener: GatewayListener)] {
+        listeners.keys.map(age).sorted().flatMap { age in (listeners[age.name] ?? []).map { (age, $0) } }
     }
+
+    private func age(_ gateway: String) -> CompiledIngress.Age { IngressReader.age(of: gateways[gateway] ?? .null) }
 
     private mutating func read(_ name: String, _ slots: inout ServiceSlots) {
         let before = compiled.removeValue(forKey: name)
@@ -197,14 +219,24 @@ struct GatewayState: Sendable {
         return Self.isOurs(object) && Self.accepted(object).isTrue && !gateway.isTerminating
     }
 
-    private mutating func readGateway(_ name: String, _ secrets: [String: JSON], _ table: inout RouteTable) {
-        let before = listeners[name]
+    /// Reads a Gateway anew. Gives those whose listeners may be others now.
+    private mutating func readGateway(_ name: String, _ secrets: [String: JSON]) -> Set<String> {
         var after: [GatewayListener]?
         if let gateway = gateways[name], isServed(gateway) {
             after = GatewayListenerReader(gateway: gateway, secrets: secrets, grants: grants, ports: ports).read()
         }
+        wished[name] = after
+        return claims.put(name, age: age(name), after)
+    }
+
+    /// Puts a Gateway's listeners where they belong now.
+    private mutating func settle(_ name: String, _ table: inout RouteTable) {
+        let before = listeners[name]
+        let after = wished[name]?.map { listener in
+            claims.keeper(from: listener).map { listener.refused(for: $0) } ?? listener
+        }
         // New places are taken before the old ones are given back: those that stay keep theirs.
-        let age = IngressReader.age(of: gateways[name] ?? .null)
+        let age = age(name)
         for listener in after ?? [] { scopes.put(listener, age: age, in: &table) }
         for listener in before ?? [] where after?.contains(where: { $0.hasPlace(of: listener) }) != true {
             scopes.remove(listener, in: &table)
@@ -304,7 +336,22 @@ struct GatewayState: Sendable {
         guard let gateway = gateways[name], let listeners = listeners[name] else {
             return wish(Self.key(.gateway, name), nil)
         }
-        wish(Self.key(.gateway, name), Self.status(gateway, listeners, counts))
+        let told = listeners.map { self.told($0, age: age(name)) }
+        wish(Self.key(.gateway, name), Self.status(gateway, told, counts))
+    }
+
+    /// A listener with what is to be said of an older Ingress that keeps its certificate from being shown.
+    private func told(_ listener: GatewayListener, age: CompiledIngress.Age) -> GatewayListener {
+        guard listener.isServed, listener.isSecure, let keeper = ingresses[listener.certificateName]?.min(),
+            keeper < age
+        else { return listener }
+        var listener = listener
+        listener.conditions.removeAll { $0.type == GatewayListener.overlappingTLS }
+        listener.conditions.append(
+            GatewayCondition(
+                GatewayListener.overlappingTLS, true, "OverlappingCertificates",
+                "the certificate of this host is that of Ingress \(keeper.name), which is older"))
+        return listener
     }
 
     private static func key(_ kind: ResourceKind, _ name: String) -> ObjectKey {

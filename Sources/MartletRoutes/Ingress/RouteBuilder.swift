@@ -127,19 +127,35 @@ public struct RouteBuilder: Sendable {
 
     /// What could not be used, a sentence each, for events and logs; by the objects' names.
     public var problems: [RouteProblem] {
-        compiled.filter { !$0.value.problems.isEmpty }.sorted { $0.key < $1.key }.flatMap(\.value.problems)
+        let holders = holders
+        return compiled.values.filter { !$0.problems.isEmpty || !$0.certificates.isEmpty }
+            .map { (name: $0.age.name, problems: $0.problems + contested($0, holders)) }
+            .filter { !$0.problems.isEmpty }.sorted { $0.name < $1.name }.flatMap(\.problems)
     }
 
-    /// Certificates by host (`*.suffix` for wildcards), lower case. The oldest Ingress that names a host keeps it.
-    public var certificates: [String: TLSMaterial] {
-        var best: [String: (age: CompiledIngress.Age, material: TLSMaterial)] = [:]
+    /// The certificates of an Ingress that are not shown, because an older object has another one for the host.
+    private func contested(_ ingress: CompiledIngress, _ holders: [String: HostCertificate]) -> [RouteProblem] {
+        guard let object = ingresses[ingress.age.name] else { return [] }
+        return ingress.certificates.compactMap { host, material -> String? in
+            guard let holder = holders[host], holder.age != ingress.age, holder.material != material else { return nil }
+            return "the certificate of \(host) is that of \(holder.kind) \(holder.age.name), which is older"
+        }.sorted().map { RouteProblem(ingress: object, message: $0) }
+    }
+
+    /// Certificates by host (`*.suffix` for wildcards), lower case. The oldest Ingress or Gateway that names a host
+    /// keeps it.
+    public var certificates: [String: TLSMaterial] { holders.mapValues(\.material) }
+
+    /// Whose certificate is shown for each host.
+    private var holders: [String: HostCertificate] {
+        var best = gateways.certificates
         for ingress in compiled.values where !ingress.certificates.isEmpty {
             for (host, material) in ingress.certificates {
                 if let known = best[host], known.age < ingress.age { continue }
-                best[host] = (ingress.age, material)
+                best[host] = HostCertificate(kind: "Ingress", age: ingress.age, material: material)
             }
         }
-        return best.mapValues(\.material).merging(gateways.certificates) { ingress, _ in ingress }
+        return best
     }
 
     /// The Secrets that are named by what is served here, when they may be others than when this was last asked: for
@@ -180,6 +196,7 @@ public struct RouteBuilder: Sendable {
         Self.move(name, from: before?.hosts ?? [], to: after?.hosts ?? [], in: &byHost)
         Self.move(name, from: before?.services ?? [], to: after?.services ?? [], in: &byService)
         Self.move(name, from: before?.secrets ?? [], to: after?.secrets ?? [], in: &bySecret)
+        gateways.changedCertificates(before, after)
         if after?.fallback != nil { fallbacks.insert(name) } else { fallbacks.remove(name) }
         compiled[name] = after
         return (before?.hosts ?? []).union(after?.hosts ?? [])
@@ -215,4 +232,11 @@ public struct RouteBuilder: Sendable {
         }
         table.rules[RouteTable.ingresses, host] = rules.isEmpty ? nil : rules
     }
+}
+
+/// The certificate of a host, and whose it is.
+struct HostCertificate: Sendable {
+    var kind: String
+    var age: CompiledIngress.Age
+    var material: TLSMaterial
 }
