@@ -3,6 +3,7 @@ import MartletBase
 import MartletHTTP
 import MartletNet
 import MartletObject
+import Synchronization
 import Testing
 
 /// An app at `web.test` whose Ingress has these annotations.
@@ -50,10 +51,27 @@ private func serve(_ net: TestNet, _ annotations: [String: String], path: String
     @Test("a place among the requests at once is given back when the answer has ended, also one without a body")
     func placesAreGivenBack() async throws {
         try await TestNet.run { net in
-            try await serve(net, ["limit-connections": "1"])
+            let (arrived, released) = (Signal(), Signal())
+            let pod = try await net.backend { request in
+                if request.head.path == "/held" {
+                    arrived.set()
+                    await released.wait()
+                }
+                return text("done")
+            }
+            net.serve("web.test", [pod.endpoint])
+            var object = Objects.ingress("web", host: "web.test")
+            object["metadata", "annotations"] = ["nginx.ingress.kubernetes.io/limit-connections": "1"]
+            net.api.put(.ingress, object)
+            try await net.eventually("web.test") { $0.code == 200 }
+            async let held = net.ask("web.test", "/held")
+            await arrived.wait()
+            #expect(try await net.ask("web.test").code == 503, "there is one place, and it is taken")
+            released.set()
+            #expect(try await held.code == 200)
             for _ in 0..<3 {
                 try await net.eventually("web.test") { $0.code == 200 }
-                _ = try await net.ask("web.test", "/", .head)
+                try await net.until { try await net.ask("web.test", "/", .head).code == 200 }
             }
             try await net.eventually("web.test") { $0.code == 200 }
         }
@@ -124,6 +142,10 @@ private func serve(_ net: TestNet, _ annotations: [String: String], path: String
             #expect(small.body == "1024")
             let large = try await net.ask("web.test", "/", .post, body: .bytes([UInt8](repeating: 1, count: 1025)))
             #expect(large.code == 413)
+            let pieces = Mutex([[UInt8](repeating: 1, count: 1024), [1]])
+            let untold = try await net.ask(
+                "web.test", "/", .post, body: .stream { pieces.withLock { $0.isEmpty ? nil : $0.removeFirst() } })
+            #expect(untold.code == 413)
         }
     }
 
