@@ -156,6 +156,54 @@ else
     echo "   SKIPPED: there is no testssl"
 fi
 
+echo "-- objects that mean no good"
+# Certificates that are none, a key of another one, an older host's certificate, and hostile text wherever the API lets it in.
+evil=$'"\\\r\n}\n; location / { return 200 taken; } #$(id)`id`../../\x01%0d%0a'
+secret() { # NAME CERTIFICATE KEY
+    jq -n --arg name "$1" --arg crt "$(base64 -w0 <<<"$2")" --arg key "$(base64 -w0 <<<"$3")" '{apiVersion: "v1", kind: "Secret",
+        metadata: {name: $name, namespace: "default"}, type: "kubernetes.io/tls", data: {"tls.crt": $crt, "tls.key": $key}}'
+    echo ---
+}
+ingress() { # NAME HOST SECRET PATH ANNOTATIONS
+    jq -n --arg name "$1" --arg host "$2" --arg secret "$3" --arg path "$4" --argjson annotations "$5" '{
+        apiVersion: "networking.k8s.io/v1", kind: "Ingress", metadata: {name: $name, namespace: "default", annotations: $annotations},
+        spec: {ingressClassName: "martlet", tls: [{hosts: [$host], secretName: $secret}], rules: [{host: $host, http: {paths: [
+            {path: $path, pathType: "ImplementationSpecific", backend: {service: {name: "web", port: {name: "web"}}}}]}}]}}'
+    echo ---
+}
+# Each annotation that the table of docs/ingress.md lists, with that text for a value.
+hostile=$(sed -n '/^| Annotation /,/^$/p' ../../docs/ingress.md | cut -d'|' -f2 | grep -o '`[^`]*`' | tr -d '`' | grep '^[a-z]' |
+    jq -Rn --arg evil "$evil" '[inputs | {key: ("nginx.ingress.kubernetes.io/" + gsub(":.*"; "")), value: $evil}] | from_entries')
+[ "$(jq length <<<"$hostile")" -gt 35 ] || fail "docs/ingress.md lists too few annotations: $hostile"
+{
+    secret broken $'-----BEGIN CERTIFICATE-----\nbm8=\n-----END CERTIFICATE-----' "$evil"
+    secret unfit "$(cat "$state/web.crt")" "$(cat "$state/rpc.key")"
+    ingress broken broken.test broken / '{}'
+    ingress unfit unfit.test unfit / '{}'
+    ingress younger web.test rpc /stolen '{}'
+    ingress hostile hostile.test none / "$hostile"
+    ingress unread unread.test none "/x\"; } location / { return 200; } (" '{"nginx.ingress.kubernetes.io/use-regex": "true"}'
+} >"$state/hostile.json"
+martlet apply -f "$state/hostile.json" >"$state/hostile.txt" || fail "the API refuses them: $(cat "$state/hostile.txt")"
+other() { on client curl -sk -o /dev/null -w '%{http_code}' --resolve "$1:443:$address" "https://$1$2"; }
+is() { [ "$(other "$1" "$2")" = "$3" ]; }
+wait_for 20 "a host whose certificate is none is served with the edge's own" is broken.test / 200
+wait_for 20 "a host whose key is another's is served with the edge's own" is unfit.test / 200
+wait_for 20 "an Ingress whose lists cannot be read is closed" is hostile.test / 503
+wait_for 20 "an expression that cannot be read closes what begins like it" is unread.test /x 503
+is unread.test /y 404 || fail "an expression that cannot be read closes more than what begins like it"
+tells() { martlet get events -o json | grep -q "$1"; }
+wait_for 20 "the Ingress with the younger certificate is told whose it is" \
+    tells 'the certificate of web.test is that of Ingress default/web, which is older'
+wait_for 20 "the expression that cannot be read is told" tells 'is not a regular expression'
+answers || fail "web.test is not served with its own certificate any more"
+[ "$(asks -o /dev/null -w '%{http_code}' --data-binary "@$state/big" https://web.test/limited)" = 413 ] ||
+    fail "the limit of web.test's other Ingress does not hold any more"
+for name in broken unfit younger hostile unread; do martlet delete ingress "$name" >/dev/null; done
+wait_for 20 "what is deleted is gone" is hostile.test / 404
+answers || fail "web.test is not served any more"
+ok "certificates that are none and hostile text in every field disturb no other host"
+
 if ! { python3 -m venv "$state/venv" && "$state/venv/bin/pip" install -q h2==4.4.1 grpcio==1.85.3; } \
     >"$state/pip.txt" 2>&1; then
     printf '   SKIPPED: the Python clients cannot be installed (python3-venv, PyPI): %s\n' "$(tail -n 1 "$state/pip.txt")"
