@@ -58,10 +58,8 @@ enum Limits {
     static let warningLength = 256
     /// Watch events kept serialised for the next watcher, and their bytes. The oldest give way.
     static let sharedEvents = 512
-    /// Bytes of the events kept, with the objects that watches with selectors read out of them.
+    /// Bytes of the events kept, with the objects as they are stored.
     static let sharedEventBytes = 32 * 1024 * 1024
-    /// By how much an object that was read is larger than its bytes, at most.
-    static let treeGrowth = 6
     /// Rows of the request metrics. Above it: counted under `other`.
     static let metricRows = 4096
     /// Random tries for a free cluster IP or node port before every one is looked at in turn.

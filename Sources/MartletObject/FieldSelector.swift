@@ -14,11 +14,9 @@ public struct FieldSelector: Sendable, Hashable {
             guard let (label, value, isEqual) = Self.split(term) else {
                 throw SelectorError("invalid selector: '\(text)'; can't understand '\(term)'")
             }
-            let fields = SelectableField.fields(of: kind)
-            guard let field = fields.first(where: { $0.label == label }) else {
-                throw SelectorError("field label not supported: \(label)")
-            }
-            requirements.append(Requirement(field: field, value: try Self.unescape(value), isEqual: isEqual))
+            let plain = try Self.unescape(value)
+            let field = try SelectableField.named(label, of: kind)
+            requirements.append(Requirement(field: field, value: plain, isEqual: isEqual))
         }
     }
 
@@ -31,17 +29,8 @@ public struct FieldSelector: Sendable, Hashable {
     }
 
     /// Whether an object is selected.
-    public func matches(_ object: JSON) -> Bool {
-        requirements.allSatisfy { requirement in
-            (requirement.field.text { $0.reduce(object) { $0?[$1] } } == requirement.value) == requirement.isEqual
-        }
-    }
-
-    /// Whether a stored object is selected; reads only the fields that are asked for.
-    public func matches(_ object: StoredObject) -> Bool {
-        requirements.allSatisfy { requirement in
-            (requirement.field.text(of: object.value(at:)) == requirement.value) == requirement.isEqual
-        }
+    public func matches(_ object: inout SelectableObject) -> Bool {
+        requirements.allSatisfy { (object.text(of: $0.field) == $0.value) == $0.isEqual }
     }
 
     /// Cuts at commas, except at escaped ones.
@@ -92,7 +81,7 @@ public struct FieldSelector: Sendable, Hashable {
             } else if scalar == "\\" {
                 isEscaped = true
             } else if scalar == "=" {
-                throw SelectorError("invalid field selector: unescaped character in value: =")
+                throw SelectorError("invalid field selector: unescaped character in value: \(scalar.value)")
             } else {
                 result.unicodeScalars.append(scalar)
             }
@@ -102,7 +91,35 @@ public struct FieldSelector: Sendable, Hashable {
     }
 }
 
-/// A field that selectors may name, where it is found, and what it counts as when absent.
+/// A stored object as selectors look at it. What they ask for is read out of its bytes, once.
+public struct SelectableObject: Sendable {
+    private let object: StoredObject
+    private let kind: ResourceKind
+    private var fields: [(label: String, text: String)] = []
+
+    /// The labels.
+    public private(set) lazy var labels = object.labels
+
+    /// Looks at a stored object on behalf of those who see it in the form of `kind`.
+    public init(_ object: StoredObject, as kind: ResourceKind) {
+        self.object = object
+        self.kind = kind
+    }
+
+    fileprivate mutating func text(of field: SelectableField) -> String {
+        if let known = fields.first(where: { $0.label == field.label }) { return known.text }
+        var text = field.text { object.value(at: $0) }
+        // What lacks it in the store may get it by default when it is read.
+        if text.isEmpty, kind.custom?.completesOnRead == true, let stored = try? JSON(parsing: object.bytes) {
+            let complete = kind.fromStored(stored)
+            text = field.text { $0.reduce(complete) { $0?[$1] } }
+        }
+        fields.append((field.label, text))
+        return text
+    }
+}
+
+/// A field that selectors may name, where it is found in stored objects, and what it counts as when absent.
 private struct SelectableField: Sendable, Hashable {
     var label: String
     /// Places to look at, one after the other.
@@ -127,43 +144,56 @@ private struct SelectableField: Sendable, Hashable {
         return absent
     }
 
-    private static let common = [SelectableField("metadata.name"), SelectableField("metadata.namespace")]
+    private static let name = SelectableField("metadata.name")
+    private static let namespace = SelectableField("metadata.namespace")
 
-    /// The fields of each kind beside name and namespace, by its qualified plural.
+    /// The fields of the kinds that name theirs, beside name and namespace, by the kind's qualified plural (upstream's
+    /// AddFieldLabelConversionFunc).
     private static let special: [String: [SelectableField]] = [
         "pods": [
-            SelectableField("spec.nodeName"), SelectableField("spec.restartPolicy"),
-            SelectableField("spec.schedulerName"), SelectableField("spec.serviceAccountName"),
-            SelectableField("spec.hostNetwork", absent: "false"), SelectableField("status.phase"),
-            SelectableField("status.podIP"), SelectableField("status.nominatedNodeName"),
+            SelectableField("spec.nodeName"), SelectableField("spec.host", paths: ["spec.nodeName"]),
+            SelectableField("spec.restartPolicy"), SelectableField("spec.schedulerName"),
+            SelectableField("spec.serviceAccountName"), SelectableField("spec.hostNetwork", absent: "false"),
+            SelectableField("status.phase"), SelectableField("status.podIP"),
+            // Taken, but no pod has any text there.
+            SelectableField("status.podIPs", paths: []), SelectableField("status.nominatedNodeName"),
         ],
-        "events": [
-            SelectableField("involvedObject.kind"), SelectableField("involvedObject.namespace"),
-            SelectableField("involvedObject.name"), SelectableField("involvedObject.uid"),
-            SelectableField("involvedObject.apiVersion"), SelectableField("involvedObject.resourceVersion"),
-            SelectableField("involvedObject.fieldPath"), SelectableField("reason"), SelectableField("type"),
-            SelectableField("reportingComponent"),
-            SelectableField("source", paths: ["source.component", "reportingComponent"]),
-        ],
-        "namespaces": [SelectableField("name", paths: ["metadata.name"]), SelectableField("status.phase")],
+        "events": event(object: "involvedObject", component: "reportingComponent"),
+        "namespaces": [SelectableField("status.phase")],
         "nodes": [SelectableField("spec.unschedulable", absent: "false")],
         "secrets": [SelectableField("type")],
         "services": [SelectableField("spec.clusterIP"), SelectableField("spec.type")],
-        "replicasets.apps": [SelectableField("status.replicas", absent: "0")],
         "replicationcontrollers": [SelectableField("status.replicas", absent: "0")],
         "jobs.batch": [SelectableField("status.successful", absent: "0", paths: ["status.succeeded"])],
         "certificatesigningrequests.certificates.k8s.io": [SelectableField("spec.signerName")],
-        "events.events.k8s.io": [
-            SelectableField("regarding.kind"), SelectableField("regarding.namespace"),
-            SelectableField("regarding.name"), SelectableField("regarding.uid"),
-            SelectableField("regarding.apiVersion"), SelectableField("regarding.resourceVersion"),
-            SelectableField("regarding.fieldPath"), SelectableField("reason"), SelectableField("type"),
-            SelectableField("reportingController"),
-        ],
+        "events.events.k8s.io": event(object: "regarding", component: "reportingController"),
     ]
 
-    static func fields(of kind: ResourceKind) -> [SelectableField] {
-        if let custom = kind.custom { return common + custom.selectableFields.map { SelectableField($0) } }
-        return common + (special[kind.qualifiedPlural] ?? [])
+    /// The fields of events, which are stored in the core group's form.
+    private static func event(object: String, component: String) -> [SelectableField] {
+        let names = ["kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath"]
+        var fields = names.map { SelectableField("\(object).\($0)", paths: ["involvedObject.\($0)"]) }
+        fields += [
+            SelectableField("reason"), SelectableField("type"),
+            SelectableField(component, paths: ["reportingComponent"]),
+            SelectableField("source", paths: ["source.component", "reportingComponent"]),
+        ]
+        return fields
+    }
+
+    /// The field of that name.
+    /// - Throws: ``SelectorError``, in upstream's words for the kind.
+    static func named(_ label: String, of kind: ResourceKind) throws(SelectorError) -> SelectableField {
+        let own = kind.custom.map { $0.selectableFields.map { SelectableField($0) } } ?? special[kind.qualifiedPlural]
+        // The others take the namespace, whether they live in one or not.
+        let common = own == nil || kind.isNamespaced ? [name, namespace] : [name]
+        if let field = (common + (own ?? [])).first(where: { $0.label == label }) { return field }
+        let quoted = String(decoding: JSON.string(label).encoded(), as: UTF8.self)
+        if own == nil {
+            throw SelectorError(
+                "\(quoted) is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+        }
+        if kind == .job { throw SelectorError("field label \(quoted) not supported for batchv1.Job") }
+        throw SelectorError("field label not supported: \(label)")
     }
 }

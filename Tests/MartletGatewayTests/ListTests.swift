@@ -152,7 +152,10 @@ import Testing
             #expect(
                 await message("resourceVersion=\(revision)&continue=x")
                     == "400 BadRequest specifying resource version is not allowed when using continue")
-            #expect(await message("fieldSelector=spec.x%3Da") == "400 BadRequest field label not supported: spec.x")
+            #expect(
+                await message("fieldSelector=spec.x%3Da")
+                    == "400 BadRequest \"spec.x\" is not a known field selector: only \"metadata.name\", "
+                    + "\"metadata.namespace\"")
             #expect(
                 await message("labelSelector=a%3Db%3Dc")
                     == "400 BadRequest unable to parse requirement: found '=', expected: ',' or 'end of string'")

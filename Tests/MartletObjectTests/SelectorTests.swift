@@ -130,34 +130,64 @@ import Testing
         "status": ["phase": "Running", "podIP": "10.0.0.1"],
     ]
 
+    static func selects(_ text: String, _ kind: ResourceKind, _ object: JSON) throws -> Bool {
+        var stored = SelectableObject(StoredObject(object), as: kind)
+        return try FieldSelector(parsing: text, kind: kind).matches(&stored)
+    }
+
     @Test(arguments: [
         ("", true), ("metadata.name=a", true), ("metadata.name==a,metadata.namespace!=b", false),
         ("spec.nodeName=n1,status.phase!=Failed", true), ("spec.nodeName=", false), ("status.podIP=10.0.0.1", true),
-        ("spec.hostNetwork=false", true), ("status.nominatedNodeName=", true),
+        ("spec.hostNetwork=false", true), ("status.nominatedNodeName=", true), ("spec.host=n1", true),
+        ("status.podIPs=", true),
     ])
     func fieldsAreCompared(text: String, isSelected: Bool) throws {
-        let selector = try FieldSelector(parsing: text, kind: .pod)
-        #expect(selector.matches(Self.pod) == isSelected)
-        #expect(selector.matches(StoredObject(Self.pod)) == isSelected)
+        #expect(try Self.selects(text, .pod, Self.pod) == isSelected)
     }
 
-    @Test func unknownFieldsAreRefused() {
-        #expect { try FieldSelector(parsing: "spec.image=x", kind: .pod) } throws: {
-            "\($0)" == "field label not supported: spec.image"
-        }
-        #expect(throws: SelectorError.self) { try FieldSelector(parsing: "status.phase=x", kind: .configMap) }
-        #expect { try FieldSelector(parsing: "metadata.name", kind: .pod) } throws: {
-            "\($0)" == "invalid selector: 'metadata.name'; can't understand 'metadata.name'"
-        }
+    @Test(arguments: [
+        (ResourceKind.pod, "spec.image=x", "field label not supported: spec.image"),
+        (.pod, "metadata.name", "invalid selector: 'metadata.name'; can't understand 'metadata.name'"),
+        (.pod, "metadata.name=a=b", "invalid field selector: unescaped character in value: 61"),
+        (.node, "metadata.namespace=a", "field label not supported: metadata.namespace"),
+        (.namespace, "name=a", "field label not supported: name"),
+        (.job, "status.x=0", "field label \"status.x\" not supported for batchv1.Job"),
+        (
+            .replicaSet, "status.replicas=0",
+            "\"status.replicas\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+        ),
+        (.groupedEvent, "involvedObject.kind=Pod", "field label not supported: involvedObject.kind"),
+    ])
+    func unknownFieldsAreRefused(kind: ResourceKind, text: String, why: String) {
+        #expect { try FieldSelector(parsing: text, kind: kind) } throws: { "\($0)" == why }
     }
 
     @Test func eventsAndOthersHaveTheirOwnFields() throws {
         let event: JSON = ["involvedObject": ["kind": "Pod", "name": "a,b"], "source": [:], "reportingComponent": "x"]
-        #expect(try FieldSelector(parsing: "involvedObject.kind=Pod,source=x", kind: .event).matches(event))
-        #expect(try FieldSelector(parsing: #"involvedObject.name=a\,b"#, kind: .event).matches(event))
-        #expect(try FieldSelector(parsing: "status.replicas=0", kind: .replicaSet).matches([:]))
-        #expect(try FieldSelector(parsing: "spec.unschedulable!=true", kind: .node).matches([:]))
+        #expect(try Self.selects("involvedObject.kind=Pod,source=x", .event, event))
+        #expect(try Self.selects(#"involvedObject.name=a\,b"#, .event, event))
+        #expect(try Self.selects("regarding.kind=Pod,reportingController=x", .groupedEvent, event))
+        #expect(try Self.selects("status.successful=0", .job, [:]))
+        #expect(try Self.selects("spec.unschedulable!=true", .node, [:]))
+        #expect(try Self.selects("metadata.namespace=", .ingressClass, ["metadata": ["name": "a"]]))
         #expect(try FieldSelector(parsing: "metadata.name=x", kind: .lease).exactName == "x")
+    }
+
+    @Test func customKindsNameTheirs() throws {
+        let definition = try JSON(
+            parsing: #"""
+                {"spec":{"group":"shop.test","scope":"Cluster","names":{"plural":"carts","kind":"Cart"},"versions":[
+                 {"name":"v1","served":true,"storage":true,"selectableFields":[{"jsonPath":".spec.color"}],
+                  "schema":{"openAPIV3Schema":{"type":"object","properties":{"spec":{"type":"object","properties":{
+                   "color":{"type":"string","default":"red"}}}}}}}]}}
+                """#.utf8)
+        let kind = try #require(ResourceKind.custom(of: definition).first)
+        #expect(try Self.selects("spec.color=blue,metadata.name!=x", kind, ["spec": ["color": "blue"]]))
+        // As it is served: with what has become a default since it was stored.
+        #expect(try Self.selects("spec.color=red", kind, ["spec": [:]]))
+        #expect { try FieldSelector(parsing: "metadata.namespace=a", kind: kind) } throws: {
+            "\($0)" == "field label not supported: metadata.namespace"
+        }
     }
 }
 

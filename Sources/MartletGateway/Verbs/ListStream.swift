@@ -50,7 +50,7 @@ struct ListStream: Sendable {
     /// Appends objects until there is a piece of them, or none is left and the list is closed.
     private func fill(_ bytes: inout [UInt8], _ place: inout Place) async throws(APIError) {
         while bytes.count < Limits.listPiece, let pair = try await place.walk.next() {
-            guard try selection.admits(pair) else { continue }
+            guard selection.admits(pair) else { continue }
             if !place.isFirst { bytes.append(UInt8(ascii: ",")) }
             place.isFirst = false
             try renderer.appendItem(pair, kind: kind, to: &bytes)

@@ -15,27 +15,28 @@ struct Selection: Sendable {
     /// - Throws: 400.
     init(_ target: Target, query: Query) throws(APIError) {
         kind = target.kind
-        var fieldText = query.text("fieldSelector")
-        // A watch of one object by its path is one by its name. Who may watch by a selector may not use it to pass
-        // by with another object's name.
-        if !target.name.isEmpty {
-            guard (fieldText ?? "").isEmpty else {
-                throw .badRequest("both a name and a field selector provided; please provide one or the other")
-            }
-            fieldText = "metadata.name=\(target.name)"
-        }
         do {
             labels = try query.text("labelSelector").map { text throws(SelectorError) in
                 try LabelSelector(parsing: text)
             }
-            fields = try fieldText.map { text throws(SelectorError) in
+            fields = try query.text("fieldSelector").map { text throws(SelectorError) in
                 try FieldSelector(parsing: text, kind: target.kind)
             }
         } catch {
             throw .badRequest(error.description)
         }
+        var name = fields?.exactName ?? ""
+        // A watch of one object by its path is one by its name. Who may watch by a selector may not use it to pass
+        // by with another object's name.
+        if !target.name.isEmpty {
+            guard fields?.isEmpty ?? true || name == target.name else {
+                throw .badRequest("both a name and a field selector provided; please provide one or the other")
+            }
+            name = target.name
+        }
         range = Keys.collection(target.kind, namespace: target.namespace)
-        if let name = Self.name(in: fieldText), !target.kind.isNamespaced || !target.namespace.isEmpty {
+        // The one name that is allowed makes a list a single look-up.
+        if Route.isSafe(name), !target.kind.isNamespaced || !target.namespace.isEmpty {
             range = Keys.single(Keys.object(target.kind, namespace: target.namespace, name: name))
         }
     }
@@ -43,25 +44,15 @@ struct Selection: Sendable {
     /// Whether all in the range is selected.
     var isEverything: Bool { labels == nil && fields == nil }
 
-    /// Whether a stored object is selected. Labels are read out of its bytes; the whole object is read only when
-    /// somebody asks for more of it.
-    func admits(_ pair: KeyValue) throws(APIError) -> Bool {
-        if let labels, !labels.matches(StoredObject(stored: pair.value).labels) { return false }
-        guard let fields else { return true }
-        return fields.matches(try pair.object(as: kind))
+    /// Whether a stored object is selected, by what its bytes say.
+    func admits(_ pair: KeyValue) -> Bool {
+        var object = SelectableObject(StoredObject(stored: pair.value), as: kind)
+        return admits(&object)
     }
 
-    func matches(_ object: JSON) -> Bool {
-        (labels?.matches(object.labels) ?? true) && (fields?.matches(object) ?? true)
-    }
-
-    /// The one name that a field selector allows: it makes a list a single look-up.
-    private static func name(in text: String?) -> String? {
-        for term in (text ?? "").split(separator: ",") where term.hasPrefix("metadata.name=") {
-            let value = term.dropFirst("metadata.name=".count).drop { $0 == "=" }
-            if Route.isSafe(String(value)) { return String(value) }
-        }
-        return nil
+    func admits(_ object: inout SelectableObject) -> Bool {
+        if let labels, !labels.matches(object.labels) { return false }
+        return fields?.matches(&object) ?? true
     }
 }
 
@@ -124,7 +115,7 @@ extension Registry {
         var bytes = 0
         while let pair = try await walk.next() {
             if let revision = walk.revision { list.revision = revision }
-            guard try selection.admits(pair) else { continue }
+            guard selection.admits(pair) else { continue }
             var item: [UInt8] = []
             try renderer.appendItem(pair, kind: list.kind, to: &item)
             bytes += item.count

@@ -71,8 +71,13 @@ final class WatchEvent: Sendable {
     /// The object before, with the revision of the change; nil when there was none.
     private let before: [UInt8]?
     /// Bytes that it takes at most.
-    var size: Int { line.count + (1 + Limits.treeGrowth) * (bytes.count + (before?.count ?? 0)) }
-    private let parsed = Mutex<(now: JSON?, before: JSON?)>((nil, nil))
+    var size: Int { line.count + 2 * (bytes.count + (before?.count ?? 0)) }
+    private struct Seen: Sendable {
+        var now: SelectableObject
+        var before: SelectableObject
+    }
+    /// The stored bytes, for selectors.
+    private let seen: Mutex<Seen>
     private struct Charge {
         weak var room: Admittance.Room?
     }
@@ -80,6 +85,8 @@ final class WatchEvent: Sendable {
 
     init(_ event: StoreEvent, kind: ResourceKind) throws(APIError) {
         let revision = event.pair.modRevision
+        let stored = { (bytes: [UInt8]) in SelectableObject(StoredObject(stored: bytes), as: kind) }
+        seen = Mutex(Seen(now: stored(event.pair.value), before: stored(event.previous?.value ?? [])))
         before = try event.previous.map { previous throws(APIError) in
             try kind.served(previous.value, revision: revision)
         }
@@ -108,31 +115,17 @@ final class WatchEvent: Sendable {
 
     /// The event as a watch with selectors sees it: an object that comes to be selected is added, one that ceases to
     /// be is deleted. Nil when it was not selected before, nor is now.
-    func seen(by selection: Selection) throws(APIError) -> (change: Change, bytes: [UInt8])? {
+    func seen(by selection: Selection) -> (change: Change, bytes: [UInt8])? {
         if selection.isEverything { return (change, bytes) }
-        let wasSelected = try previous().map { selection.matches($0) } ?? false
-        let isSelected = change == .deleted ? false : selection.matches(try object())
+        let (wasSelected, isSelected) = seen.withLock { seen in
+            (before != nil && selection.admits(&seen.before), change != .deleted && selection.admits(&seen.now))
+        }
         switch (wasSelected, isSelected) {
         case (false, false): return nil
         case (false, true): return (.added, bytes)
         case (true, true): return (.modified, bytes)
         case (true, false): return (.deleted, before ?? bytes)
         }
-    }
-
-    private func object() throws(APIError) -> JSON {
-        if let known = parsed.withLock({ $0.now }) { return known }
-        let object = try Renderer.parse(bytes)
-        parsed.withLock { $0.now = object }
-        return object
-    }
-
-    private func previous() throws(APIError) -> JSON? {
-        if let known = parsed.withLock({ $0.before }) { return known }
-        guard let before else { return nil }
-        let object = try Renderer.parse(before)
-        parsed.withLock { $0.before = object }
-        return object
     }
 
     /// One event of a watch's stream.

@@ -114,7 +114,7 @@ struct WatchSession: Sendable {
         var lines: [UInt8] = []
         var walk = RangeWalk(registry.storage, over: selection.range, at: start)
         while let pair = try await walk.next() {
-            guard try selection.admits(pair) else { continue }
+            guard selection.admits(pair) else { continue }
             if pair.value.count > Limits.watchPiece {
                 if !lines.isEmpty { try await writer.write(lines) }
                 lines.removeAll()
@@ -202,7 +202,7 @@ struct WatchSession: Sendable {
                 // One event alone is shared by all that watch it, not copied.
                 if events.count == 1 { return try await writer.write(event.line) }
                 lines += event.line
-            } else if let seen = try event.seen(by: selection) {
+            } else if let seen = event.seen(by: selection) {
                 lines += WatchEvent.line(seen.change.rawValue, try rendered(seen.bytes, &state))
             }
             if lines.count >= Limits.watchPiece {
@@ -222,7 +222,7 @@ struct WatchSession: Sendable {
         try await claim { room?.grow(by: buffers) ?? true }
         defer { room?.shrink(by: buffers) }
         let event = try registry.sharedEvents.event(for: change, kind: kind, isInitial: isInitial)
-        guard let seen = isInitial ? (event.change, event.bytes) : try event.seen(by: selection) else { return }
+        guard let seen = isInitial ? (event.change, event.bytes) : event.seen(by: selection) else { return }
         if renderer.representation == .json, seen.change == event.change {
             let share = try await share(of: event)
             defer { withExtendedLifetime(share) {} }
