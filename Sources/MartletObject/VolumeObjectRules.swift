@@ -175,3 +175,14 @@ enum VolumeObjectRules {
         for field in ["nodeTopology", "storageClassName"] { faults.immutable(field, object[field], old[field]) }
     }
 }
+
+extension ResourceKind {
+    /// The finalizer of claims and volumes that holds them for as long as they are used; nil for other kinds.
+    public var useFinalizer: String? {
+        switch self {
+        case .persistentVolumeClaim: "kubernetes.io/pvc-protection"
+        case .persistentVolume: "kubernetes.io/pv-protection"
+        default: nil
+        }
+    }
+}

@@ -159,6 +159,22 @@ private struct FakeFacts: ClusterFacts {
                 + "but provided ratio is 30.000000]")
     }
 
+    @Test func claimsAndVolumesAreHeld() async throws {
+        let plugin = StorageObjectInUseProtection()
+        for (kind, finalizer) in [
+            (ResourceKind.persistentVolumeClaim, "kubernetes.io/pvc-protection"),
+            (.persistentVolume, "kubernetes.io/pv-protection"),
+        ] {
+            let object = named("x", ["metadata": ["finalizers": ["a/b"]]])
+            let held = try await admit(plugin, kind, object).get()
+            #expect(held["metadata", "finalizers"] == ["a/b", .string(finalizer)])
+            #expect(try await admit(plugin, kind, held).get() == held)
+            // Whoever has taken it off is not contradicted.
+            #expect(try await admit(plugin, kind, object, old: held).get() == object)
+        }
+        #expect(AdmissionChain.standard.contains { $0.name == plugin.name })
+    }
+
     @Test func defaultsOfClasses() async throws {
         let mark = "storageclass.kubernetes.io/is-default-class"
         func storage(_ name: String, _ time: String) -> JSON {

@@ -67,8 +67,8 @@ enum AdmissionChain {
     static let standard: [any AdmissionPlugin] = [
         NamespaceFurniture(), LimitRanger(), ServiceAccountAdmission(), NodeRestriction(), WorkerRestriction(),
         PriorityAdmission(), DefaultTolerationSeconds(), ExtendedResourceToleration(), DefaultStorageClass(),
-        RuntimeClassAdmission(), CertificateApproval(), CertificateSigning(), CertificateSubjectRestriction(),
-        CertificateRequester(), DefaultIngressClass(), EndpointAddresses(),
+        StorageObjectInUseProtection(), RuntimeClassAdmission(), CertificateApproval(), CertificateSigning(),
+        CertificateSubjectRestriction(), CertificateRequester(), DefaultIngressClass(), EndpointAddresses(),
     ]
 }
 

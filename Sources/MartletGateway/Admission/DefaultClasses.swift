@@ -29,6 +29,23 @@ struct DefaultStorageClass: AdmissionPlugin {
     }
 }
 
+/// Claims and volumes are held for as long as they are used: upstream's plugin StorageObjectInUseProtection. Who lets
+/// go of them are controllers.
+struct StorageObjectInUseProtection: AdmissionPlugin {
+    let name = "StorageObjectInUseProtection"
+
+    func concerns(_ review: AdmissionReview) -> Bool {
+        review.kind.useFinalizer != nil && review.operation == .create && review.target.subresource.isEmpty
+    }
+
+    func admit(_ review: inout AdmissionReview, _ cluster: any ClusterFacts) async throws(APIError) {
+        guard let finalizer = review.kind.useFinalizer else { return }
+        let finalizers = review.object["metadata", "finalizers"]?.array ?? []
+        if finalizers.contains(.string(finalizer)) { return }
+        review.object["metadata", "finalizers"] = .array(finalizers + [.string(finalizer)])
+    }
+}
+
 /// Ingresses that name no class get the default one: upstream's plugin DefaultIngressClass.
 struct DefaultIngressClass: AdmissionPlugin {
     let name = "DefaultIngressClass"
