@@ -191,7 +191,10 @@ let testRooms: [Target] = [
         ["MartletBase", "MartletRaft", "MartletIO", "MartletStore", "MartletHTTP", "MartletPKI", log]),
     tests(
         "MartletGateway",
-        ["MartletBase", "MartletObject", "MartletIO", "MartletHTTP", "MartletReplica", "MartletStore", httpTypes]),
+        [
+            "MartletBase", "MartletObject", "MartletIO", "MartletHTTP", "MartletReplica", "MartletStore", "MartletPKI",
+            httpTypes,
+        ]),
     tests(
         "MartletEtcd",
         [

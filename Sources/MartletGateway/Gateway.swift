@@ -49,6 +49,7 @@ public final class Gateway: RequestHandler {
     let logger: Logger
     let metrics = Metrics()
     let watchers = WatcherCount()
+    let checked = CheckCount()
     let admittance = Admittance()
     private let compression = Compression()
     let served = ServedKinds()

@@ -57,6 +57,25 @@ import Testing
         }
     }
 
+    @Test func documentsOfOpenAPIAreKeptDeflated() async throws {
+        try await TestAPI.run { api in
+            for (path, accept) in [
+                ("/openapi/v2", nil), ("/openapi/v3", nil), ("/openapi/v3/apis/apps/v1", nil),
+                ("/openapi/v2", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"),
+            ] {
+                let plain = await Self.get(api, path, "gzip;q=0", accept: accept)
+                #expect(plain.code == 200 && plain.head.headerFields[.contentEncoding] == nil)
+                for _ in 0..<2 {
+                    let gzip = await Self.get(api, path, "gzip", accept: accept)
+                    #expect(gzip.head.headerFields[.contentEncoding] == "gzip")
+                    #expect(gzip.head.headerFields[.vary] == "Accept, Accept-Encoding")
+                    #expect(gzip.head.headerFields[.eTag] == plain.head.headerFields[.eTag])
+                    #expect(Array(gzip.bytes.suffix(8)) == Trailer.of(plain.bytes))
+                }
+            }
+        }
+    }
+
     @Test func whatIsShortOrNotAReadStaysPlain() async throws {
         try await TestAPI.run { api in
             _ = await api.post(Self.maps, Self.map("short", bytes: 1000))

@@ -162,6 +162,27 @@ import Testing
         }
     }
 
+    @Test func checksOfHealthAreCounted() async throws {
+        try await TestAPI.run { api in
+            for path in ["/readyz", "/readyz", "/livez/ping", "/livez?exclude=ping"] { _ = await api.get(path) }
+            await api.replica.close()
+            _ = await api.get("/livez?exclude=ping")
+            let lines = await api.get("/metrics/slis").text.split(separator: "\n").filter { !$0.hasPrefix("#") }
+            #expect(
+                lines == [
+                    #"kubernetes_healthcheck{name="etcd",type="livez"} 0"#,
+                    #"kubernetes_healthcheck{name="etcd",type="readyz"} 1"#,
+                    #"kubernetes_healthcheck{name="informer-sync",type="readyz"} 1"#,
+                    #"kubernetes_healthcheck{name="ping",type="readyz"} 1"#,
+                    #"kubernetes_healthchecks_total{name="etcd",type="livez",status="error"} 1"#,
+                    #"kubernetes_healthchecks_total{name="etcd",type="livez",status="success"} 1"#,
+                    #"kubernetes_healthchecks_total{name="etcd",type="readyz",status="success"} 2"#,
+                    #"kubernetes_healthchecks_total{name="informer-sync",type="readyz",status="success"} 2"#,
+                    #"kubernetes_healthchecks_total{name="ping",type="readyz",status="success"} 2"#,
+                ])
+        }
+    }
+
     @Test func healthFailsOnceTheStoreTakesNoWrites() async throws {
         try await TestAPI.run { api in
             let ready = "[+]ping ok\n[+]etcd ok\n[+]informer-sync ok\nreadyz check passed\n"

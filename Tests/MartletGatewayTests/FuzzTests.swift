@@ -21,6 +21,7 @@ import Testing
         "/apis/apps/v1/namespaces/default/deployments/web?fieldManager=me&force=true",
         "/api/v1/namespaces/default/pods?fieldSelector=spec.nodeName%3Dn%2Cstatus.phase%21%3DRunning",
         "/api/v1/namespaces/default/serviceaccounts/default/token", "/api/v1/namespaces/default/pods/a/eviction",
+        "/api/v1/watch/namespaces/default/pods/a?resourceVersion=99999999&timeoutSeconds=1",
         "/apis/example.com/v1/namespaces/default/things/a", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews",
     ]
     private static let bodies: [String] = [

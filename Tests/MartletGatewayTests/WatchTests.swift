@@ -33,6 +33,28 @@ import Testing
         }
     }
 
+    @Test(.timeLimit(.minutes(1))) func theOldPathsAreWatches() async throws {
+        try await TestAPI.run { api in
+            for name in ["a", "b"] { _ = await api.post(Paths.configMaps, Samples.configMap(name)) }
+            let old = "/api/v1/watch/namespaces/default/configmaps"
+            for (path, first) in [
+                (old, "a"), ("/api/v1/watch/configmaps", "a"), ("\(old)/b", "b"),
+                ("\(old)/b?fieldSelector=metadata.name%3Db", "b"), ("\(old)?fieldSelector=metadata.name!%3Da", "b"),
+                ("/api/v1/watch/namespaces/default", "default"),
+                ("/apis/rbac.authorization.k8s.io/v1/watch/clusterroles/admin", "admin"),
+            ] {
+                let watch = await api.watch(path)
+                #expect(await watch.summary() == "ADDED \(first)", "\(path)")
+                watch.stop()
+            }
+            #expect(await api.get("\(old)/b?fieldSelector=metadata.name%3Da").code == 400)
+            #expect(await api.post(old, Samples.configMap("c")).code == 405)
+            for path in ["/api/v1/watch", "\(old)/b/status", "/apis/authentication.k8s.io/v1/watch/tokenreviews"] {
+                #expect(await api.get(path).code == 404, "\(path)")
+            }
+        }
+    }
+
     @Test(.timeLimit(.minutes(1))) func anObjectThatComesToBeSelectedIsAddedAndOneThatCeasesToBeIsDeleted()
         async throws
     {

@@ -33,7 +33,7 @@ struct MasterDoor: Sendable {
         }
         do {
             switch (request.verb, parts) {
-            case ("create", ["v1", "join"]): return try await join(request)
+            case ("post", ["v1", "join"]): return try await join(request)
             case ("get", ["v1", "members"]): return .done(await members())
             case ("get", _) where request.path == Self.snapshotPath:
                 let reader = try await replica.snapshot()
@@ -44,15 +44,15 @@ struct MasterDoor: Sendable {
                 return .done([
                     "answeredBy": .string(configuration.nodeName), "routers": virtualIPs.value?.json ?? .array([]),
                 ])
-            case ("create", ["v1", "vip", "move"]):
+            case ("post", ["v1", "vip", "move"]):
                 guard let held = virtualIPs.value else {
                     return .refused(404, "\(configuration.nodeName) has no part in virtual addresses")
                 }
                 held.yield()
                 return .done(["answeredBy": .string(configuration.nodeName)])
             case ("get", ["v1", "pki"]): return .done(try await rotations.show())
-            case ("create", ["v1", "pki", "rotations"]): return try await rotations.rotate(request.body)
-            case ("create", ["v1", "pki", "reports"]):
+            case ("post", ["v1", "pki", "rotations"]): return try await rotations.rotate(request.body)
+            case ("post", ["v1", "pki", "reports"]):
                 return try await rotations.report(request.body, from: request.identity, masters: await masterNames)
             default: return .refused(404, "there is no /martlet/\(request.path)")
             }

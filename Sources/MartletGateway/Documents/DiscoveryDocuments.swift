@@ -1,11 +1,24 @@
+internal import MartletHTTP
 internal import MartletObject
 internal import Synchronization
 
 /// A document's bytes with the tag by which clients know that theirs is still good.
-struct TaggedDocument: Sendable {
+final class TaggedDocument: Sendable {
     let bytes: [UInt8]
     /// FNV-1a of the bytes, 64 bits, in hexadecimal digits.
     let tag: String
+    private let deflated = Mutex<[UInt8]?>(nil)
+
+    /// The bytes in gzip, made when they are first asked for and kept.
+    var gzip: [UInt8] {
+        deflated.withLock { deflated in
+            if let deflated { return deflated }
+            var deflater = Deflater(.gzip, level: .usual)
+            let made = deflater.deflate(bytes[...], then: .end)
+            deflated = made
+            return made
+        }
+    }
 
     init(_ bytes: [UInt8]) {
         self.bytes = bytes

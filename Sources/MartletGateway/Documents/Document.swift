@@ -9,7 +9,7 @@ extension Gateway {
     func document(_ call: Call) async throws(APIError) -> Response {
         if call.route == .nothing { throw .noSuchResource }
         if case .door(let path) = call.route { return try await door(call, path) }
-        guard call.verb == "get" else { throw .methodNotAllowed }
+        guard ["get", "head"].contains(call.verb) else { throw .methodNotAllowed }
         switch call.route {
         case .discovery(let document): return try discovery(document, call)
         case .openAPIv2: return try openAPIv2(call)
@@ -27,6 +27,9 @@ extension Gateway {
                 + configuration.furtherMetrics()
             return Response(
                 status: .ok, contentType: "text/plain; version=0.0.4; charset=utf-8", bytes: Array(text.utf8))
+        case .checkMetrics:
+            return Response(
+                status: .ok, contentType: "text/plain; version=0.0.4; charset=utf-8", bytes: Array(checked.text.utf8))
         case .tokenIssuer: return try tokenIssuer()
         case .tokenKeys: return try tokenKeys()
         case .index: return Self.json(PrettyPrinter.indented(Self.index(call.kinds.catalog).encoded()))
@@ -53,7 +56,7 @@ extension Gateway {
                 throw .noSuchResource
             }
             let type = "application/json;g=apidiscovery.k8s.io;v=\(version);as=APIGroupDiscoveryList"
-            response = Self.tagged(tagged, call, contentType: type)
+            response = Self.tagged(tagged, call, contentType: type, mayDeflate: false)
             response.head.headerFields[.cacheControl] = "public"
         } else {
             let address = call.request.head.authority ?? ""
@@ -67,7 +70,7 @@ extension Gateway {
 
     /// The document, or 304 when the caller has it.
     private static func tagged(
-        _ document: TaggedDocument, _ call: Call, contentType: String = "application/json"
+        _ document: TaggedDocument, _ call: Call, contentType: String = "application/json", mayDeflate: Bool = true
     ) -> Response {
         let tag = "\"\(document.tag)\""
         let known = call.request.head.headerFields[.ifNoneMatch] ?? ""
@@ -75,14 +78,19 @@ extension Gateway {
             let text = part.drop { $0 == " " }
             return text == "*" || text == tag || text == "W/\(tag)"
         }
-        var response =
-            isKnown
-            ? Response(status: .notModified, contentType: contentType, bytes: [])
-            : json(
-                call.isPretty && contentType.hasPrefix("application/json")
-                    ? PrettyPrinter.indented(document.bytes) : document.bytes, contentType: contentType)
+        let isPretty = call.isPretty && contentType.hasPrefix("application/json")
+        var response: Response
+        if isKnown {
+            response = Response(status: .notModified, contentType: contentType, bytes: [])
+        } else if mayDeflate, !isPretty, Call.takesGzip(call.request.head.headerFields[.acceptEncoding]) {
+            response = json(document.gzip, contentType: contentType)
+            response.head.headerFields[.contentEncoding] = "gzip"
+        } else {
+            response = json(
+                isPretty ? PrettyPrinter.indented(document.bytes) : document.bytes, contentType: contentType)
+        }
         response.head.headerFields[.eTag] = tag
-        response.head.headerFields[.vary] = "Accept"
+        response.head.headerFields[.vary] = mayDeflate ? "Accept, Accept-Encoding" : "Accept"
         return response
     }
 
@@ -148,7 +156,9 @@ extension Gateway {
     }
 
     private static func index(_ catalog: KindCatalog) -> JSON {
-        var paths = ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz"]
+        var paths = [
+            "/api", "/apis", "/healthz", "/livez", "/metrics", "/metrics/slis", "/openapi/v2", "/openapi/v3", "/readyz",
+        ]
         for kind in catalog.kinds {
             let path = kind.group.isEmpty ? "/api/\(kind.version)" : "/apis/\(kind.group)/\(kind.version)"
             if !paths.contains(path) { paths.append(path) }

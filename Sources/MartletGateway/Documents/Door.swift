@@ -4,7 +4,7 @@ public import MartletObject
 
 /// What is asked of a cluster's own upkeep, by somebody who may.
 public struct DoorRequest: Sendable {
-    /// `get`, `create`, `delete`, ...
+    /// The method: `get`, `post`, `delete`, ...
     public var verb: String
     /// The path under `/martlet/`, as `v1/members/a`.
     public var path: String

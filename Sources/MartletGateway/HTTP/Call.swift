@@ -12,7 +12,7 @@ struct Call: Sendable {
     let path: String
     let route: Route
     let query: Query
-    /// As authorisation names it: `get`, `list`, `watch`, `create`, ...
+    /// As authorisation names it: `get`, `list`, `watch`, `create`, ...; of what is no resource the method.
     let verb: String
 
     /// The kinds that are served to it.
@@ -33,21 +33,19 @@ struct Call: Sendable {
     }
 
     private static func verb(_ method: HTTPRequest.Method, _ route: Route, _ query: Query) -> String {
-        var isCollection = false
-        var isObject = false
-        if case .resource(let target) = route {
-            isCollection = target.name.isEmpty
-            isObject = target.subresource.isEmpty
-        }
+        guard case .resource(let target) = route else { return method.rawValue.lowercased() }
+        if target.isWatched { return "watch" }
+        let isCollection = target.name.isEmpty
         switch method {
-        case .get where isObject && query.flag("watch") == true: return "watch"
+        case .get where isCollection && query.flag("watch") == true: return "watch"
         // HEAD is GET whose answer stays without its body; a watch would have none at all.
         case .get, .head: return isCollection ? "list" : "get"
         case .post: return "create"
         case .put: return "update"
         case .patch: return "patch"
         case .delete: return isCollection ? "deletecollection" : "delete"
-        default: return method.rawValue.lowercased()
+        // As upstream: only those may who may do anything, and they are told that it is not allowed.
+        default: return ""
         }
     }
 
@@ -59,7 +57,7 @@ struct Call: Sendable {
             if Subresource.connecting.contains(target.subresource) { return .longRunning }
             if target.subresource == "log", query.flag("follow") == true { return .longRunning }
         }
-        return ["get", "list"].contains(verb) ? .read : .write
+        return ["get", "list", "head"].contains(verb) ? .read : .write
     }
 
     var accessRequest: AccessRequest {
@@ -92,7 +90,7 @@ struct Call: Sendable {
     func label(code: Int) -> Metrics.Label {
         var label = Metrics.Label(
             verb: countedVerb, group: "", version: "", resource: "", subresource: "", scope: .none,
-            isDryRun: !["get", "list", "watch"].contains(verb) && query.text("dryRun") != nil, code: code)
+            isDryRun: !["get", "list", "watch", "head"].contains(verb) && query.text("dryRun") != nil, code: code)
         guard case .resource(let target) = route else { return label }
         if !target.name.isEmpty || verb == "create" {
             label.scope = .resource
@@ -110,10 +108,13 @@ struct Call: Sendable {
     private var countedVerb: String {
         if case .resource(let target) = route, Subresource.connecting.contains(target.subresource) { return "CONNECT" }
         switch verb {
-        case "create": return "POST"
-        case "update": return "PUT"
+        case "create", "post": return "POST"
+        case "update", "put": return "PUT"
         case "patch": return isApply ? "APPLY" : "PATCH"
-        default: return verb.uppercased()
+        case "head": return "GET"
+        case "get", "list", "watch", "delete", "deletecollection": return verb.uppercased()
+        // Clients do not make rows.
+        default: return "other"
         }
     }
 

@@ -2,10 +2,10 @@
 enum Representation: Sendable, Hashable {
     /// The object itself.
     case json
-    /// `as=Table`
-    case table
-    /// `as=PartialObjectMetadata` or `PartialObjectMetadataList`
-    case metadata
+    /// `as=Table` of that version of meta.k8s.io (`v1` or `v1beta1`)
+    case table(version: String)
+    /// `as=PartialObjectMetadata` or `PartialObjectMetadataList` of that version
+    case metadata(version: String)
     /// `as=APIGroupDiscoveryList` of that version (`v2` or `v2beta1`)
     case discovery(version: String)
 
@@ -40,9 +40,10 @@ enum Representation: Sendable, Hashable {
         let version = range.parameters["v"] ?? ""
         switch (range.parameters["as"], range.parameters["g"]) {
         case (nil, _): return .json
-        case ("Table", "meta.k8s.io") where version == "v1" && !discovery: return .table
-        case ("PartialObjectMetadata", "meta.k8s.io") where version == "v1" && !discovery: return .metadata
-        case ("PartialObjectMetadataList", "meta.k8s.io") where version == "v1" && !discovery: return .metadata
+        case (let form?, "meta.k8s.io") where ["v1", "v1beta1"].contains(version) && !discovery:
+            if form == "Table" { return .table(version: version) }
+            let isMetadata = ["PartialObjectMetadata", "PartialObjectMetadataList"].contains(form)
+            return isMetadata ? .metadata(version: version) : nil
         case ("APIGroupDiscoveryList", "apidiscovery.k8s.io") where discovery:
             return ["v2", "v2beta1"].contains(version) ? .discovery(version: version) : nil
         default: return nil

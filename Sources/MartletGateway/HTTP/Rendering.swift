@@ -49,6 +49,17 @@ struct Renderer: Sendable {
     static let plain = Renderer(
         representation: .json, includes: .none, isPretty: false, now: WallTime(nanoseconds: 0))
 
+    /// Whether a Table is asked for.
+    var isTable: Bool { if case .table = representation { true } else { false } }
+
+    /// The `apiVersion` of the forms that are no object's own.
+    var metaVersion: String {
+        switch representation {
+        case .table(let version), .metadata(let version): "meta.k8s.io/\(version)"
+        case .json, .discovery: "meta.k8s.io/v1"
+        }
+    }
+
     func response(_ answer: Answer) throws(APIError) -> Response {
         switch answer {
         case .object(let bytes, let kind, let code): return send(try object(bytes, kind: kind), code: code)
@@ -57,7 +68,7 @@ struct Renderer: Sendable {
             response.hold(list.room)
             return response
         case .document(let document, let code):
-            return send((representation == .table ? table(ofScale: document) : document).encoded(), code: code)
+            return send((isTable ? table(ofScale: document) : document).encoded(), code: code)
         case .response(let response): return response
         }
     }
@@ -71,7 +82,7 @@ struct Renderer: Sendable {
     func object(_ bytes: [UInt8], kind: ResourceKind) throws(APIError) -> [UInt8] {
         switch representation {
         case .json, .discovery: return bytes
-        case .metadata: return Self.metadataOnly(try Self.parse(bytes)).encoded()
+        case .metadata: return metadataOnly(try Self.parse(bytes)).encoded()
         case .table:
             let object = try Self.parse(bytes)
             return table(
@@ -108,7 +119,7 @@ struct Renderer: Sendable {
                 ]
             case .metadata:
                 [
-                    "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
+                    "kind": "PartialObjectMetadataList", "apiVersion": .string(metaVersion), "metadata": metadata,
                     "items": [],
                 ]
             case .table: table([], kind: kind, metadata: metadata, headings: true)
@@ -123,12 +134,12 @@ struct Renderer: Sendable {
     func appendItem(_ pair: KeyValue, kind: ResourceKind, to bytes: inout [UInt8]) throws(APIError) {
         switch representation {
         case .json, .discovery: try kind.appendServed(pair.value, revision: pair.modRevision, to: &bytes)
-        case .metadata: bytes += Self.metadataOnly(try pair.object(as: kind)).encoded()
+        case .metadata: bytes += metadataOnly(try pair.object(as: kind)).encoded()
         case .table: bytes += row(try pair.object(as: kind), kind: kind).encoded()
         }
     }
 
-    /// A Table (meta.k8s.io/v1) of `objects`. Later events of a watch leave the headings out, as upstream's do.
+    /// A Table (meta.k8s.io) of `objects`. Later events of a watch leave the headings out, as upstream's do.
     func table(_ objects: [JSON], kind: ResourceKind, metadata: JSON, headings: Bool) -> JSON {
         let rows = objects.map { row($0, kind: kind) }
         let columns: JSON = .array(
@@ -139,7 +150,7 @@ struct Renderer: Sendable {
                 ]
             })
         return [
-            "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
+            "kind": "Table", "apiVersion": .string(metaVersion), "metadata": metadata,
             "columnDefinitions": headings ? columns : nil, "rows": .array(rows),
         ]
     }
@@ -148,7 +159,7 @@ struct Renderer: Sendable {
         var row: JSON = ["cells": .array(Table.cells(of: object, kind: kind, now: now))]
         switch includes {
         case .none: row["object"] = .null
-        case .metadata: row["object"] = Self.metadataOnly(object)
+        case .metadata: row["object"] = metadataOnly(object)
         case .object: row["object"] = object
         }
         return row
@@ -161,9 +172,9 @@ struct Renderer: Sendable {
             [document], kind: .scale, metadata: ["resourceVersion": .string(document.resourceVersion)], headings: true)
     }
 
-    static func metadataOnly(_ object: JSON) -> JSON {
+    private func metadataOnly(_ object: JSON) -> JSON {
         [
-            "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
+            "kind": "PartialObjectMetadata", "apiVersion": .string(metaVersion),
             "metadata": object["metadata"] ?? [:],
         ]
     }

@@ -16,6 +16,8 @@ enum Route: Sendable, Hashable {
     case health(check: String?)
     /// `/metrics`
     case metrics
+    /// `/metrics/slis`: how the checks of health came out.
+    case checkMetrics
     /// `/.well-known/openid-configuration`, and `/openid/v1/jwks` (OpenID Connect Discovery 1.0): who signs service
     /// account tokens, and by which keys.
     case tokenIssuer
@@ -55,6 +57,8 @@ struct Target: Sendable, Hashable {
     var name: String
     /// Empty: the object itself.
     var subresource: String
+    /// Whether the path itself asks for a watch, as upstream's old ones do: `/api/v1/watch/pods`.
+    var isWatched = false
 
     var subject: Subject { Subject(kind: kind, name: name) }
 }
@@ -103,6 +107,7 @@ extension Route {
         case "healthz", "livez", "readyz": return rest.count <= 1 ? .health(check: rest.first) : .nothing
         case "cacerts": return rest.isEmpty ? .authorities : .nothing
         case "martlet": return .door(path: rest.joined(separator: "/"))
+        case "metrics" where rest == ["slis"]: return .checkMetrics
         case "metrics": return rest.isEmpty ? .metrics : .nothing
         case ".well-known" where rest == ["openid-configuration"]: return .tokenIssuer
         case "openid" where rest == ["v1", "jwks"]: return .tokenKeys
@@ -129,6 +134,13 @@ extension Route {
     ) -> Route {
         guard catalog.has(group: group, version: version) else { return .nothing }
         if rest.isEmpty { return .discovery(.resources(group: group, version: version)) }
+        if rest[0] == "watch", rest.count > 1 {
+            let route = resource(group: group, version: version, Array(rest.dropFirst()), catalog)
+            guard case .resource(var target) = route, target.subresource.isEmpty, target.kind.verbs.contains("watch")
+            else { return .nothing }
+            target.isWatched = true
+            return .resource(target)
+        }
         if rest[0] == "namespaces", rest.count >= 3,
             let kind = catalog.kind(group: group, version: version, plural: rest[2]), kind.isNamespaced
         {

@@ -12,7 +12,9 @@ extension Registry {
         guard eviction.name == target.name else {
             throw .badRequest("name in URL does not match name in Eviction object")
         }
-        let options = try DeleteOptions(eviction["deleteOptions"] ?? [:], query: query)
+        var wanted = eviction["deleteOptions"] ?? [:]
+        if wanted["dryRun"]?[0] == nil, let text = query.text("dryRun") { wanted["dryRun"] = [.string(text)] }
+        let options = try DeleteOptions(wanted)
         let asked = options.resourceVersion
         for _ in 1...Limits.attempts {
             let pod = try await current(target).object()

@@ -9,6 +9,11 @@ struct Proxy: Sendable {
     let door: NodeDoor
     let world: any World
 
+    /// What is passed on.
+    static let methods: Set<HTTPRequest.Method> = [.get, .head, .post, .put, .patch, .delete, .options]
+    /// As upstream: nobody knows by whom a backend's certificate would have to be.
+    private static let tls = try? TLSClient(trustingAnyone: ())
+
     func answer(_ target: Target, _ call: Call) async throws(APIError) -> Response {
         let request = call.request.head
         let parts = (request.path ?? "/").split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
@@ -58,10 +63,15 @@ struct Proxy: Sendable {
         } else {
             endpoint = try named.endpoint(of: object)
         }
-        guard named.scheme != "https" else {
-            throw .unavailable("error trying to reach service: backends behind TLS are not served by this proxy")
+        return try Self.client(of: endpoint, scheme: named.scheme, in: world)
+    }
+
+    static func client(of endpoint: Endpoint, scheme: String, in world: any World) throws(APIError) -> HTTPClient {
+        guard scheme == "https", case .ip(let address, _) = endpoint else {
+            return HTTPClient(endpoint: endpoint, serverName: "localhost", in: world, maxIdle: 0)
         }
-        return HTTPClient(endpoint: endpoint, serverName: "localhost", in: world, maxIdle: 0)
+        guard let tls else { throw .internalError("there is no TLS") }
+        return HTTPClient(endpoint: endpoint, serverName: address, in: world, tls: tls, maxIdle: 0)
     }
 
     /// The head that goes on: without what is the connection's, and without what proves who asked.

@@ -19,25 +19,36 @@ struct DeleteOptions: Sendable, Hashable {
 
     init() {}
 
+    /// As upstream: the body says all, and without one the query does.
     init(body: ObjectBody, query: Query) throws(APIError) {
-        var object: JSON = [:]
-        if !body.bytes.isEmpty { object = try SmallBody.parse(body, as: "DeleteOptions") }
-        try self.init(object, query: query)
+        try self.init(body.bytes.isEmpty ? Self.object(query) : SmallBody.parse(body, as: "DeleteOptions"))
     }
 
-    init(_ object: JSON, query: Query) throws(APIError) {
+    /// The options of a query, as a body has them.
+    private static func object(_ query: Query) throws(APIError) -> JSON {
+        var object: JSON = [:]
+        if let seconds = try query.integer("gracePeriodSeconds") { object["gracePeriodSeconds"] = .int(seconds) }
+        for name in ["uid", "resourceVersion"] {
+            if let text = query.text(name) { object["preconditions", name] = .string(text) }
+        }
+        if let text = query.text("dryRun") { object["dryRun"] = [.string(text)] }
+        if let orphans = query.flag("orphanDependents") { object["orphanDependents"] = .bool(orphans) }
+        if let text = query.text("propagationPolicy") { object["propagationPolicy"] = .string(text) }
+        return object
+    }
+
+    init(_ object: JSON) throws(APIError) {
         gracePeriodSeconds = object["gracePeriodSeconds"]?.int
-        if let seconds = try query.integer("gracePeriodSeconds") { gracePeriodSeconds = Int(seconds) }
         // As upstream: less than nothing is the shortest that there is.
         if let seconds = gracePeriodSeconds { gracePeriodSeconds = seconds < 0 ? 1 : min(seconds, 1 << 31) }
         uid = object["preconditions", "uid"]?.string
         resourceVersion = object["preconditions", "resourceVersion"]?.string
-        if let text = object["dryRun"]?[0]?.string ?? query.text("dryRun") {
+        if let text = object["dryRun"]?[0]?.string {
             if text != "All" { throw .invalidOptions("DeleteOptions", [WriteOptions.dryRunFault(text)]) }
             isDryRun = true
         }
-        let orphans = object["orphanDependents"]?.bool ?? query.flag("orphanDependents")
-        if let text = object["propagationPolicy"]?.string ?? query.text("propagationPolicy") {
+        let orphans = object["orphanDependents"]?.bool
+        if let text = object["propagationPolicy"]?.string {
             if orphans != nil {
                 throw Self.policyFault(
                     .invalid, "Invalid value: \"\(text)\": orphanDependents and deletionPropagation cannot be both set")

@@ -54,7 +54,7 @@ extension Gateway {
             }
             answer = .list(
                 try await registry.list(target, query: call.query, renderer: renderer, room: call.room))
-        case "watch": return try await watch(call, target, renderer)
+        case "watch" where call.request.head.method == .get: return try await watch(call, target, renderer)
         case "create" where CreateOnly.table[target.kind] != nil:
             return try await review(call, target, renderer)
         case "create" where target.kind == .binding:
@@ -146,7 +146,10 @@ extension Gateway {
 
     /// What becomes a stream.
     private func connect(_ call: Call, _ target: Target) async throws(APIError) -> Response {
-        if target.subresource == "proxy" { return try await Proxy(door: door, world: world).answer(target, call) }
+        if target.subresource == "proxy" {
+            guard Proxy.methods.contains(call.request.head.method) else { throw .methodNotAllowed }
+            return try await Proxy(door: door, world: world).answer(target, call)
+        }
         guard ["get", "create"].contains(call.verb) else { throw .methodNotAllowed }
         // A WebSocket is opened by GET, which must not be the way around the right to create.
         var creation = call.accessRequest

@@ -256,7 +256,7 @@ struct WatchSession: Sendable {
     }
 
     private func rendered(_ bytes: [UInt8], _ state: inout State) throws(APIError) -> [UInt8] {
-        guard renderer.representation == .table else { return try renderer.object(bytes, kind: kind) }
+        guard renderer.isTable else { return try renderer.object(bytes, kind: kind) }
         // A watch lives long: an object may be younger than it.
         var renderer = renderer
         renderer.now = registry.world.wallTime()
@@ -275,7 +275,9 @@ struct WatchSession: Sendable {
         switch renderer.representation {
         case .table: object = renderer.table([], kind: kind, metadata: metadata, headings: false)
         case .metadata:
-            object = ["kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata]
+            object = [
+                "kind": "PartialObjectMetadata", "apiVersion": .string(renderer.metaVersion), "metadata": metadata,
+            ]
         case .json, .discovery:
             object = ["kind": .string(kind.kind), "apiVersion": .string(kind.apiVersion), "metadata": metadata]
         }

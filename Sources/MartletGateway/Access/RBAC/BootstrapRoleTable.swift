@@ -130,9 +130,9 @@ extension BootstrapRoles {
         read endpointslices @discovery.k8s.io
         events
         # system:martlet:machine
-        create url:/martlet/v1/pki/reports
+        post url:/martlet/v1/pki/reports
         # system:martlet:join
-        create url:/martlet/v1/join
+        post url:/martlet/v1/join
         # system:martlet:network-policy
         read namespaces,pods
         read networkpolicies @networking.k8s.io
