@@ -4,8 +4,8 @@ internal import MartletIO
 internal import MartletRoutes
 internal import Synchronization
 
-/// Asks the kernel for what a ``VirtualAddressHold`` wants of it, on a thread of its own and in the order in which it is
-/// told. It decides nothing.
+/// Asks the kernel for what a ``VirtualAddressHold`` wants of it, on a thread of its own and in the order in which it
+/// is told. It decides nothing.
 final class VirtualAddressKeeper: Sendable {
     /// The number of the loopback device, in every network namespace.
     private static let loopback: Int32 = 1

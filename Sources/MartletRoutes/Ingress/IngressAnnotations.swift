@@ -1,8 +1,9 @@
 internal import MartletBase
 internal import MartletObject
 
-/// What an Ingress says by the annotations of ingress-nginx, and by one of our own, read into typed values. A value that is none leaves what
-/// holds without it and is a problem; one that says who may come and cannot be read closes the route.
+/// What an Ingress says by the annotations of ingress-nginx, and by one of our own, read into typed values. A value
+/// that is none leaves what holds without it and is a problem; one that says who may come and cannot be read closes the
+/// route.
 struct IngressAnnotations {
     /// What the names begin with.
     static let prefix = "nginx.ingress.kubernetes.io/"
