@@ -2,7 +2,6 @@ internal import HTTPTypes
 internal import Logging
 internal import MartletBase
 internal import MartletHTTP
-internal import MartletIO
 internal import MartletRoutes
 internal import Synchronization
 
@@ -23,7 +22,7 @@ final class Doors: Sendable {
 
     init(in world: any World, logger: Logger) {
         self.world = world
-        passwords = PasswordChecks(logger: logger)
+        passwords = PasswordChecks(in: world, logger: logger)
     }
 
     /// The answer of the door itself; nil for a request that may pass.
@@ -42,11 +41,7 @@ final class Doors: Sendable {
             response.head.headerFields.change(FieldChanges(set: answer))
             return response
         }
-        if let rules = policy.authentication, await !passwords.admit(fields[.authorization], rules) {
-            var response = Response.plain(.unauthorized, "a name and a password are needed")
-            response.head.headerFields[.wwwAuthenticate] = rules.challenge
-            return response
-        }
+        if let rules = policy.authentication, let refusal = await refusal(passage, rules) { return refusal }
         if let limit = policy.bodyLimit, let length = fields[.contentLength].flatMap({ Int($0) }), length > limit {
             return .plain(.contentTooLarge, "the request's body is too large")
         }
@@ -54,6 +49,24 @@ final class Doors: Sendable {
             return passage.redirect(Redirect(path: .whole(root), status: 302))
         }
         return policy.filters.redirect.map { passage.redirect($0) }
+    }
+
+    private func refusal(_ passage: Passage, _ rules: BasicAuthentication) async -> Response? {
+        let verdict = await passwords.judge(
+            passage.request.head.headerFields[.authorization], rules, of: passage.visitor.address,
+            to: passage.match.route.origin)
+        switch verdict {
+        case .good: return nil
+        case .bad:
+            var response = Response.plain(.unauthorized, "a name and a password are needed")
+            response.head.headerFields[.wwwAuthenticate] = rules.challenge
+            return response
+        case .unknown(.full): return .unavailable("too many passwords are being checked")
+        case .unknown(.tooManyOfOne):
+            var response = Response.plain(.tooManyRequests, "too many passwords at once")
+            response.head.headerFields[.retryAfter] = "1"
+            return response
+        }
     }
 
     private func isTooOften(_ passage: Passage) -> Bool {
@@ -121,63 +134,4 @@ final class Doors: Sendable {
 
     /// Ends the thread that checks passwords.
     func close() { passwords.close() }
-}
-
-/// Checks names and passwords (RFC 7617), on a thread of its own: hashes are slow on purpose.
-final class PasswordChecks: Sendable {
-    /// So many good pairs of hash and password are remembered, so that a client pays for the hash once.
-    static let memory = 4096
-
-    private struct State {
-        var worker: BlockingWorker?
-        /// Digests of pairs that are good, with a key of this process.
-        var good: Set<[UInt8]> = []
-    }
-    private let state = Mutex(State())
-    private let key: [UInt8]
-    private let logger: Logger
-
-    init(logger: Logger) {
-        self.logger = logger
-        var random = SystemRandomNumberGenerator()
-        key = (0..<32).map { _ in UInt8.random(in: 0...255, using: &random) }
-    }
-
-    func admit(_ field: String?, _ rules: BasicAuthentication) async -> Bool {
-        guard let (name, password) = BasicAuthentication.credentials(in: field) else { return false }
-        // A name that there is not costs as little as it may: names are no secret here.
-        guard let hash = rules.hashes[name] else { return false }
-        let mark = Secrets.sign(Array("\(hash)\n\(password)".utf8), key: key)
-        if state.withLock({ $0.good.contains(mark) }) { return true }
-        let isGood: Bool?
-        do {
-            isGood = try await worker().run { PasswordHash.matches(password, hash) }
-        } catch {
-            logger.warning("a password was not checked", metadata: ["error": "\(error)"])
-            return false
-        }
-        if isGood == nil { logger.warning("a password's hash has no known form", metadata: ["user": "\(name)"]) }
-        guard isGood == true else { return false }
-        state.withLock { state in
-            if state.good.count >= Self.memory { state.good = [] }
-            state.good.insert(mark)
-        }
-        return true
-    }
-
-    private func worker() throws -> BlockingWorker {
-        try state.withLock { state in
-            if let worker = state.worker { return worker }
-            let worker = try BlockingWorker(name: "ingress-passwords")
-            state.worker = worker
-            return worker
-        }
-    }
-
-    func close() {
-        state.withLock {
-            $0.worker?.stop()
-            $0.worker = nil
-        }
-    }
 }

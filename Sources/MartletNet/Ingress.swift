@@ -183,8 +183,11 @@ public final class Ingress: RequestHandler {
         let passage = Passage(request: request, visitor: visitor, match: match)
         trace.entry.client = visitor.address
         trace.entry.route = match.route.origin
-        if let answer = await doors.answer(passage) { return answer }
-        return await doors.counted(passage) { await send(passage, table, &trace) }
+        // As in nginx, limits come before passwords.
+        return await doors.counted(passage) {
+            if let answer = await doors.answer(passage) { return answer }
+            return await send(passage, table, &trace)
+        }
     }
 
     private func send(_ passage: Passage, _ table: RouteTable, _ trace: inout Trace) async -> Response {

@@ -123,6 +123,38 @@ private func serve(_ net: TestNet, _ annotations: [String: String], path: String
         }
     }
 
+    @Test("limits count before passwords are looked at")
+    func limitsBeforePasswords() async throws {
+        try await TestNet.run { net in
+            net.api.put(
+                .secret,
+                [
+                    "metadata": ["name": "users", "namespace": "default"],
+                    "data": ["auth": .string(Base64.encode(Array("bob:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=".utf8)))],
+                ])
+            let (arrived, leaves) = (Signal(), Signal())
+            let pod = try await net.backend { _ in
+                arrived.set()
+                await leaves.wait()
+                return text("served")
+            }
+            net.serve("web.test", [pod.endpoint])
+            var object = Objects.ingress("web", host: "web.test")
+            object["metadata", "annotations"] = JSON([
+                "nginx.ingress.kubernetes.io/auth-type": "basic", "nginx.ingress.kubernetes.io/auth-secret": "users",
+                "nginx.ingress.kubernetes.io/limit-connections": "1",
+            ])
+            net.api.put(.ingress, object)
+            try await net.eventually("web.test") { $0.code == 401 }
+            let good: HTTPFields = [.authorization: "Basic " + Base64.encode(Array("bob:secret".utf8))]
+            async let inside = net.ask("web.test", "/", .get, good)
+            await arrived.wait()
+            #expect(try await net.ask("web.test").code == 503, "there is no place to be asked for a password")
+            leaves.set()
+            #expect(try await inside.code == 200)
+        }
+    }
+
     static let apr1 = "h9FWgUz3n9YxylKLlR5SQ/"
     static let sha512 =
         "$6$saltsalt$TVLlQcbpFVof5W3Yz4DTP6gRstiNuHwwTt6GLc1E5n0U0aDehy0S5knV8wiOQSpT0Y77vwPZN.Pq.H91p5hVO1"

@@ -117,7 +117,14 @@ struct IngressReader {
         var policy = annotations.policy
         guard let source = annotations.authentication else { return policy }
         do throws(SecretFault) {
-            policy.authentication = try authentication(source)
+            var authentication = try authentication(source)
+            let names = authentication.dropUnbearable()
+            if let first = names.first {
+                complain(
+                    "secret \"\(source.secret)\": \(names.count) passwords take too long to check or are of no known "
+                        + "form, that of \"\(first.prefix(64))\" among them: nobody comes by these names")
+            }
+            policy.authentication = authentication
         } catch {
             complain(error.text + ": the route is closed")
             policy.failure = RouteFailure(status: 503, text: "the route is closed: its rules of access cannot be read")
