@@ -158,8 +158,9 @@ enum FieldNames {
             .upgrade, .userAgent, .vary, .via, .wwwAuthenticate,
         ]
         let more = [
-            "Audit-Id", "Impersonate-User", "Keep-Alive", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto",
-            "X-Kubernetes-Pf-Flowschema-Uid", "X-Kubernetes-Pf-Prioritylevel-Uid", "X-Real-Ip", "X-Request-Id",
+            "Audit-Id", "Impersonate-User", "Keep-Alive", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port",
+            "X-Forwarded-Proto", "X-Forwarded-Scheme", "X-Kubernetes-Pf-Flowschema-Uid",
+            "X-Kubernetes-Pf-Prioritylevel-Uid", "X-Real-Ip", "X-Request-Id", "X-Scheme",
         ].compactMap { HTTPField.Name($0) }
         var table = [[Entry]](repeating: [], count: 128)
         for name in names + more {

@@ -9,6 +9,8 @@ enum ProxyHeaders {
     static let forwardedProto = HTTPField.Name("X-Forwarded-Proto")!
     static let forwardedHost = HTTPField.Name("X-Forwarded-Host")!
     static let forwardedPort = HTTPField.Name("X-Forwarded-Port")!
+    /// The same as `X-Forwarded-Proto`: some programs ask for these.
+    private static let schemes = [HTTPField.Name("X-Forwarded-Scheme")!, HTTPField.Name("X-Scheme")!]
     /// The standard's own (RFC 7239); nobody here writes it, so nobody outside may.
     static let forwarded = HTTPField.Name("Forwarded")!
     static let realIP = HTTPField.Name("X-Real-IP")!
@@ -31,6 +33,7 @@ enum ProxyHeaders {
         var head = request.head
         let upgrade = HopByHop.upgrade(of: head.headerFields)
         HopByHop.strip(&head.headerFields)
+        head.headerFields.dropUnusual()
         head.headerFields[httpoxy] = nil
         // The server has answered it already, by asking for the body.
         head.headerFields[.expect] = nil
@@ -44,10 +47,31 @@ enum ProxyHeaders {
         let address: String? = if case .ip(let address, _) = request.peer.endpoint { address } else { nil }
         head.headerFields[forwardedFor] = address
         head.headerFields[realIP] = address
-        head.headerFields[forwardedProto] = request.peer.isSecure ? "https" : "http"
+        let scheme = request.peer.isSecure ? "https" : "http"
+        head.headerFields[forwardedProto] = scheme
+        for name in schemes { head.headerFields[name] = scheme }
         head.headerFields[forwardedHost] = head.authority
         let port = RequestHost(head.authority ?? "").port ?? (request.peer.isSecure ? 443 : 80)
         head.headerFields[forwardedPort] = String(port)
         return head
+    }
+}
+
+extension HTTPFields {
+    /// Takes off fields whose names have other characters than letters, digits and hyphens, as nginx does
+    /// (`ignore_invalid_headers`, `underscores_in_headers`): programs that get their fields as variables cannot tell
+    /// `X_Forwarded_For` from `X-Forwarded-For`.
+    fileprivate mutating func dropUnusual() {
+        guard contains(where: { !$0.name.isUsual }) else { return }
+        removeAll { !$0.name.isUsual }
+    }
+}
+
+extension HTTPField.Name {
+    fileprivate var isUsual: Bool {
+        canonicalName.utf8.allSatisfy { byte in
+            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || byte == UInt8(ascii: "-")
+                || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+        }
     }
 }

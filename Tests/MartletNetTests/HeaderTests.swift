@@ -23,6 +23,7 @@ private func fields(_ pairs: KeyValuePairs<String, String>) -> HTTPFields {
     static let spoofed = fields([
         "X-Forwarded-For": "6.6.6.6", "X-Forwarded-Proto": "gopher", "X-Forwarded-Host": "evil.test",
         "X-Forwarded-Port": "1", "X-Real-IP": "6.6.6.6", "Forwarded": "for=6.6.6.6",
+        "X-Forwarded-Scheme": "gopher", "X-Scheme": "gopher", "X_Forwarded_For": "6.6.6.6", "X.Real.IP": "6.6.6.6",
     ])
 
     @Test("what a client says of itself is replaced by what the edge sees")
@@ -34,9 +35,9 @@ private func fields(_ pairs: KeyValuePairs<String, String>) -> HTTPFields {
             let lines = try await net.ask("web.test", "/", .get, Self.spoofed).body.split(separator: "\n")
             // Each once, and nothing of what the client wrote beside it.
             #expect(
-                lines.filter { $0.contains("forwarded") || $0.hasPrefix("x-real-ip") } == [
+                lines.filter { $0.contains("forwarded") || $0.contains("scheme") || $0.contains("real") } == [
                     "x-forwarded-for: 127.0.0.1", "x-forwarded-host: web.test", "x-forwarded-port: 443",
-                    "x-forwarded-proto: https", "x-real-ip: 127.0.0.1",
+                    "x-forwarded-proto: https", "x-forwarded-scheme: https", "x-real-ip: 127.0.0.1", "x-scheme: https",
                 ])
             #expect(!lines.contains { $0.contains("6.6.6.6") || $0.contains("evil") || $0.contains("gopher") })
             #expect(lines.contains { $0.hasPrefix("x-request-id: ") && $0.count == 14 + 32 })
@@ -53,6 +54,7 @@ private func fields(_ pairs: KeyValuePairs<String, String>) -> HTTPFields {
             let body = try await net.ask("web.test", "/", .get, Self.spoofed, through: client).body
             #expect(body.contains("x-forwarded-for: 6.6.6.6") == isEdge)
             #expect(body.contains("x-forwarded-proto: http\n") == !isEdge)
+            #expect(body.contains("x-scheme: gopher") == isEdge && !body.contains("_"))
             #expect(body.contains("for=6.6.6.6") == isEdge)
         }
     }
