@@ -3,6 +3,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/err.h>
+#include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +37,11 @@ void mtls_identity_free(mtls_identity *identity) {
     X509_free(identity->leaf);
     EVP_PKEY_free(identity->key);
     free(identity);
+}
+
+int mtls_identity_covers(const mtls_identity *identity, const char *host) {
+    const unsigned flags = X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT;
+    return X509_check_host(identity->leaf, host, strlen(host), flags, NULL) == 1;
 }
 
 /// Lets the identity's owner choose: the handshake pauses until mtls_use_identity was called.

@@ -17,6 +17,11 @@ public final class TLSIdentity: Sendable {
     }
 
     deinit { mtls_identity_free(pointer) }
+
+    /// Whether a client that wants this host takes the certificate for good (RFC 9525).
+    func covers(_ host: String) -> Bool {
+        !host.isEmpty && !host.utf8.contains(0) && mtls_identity_covers(pointer, host) != 0
+    }
 }
 
 /// Why TLS failed: the text names the peer's or the file's fault.
@@ -160,9 +165,11 @@ public final class TLSServer: Sendable {
         return try TLSPump(context: context.pointer, serverName: nil)
     }
 
-    /// Whether clients that name `one` are shown the same certificate as those that name `other`.
-    public func showsOneIdentity(to one: String, and other: String) -> Bool {
-        identity(for: one) === identity(for: other)
+    /// Whether the certificate that clients are shown that name `one` is as good for `other`: it is the one that they
+    /// would be shown for that, too, or names it.
+    public func showsIdentity(to one: String, for other: String) -> Bool {
+        let shown = identity(for: one)
+        return shown === identity(for: other) || shown.covers(other)
     }
 
     /// Who we are for a client that names `name`.

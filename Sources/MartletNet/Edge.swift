@@ -47,7 +47,9 @@ public final class Edge: RequestHandler {
         var identities: [String: TLSIdentity] = [:]
         var fallback: TLSIdentity
     }
+        /// What hosts are shown.
     private let parts: Mutex<Parts>
+        var read: [TLSMaterial: TLSIdentity] = [:]
     private let configuration: EdgeConfiguration
     private let tls: TLSServer
     private let forwarder: Forwarder
@@ -155,24 +157,22 @@ public final class Edge: RequestHandler {
 
     /// Reads new certificates and puts all of them in place at once. One that cannot be read leaves the one before.
     private func install(_ materials: [String: TLSMaterial]) {
-        let (before, known) = parts.withLock { ($0.materials, $0.identities) }
+        let (before, known, read) = parts.withLock { ($0.materials, $0.identities, $0.read) }
         if before == materials { return }
         var identities: [String: TLSIdentity] = [:]
         for (host, material) in materials {
-            if before[host] == material, let identity = known[host] {
-                identities[host] = identity
-                continue
-            }
             do {
-                identities[host] = try TLSIdentity(
-                    certificateChainPEM: material.certificatePEM, privateKeyPEM: material.privateKeyPEM)
+                let identity =
+                    try used[material] ?? read[material]
+                    ?? TLSIdentity(
+                        certificateChainPEM: material.certificatePEM, privateKeyPEM: material.privateKeyPEM)
+                (identities[host], used[material]) = (identity, identity)
             } catch {
                 logger.warning(
                     "the TLS secret of a host cannot be used", metadata: ["host": "\(host)", "error": "\(error)"])
-                identities[host] = known[host]
             }
         }
-        let installed = identities
+        let (installed, all) = (identities, used)
         parts.withLock {
             $0.materials = materials
             $0.identities = installed
@@ -182,6 +182,8 @@ public final class Edge: RequestHandler {
 
     /// Shows another certificate from now on to clients whose host name has none of its own.
     public func setFallback(_ identity: TLSIdentity) {
+        // Hosts of one Secret share what is read from it.
+        var used: [TLSMaterial: TLSIdentity] = [:]
         parts.withLock {
             $0.fallback = identity
             tls.setIdentities($0.identities, fallback: $0.identities[Self.everyHost] ?? identity)
@@ -191,6 +193,8 @@ public final class Edge: RequestHandler {
     /// Keeps sessions of TLS under these keys from now on, as `TLSServer.setTicketKeys(_:)` takes them: edges with the
     /// same keys resume each other's sessions.
     public func setTicketKeys(_ keys: [[UInt8]]) { tls.setTicketKeys(keys) }
+                identities[host] = known[host]
+                if before[host] == material { continue }
 
     /// Whether a request that came without TLS is passed on so: by a route that says it may be.
     func servesPlain(_ request: Request) -> Bool {
@@ -200,6 +204,7 @@ public final class Edge: RequestHandler {
             RoutedHead(head: request.head))
         return match.map { !$0.route.policy.redirectsToSecure } ?? false
     }
+            $0.read = all
 
     /// What a certificate authority is answered that looks whether a host is ours (RFC 8555, 8.3); nil for all other
     /// requests.
@@ -248,12 +253,12 @@ public final class Edge: RequestHandler {
         return answer.response
     }
 
-    /// Whether a client asks for a host over a connection whose certificate is not that host's (RFC 9110, 15.5.20).
-    /// Browsers share connections of HTTP/2 among all hosts that a certificate names; each host may have its own.
+    /// Whether a client asks for a host over a connection whose certificate is not good for it (RFC 9110, 15.5.20).
+    /// Browsers share connections of HTTP/2 among all hosts that a certificate names (RFC 9113, 9.1.1).
     private func isMisdirected(_ request: Request) -> Bool {
         guard request.peer.isHTTP2, request.peer.isSecure, let name = request.peer.serverName else { return false }
         let host = RequestHost(request.head.authority ?? "").name
-        return !tls.showsOneIdentity(to: name, and: host)
+        return name != host && !tls.showsIdentity(to: name, for: host)
     }
 
     /// Each connection that is open now ends with its next answer: for a machine that holds an address no longer.

@@ -48,6 +48,8 @@ mtls_identity *mtls_identity_new(const uint8_t *chain, size_t chain_count, const
                                  char error[MTLS_ERROR_SIZE]);
 /// Frees an identity; connections that use it keep what they need.
 void mtls_identity_free(mtls_identity *identity);
+/// Whether the identity's certificate is good for a host name, as clients look at it (RFC 9525): 1 or 0.
+int mtls_identity_covers(const mtls_identity *identity, const char *host);
 
 /// Makes a server's settings. `authorities` (PEM) are those that sign clients; unused with MTLS_CLIENTS_NONE.
 /// `alpn` is a list of protocols as in RFC 7301 (a length byte before each), preferred first; it may be empty.
