@@ -22,8 +22,11 @@ enum HTTPBounds {
     static let informational = 16
     /// One part in this many of a server's connections gives way at once when one more comes than there may be.
     static let roomMade = 64
-    /// How long a refused connection may take to read its refusal.
+    /// How long a refused connection may take to read its refusal, and pause in what it sends meanwhile.
     static let linger: Duration = .seconds(2)
+    /// How long a client may go on sending of a body that nobody takes while it reads its answer, and how many bytes.
+    static let longestLinger: Duration = .seconds(30)
+    static let lingerBytes = 64 * 1024 * 1024
     /// How long an idle connection is kept by a client. Shorter than what servers commonly allow.
     static let clientIdle: Duration = .seconds(45)
     /// Bytes of one answer over HTTP/2 that wait for their reader before the server has to wait.

@@ -280,9 +280,10 @@ final class Inbound: Sendable {
     }
 
     /// Throws away what comes until the peer's end, at most `limit` bytes.
-    func discard(limit: Int) async {
+    /// - Parameter onward: called before each read; false ends it.
+    func discard(limit: Int, while onward: () -> Bool) async {
         var left = limit
-        while left > 0 {
+        while left > 0, onward() {
             left -= state.withLock { state in
                 defer { state.buffer.consume(state.buffer.count) }
                 return state.buffer.count

@@ -68,7 +68,11 @@ final class ServerConnection: Sendable {
         }
         let response = await core.handler.handle(Request(head: head.request, body: body, peer: peer))
         do {
-            guard try await answer(response, to: head) else { return false }
+            guard try await answer(response, to: head) else {
+                // The client may still be sending, and reads its answer after that.
+                if !inbound.bodyIsDone { await linger() }
+                return false
+            }
         } catch {
             return false
         }
@@ -220,7 +224,11 @@ final class ServerConnection: Sendable {
     private func linger() async {
         record.enter(.busy, for: HTTPBounds.linger)
         await stream.closeWrite()
-        await inbound.discard(limit: HTTPBounds.drain)
+        let (world, end) = (core.world, core.world.now() + HTTPBounds.longestLinger)
+        await inbound.discard(limit: HTTPBounds.lingerBytes) { [record] in
+            record.limit(HTTPBounds.linger)
+            return world.now() < end
+        }
     }
 }
 

@@ -73,6 +73,33 @@ private func echo(_ request: Request) async -> Response {
         #expect(peers.withLock { $0.count } == 1)
     }
 
+    /// A client that sends its whole body before it reads: a reset would cost it the answer.
+    @Test(arguments: ["Connection: close", "Expect: 100-continue", "Connection: keep-alive"])
+    func anAnswerBeforeTheEndOfTheBodyArrives(field: String) async throws {
+        let size = 24 << 20
+        var limits = HTTPServerLimits()
+        limits.body = 1 << 30
+        try await onLoopback(limits: limits) { _ in
+            text("too large", status: .contentTooLarge)
+        } _: { _, server, world in
+            let stream = try await world.connect(to: server.endpoint)
+            let head = "POST / HTTP/1.1\r\nHost: x\r\n\(field)\r\nContent-Length: \(size)\r\n\r\n"
+            try await stream.write(Array(head.utf8))
+            let piece = [UInt8](repeating: 7, count: 64 << 10)
+            for _ in 0..<size / piece.count { try await stream.write(piece) }
+            await stream.closeWrite()
+            var bytes: [UInt8] = []
+            while true {
+                let more = try await stream.read(atMost: 1024)
+                if more.isEmpty { break }
+                bytes += more
+            }
+            let answer = String(decoding: bytes, as: UTF8.self)
+            #expect(answer.hasPrefix("HTTP/1.1 413 ") && answer.hasSuffix("too large"))
+            stream.close()
+        }
+    }
+
     @Test func twoHundredConnectionsAreServedAtOnce() async throws {
         let open = Mutex(0)
         let all = Signal()
