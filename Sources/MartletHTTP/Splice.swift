@@ -6,19 +6,9 @@ public enum Splice {
     /// Bytes taken at once. One read is passed on before the next, so a slow side slows the other down.
     private static let piece = 64 * 1024
 
-    /// Both ways until both sides have ended. A side that breaks takes the other with it, after what it has said.
-    public static func run(_ a: any ByteStream, _ b: any ByteStream) async {
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await pump(from: a, to: b) { _ in } }
-            group.addTask { await pump(from: b, to: a) { _ in } }
-        }
-        a.close()
-        b.close()
-    }
-
-    /// The same, and ends both sides when nothing has moved either way for `idle`, `farewell` after the server has
-    /// ended its side (what a client says then moves nobody, and one that is hung would hold both for ever), or when
-    /// the task is cancelled.
+    /// Both ways until both sides have ended. A side that breaks takes the other with it, after what it has said. Both
+    /// are ended when nothing has moved either way for `idle`, `farewell` after the server has ended its side (what a
+    /// client says then moves nobody, and one that is hung would hold both for ever), or when the task is cancelled.
     public static func run(
         _ client: any ByteStream, _ server: any ByteStream, idle: Duration, farewell: Duration, in world: any World
     ) async {

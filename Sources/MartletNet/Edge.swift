@@ -43,6 +43,7 @@ public final class Edge: RequestHandler {
         var table = RouteTable()
         var answers = ACMEAnswers()
         var servers: [HTTPServer] = []
+        var plan = ForwardPlan(toIngressesAllowing: RouteTimeouts())
         var materials: [String: TLSMaterial] = [:]
         var identities: [String: TLSIdentity] = [:]
         var fallback: TLSIdentity
@@ -144,8 +145,8 @@ public final class Edge: RequestHandler {
                 $0.workers = table.workers
                 $0.answers = answers
             }
-            let routes = builder.table
-            parts.withLock { $0.table = routes }
+            let (routes, plan) = (builder.table, ForwardPlan(toIngressesAllowing: builder.longestPauses))
+            parts.withLock { ($0.table, $0.plan) = (routes, plan) }
             install(builder.certificates)
             await problems.tell(builder.problems)
             await gateways.tell(builder.takeStatusWishes())
@@ -239,14 +240,15 @@ public final class Edge: RequestHandler {
 
     private func answer(_ request: Request, _ trace: inout Trace) async -> Response {
         if isMisdirected(request) { return .plain(.misdirectedRequest, "this connection is for another host") }
-        let known = await Arriving.known(in: world, atMost: Arriving.patience) { parts.withLock { $0.workers } }
-        guard let workers = known, !workers.isEmpty else { return .unavailable("no worker is ready") }
+        let known = await Arriving.known(in: world, atMost: Arriving.patience) {
+            parts.withLock { parts in parts.workers.map { (workers: $0, plan: parts.plan) } }
+        }
+        guard let (workers, plain) = known, !workers.isEmpty else { return .unavailable("no worker is ready") }
         let head = ProxyHeaders.onward(request, isTrusted: false, requestID: RequestID.make(world))
         trace.entry.requestID = head.headerFields[ProxyHeaders.requestID]
-        var plan = ForwardPlan(name: "workers")
+        var plan = plain
         // HTTP/1.1 has no room for trailers here, and gRPC lives by them.
         if ProxyHeaders.wantsTrailers(request) { plan.speaks = .h2c }
-        plan.judgesAnswers = false
         plan.last = self.workers.unwell
         let answer = await forwarder.forward(head, request, to: workers, plan)
         trace.passed(answer)

@@ -23,6 +23,18 @@ struct ForwardPlan: Sendable {
     var last: Set<Endpoint> = []
 
     init(name: String) { self.name = name }
+
+    /// An edge's, to the ingresses. These know what each route says, and give up first: an edge waits a little longer
+    /// than the most patient route.
+    init(toIngressesAllowing longest: RouteTimeouts) {
+        self.init(name: "workers")
+        judgesAnswers = false
+        let slack = Duration.seconds(5)
+        if let send = longest.send, send >= Forwarder.answerLimit { timeouts.send = send + slack }
+        if let read = longest.read, read >= Forwarder.answerLimit {
+            timeouts.read = max(read, Forwarder.bodyLimit) + slack
+        }
+    }
 }
 
 /// What became of a request that was passed on.
@@ -95,7 +107,7 @@ final class Forwarder: Sendable {
             do {
                 let answer = try await send(head, request, upload, client, limits)
                 judge(endpoint, candidates, plan, hasFailed: answer.head.status.code >= 500)
-                came.response = response(answer, to: head, limits, plan)
+                came.response = response(answer, to: head, limits)
                 came.endpoint = endpoint
                 came.took = world.now() - began
                 return came
@@ -206,7 +218,7 @@ final class Forwarder: Sendable {
     }
 
     private func response(
-        _ answer: ClientResponse, to request: HTTPRequest, _ limits: TryLimits, _ plan: ForwardPlan
+        _ answer: ClientResponse, to request: HTTPRequest, _ limits: TryLimits
     ) -> Response {
         var head = answer.head
         if let backend = answer.upgraded {
@@ -215,15 +227,12 @@ final class Forwarder: Sendable {
                 return .plain(.badGateway, "the endpoint changed the protocol unasked")
             }
             let world = world
-            // As in nginx, what a route says of silence holds for upgraded connections, too.
-            guard let idle = plan.timeouts.read else {
-                return Response(head: head, body: .upgrade { client in await Splice.run(client, backend) })
-            }
+            // As in nginx, what holds for silence holds for upgraded connections, too.
             return Response(
                 head: head,
                 body: .upgrade { client in
                     await Splice.run(
-                        client, backend, idle: max(idle, limits.send), farewell: limits.send, in: world)
+                        client, backend, idle: max(limits.body, limits.send), farewell: limits.send, in: world)
                 })
         }
         HopByHop.strip(&head.headerFields)

@@ -3,6 +3,7 @@ import Logging
 import MartletBase
 import MartletHTTP
 import MartletIO
+import MartletRoutes
 import Synchronization
 import Testing
 
@@ -137,6 +138,71 @@ private final class HandClock: World {
             #expect(bytes == Array("10".utf8))
             forwarder.keep(only: [])
         }
+    }
+
+    /// A client that says nothing and ends with its connection.
+    private final class Mute: ByteStream {
+        private let end = Signal()
+        var peer: Endpoint? { nil }
+        func read(atMost limit: Int) async throws -> [UInt8] {
+            await end.wait()
+            return []
+        }
+        func write(_ bytes: [UInt8]) async throws {}
+        func closeWrite() async {}
+        func close() { end.set() }
+    }
+
+    @Test(
+        "an upgraded connection on which nothing moves is ended, also where its route says nothing of silence",
+        .timeLimit(.minutes(1)))
+    func silentUpgrade() async throws {
+        try await TestNet.run { net in
+            let clock = HandClock(net.world)
+            let forwarder = try Forwarder(world: clock, logger: Logger(label: "test"))
+            let ended = Signal()
+            let pod = try await net.backend { _ in
+                var head = HTTPResponse(status: .switchingProtocols)
+                head.headerFields[.upgrade] = "silence"
+                return Response(
+                    head: head,
+                    body: .upgrade { stream in
+                        _ = try? await stream.read(atMost: 1)
+                        ended.set()
+                    })
+            }
+            let head = net.request("web.test", "/", .get, [.connection: "Upgrade", .upgrade: "silence"])
+            let answer = await forwarder.forward(
+                head, Request(head: head, body: .bytes([])), to: [pod.endpoint], ForwardPlan(name: "web")
+            ).response
+            guard case .upgrade(let run) = answer.body else {
+                Issue.record("the answer is no upgrade")
+                return
+            }
+            let time = net.world.spawn {
+                while !Task.isCancelled {
+                    clock.advance(.seconds(30))
+                    try? await net.world.sleep(for: .milliseconds(1))
+                }
+            }
+            await run(Mute())
+            await ended.wait()
+            time.cancel()
+            forwarder.keep(only: [])
+        }
+    }
+
+    @Test("an edge is no less patient than the most patient route")
+    func edgePatience() {
+        var longest = RouteTimeouts()
+        func plan() -> RouteTimeouts { ForwardPlan(toIngressesAllowing: longest).timeouts }
+        #expect(plan() == RouteTimeouts())
+        (longest.read, longest.send) = (.seconds(5), .seconds(5))
+        #expect(plan() == RouteTimeouts(), "others say nothing, and have the longer limits")
+        (longest.read, longest.send) = (.seconds(120), .seconds(600))
+        #expect(plan().read == .seconds(305) && plan().send == .seconds(605))
+        longest.read = .seconds(3600)
+        #expect(plan().read == .seconds(3605))
     }
 
     /// Asks a pod that answers with `pieces`, and gives the answer's body to `read`.

@@ -1,7 +1,8 @@
 import MartletBase
 import MartletObject
-import MartletRoutes
 import Testing
+
+@testable import MartletRoutes
 
 /// The policy of an Ingress with these annotations, and what it complains of.
 private func read(
@@ -183,6 +184,36 @@ private func read(
         builder.put(RouteObjects.ingress(annotations: foreign), kind: .ingress)
         builder.update()
         #expect(builder.table.policy()?.failure?.status == 503)
+    }
+
+    @Test(arguments: [
+        ("$2y$14$a", true), ("$2b$15$a", false), ("$2y$31$a", false), ("$2y$x$a", false), ("$6$salt$x", true),
+        ("$6$rounds=1000000$s$x", true), ("$5$rounds=999999999$s$x", false), ("$y$j9T$s$x", true),
+        ("$y$jBT$s$x", true), ("$y$jFT$s$x", false), ("$y$j9z$s$x", false), ("$y$j9T5$s$x", false), ("$7$C6$x", false),
+        ("$md5,rounds=4294967295$s$x", false), ("_zzzzsalt", false), ("$apr1$s$x", true), ("$1$s$x", true),
+        ("{SHA}x", true), ("aaDESDESDESDE", true), ("", true),
+    ])
+    func hashesThatTakeTooLongAreNotBorne(hash: String, isBearable: Bool) {
+        #expect(BasicAuthentication.isBearable(hash) == isBearable)
+    }
+
+    @Test func theLongestPausesOfAllRoutesAreKnown() {
+        var builder = RouteObjects.builder(RouteObjects.ingress(annotations: ["proxy-read-timeout": "120"]))
+        #expect(builder.longestPauses.read == .seconds(120) && builder.longestPauses.send == nil)
+        builder.put(RouteObjects.ingress(annotations: [:]), kind: .ingress)
+        builder.update()
+        #expect(builder.longestPauses == RouteTimeouts())
+    }
+
+    @Test func namesWithHashesThatTakeTooLongAreTold() {
+        var builder = RouteObjects.builder(
+            RouteObjects.ingress(annotations: ["auth-type": "basic", "auth-secret": "users"]))
+        let file = Base64.encode(Array("ann:$2y$31$a\nbob:$apr1$x$y\n".utf8))
+        builder.put(
+            ["metadata": ["name": "users", "namespace": "default"], "data": ["auth": .string(file)]], kind: .secret)
+        builder.update()
+        #expect(builder.table.policy()?.authentication?.hashes == ["bob": "$apr1$x$y"])
+        #expect(builder.problems.count == 1 && builder.problems[0].message.contains("\"ann\" among them"))
     }
 
     @Test func credentialsAreReadAndNothingElseIs() {

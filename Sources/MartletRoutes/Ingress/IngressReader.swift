@@ -30,6 +30,8 @@ struct CompiledIngress: Sendable {
     var secrets: Set<String> = []
     /// Those of the Secrets that its rules depend on; the others hold certificates.
     var accessSecrets: Set<String> = []
+    /// How long its requests may take.
+    var timeouts = RouteTimeouts()
 
     /// The hosts it has something to say of.
     var hosts: Set<HostPattern> { Set(rules.keys).union(canaries.keys) }
@@ -89,6 +91,7 @@ struct IngressReader {
     private mutating func read(_ slots: inout ServiceSlots) {
         for problem in annotations.problems { complain(problem) }
         let policy = policy()
+        result.timeouts = policy.timeouts
         let spec = ingress["spec"] ?? .null
         let rules = spec["rules"]?.array ?? []
         if let json = spec["defaultBackend"], !annotations.isCanary {

@@ -158,6 +158,17 @@ public struct RouteBuilder: Sendable {
         return best
     }
 
+    /// The longest pauses that any route allows a request (`send`) and its answer (`read`), where one says so: an edge,
+    /// which passes all of them on, must not be less patient.
+    public var longestPauses: RouteTimeouts {
+        var longest = RouteTimeouts()
+        for ingress in compiled.values {
+            longest.send = [longest.send, ingress.timeouts.send].compactMap(\.self).max()
+            longest.read = [longest.read, ingress.timeouts.read].compactMap(\.self).max()
+        }
+        return longest
+    }
+
     /// The Secrets that are named by what is served here, when they may be others than when this was last asked: for
     /// those who may read no others.
     /// - Parameter certificates: whether those count, too, that hold the certificate of an Ingress and no more.
