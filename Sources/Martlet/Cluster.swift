@@ -381,6 +381,7 @@ public actor Cluster {
             secure: configuration.edgeEndpoint, plain: configuration.edgePlainEndpoint,
             fallback: try TLSIdentity(fallback(credentials.pki)),
             publishedAddress: configuration.virtualIP.plainAddresses.first ?? configuration.nodeAddress)
+        settings.machine = configuration.nodeName
         settings.log = told.log
         settings.balancers = configuration.balancers
         let chosen = settings

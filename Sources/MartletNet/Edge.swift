@@ -15,8 +15,10 @@ public struct EdgeConfiguration: Sendable {
     public var plain: Endpoint?
     /// Shown to clients whose host name has no certificate of its own.
     public var fallback: TLSIdentity
-    /// Written to the status of the Ingresses it serves: the address that clients reach.
+    /// Written to the status of the Ingresses it serves, beside those of other edges: the address that clients reach.
     public var publishedAddress: String?
+    /// The machine's name, by which other edges know this one.
+    public var machine = "edge"
     /// The port of HTTPS that redirects name, where another one than the edge's own reaches it (address translation);
     /// nil for the one it listens on.
     public var publishedPort: UInt16?
@@ -41,21 +43,24 @@ public final class Edge: RequestHandler {
         /// Nil until all there is has been read once.
         var workers: [Endpoint]?
         var table = RouteTable()
+        var plan = ForwardPlan(toIngressesAllowing: RouteTimeouts())
         var answers = ACMEAnswers()
         var servers: [HTTPServer] = []
-        var plan = ForwardPlan(toIngressesAllowing: RouteTimeouts())
         var materials: [String: TLSMaterial] = [:]
-        var identities: [String: TLSIdentity] = [:]
-        var fallback: TLSIdentity
-    }
         /// What hosts are shown.
-    private let parts: Mutex<Parts>
+        var identities: [String: TLSIdentity] = [:]
         var read: [TLSMaterial: TLSIdentity] = [:]
+        var fallback: TLSIdentity
+        var presence: Task<Void, Never>?
+    }
+    private let parts: Mutex<Parts>
     private let configuration: EdgeConfiguration
     private let tls: TLSServer
     private let forwarder: Forwarder
     private let following: Following
     private let secrets: SecretReading
+    /// Nil for an edge that publishes no address.
+    private let presence: EdgePresence?
     private let status: IngressStatus?
     private let asking: EdgeAsking
     private let workers: WorkerAsking
@@ -94,6 +99,16 @@ public final class Edge: RequestHandler {
         edge.parts.withLock { $0.servers = started }
         world.spawn { await edge.run() }
         if let status = edge.status { world.spawn { await status.run() } }
+        if let presence = edge.presence {
+            let (following, status) = (edge.following, edge.status)
+            let task = world.spawn {
+                await presence.run {
+                    await following.lookAgain()
+                    await status?.lookAgain()
+                }
+            }
+            edge.parts.withLock { $0.presence = task }
+        }
         return edge
     }
 
@@ -114,11 +129,14 @@ public final class Edge: RequestHandler {
         following = Following(
             secrets.kinds(of: RouteBuilder.kinds + [.node]), client: client, world: world, logger: logger)
         problems = IngressProblems(client: client, in: world, logger: logger)
-        gateways = GatewayStatus(
-            address: configuration.publishedAddress, client: client, in: world, logger: logger)
-        status = configuration.publishedAddress.map {
-            IngressStatus(address: $0, client: client, in: world, logger: logger)
+        gateways = GatewayStatus(client: client, in: world, logger: logger)
+        let presence = configuration.publishedAddress.map {
+            EdgePresence(of: configuration.machine, address: $0, client: client, in: world, logger: logger)
         }
+        status = presence.map { presence in
+            IngressStatus(addresses: { presence.published }, client: client, in: world, logger: logger)
+        }
+        self.presence = presence
     }
 
     /// Asks each of its listeners as a client would, and returns when all have answered. The caller sets the limit.
@@ -133,6 +151,7 @@ public final class Edge: RequestHandler {
 
     private func run() async {
         var builder = RouteBuilder()
+        var before: [String]?
         while let (snapshot, changed) = await following.nextChanges() {
             builder.take(changed, from: snapshot)
             let names = secrets == .named ? builder.takeSecrets(certificates: true) : nil
@@ -149,7 +168,11 @@ public final class Edge: RequestHandler {
             parts.withLock { ($0.table, $0.plan) = (routes, plan) }
             install(builder.certificates)
             await problems.tell(builder.problems)
-            await gateways.tell(builder.takeStatusWishes())
+            // Who begins to write, or has other addresses to write, says all there is to say.
+            let addresses: [String]? = if let presence { presence.published } else { [] }
+            let news = builder.takeStatusWishes()
+            await gateways.tell(addresses == before ? news : builder.statusWishes, addresses: addresses)
+            before = addresses
         }
     }
 
@@ -161,6 +184,8 @@ public final class Edge: RequestHandler {
         let (before, known, read) = parts.withLock { ($0.materials, $0.identities, $0.read) }
         if before == materials { return }
         var identities: [String: TLSIdentity] = [:]
+        // Hosts of one Secret share what is read from it.
+        var used: [TLSMaterial: TLSIdentity] = [:]
         for (host, material) in materials {
             do {
                 let identity =
@@ -169,6 +194,8 @@ public final class Edge: RequestHandler {
                         certificateChainPEM: material.certificatePEM, privateKeyPEM: material.privateKeyPEM)
                 (identities[host], used[material]) = (identity, identity)
             } catch {
+                identities[host] = known[host]
+                if before[host] == material { continue }
                 logger.warning(
                     "the TLS secret of a host cannot be used", metadata: ["host": "\(host)", "error": "\(error)"])
             }
@@ -177,14 +204,13 @@ public final class Edge: RequestHandler {
         parts.withLock {
             $0.materials = materials
             $0.identities = installed
+            $0.read = all
             tls.setIdentities(installed, fallback: installed[Self.everyHost] ?? $0.fallback)
         }
     }
 
     /// Shows another certificate from now on to clients whose host name has none of its own.
     public func setFallback(_ identity: TLSIdentity) {
-        // Hosts of one Secret share what is read from it.
-        var used: [TLSMaterial: TLSIdentity] = [:]
         parts.withLock {
             $0.fallback = identity
             tls.setIdentities($0.identities, fallback: $0.identities[Self.everyHost] ?? identity)
@@ -194,8 +220,6 @@ public final class Edge: RequestHandler {
     /// Keeps sessions of TLS under these keys from now on, as `TLSServer.setTicketKeys(_:)` takes them: edges with the
     /// same keys resume each other's sessions.
     public func setTicketKeys(_ keys: [[UInt8]]) { tls.setTicketKeys(keys) }
-                identities[host] = known[host]
-                if before[host] == material { continue }
 
     /// Whether a request that came without TLS is passed on so: by a route that says it may be.
     func servesPlain(_ request: Request) -> Bool {
@@ -205,7 +229,6 @@ public final class Edge: RequestHandler {
             RoutedHead(head: request.head))
         return match.map { !$0.route.policy.redirectsToSecure } ?? false
     }
-            $0.read = all
 
     /// What a certificate authority is answered that looks whether a host is ours (RFC 8555, 8.3); nil for all other
     /// requests.
@@ -270,6 +293,10 @@ public final class Edge: RequestHandler {
 
     /// Lets connections end with their next answers, takes no new ones, lets what is in flight end, and stops.
     public func stop() async {
+        let task = parts.withLock { $0.presence.take() }
+        task?.cancel()
+        await task?.value
+        await presence?.withdraw()
         await withTaskGroup { group in
             for server in parts.withLock({ $0.servers }) {
                 group.addTask { await server.drain(settle: Leaving.settle, grace: Leaving.grace) }

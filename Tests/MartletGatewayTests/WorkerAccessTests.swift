@@ -155,4 +155,31 @@ import Testing
             #expect(await api.get(ingress).json.annotations[annotation] == nil)
         }
     }
+
+    @Test func aWorkerKeepsTheLeaseOfItsOwnEdgeAndNoOther() async throws {
+        try await TestAPI.run { api in
+            let leases = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
+            func lease(_ name: String) -> [UInt8] {
+                let object: JSON = [
+                    "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+                    "metadata": ["name": .string(name), "namespace": "kube-system"],
+                    "spec": ["holderIdentity": "n1", "leaseDurationSeconds": 40],
+                ]
+                return object.encoded()
+            }
+            func code(_ method: HTTPRequest.Method, _ path: String, _ body: [UInt8] = []) async -> Int {
+                await api.send(method, path, body, as: Self.worker).code
+            }
+            #expect(await code(.put, "\(leases)/martlet-edge-n1", lease("martlet-edge-n1")) == 201)
+            #expect(await api.send(.get, leases, as: Self.worker).names == ["martlet-edge-n1"])
+            for name in ["martlet-edge-n2", "kube-scheduler", "martlet-edge-"] {
+                #expect(await code(.put, "\(leases)/\(name)", lease(name)) == 403, "\(name)")
+            }
+            #expect(await code(.post, leases, lease("martlet-edge-n1")) == 403, "a name in a body proves nothing")
+            let nodes = leases.replacing("kube-system", with: "kube-node-lease")
+            #expect(await code(.get, nodes) == 403)
+            #expect(await code(.delete, leases) == 403)
+            #expect(await code(.delete, "\(leases)/martlet-edge-n1") == 200)
+        }
+    }
 }

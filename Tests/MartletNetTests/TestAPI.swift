@@ -5,7 +5,8 @@ import MartletHTTP
 import MartletObject
 import Synchronization
 
-/// A small API in the test's own hands: lists, watches and merge patches of whatever is put into it.
+/// A small API in the test's own hands: lists, watches and merge patches of whatever is put into it; Leases are put and
+/// deleted by clients, too.
 final class TestAPI: Sendable {
     private struct Event {
         var revision: Int
@@ -20,6 +21,7 @@ final class TestAPI: Sendable {
         var watchers: [Int: (collection: String, sink: AsyncStream<[UInt8]>.Continuation)] = [:]
         var isDown = false
         var posted: [JSON] = []
+        var patches: [String: Int] = [:]
         var refusesPosts = false
         var refused = 0
         var refusesAllSecrets = false
@@ -47,6 +49,8 @@ final class TestAPI: Sendable {
         set { state.withLock { $0.refusesPosts = newValue } }
     }
     var refused: Int { state.withLock { $0.refused } }
+    /// How often objects of a kind were patched.
+    func patches(_ kind: ResourceKind) -> Int { state.withLock { $0.patches[kind.path()] ?? 0 } }
     /// What was posted, in order.
     var posted: [JSON] { state.withLock { $0.posted } }
 
@@ -95,7 +99,19 @@ final class TestAPI: Sendable {
     func handle(_ request: Request) async -> Response {
         if isDown { return Self.status(503, "down") }
         let target = request.head.path ?? ""
-        let path = String(target.prefix { $0 != "?" })
+        var path = String(target.prefix { $0 != "?" })
+        // All Leases are in one namespace.
+        if path.hasSuffix("/leases") { path = ResourceKind.lease.path() }
+        if request.head.method == .put {
+            let body = (try? await request.body.collect(limit: 1 << 20)) ?? []
+            guard let object = try? JSON(parsing: body) else { return Self.status(400, "no JSON") }
+            put(.lease, object)
+            return Self.json(object)
+        }
+        if request.head.method == .delete {
+            remove(.lease, namespace: "kube-system", name: String(path.split(separator: "/").last ?? ""))
+            return Self.json([:])
+        }
         if request.head.method == .patch {
             let body = (try? await request.body.collect(limit: 1 << 20)) ?? []
             return patch(path, body)
@@ -169,6 +185,7 @@ final class TestAPI: Sendable {
                 kind.path(namespace: kind.isNamespaced ? object.namespace : nil, name: object.name) == path
             }
             guard let kind else { return nil }
+            state.patches[kind.path(), default: 0] += 1
             Self.store(object.merged(with: change), at: path, collection: kind.path(), &state)
             return state.objects[path]
         }

@@ -24,7 +24,7 @@ private typealias G = GatewayObjects
         let certificates = builder.certificates.mapValues { String(decoding: $0.certificatePEM, as: UTF8.self) }
         all += certificates.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" } + builder.problems.map(\.message)
         for wish in builder.statusWishes {
-            let status = wish.status(now: "now", address: "192.0.2.1").map { "\($0)" } ?? "-"
+            let status = wish.status(now: "now", addresses: ["192.0.2.1"]).map { "\($0)" } ?? "-"
             all.append("\(wish.key.kind.plural) \(wish.key.namespace)/\(wish.key.name) \(status)")
         }
         return all

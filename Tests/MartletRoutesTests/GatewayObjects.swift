@@ -148,7 +148,7 @@ extension RouteBuilder {
     /// The status that an object ought to have.
     func status(_ kind: ResourceKind, _ name: String, namespace: String = "default") -> JSON? {
         let key = ObjectKey(kind, namespace: kind == .gatewayClass ? "" : namespace, name: name)
-        return statusWishes.last { $0.key == key }?.status(now: "2026-02-02T00:00:00Z", address: "192.0.2.1")
+        return statusWishes.last { $0.key == key }?.status(now: "2026-02-02T00:00:00Z", addresses: ["192.0.2.1"])
     }
 
     /// `status reason` of a condition of the route `r`.

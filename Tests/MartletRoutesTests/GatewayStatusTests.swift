@@ -17,7 +17,7 @@ private typealias G = GatewayObjects
         var foreign = G.gatewayClass
         foreign["spec", "controllerName"] = "example.com/other"
         #expect(
-            G.builder(foreign, G.gateway(), G.route()).statusWishes.compactMap { $0.status(now: "", address: nil) }
+            G.builder(foreign, G.gateway(), G.route()).statusWishes.compactMap { $0.status(now: "", addresses: []) }
                 .isEmpty)
         var parameters = G.gatewayClass
         parameters["spec", "parametersRef"] = ["group": "", "kind": "ConfigMap", "name": "x"]
@@ -45,7 +45,7 @@ private typealias G = GatewayObjects
                 ["group": "gateway.networking.k8s.io", "kind": "HTTPRoute"]
             ])
         let wish = builder.statusWishes.first { $0.key.kind == .gateway }
-        let early = wish?.status(now: "t", address: nil)?["conditions"]?.array?.last
+        let early = wish?.status(now: "t", addresses: [])?["conditions"]?.array?.last
         #expect(early?["reason"] == "AddressNotAssigned" && early?["status"] == "False")
     }
 
@@ -210,7 +210,10 @@ private typealias G = GatewayObjects
             written.put(object, kind: kind)
         }
         written.update()
-        #expect(written.statusWishes.compactMap { $0.status(now: "2030-01-01T00:00:00Z", address: "192.0.2.1") } == [])
+        let later = written.statusWishes.compactMap {
+            $0.status(now: "2030-01-01T00:00:00Z", addresses: ["192.0.2.1"])
+        }
+        #expect(later == [])
         written.remove(ObjectKey(.gateway, namespace: "default", name: "gw"))
         written.update()
         #expect(
@@ -284,7 +287,7 @@ private typealias G = GatewayObjects
                 G.gateway([G.listener("http", host: "good.example")]), G.route("good"), spoiled(bad),
                 spoiled(G.route("bad", hosts: ["x.h.test"], parents: [["name": "bad"]], [rule])),
                 spoiled(G.grant(from: "HTTPRoute", in: "default", to: "Service")))
-            _ = builder.statusWishes.map { $0.status(now: "now", address: "192.0.2.1") }
+            _ = builder.statusWishes.map { $0.status(now: "now", addresses: ["192.0.2.1"]) }
             _ = builder.certificates
             let match = builder.table.match("good.example", "/a", isSecure: false)
             #expect(match?.route.origin.name == "good", "round \(round)")

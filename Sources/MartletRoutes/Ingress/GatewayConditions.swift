@@ -61,19 +61,21 @@ public struct GatewayStatusWish: Sendable {
     /// The status to be written; nil when the object says so already.
     /// - Parameters:
     ///   - now: RFC 3339.
-    ///   - address: where Gateways are reached; nil while that is not known.
-    public func status(now: String, address: String?) -> JSON? {
+    ///   - addresses: where Gateways are reached; none while that is not known.
+    public func status(now: String, addresses: [String]) -> JSON? {
         let before = object["status"] ?? .null
         var after = before
         switch body {
         case .conditions(let wished): after["conditions"] = merged(before["conditions"], wished, now)
         case .gateway(let wished, let listeners):
             var all = wished
-            if address == nil, let place = all.firstIndex(where: { $0.type == "Programmed" && $0.isTrue }) {
+            if addresses.isEmpty, let place = all.firstIndex(where: { $0.type == "Programmed" && $0.isTrue }) {
                 all[place] = GatewayCondition("Programmed", false, "AddressNotAssigned", "no address is assigned yet")
             }
             after["conditions"] = merged(before["conditions"], all, now)
-            after["addresses"] = address.map { [["type": "IPAddress", "value": .string($0)]] }
+            let list = addresses.map { address -> JSON in ["type": "IPAddress", "value": .string(address)] }
+            after["addresses"] = nil
+            if !list.isEmpty { after["addresses"] = .array(list) }
             after["listeners"] = .array(listeners.map { self.listener($0, before, now) })
         case .parents(let parents):
             // Each entry stays where it is, and new ones go to the end: two controllers that each put their own last

@@ -170,6 +170,8 @@ enum BootstrapRoles {
             # system:controller:token-cleaner
             get,list,watch,delete secrets
             events
+            # system:martlet:edge
+            get,list,watch,create,update,patch,delete leases @coordination.k8s.io
             # system:martlet:machine
             read configmaps =martlet-pki
             # system::leader-locking-kube-controller-manager
@@ -207,6 +209,7 @@ enum BootstrapRoles {
                 "kube-system", "system::leader-locking-kube-scheduler", "system::leader-locking-kube-scheduler",
                 [("User", scheduler), ("ServiceAccount", "kube-scheduler")]
             ),
+            ("kube-system", "system:martlet:edge", "system:martlet:edge", [("User", "system:martlet-edge")]),
             (
                 "kube-system", "system:martlet:machine", "system:martlet:machine",
                 [("Group", Identity.workers)]
