@@ -222,12 +222,19 @@ void mtls_shutdown(mtls_connection *connection) {
     ERR_clear_error();
 }
 
-/// Whether a memory buffer is empty and large.
-static int is_wasteful(BIO *bio) {
+/// Bytes that a memory buffer takes.
+static size_t buffer_size(BIO *bio) {
     BUF_MEM *memory = NULL;
     BIO_get_mem_ptr(bio, &memory);
-    return memory != NULL && memory->max > KEPT_BUFFER && BIO_ctrl_pending(bio) == 0;
+    return memory == NULL ? 0 : memory->max;
 }
+
+size_t mtls_buffer_size(const mtls_connection *connection) {
+    return buffer_size(connection->input) + buffer_size(connection->output);
+}
+
+/// Whether a memory buffer is empty and large.
+static int is_wasteful(BIO *bio) { return buffer_size(bio) > KEPT_BUFFER && BIO_ctrl_pending(bio) == 0; }
 
 void mtls_trim(mtls_connection *connection) {
     if (is_wasteful(connection->input)) {

@@ -34,8 +34,8 @@ enum Limits {
     /// takes nothing makes the gateway hold.
     static let watchPiece = 16 * 1024
     /// Bytes that a connection holds of an event larger than ``watchPiece`` while it is sent, at most and beside the
-    /// event itself: a chunk of it, encrypted and not. They are taken from ``answersBeingSent``, as is the event, once
-    /// for all watches that share it.
+    /// event itself: a batch of it, encrypted, twice. They are taken from ``answersBeingSent``, as is the event, once
+    /// for all watches that share it, and before it is made.
     static let eventBuffers = 384 * 1024
     /// How long a watch waits for room for such an event. Then it ends with 429, inside its stream.
     static let watchPatience: Duration = .seconds(10)

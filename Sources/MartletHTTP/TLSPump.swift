@@ -9,6 +9,10 @@ struct TLSPump: ~Copyable, @unchecked Sendable {
     static let inputSize = 64 * 1024
     /// Plaintext encrypted at one time: several records of 16 KiB leave in one write of the transport.
     static let batchSize = 128 * 1024
+    /// Plaintext of one record, at most (RFC 8446, 5.1).
+    private static let recordSize = 16 * 1024
+    /// What a record's head, nonce and tag commonly add.
+    private static let recordCost = 64
     /// Ciphertext that a peer may make us queue without our writing (answers to key updates). Above it, it is a flood.
     static let unsentLimit = 16 * 1024
 
@@ -54,6 +58,9 @@ struct TLSPump: ~Copyable, @unchecked Sendable {
     /// How many bytes of ciphertext wait to be sent.
     var outputCount: Int { mtls_output(connection) }
 
+    /// Bytes of memory that ciphertext takes or took, both ways.
+    var bufferSize: Int { mtls_buffer_size(connection) }
+
     /// The ciphertext to be sent now, in the order in which it was made.
     mutating func takeOutput() -> [UInt8] {
         let count = outputCount
@@ -89,9 +96,28 @@ struct TLSPump: ~Copyable, @unchecked Sendable {
         }
     }
 
-    /// Encrypts `bytes`; the ciphertext waits in ``takeOutput()``. False when the connection takes no more.
-    mutating func write(_ bytes: ArraySlice<UInt8>) -> Bool {
-        bytes.withUnsafeBufferPointer { mtls_write(connection, $0.baseAddress, $0.count) == MTLS_DONE }
+    /// The records that hold `bytes`, after whatever else is to be sent first; nil when the connection takes no more.
+    ///
+    /// Each record is taken out before the next is made: OpenSSL's buffer, which stays as large as it ever was while a
+    /// slow peer is waited for, holds one, and is not grown in steps whose pieces nobody else can use.
+    mutating func seal(_ bytes: ArraySlice<UInt8>) -> [UInt8]? {
+        let records = bytes.count / Self.recordSize + 1
+        var isGood = true
+        var sealed = [UInt8](
+            unsafeUninitializedCapacity: outputCount + bytes.count + records * Self.recordCost
+        ) { buffer, filled in
+            var rest = bytes
+            while isGood && !rest.isEmpty {
+                let record = rest.prefix(Self.recordSize)
+                rest = rest.dropFirst(record.count)
+                let status = record.withUnsafeBufferPointer { mtls_write(connection, $0.baseAddress, $0.count) }
+                isGood = status == MTLS_DONE
+                filled += mtls_take(connection, buffer.baseAddress.map { $0 + filled }, buffer.count - filled)
+            }
+        }
+        // More than records (a change of keys) may have been made.
+        if outputCount > 0 { sealed += takeOutput() }
+        return isGood ? sealed : nil
     }
 
     /// Encrypts with a new key from now on (TLS 1.3), and asks the peer to do so too. It happens by itself after

@@ -89,8 +89,8 @@ public final class TLSStream: ByteStream {
     private func seal(_ batch: ArraySlice<UInt8>) throws(NetworkError) -> [UInt8] {
         if isEnded.load(ordering: .acquiring) { throw .closed }
         let sealed: Result<[UInt8], NetworkError> = pump.withLock { pump in
-            guard pump.write(batch) else { return .failure(.protocolViolation(pump.failure)) }
-            return .success(pump.takeOutput())
+            guard let records = pump.seal(batch) else { return .failure(.protocolViolation(pump.failure)) }
+            return .success(records)
         }
         return try sealed.get()
     }

@@ -121,6 +121,25 @@ private final class Deaf: BodyWriter {
         }
     }
 
+    /// Else those who wait for an event could hold all that it needs.
+    @Test(.timeLimit(.minutes(1))) func aWatchHoldsAllThatItNeedsForAnEventOrNothing() async throws {
+        try await Self.run(patience: .seconds(60)) { api in
+            // Its object takes the one million bytes twice.
+            let whole = Limits.eventBuffers + 2_000_000
+            var full = api.gateway.admittance.full(.answers, .others, but: whole - 1)
+            let task = try await Self.watch(api, Deaf(in: api.world))
+            try await api.world.sleep(for: .milliseconds(30))
+            while Self.free(api) < whole - 1 { try await api.world.sleep(for: .milliseconds(10)) }
+            full.removeAll()
+            let free = Self.free(api)
+            while Self.free(api) == free { try await api.world.sleep(for: .milliseconds(10)) }
+            #expect(free - Self.free(api) >= whole)
+            task.cancel()
+            await task.value
+            #expect(Self.free(api) == free)
+        }
+    }
+
     /// With and without selectors, as tables and metadata: large events are as small ones.
     @Test(.timeLimit(.minutes(1))) func largeEventsAreWhatTheySeemInEveryForm() async throws {
         try await Self.run { api in

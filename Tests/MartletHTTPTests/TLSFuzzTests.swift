@@ -81,12 +81,7 @@ import Testing
         }
     }
 
-    @Test("keys change while bytes go both ways, and asking for new keys without end fills no memory")
-    func keyUpdates() throws {
-        let server = try TLSServer(identity: try Certificates.server())
-        var here = try server.makePump()
-        var there = try TLSClient(authoritiesPEM: try Certificates.trusted().keyPair.certificatePEM)
-            .makePump(serverName: "api.test")
+    static func shakeHands(_ here: inout TLSPump, _ server: TLSServer, _ there: inout TLSPump) {
         _ = there.handshake { _ in nil }
         here.feed(there.takeOutput())
         _ = here.handshake(identity: server.identity)
@@ -95,15 +90,43 @@ import Testing
         here.feed(there.takeOutput())
         let serverStep = here.handshake(identity: server.identity)
         #expect(clientStep == .done && serverStep == .done)
+    }
+
+    @Test("a batch is sealed whole, in a buffer of one record's size")
+    func sealing() throws {
+        let server = try TLSServer(identity: try Certificates.server())
+        var here = try server.makePump()
+        var there = try TLSClient(authoritiesPEM: try Certificates.trusted().keyPair.certificatePEM)
+            .makePump(serverName: "api.test")
+        Self.shakeHands(&here, server, &there)
+        for count in [1, 16 * 1024, 16 * 1024 + 1, TLSPump.batchSize] {
+            let bytes = TLSStreamTests.pattern(count, seed: UInt64(count))
+            let sealed = here.seal(bytes[...])
+            there.feed(try #require(sealed))
+            let received = there.read(atMost: 2 * count)
+            #expect(received == .bytes(bytes))
+        }
+        let held = here.bufferSize
+        #expect(held > 0 && held < 64 * 1024)
+    }
+
+    @Test("keys change while bytes go both ways, and asking for new keys without end fills no memory")
+    func keyUpdates() throws {
+        let server = try TLSServer(identity: try Certificates.server())
+        var here = try server.makePump()
+        var there = try TLSClient(authoritiesPEM: try Certificates.trusted().keyPair.certificatePEM)
+            .makePump(serverName: "api.test")
+        Self.shakeHands(&here, server, &there)
         for round in 0..<20 {
             let bytes = [UInt8](repeating: UInt8(round), count: 1000)
-            let isSent = there.updateKeys() && there.write(bytes[...])
-            here.feed(there.takeOutput())
+            let isUpdated = there.updateKeys()
+            let sent = there.seal(bytes[...])
+            here.feed(try #require(sent))
             let received = here.read(atMost: 2000)
-            let isAnswered = here.write(bytes[...])
-            there.feed(here.takeOutput())
+            let sentBack = here.seal(bytes[...])
+            there.feed(try #require(sentBack))
             let answer = there.read(atMost: 2000)
-            #expect(isSent && isAnswered)
+            #expect(isUpdated)
             #expect(received == .bytes(bytes))
             #expect(answer == .bytes(bytes))
         }

@@ -91,6 +91,8 @@ enum mtls_status mtls_feed(mtls_connection *connection, const uint8_t *bytes, si
 size_t mtls_output(const mtls_connection *connection);
 /// Moves up to `capacity` bytes of waiting ciphertext out; returns how many.
 size_t mtls_take(mtls_connection *connection, uint8_t *bytes, size_t capacity);
+/// Bytes of memory that the buffers of ciphertext take, full or empty.
+size_t mtls_buffer_size(const mtls_connection *connection);
 
 /// At most how many bytes of plaintext mtls_read could give without more input.
 size_t mtls_readable(const mtls_connection *connection);

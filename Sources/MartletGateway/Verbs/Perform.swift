@@ -161,8 +161,8 @@ extension Gateway {
     private func watch(_ call: Call, _ target: Target, _ renderer: Renderer) async throws(APIError) -> Response {
         // Documents in YAML cannot be told apart in a stream.
         if call.wantsYAML { throw .notAcceptable(Self.streamTypes) }
-        var prepared = try await registry.watch(target, query: call.query, renderer: renderer)
-        prepared.room = call.room
+        let room = call.room ?? admittance.room(.answers, .others, for: call.identity.user)
+        var prepared = try await registry.watch(target, query: call.query, renderer: renderer, room: room)
         prepared.patience = configuration.watchPatience
         if let custom = target.kind.custom { prepared.untilGone = { [served] in await served.untilGone(custom) } }
         let session = prepared

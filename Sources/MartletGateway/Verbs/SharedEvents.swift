@@ -11,6 +11,13 @@ final class SharedEvents: Sendable {
         var apiVersion: String
         /// Whether it says that the object was there already, whatever its last change was.
         var isInitial: Bool
+
+        init(_ change: StoreEvent, _ kind: ResourceKind, isInitial: Bool) {
+            revision = change.pair.modRevision
+            key = change.pair.key
+            apiVersion = kind.stored == nil ? "" : kind.apiVersion + (kind.custom?.identity ?? "")
+            self.isInitial = isInitial
+        }
     }
     private struct State {
         var events: [Key: WatchEvent] = [:]
@@ -18,6 +25,23 @@ final class SharedEvents: Sendable {
         var bytes = 0
         /// The one asked for last: hundreds of watches ask for the same one after the other.
         var last: (key: Key, event: WatchEvent)?
+
+        mutating func known(_ key: Key) -> WatchEvent? {
+            if let last, last.key == key { return last.event }
+            guard let known = events[key] else { return nil }
+            last = (key, known)
+            return known
+        }
+
+        mutating func add(_ event: WatchEvent, as key: Key) {
+            last = (key, event)
+            events[key] = event
+            order.append(key)
+            bytes += event.size
+            while order.count > Limits.sharedEvents || bytes > Limits.sharedEventBytes, order.count > 1 {
+                bytes -= events.removeValue(forKey: order.removeFirst())?.size ?? 0
+            }
+        }
     }
     private let state = Mutex(State())
 
@@ -27,28 +51,29 @@ final class SharedEvents: Sendable {
     func event(
         for change: StoreEvent, kind: ResourceKind, isInitial: Bool = false
     ) throws(APIError) -> WatchEvent {
-        let key = Key(
-            revision: change.pair.modRevision, key: change.pair.key,
-            apiVersion: kind.stored == nil ? "" : kind.apiVersion + (kind.custom?.identity ?? ""),
-            isInitial: isInitial)
+        let key = Key(change, kind, isInitial: isInitial)
         return try state.withLock { state throws(APIError) in
-            if let last = state.last, last.key == key { return last.event }
-            if let known = state.events[key] {
-                state.last = (key, known)
-                return known
-            }
+            if let known = state.known(key) { return known }
             let event = try WatchEvent(change, kind: kind)
-            state.last = (key, event)
-            state.events[key] = event
-            state.order.append(key)
-            state.bytes += event.size
-            while state.order.count > Limits.sharedEvents || state.bytes > Limits.sharedEventBytes,
-                state.order.count > 1
-            {
-                let oldest = state.order.removeFirst()
-                state.bytes -= state.events.removeValue(forKey: oldest)?.size ?? 0
-            }
+            state.add(event, as: key)
             return event
+        }
+    }
+
+    /// A large event with the room that it takes while anybody sends it: taken once for all who do, by the first and
+    /// before the event is made, and given back with the last who holds it. Nil when there is none now.
+    /// - Parameter empty: an empty room of whoever sends it now.
+    func event(
+        for change: StoreEvent, kind: ResourceKind, isInitial: Bool, in empty: Admittance.Room
+    ) throws(APIError) -> (WatchEvent, Admittance.Room)? {
+        let key = Key(change, kind, isInitial: isInitial)
+        let size = WatchEvent.size(of: change)
+        return try state.withLock { state throws(APIError) in
+            if let known = state.known(key) { return known.room(of: size, in: empty).map { (known, $0) } }
+            guard empty.grow(by: size) else { return nil }
+            let event = try WatchEvent(change, kind: kind, room: empty)
+            state.add(event, as: key)
+            return (event, empty)
         }
     }
 }
@@ -81,9 +106,11 @@ final class WatchEvent: Sendable {
     private struct Charge {
         weak var room: Admittance.Room?
     }
-    private let charge = Mutex(Charge())
+    private let charge: Mutex<Charge>
 
-    init(_ event: StoreEvent, kind: ResourceKind) throws(APIError) {
+    /// - Parameter room: what its memory was taken from, for one who sends it.
+    init(_ event: StoreEvent, kind: ResourceKind, room: Admittance.Room? = nil) throws(APIError) {
+        charge = Mutex(Charge(room: room))
         let revision = event.pair.modRevision
         let stored = { (bytes: [UInt8]) in SelectableObject(StoredObject(stored: bytes), as: kind) }
         seen = Mutex(Seen(now: stored(event.pair.value), before: stored(event.previous?.value ?? [])))
@@ -100,16 +127,20 @@ final class WatchEvent: Sendable {
         line = Self.line(change.rawValue, bytes)
     }
 
-    /// The room that the line takes while anybody sends it: taken once, by the first, and given back with the last who
-    /// holds it. Nil when there is none now.
+    /// Bytes that the event of a change takes beside what the store holds: the object, its line, and the one before.
+    static func size(of change: StoreEvent) -> Int {
+        let before = change.previous?.value.count ?? 0
+        return 2 * (change.isDeletion ? before : change.pair.value.count) + before
+    }
+
+    /// The room that the event takes while anybody sends it; nil when there is none now.
     /// - Parameter empty: an empty room of whoever sends it now.
-    func room(_ empty: @autoclosure () -> Admittance.Room) -> Admittance.Room? {
+    fileprivate func room(of size: Int, in empty: Admittance.Room) -> Admittance.Room? {
         charge.withLock { charge in
             if let room = charge.room { return room }
-            let room = empty()
-            guard room.grow(by: line.count) else { return nil }
-            charge.room = room
-            return room
+            guard empty.grow(by: size) else { return nil }
+            charge.room = empty
+            return empty
         }
     }
 

@@ -30,7 +30,10 @@ struct WatchOptions: Sendable, Hashable {
 
 extension Registry {
     /// Prepares a watch: what can be refused is refused here, before the answer's head is sent.
-    func watch(_ target: Target, query: Query, renderer: Renderer) async throws(APIError) -> WatchSession {
+    /// - Parameter room: what large events take their memory from.
+    func watch(
+        _ target: Target, query: Query, renderer: Renderer, room: Admittance.Room
+    ) async throws(APIError) -> WatchSession {
         let selection = try Selection(target, query: query)
         let options = try WatchOptions(query)
         if let after = options.after { try await reach(after) } else { try await storage.confirm() }
@@ -42,7 +45,7 @@ extension Registry {
             ?? Int64(Limits.watchSeconds) + Int64(world.random() % UInt64(Limits.watchSeconds))
         var session = WatchSession(
             registry: self, kind: target.kind, selection: selection, options: options, renderer: renderer,
-            start: start, deadline: world.now() + .seconds(seconds))
+            start: start, deadline: world.now() + .seconds(seconds), room: room)
         do {
             session.changes = try await storage.watch(selection.range, after: start)
         } catch  where error.code == 410 {
@@ -68,14 +71,14 @@ struct WatchSession: Sendable {
     fileprivate(set) var refusal: APIError?
     /// Returns when the kind is no longer served as it was: the watch ends then.
     var untilGone: (@Sendable () async -> Void)?
-    /// What large events take their memory from while they are sent; nil: nobody waits to send.
-    var room: Admittance.Room?
+    /// What large events take their memory from while they are sent.
+    let room: Admittance.Room
     /// How long room for one is waited for.
     var patience = Limits.watchPatience
 
     init(
         registry: Registry, kind: ResourceKind, selection: Selection, options: WatchOptions, renderer: Renderer,
-        start: Int64, deadline: MonotonicTime
+        start: Int64, deadline: MonotonicTime, room: Admittance.Room
     ) {
         self.registry = registry
         self.kind = kind
@@ -84,6 +87,7 @@ struct WatchSession: Sendable {
         self.renderer = renderer
         self.start = start
         self.deadline = deadline
+        self.room = room
     }
 
     /// Writes events until the deadline, the end of the store, or the caller's going away.
@@ -213,43 +217,49 @@ struct WatchSession: Sendable {
         if !lines.isEmpty { try await writer.write(lines) }
     }
 
-    /// Sends one event that takes much memory, once there is room for it.
+    /// Sends one event that takes much memory. It is made, or held, once there is room for all of it: until then
+    /// nothing is held but what the store holds too.
     private func sendLarge(
         _ change: StoreEvent, isInitial: Bool, to writer: any BodyWriter, _ state: inout State
     ) async throws {
         let size = max(change.pair.value.count, change.previous?.value.count ?? 0)
         let buffers = min(3 * size, Limits.eventBuffers)
-        try await claim { room?.grow(by: buffers) ?? true }
-        defer { room?.shrink(by: buffers) }
-        let event = try registry.sharedEvents.event(for: change, kind: kind, isInitial: isInitial)
+        // In a form of its own it is held as it was read and as it is sent.
+        let copy = renderer.representation == .json && selection.isEverything ? 0 : 2 * size
+        var own = buffers + copy
+        let (event, share) = try await claim(own) { room throws(APIError) in
+            try registry.sharedEvents.event(for: change, kind: kind, isInitial: isInitial, in: room)
+        }
+        defer {
+            room.shrink(by: own)
+            withExtendedLifetime(share) {}
+        }
         guard let seen = isInitial ? (event.change, event.bytes) : event.seen(by: selection) else { return }
         if renderer.representation == .json, seen.change == event.change {
-            let share = try await share(of: event)
-            defer { withExtendedLifetime(share) {} }
+            room.shrink(by: copy)
+            own = buffers
             return try await writer.write(event.line)
         }
-        // In a form of its own it is held as it was read and as it is sent.
-        try await claim { room?.grow(by: 2 * size) ?? true }
-        defer { room?.shrink(by: 2 * size) }
         try await writer.write(WatchEvent.line(seen.change.rawValue, try rendered(seen.bytes, &state)))
     }
 
-    /// The room that the event takes for all that share it; nil when nobody counts.
-    private func share(of event: WatchEvent) async throws -> Admittance.Room? {
-        guard let room else { return nil }
-        var share: Admittance.Room?
-        try await claim {
-            share = event.room(room.another())
-            return share != nil
-        }
-        return share
-    }
-
-    /// Waits for memory.
+    /// Waits for memory: so many bytes of this watch's own, and what `take` takes from an empty room; none is held
+    /// without the other, or those who wait could be in each other's way.
     /// - Throws: 429 when there is none for too long: whoever asks again later finds the object as it is then.
-    private func claim(_ take: () -> Bool) async throws {
+    private func claim<Taken>(
+        _ own: Int, _ take: (Admittance.Room) throws(APIError) -> Taken?
+    ) async throws -> Taken {
         let end = registry.world.now() + patience
-        while !take() {
+        while true {
+            if room.grow(by: own) {
+                do {
+                    if let taken = try take(room.another()) { return taken }
+                } catch {
+                    room.shrink(by: own)
+                    throw error
+                }
+                room.shrink(by: own)
+            }
             if registry.world.now() >= end { throw APIError.tooManyRequests }
             try await registry.world.sleep(for: Limits.watchPause)
         }
