@@ -2,6 +2,7 @@ import HTTPTypes
 import MartletBase
 import MartletHTTP
 import MartletObject
+import MartletStore
 import Testing
 
 @testable import MartletGateway
@@ -171,6 +172,39 @@ import Testing
             #expect(await api.get(Self.carts).code == 404)
             var last = await watch.summary()
             while last != "end" { last = await watch.summary() }
+        }
+    }
+
+    /// A creation that was let in while the kind was served, and comes to the store when its definition is going or gone.
+    @Test func aLateCreationLeavesNoOrphan() async throws {
+        try await Self.run { api in
+            let kind = try #require(
+                api.gateway.served.current.catalog.kinds.first { $0.apiVersion == "shop.test/v1" && $0.kind == "Cart" })
+            let target = Target(kind: kind, namespace: "default", name: "", subresource: "")
+            let registry = api.gateway.registry.acting(as: TestAPI.admin)
+            func create() async -> Int {
+                do {
+                    _ = try await registry.create(target, object: Self.cart("late"), options: WriteOptions())
+                    return 201
+                } catch {
+                    return error.code
+                }
+            }
+            var held = Self.cart("held")
+            held["metadata", "finalizers"] = ["shop.test/hold"]
+            _ = await api.post(Self.carts, held)
+            // As it was checked before the deletion.
+            let place = try await registry.definitionGuard(target)
+            _ = await api.delete("\(Self.definitions)/carts.shop.test")
+            let late = try await registry.storage.commit(Transaction(when: place, then: []))
+            #expect(!late.succeeded)
+            #expect(await create() == 405)
+            _ = await api.patch("\(Self.carts)/held", ["metadata": ["finalizers": nil]])
+            while await api.get("\(Self.definitions)/carts.shop.test").code != 404 {
+                try await api.world.sleep(for: .milliseconds(20))
+            }
+            #expect(await create() == 404)
+            #expect(await registry.storage.count(Keys.collection(kind, namespace: "")) == 0)
         }
     }
 

@@ -135,6 +135,18 @@ extension APIError {
         APIError(
             405, .methodNotAllowed, "the server does not allow this method on the requested resource", details: [:])
     }
+    /// A patch makes an object that cannot be.
+    static func unfitPatch(of object: JSON, _ why: String) -> APIError {
+        let text = JSON.string(String(decoding: object.encoded(), as: UTF8.self)).encoded()
+        let message = "Invalid value: \(String(decoding: text, as: UTF8.self)): \(why)"
+        return .invalid("", name: "", [FieldError(.invalid, field: "patch", message: message)])
+    }
+    /// The definition of a custom kind is being deleted.
+    static var definitionIsGoing: APIError {
+        var error = methodNotAllowed
+        error.message = "create not allowed while custom resource definition is terminating"
+        return error
+    }
     /// None of the accepted media types is served.
     static func notAcceptable(_ served: [String] = ["application/json", "application/yaml"]) -> APIError {
         APIError(

@@ -41,12 +41,12 @@ extension Registry {
             }
             let warnings =
                 warnings + review.warnings + FieldWarnings.of(object, kind: target.kind) + strategy.warnings(object)
-            let namespaceCondition = try await namespaceGuard(target)
+            let places = try await namespaceGuard(target) + definitionGuard(target)
             var complete = object
             try await strategy.allocate?(&complete, nil, allocator)
             let key = Keys.object(target)
             var transaction = Transaction(
-                when: [.modRevision(key: key, is: 0)] + namespaceCondition, then: [], otherwise: [.get(key: key)])
+                when: [.modRevision(key: key, is: 0)] + places, then: [], otherwise: [.get(key: key)])
             try await charge(&transaction, target, old: nil, new: complete)
             if target.kind == .resourceQuota { try await count(&complete, old: nil, &transaction) }
             let stored = try Self.stored(complete, managedFields: managedFields)
@@ -59,7 +59,7 @@ extension Registry {
             transaction.takeHoldings(strategy.holdings(complete), for: target)
             let result = try await storage.commit(transaction)
             if result.succeeded { return Written(stored, revision: result.revision, warnings: warnings) }
-            // The name is taken, the namespace has changed, or another Service was quicker with the address.
+            // The name is taken, the namespace or the definition has changed, or another Service was quicker with the address.
             let isTaken = result.results.first.flatMap { $0 } != nil
             if isTaken && isNamed { throw .alreadyExists(target.subject) }
         }

@@ -20,11 +20,7 @@ extension Gateway {
 
     /// What cannot be done with objects of custom kinds.
     private static func check(_ call: Call, on target: Target, _ custom: CustomKind) throws(APIError) {
-        if call.verb == "create", custom.isTerminating {
-            var error = APIError.methodNotAllowed
-            error.message = "create not allowed while custom resource definition is terminating"
-            throw error
-        }
+        if call.verb == "create", custom.isTerminating { throw .definitionIsGoing }
         if ["create", "update", "patch"].contains(call.verb) {
             let media = call.request.head.headerFields[.contentType].flatMap { MediaRange($0) }?.type
             if media == ObjectBody.Form.protobuf.rawValue {
