@@ -90,6 +90,16 @@ import Testing
             #expect(await api.patch("\(Self.carts)/a/scale", ["spec": ["replicas": 5]]).code == 200)
             let after = await api.get("\(Self.carts)/a").json
             #expect(after["spec", "replicas"] == 5 && after.generation == 2)
+            func twice(_ validation: String) async -> Reply {
+                let patch = Array(#"{"spec":{"replicas":1,"replicas":6}}"#.utf8)
+                return await api.send(
+                    .patch, "\(Self.carts)/a/scale?fieldValidation=\(validation)", patch, type: PatchType.merge.rawValue
+                )
+            }
+            #expect(await twice("Strict").code == 422)
+            let warned = await twice("Warn")
+            #expect(warned.warnings == [Gateway.warning(#"duplicate field "spec.replicas""#)])
+            #expect(warned.json["spec", "replicas"] == 6)
         }
     }
 

@@ -256,6 +256,39 @@ import Testing
         }
     }
 
+    @Test func whatIsWrongWithAPatchIsWarnedOfRefusedOrIgnored() async throws {
+        try await TestAPI.run { api in
+            _ = await api.post(Paths.configMaps, Samples.configMap("a"))
+            func patch(_ text: String, _ type: PatchType, _ validation: String) async -> Reply {
+                let path = "\(Paths.configMaps)/a?fieldValidation=\(validation)"
+                return await api.send(.patch, path, Array(text.utf8), type: type.rawValue)
+            }
+            let merge = #"{"data":{"k":"1","k":"2"},"moon":1}"#
+            let operations = #"""
+                [{"op":"add","path":"/moon","value":1,"phase":2},
+                 {"op":"test","op":"add","path":"/data","value":{"k":"2"}}]
+                """#
+            let ours = [#"duplicate field "data.k""#, #"unknown field "moon""#]
+            let theirs = [
+                #"json patch unknown field "[0].phase""#, #"json patch duplicate field "[1].op""#,
+                #"unknown field "moon""#,
+            ]
+            for (text, type, faults) in [
+                (merge, PatchType.merge, ours), (merge, .strategic, ours), (operations, .json, theirs),
+            ] {
+                let strict = await patch(text, type, "Strict")
+                #expect(strict.code == 422 && strict.reason == "Invalid")
+                #expect(strict.message.hasPrefix(#" "" is invalid: patch: Invalid value: "{\""#), "\(strict.message)")
+                #expect(strict.message.hasSuffix(": strict decoding error: " + faults.joined(separator: ", ")))
+                let warned = await patch(text, type, "Warn")
+                #expect(warned.code == 200 && warned.warnings == faults.map { Gateway.warning($0) })
+                #expect(warned.json["data", "k"] == "2")
+                let ignored = await patch(text, type, "Ignore")
+                #expect(ignored.code == 200 && ignored.warnings.isEmpty)
+            }
+        }
+    }
+
     @Test func aLogNeedsAContainersNameWhenThereAreSeveral() async throws {
         try await TestAPI.run { api in
             _ = await api.post(Paths.pods, Samples.pod("a", containers: ["one", "two"]))

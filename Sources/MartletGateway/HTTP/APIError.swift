@@ -120,7 +120,7 @@ extension APIError {
         var details: JSON = [:]
         if !name.isEmpty { details["name"] = .string(name) }
         if !group.isEmpty { details["group"] = .string(group) }
-        details["kind"] = .string(kind)
+        if !kind.isEmpty { details["kind"] = .string(kind) }
         details["causes"] = .array(
             faults.map {
                 [

@@ -175,6 +175,12 @@ struct Call: Sendable {
         return ObjectBody(bytes: bytes, form: form)
     }
 
+    /// The body as a patch.
+    /// - Throws: 415, 413 or 400.
+    func patchBody() async throws(APIError) -> PatchBody {
+        try PatchBody(try await body(), contentType: request.head.headerFields[.contentType])
+    }
+
     /// The options of a write.
     /// - Throws: 422.
     func options(_ kind: WriteOptions.Kind) throws(APIError) -> WriteOptions {

@@ -28,13 +28,15 @@ extension Registry {
     }
 
     /// PATCH of a Scale.
-    func patchScale(
-        _ target: Target, patch: JSON, type: PatchType, options: WriteOptions
-    ) async throws(APIError) -> JSON {
+    func patchScale(_ target: Target, _ body: PatchBody, options: WriteOptions) async throws(APIError) -> JSON {
         // A Scale has no lists, so that a strategic merge is a plain one.
-        let type = type == .strategic ? .merge : type
+        let type = body.type == .strategic ? .merge : body.type
         return try await modifyScale(target, options) { scale throws(APIError) in
-            try Self.apply(patch, type, to: scale, target)
+            let patched = try Self.apply(body.patch, type, to: scale, target)
+            if options.validation == .strict, !body.faults.isEmpty {
+                throw .unfitPatch(of: patched, "strict decoding error: \(body.faults.joined(separator: ", "))")
+            }
+            return patched
         }
     }
 

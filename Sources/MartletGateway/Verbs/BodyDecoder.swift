@@ -49,10 +49,11 @@ struct BodyDecoder: Sendable {
         return try conform(object, &faults)
     }
 
-    /// The same for an object that was made by a patch.
-    mutating func patched(_ object: JSON) throws(APIError) -> JSON {
-        var faults: [String] = []
-        return try conform(object, &faults)
+    /// The same for an object that was made by a patch, together with what is wrong with that.
+    /// - Throws: 400, or 422 for what is read strictly.
+    mutating func patched(_ object: JSON, by body: PatchBody? = nil) throws(APIError) -> JSON {
+        var faults = body?.faults ?? []
+        return try conform(object, &faults) { .unfitPatch(of: object, $0) }
     }
 
     private func parse(_ bytes: [UInt8], _ faults: inout [String]) throws(APIError) -> JSON {
@@ -80,7 +81,10 @@ struct BodyDecoder: Sendable {
         }
     }
 
-    private mutating func conform(_ object: JSON, _ faults: inout [String]) throws(APIError) -> JSON {
+    /// - Parameter refusal: how faults are refused where it is read strictly; nil as other bodies are.
+    private mutating func conform(
+        _ object: JSON, _ faults: inout [String], refusal: ((String) -> APIError)? = nil
+    ) throws(APIError) -> JSON {
         guard case .object = object else {
             throw .badRequest("the object provided is unrecognized (must be of type \(kind.kind)): it is no object")
         }
@@ -110,7 +114,8 @@ struct BodyDecoder: Sendable {
         case .ignore: break
         case .warn: warnings += faults
         case .strict where !faults.isEmpty:
-            throw unreadable("strict decoding error: \(faults.joined(separator: ", "))")
+            let why = "strict decoding error: \(faults.joined(separator: ", "))"
+            throw refusal?(why) ?? unreadable(why)
         case .strict: break
         }
         return object

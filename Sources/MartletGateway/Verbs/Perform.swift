@@ -8,10 +8,8 @@ extension Gateway {
     func perform(_ call: Call, on target: Target) async throws(APIError) -> Response {
         if Subresource.connecting.contains(target.subresource) { return try await connect(call, target) }
         if let custom = target.kind.custom { try Self.check(call, on: target, custom) }
-        var response = try await performOnce(call, on: target)
-        if let text = target.kind.deprecationWarning {
-            response.head.headerFields.append(HTTPField(name: .warning, value: Self.warning(text)))
-        }
+        let response = try await performOnce(call, on: target)
+            .warning(of: target.kind.deprecationWarning.map { [$0] } ?? [])
         if target.kind == .customResourceDefinition, !["get", "list", "watch"].contains(call.verb) {
             await customKinds.takeChange()
         }
@@ -94,10 +92,8 @@ extension Gateway {
                 () throws(APIError) in try await access.demand(request)
             }
         }
-        let (patch, type) = try Registry.patch(
-            try await call.body(), contentType: call.request.head.headerFields[.contentType])
-        let options = try call.options(.patch)
-        return (try await registry.patch(target, patch: patch, type: type, options: options), false)
+        let body = try await call.patchBody()
+        return (try await registry.patch(target, body, options: try call.options(.patch)), false)
     }
 
     private func performSubresource(
@@ -116,10 +112,10 @@ extension Gateway {
             let scale = try await registry.applyScale(target, object, options: options)
             return try renderer.response(.document(scale, code: 200))
         case ("scale", "patch"):
-            let (patch, type) = try Registry.patch(
-                try await call.body(), contentType: call.request.head.headerFields[.contentType])
-            let scale = try await registry.patchScale(target, patch: patch, type: type, options: options)
+            let body = try await call.patchBody()
+            let scale = try await registry.patchScale(target, body, options: options)
             return try renderer.response(.document(scale, code: 200))
+                .warning(of: options.validation == .warn ? body.faults : [])
         case ("binding", "create"):
             let body = try await call.objectBody()
             return try renderer.response(try await registry.bind(target, body: body, options: options))
@@ -172,11 +168,7 @@ extension Gateway {
     func response(
         _ written: Written, _ kind: ResourceKind, code: Int, _ renderer: Renderer
     ) throws(APIError) -> Response {
-        var response = renderer.send(try renderer.object(written.bytes, kind: kind), code: code)
-        for warning in written.warnings.prefix(Limits.warnings) {
-            response.head.headerFields.append(HTTPField(name: .warning, value: Self.warning(warning)))
-        }
-        return response
+        renderer.send(try renderer.object(written.bytes, kind: kind), code: code).warning(of: written.warnings)
     }
 
     /// `299 - "text"`, in printable ASCII.
@@ -187,6 +179,17 @@ extension Gateway {
             quoted.unicodeScalars.append(scalar.isASCII && scalar.value >= 0x20 && scalar.value < 0x7F ? scalar : "?")
         }
         return "299 - \"\(quoted)\""
+    }
+}
+
+extension Response {
+    /// The same answer with warnings, as many as there may be.
+    fileprivate func warning(of texts: [String]) -> Response {
+        var response = self
+        for text in texts.prefix(Limits.warnings) {
+            response.head.headerFields.append(HTTPField(name: .warning, value: Gateway.warning(text)))
+        }
+        return response
     }
 }
 

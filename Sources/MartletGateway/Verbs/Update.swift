@@ -47,14 +47,12 @@ extension Registry {
     }
 
     /// PATCH of the object or its status.
-    func patch(
-        _ target: Target, patch: JSON, type: PatchType, options: WriteOptions
-    ) async throws(APIError) -> Written {
+    func patch(_ target: Target, _ body: PatchBody, options: WriteOptions) async throws(APIError) -> Written {
         let part = WritePart(subresource: target.subresource)
         return try await modify(target, part: part, options: options) { old throws(APIError) in
-            let patched = try Self.apply(patch, type, to: old, target)
+            let patched = try Self.apply(body.patch, body.type, to: old, target)
             var decoder = BodyDecoder(kind: target.kind, validation: options.validation)
-            return (try decoder.patched(patched), decoder.warnings)
+            return (try decoder.patched(patched, by: body), decoder.warnings)
         }
     }
 
@@ -68,26 +66,49 @@ extension Registry {
             throw APIError(422, .invalid, message, details: [:])
         }
     }
+}
 
-    /// Reads a patch's body and media type.
-    static func patch(_ bytes: [UInt8], contentType: String?) throws(APIError) -> (JSON, PatchType) {
-        let supported = [PatchType.json, .merge, .strategic].map(\.rawValue) + [applyType]
+/// A patch, as a request brings it.
+struct PatchBody: Sendable {
+    /// What it says.
+    let patch: JSON
+    let type: PatchType
+    /// What a strict reader finds in it: names given twice, and members that no operation has.
+    private(set) var faults: [String] = []
+
+    /// Reads a body of a media type.
+    /// - Throws: 415, 413 or 400.
+    init(_ bytes: [UInt8], contentType: String?) throws(APIError) {
+        let supported = [PatchType.json, .merge, .strategic].map(\.rawValue) + [Registry.applyType]
         guard let media = contentType.flatMap({ MediaRange($0) }), let type = PatchType(rawValue: media.type) else {
             throw .unsupportedMediaType(supported)
         }
-        let patch: JSON
-        do { patch = try JSON(parsing: bytes) } catch { throw .badRequest("error decoding patch: \(error)") }
-        if type == .json {
-            guard let operations = patch.array else {
-                throw .badRequest("error decoding patch: a JSON patch must be an array of operations")
-            }
-            if operations.count > Patch.maximumOperations {
-                throw APIError(
-                    413, .requestEntityTooLarge,
-                    "Request entity too large: The allowed maximum operations in a JSON patch is "
-                        + "\(Patch.maximumOperations), got \(operations.count)")
-            }
+        self.type = type
+        var duplicates: [String] = []
+        do { patch = try JSON(parsing: bytes, duplicates: &duplicates) } catch {
+            throw .badRequest("error decoding patch: \(error)")
         }
-        return (patch, type)
+        faults = duplicates.map { "duplicate field \"\($0)\"" }
+        guard type == .json else { return }
+        guard let operations = patch.array else {
+            throw .badRequest("error decoding patch: a JSON patch must be an array of operations")
+        }
+        if operations.count > Patch.maximumOperations {
+            throw APIError(
+                413, .requestEntityTooLarge,
+                "Request entity too large: The allowed maximum operations in a JSON patch is "
+                    + "\(Patch.maximumOperations), got \(operations.count)")
+        }
+        faults = (Self.unknown(operations) + faults).map { "json patch \($0)" }
+    }
+
+    /// The members of operations that RFC 6902 does not know, as many as anybody is warned of.
+    private static func unknown(_ operations: [JSON]) -> [String] {
+        let known: Set = ["op", "path", "from", "value"]
+        let faults = operations.enumerated().lazy.flatMap { number, operation in
+            (operation.object ?? [:]).keys.filter { !known.contains($0) }.sorted()
+                .map { "unknown field \"[\(number)].\($0)\"" }
+        }
+        return Array(faults.prefix(Limits.warnings))
     }
 }
