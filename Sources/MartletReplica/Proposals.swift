@@ -50,7 +50,7 @@ extension Replica {
 
     /// Puts a proposal on its way.
     private func enqueue(_ payload: [UInt8], _ continuation: Waiters.Continuation) {
-        let sequence = waiters.add(continuation, until: now + Limits.proposal)
+        let sequence = waiters.add(continuation, until: world.now() + Limits.proposal)
         pending.append(Proposal(sequence: sequence, payload: payload))
         pendingBytes += payload.count
         wake()

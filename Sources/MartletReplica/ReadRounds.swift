@@ -117,7 +117,7 @@ extension Replica {
         if let stopReason { throw ReplicaError.stopped(stopReason) }
         guard reads.count < Limits.waiters else { throw ReplicaError.overloaded }
         try await withCheckedThrowingContinuation { continuation in
-            reads.add(continuation, until: now + Limits.read)
+            reads.add(continuation, until: world.now() + Limits.read)
             if reads.areDue { wake() }
         }
     }

@@ -71,7 +71,8 @@ public actor Replica {
 
     /// Who watches what.
     var watchers = WatcherTable()
-    /// The world's time at the last tick.
+    /// The world's time at the last tick: old where the thread was busy with something else, and so nothing that a
+    /// time to wait may be counted from.
     var now: MonotonicTime
     /// The task that writes the log, while there is something to write.
     var driver: Task<Void, Never>?

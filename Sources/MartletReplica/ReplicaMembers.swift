@@ -108,7 +108,7 @@ extension Replica {
         return try await withUnsafeThrowingContinuation { continuation in
             // Raft takes sequences in their order: those that wait go first.
             while !pending.isEmpty { proposePending() }
-            let sequence = waiters.add(continuation, until: now + Limits.proposal)
+            let sequence = waiters.add(continuation, until: world.now() + Limits.proposal)
             core.step(.change(change, sequence: sequence, context: context), into: &effects)
             settle()
         }

@@ -38,6 +38,15 @@ let end: [UInt8] = [0xFF]
         }
     }
 
+    @Test func givesAProposalItsWholeTimeAfterItsThreadWasBusyWithSomethingElse() async throws {
+        let world = TestWorld()
+        try await world.run {
+            let replica = try await Replica.open(ReplicaConfiguration(directory: ""), in: world, logger: quiet)
+            #expect(try await replica.propose(put("late"), afterWorkOf: .seconds(8), in: world).succeeded)
+            await replica.close()
+        }
+    }
+
     @Test func tellsAWatcherOfThePastAndThePresentWithoutGapOrRepeat() async throws {
         let world = TestWorld()
         try await world.run {
@@ -51,5 +60,15 @@ let end: [UInt8] = [0xFF]
             await replica.close()
             #expect(try await watch.next() == nil)
         }
+    }
+}
+
+extension Replica {
+    /// Proposes when time has gone by in which its clock could not go on.
+    fileprivate func propose(
+        _ transaction: Transaction, afterWorkOf time: Duration, in world: TestWorld
+    ) async throws -> TransactionResult {
+        world.advance(by: time)
+        return try await propose(transaction)
     }
 }
