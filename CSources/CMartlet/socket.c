@@ -132,4 +132,9 @@ int cm_socket_name(int fd, int peer, char *host, size_t host_bytes, uint16_t *po
     return 0;
 }
 
+ssize_t cm_socket_send(int fd, const void *bytes, size_t count) {
+    ssize_t sent = send(fd, bytes, count, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return sent < 0 ? -errno : sent;
+}
+
 int cm_socket_shutdown(int fd, int how) { return shutdown(fd, how) < 0 ? -errno : 0; }

@@ -92,14 +92,28 @@ enum HeadWriter {
     static func chunk(_ bytes: [UInt8]) -> [UInt8] {
         var out: [UInt8] = []
         out.reserveCapacity(bytes.count + 20)
-        out += chunkHead(bytes.count)
+        appendChunkHead(bytes.count, to: &out)
         out += bytes
         out += chunkEnd
         return out
     }
 
     /// What stands before the bytes of a chunk.
-    static func chunkHead(_ count: Int) -> [UInt8] { Array("\(String(count, radix: 16))\r\n".utf8) }
+    static func chunkHead(_ count: Int) -> [UInt8] {
+        var out: [UInt8] = []
+        appendChunkHead(count, to: &out)
+        return out
+    }
+
+    private static func appendChunkHead(_ count: Int, to out: inout [UInt8]) {
+        var shift = max(0, (UInt.bitWidth - 1 - count.leadingZeroBitCount) & ~3)
+        while shift >= 0 {
+            let digit = UInt8(count >> shift & 0xF)
+            out.append(digit + UInt8(ascii: digit < 10 ? "0" : "W"))
+            shift -= 4
+        }
+        out += chunkEnd
+    }
 
     /// What stands behind the bytes of a chunk.
     static let chunkEnd = Array("\r\n".utf8)

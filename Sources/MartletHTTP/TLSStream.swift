@@ -132,6 +132,7 @@ final class Turn: Sendable {
 
     /// Waits for the turn.
     func take() async {
+        if takeIfFree() { return }
         await withCheckedContinuation { continuation in
             let isOurs = state.withLock { state in
                 if state.isTaken {

@@ -60,6 +60,8 @@ final class ReactorCore: @unchecked Sendable {
     private var generations: [UInt32] = []
     private var freeSlots: [Int] = []
     private(set) var inFlight = 0
+    /// How often the ring has been visited.
+    private(set) var turns: UInt64 = 1
     /// Cancels that the full ring did not take; sent in the next turn. An operation is in it twice at most.
     private var unsentCancels: [UInt64] = []
     private(set) var handles: [ObjectIdentifier: any ReactorHandle] = [:]
@@ -185,6 +187,7 @@ final class ReactorCore: @unchecked Sendable {
             wait = timers.next.map { max(0, ($0 - Clocks.monotonic()).nanoseconds) } ?? -1
         }
         harvest(wait)
+        turns += 1
         inbox.withLock { $0.sleeping = false }
     }
 

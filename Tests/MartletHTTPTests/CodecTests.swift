@@ -181,6 +181,13 @@ private func decode(
 }
 
 @Suite struct Bodies {
+    @Test(arguments: [0, 1, 9, 10, 15, 16, 255, 256, 4096, 65_535, 1_234_567])
+    func aChunkSaysItsSize(count: Int) {
+        #expect(HeadWriter.chunkHead(count) == Array("\(String(count, radix: 16))\r\n".utf8))
+        let bytes = [UInt8](repeating: 7, count: count)
+        #expect(HeadWriter.chunk(bytes) == HeadWriter.chunkHead(count) + bytes + HeadWriter.chunkEnd)
+    }
+
     @Test(arguments: [1, 2, 3, 7, 1000])
     func chunksAreJoinedHoweverTheyAreCut(size: Int) throws {
         let text = "4;ext=\"1\"\r\nWiki\r\n5\r\npedia\r\nE\r\n in\r\n\r\nchunks.\r\n000\r\nTrailer: x\r\n\r\nGET /"

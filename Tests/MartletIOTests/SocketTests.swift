@@ -1,6 +1,7 @@
 import CMartlet
 import Glibc
 import MartletBase
+import Synchronization
 import Testing
 
 @testable import MartletIO
@@ -102,6 +103,42 @@ private func read(exactly count: Int, from stream: any ByteStream) async throws 
                 #expect(received == sent)
                 listener.close()
             }
+        }
+    }
+
+    @Test func `what there is room for is sent at once, and a task that writes on gives way`() async throws {
+        try await onReactor { reactor in
+            let listener = try await reactor.listen(on: .ip("127.0.0.1", port: 0))
+            let client = try await reactor.connect(to: listener.endpoint)
+            let server = try await listener.accept()
+            // A turn of its own, in which nothing has been sent yet.
+            try await reactor.sleep(for: .milliseconds(1))
+            let hasRun = Atomic(false)
+            reactor.spawn { hasRun.store(true, ordering: .relaxed) }
+            try await client.write([1])
+            #expect(!hasRun.load(ordering: .relaxed))
+            try await client.write([2, 3])
+            #expect(hasRun.load(ordering: .relaxed))
+            #expect(try await read(exactly: 3, from: server) == [1, 2, 3])
+        }
+    }
+
+    @Test func `what a full socket did not take at once comes later, in order`() async throws {
+        try await onReactor { reactor in
+            let listener = try await reactor.listen(on: .ip("127.0.0.1", port: 0))
+            let client = try await reactor.connect(to: listener.endpoint)
+            let server = try await listener.accept()
+            let sent = (0..<20_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
+            let writing = Task(executorPreference: reactor.executor) {
+                for start in stride(from: 0, to: sent.count, by: 200_000) {
+                    try await client.write(Array(sent[start..<start + 200_000]))
+                    // The next turn's write is one that is sent at once again.
+                    try await reactor.sleep(for: .microseconds(1))
+                }
+            }
+            try await reactor.sleep(for: .milliseconds(20))
+            #expect(try await read(exactly: sent.count, from: server) == sent)
+            try await writing.value
         }
     }
 

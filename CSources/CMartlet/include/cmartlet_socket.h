@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 
 /* An address as the kernel takes it. */
 typedef struct {
@@ -75,6 +76,9 @@ void cm_datagrams_send(cm_datagrams *batch, int fd);
 
 /* Sends one datagram. 0 or a negative errno. */
 int cm_datagram_send(int fd, const cm_peer *peer, const uint8_t *bytes, size_t count);
+
+/* Sends what the kernel takes without waiting. Returns how many bytes, or a negative errno (-EAGAIN: none). */
+ssize_t cm_socket_send(int fd, const void *bytes, size_t count);
 
 /* Ends one or both directions: SHUT_RD, SHUT_WR, SHUT_RDWR. */
 int cm_socket_shutdown(int fd, int how);
