@@ -111,7 +111,9 @@ import Testing
             let secure = try Proxy.client(of: backend.endpoint, scheme: "https", in: api.world)
             #expect(try await secure.send(head).head.status.code == 204)
             let plain = try Proxy.client(of: backend.endpoint, scheme: "", in: api.world)
-            await #expect(throws: (any Error).self) { _ = try await plain.send(head) }
+            // Who is spoken to without TLS says so, or ends the connection.
+            let refusal = try? await plain.send(head).head.status.code
+            #expect(refusal != 204)
             await backend.shutdown(grace: .zero)
         }
     }
