@@ -179,7 +179,9 @@ import Testing
                 {"spec":{"group":"shop.test","scope":"Cluster","names":{"plural":"carts","kind":"Cart"},"versions":[
                  {"name":"v1","served":true,"storage":true,"selectableFields":[{"jsonPath":".spec.color"}],
                   "schema":{"openAPIV3Schema":{"type":"object","properties":{"spec":{"type":"object","properties":{
-                   "color":{"type":"string","default":"red"}}}}}}}]}}
+                   "color":{"type":"string","default":"red"}}}}}}}]},
+                 "status":{"acceptedNames":{"plural":"carts","kind":"Cart"},
+                  "conditions":[{"type":"Established","status":"True"}]}}
                 """#.utf8)
         let kind = try #require(ResourceKind.custom(of: definition).first)
         #expect(try Self.selects("spec.color=blue,metadata.name!=x", kind, ["spec": ["color": "blue"]]))
