@@ -145,12 +145,13 @@ private func read(
 
     @Test(arguments: [
         ("whitelist-source-range", "10.0.0.0/33"), ("whitelist-source-range", ""), ("denylist-source-range", "all"),
-        ("auth-type", "digest"), ("auth-type", "basic"), ("auth-url", "https://auth.test/"),
+        ("auth-type", "digest"), ("auth-type", "a\r\nb"), ("auth-type", "basic"), ("auth-url", "https://auth.test/"),
         ("auth-tls-secret", "default/ca"),
     ])
     func aRuleOfAccessThatCannotBeReadClosesTheRoute(name: String, value: String) {
         let result = read([name: value])
         #expect(result.policy.failure?.status == 503)
+        #expect(!result.problems[0].utf8.contains { $0 < 0x20 })
         #expect(result.problems.count == 1 && result.problems[0].contains("nginx.ingress.kubernetes.io/"))
     }
 

@@ -49,7 +49,9 @@ public struct RouteProblem: Sendable, Hashable {
     init(ingress: JSON, message: String) {
         object = ObjectKey(.ingress, namespace: ingress.namespace, name: ingress.name)
         uid = ingress.uid
-        self.message = message
+        // It quotes what the object says: one line of a log it stays.
+        self.message = String(
+            message.unicodeScalars.map { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) ? "?" : Character($0) })
     }
 }
 
