@@ -185,7 +185,7 @@ import Testing
         }
     }
 
-    /// A creation that was let in while the kind was served, and comes to the store when its definition is going or gone.
+    /// A creation that was let in while the kind was served, and comes to the store when its definition is going.
     @Test func aLateCreationLeavesNoOrphan() async throws {
         try await Self.run { api in
             let kind = try #require(

@@ -27,8 +27,8 @@ import Testing
         Not served: `componentstatuses` (deprecated), `admissionregistration.k8s.io` and
         `flowcontrol.apiserver.k8s.io` (nothing would act on their objects yet), `resource.k8s.io`, alpha and beta
         versions but for the Gateway API's, and answers in protobuf (bodies in it are read). A watch from a revision of
-        the future is refused with 504, as a list is, where upstream waits: after a restored snapshot that revision would
-        not come for long.
+        the future is refused with 504, as a list is, where upstream waits: after a restored snapshot that revision
+        would not come for long.
 
         Served is not acted upon. Controllers act on Deployments, ReplicaSets, Services, Namespaces, Nodes, owner
         references, service accounts and disruption budgets, the data plane on Ingresses. Objects of other kinds are

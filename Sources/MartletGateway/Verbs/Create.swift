@@ -59,7 +59,8 @@ extension Registry {
             transaction.takeHoldings(strategy.holdings(complete), for: target)
             let result = try await storage.commit(transaction)
             if result.succeeded { return Written(stored, revision: result.revision, warnings: warnings) }
-            // The name is taken, the namespace or the definition has changed, or another Service was quicker with the address.
+            // The name is taken, the namespace or the definition has changed, or another Service was quicker with the
+            // address.
             let isTaken = result.results.first.flatMap { $0 } != nil
             if isTaken && isNamed { throw .alreadyExists(target.subject) }
         }
