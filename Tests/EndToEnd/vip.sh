@@ -210,32 +210,14 @@ not_held "$holder" || fail "the address is left behind"
 ok "a holder that ends leaves no address behind"
 wait_for 12 "no address is left" held_by ""
 
-echo "-- a move that nobody takes"
+if ! command -v keepalived >/dev/null; then echo "   SKIPPED: there is no keepalived"; exit 0; fi
+echo "-- keepalived $(keepalived --version 2>&1 | sed -n 's/^Keepalived v\([0-9.]*\).*/\1/p')"
 rm -rf "$state"/{deadlock,coup}
 # alone FLAGS...: a cluster of one master on deadlock.
 alone() {
     daemon_on deadlock --role gateway --role control-plane --role edge --node-name deadlock \
         --node-address "$("$hosts" address deadlock)" --vip "$vip/24" --vip-preempt --vip-priority 100 "$@"
 }
-alone
-wait_for 20 "held by its only master" held_by deadlock
-nsenter "--net=$("$hosts" path deadlock)" ip -o monitor address >"$state/monitor" &
-monitor=$!
-# What came to which device and went from it, in the kernel's order: "+lo -eth0 +eth0 -lo".
-comings() {
-    grep " $vip/" "$state/monitor" | sed -E 's/^Deleted [0-9]+: ([a-z0-9]+) .*/-\1/; s/^[0-9]+: ([a-z0-9]+) .*/+\1/' | paste -sd' '
-}
-came_back() { [[ "$(comings)" == *" -lo"* ]]; }
-martlet vip move >/dev/null 2>&1 || true
-wait_for 10 "it comes back" came_back
-kill "$monitor"
-[[ "$(comings)" =~ -eth0(\ \+lo)*(\ \+eth0)+\ -lo ]] || fail "it was nowhere for a while: $(comings)"
-ok "it is on the link again before loopback loses it"
-end_on deadlock
-
-if ! command -v keepalived >/dev/null; then echo "   SKIPPED: there is no keepalived"; exit 0; fi
-echo "-- keepalived $(keepalived --version 2>&1 | sed -n 's/^Keepalived v\([0-9.]*\).*/\1/p')"
-rm -rf "$state"/{deadlock,coup}
 # keepalived_on_coup VERSION INTERVAL PRIORITY
 keepalived_on_coup() {
     cat >"$state/keepalived.conf" <<KEEPALIVED
