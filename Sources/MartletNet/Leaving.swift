@@ -22,8 +22,9 @@ enum Arriving {
 enum Leaving {
     /// How long saying so may take where nobody answers.
     static let farewell = Duration.seconds(1)
-    /// How long those are still served who do not know yet, or whose connections are between two requests.
-    static let settle = Duration.seconds(1)
+    /// How long those are still served who do not know yet, or whose connections are between two requests. A
+    /// busy edge hears of it late, and what it cannot send twice must not meet the end.
+    static let settle = Duration.seconds(2)
     /// How long requests in flight, and connections that were upgraded, may go on.
     static let grace = Duration.seconds(5)
 }
