@@ -72,8 +72,8 @@ public enum StandardControllers {
     }
 
     /// Those that a gateway needs to keep its word about objects: namespaces empty and go, what is owned goes with its
-    /// owners, accounts and roles are complete, claims and volumes stay while they are used. Nothing that makes, places or
-    /// ends pods.
+    /// owners, accounts and roles are complete, claims and volumes stay while they are used. Nothing that makes, places
+    /// or ends pods.
     /// The parameters are those of ``all(podCIDRs:authority:sign:)``.
     public static func ofObjects(
         authority: String?, sign: (@Sendable (JSON) throws -> String)?

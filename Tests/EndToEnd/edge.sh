@@ -200,7 +200,7 @@ answers || fail "web.test is not served with its own certificate any more"
 # Over HTTP/2 curl 7.88 makes an error of an answer that comes before the end of what it sends.
 [ "$(asks --http1.1 -o /dev/null -w '%{http_code}' --data-binary "@$state/big" https://web.test/limited)" = 413 ] ||
     fail "the limit of web.test's other Ingress does not hold any more"
-for name in broken unfit younger hostile unread; do martlet delete ingress "$name" >/dev/null; done
+martlet delete -f "$state/hostile.json" >/dev/null
 wait_for 20 "what is deleted is gone" is hostile.test / 404
 answers || fail "web.test is not served any more"
 ok "certificates that are none and hostile text in every field disturb no other host"
