@@ -42,22 +42,35 @@ struct ConnectionOptions: ParsableArguments {
         }
     }
 
-    /// The masters as the leader sees them, who alone hears of all; as any of them does where no leader answers.
+    /// The masters as the leader sees them, who alone hears of all; as any of them does where no leader answers. Each
+    /// says itself whether it takes changes.
     func masters() async throws -> JSON {
-        let answer = try await withClient { client, _ in try await client.ask(.get, "/martlet/v1/members") }
-        guard let leader = answer["leader"]?.string, leader != answer["answeredBy"]?.string else { return answer }
-        let urls = (answer["members"]?.array ?? []).filter { $0["name"]?.string == leader }
+        var masters = try await withClient { client, _ in try await client.ask(.get, "/martlet/v1/members") }
+        if let leader = masters["leader"]?.string, leader != masters["answeredBy"]?.string,
+            let leading = await members(as: leader, amongst: masters)
+        {
+            masters = MasterStates.merge(masters, into: leading)
+        }
+        for name in MasterStates.unheard(masters) {
+            guard let other = await members(as: name, amongst: masters) else { continue }
+            masters = MasterStates.merge(other, into: masters)
+        }
+        return masters
+    }
+
+    /// The masters as one of them sees them; nil when it does not answer.
+    private func members(as name: String, amongst masters: JSON) async -> JSON? {
+        let urls = (masters["members"]?.array ?? []).filter { $0["name"]?.string == name }
             .flatMap { $0["apiURLs"]?.array ?? [] }.compactMap(\.string)
         guard
             let endpoint = urls.lazy.compactMap({ MachineFile.endpoint(String($0.dropFirst("https://".count))) }).first
-        else { return answer }
-        let leading = try? await withTransport(at: endpoint) { transport, world in
+        else { return nil }
+        return try? await withTransport(at: endpoint) { transport, world in
             let client = Client(transport: transport, in: world)
             return try await world.limited(to: .seconds(2), "\(endpoint)") {
                 try await client.ask(.get, "/martlet/v1/members")
             }
         }
-        return leading ?? answer
     }
 
     /// Runs `body` with a client of the cluster, and the world it lives in.

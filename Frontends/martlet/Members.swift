@@ -17,6 +17,7 @@ struct Member: AsyncParsableCommand {
             let masters = try await connection.masters()
             if form.output == .json { return printJSON(masters) }
             print(Columns.text(Status.rows(masters)))
+            for line in MasterStates.failures(masters) { print(line) }
         }
     }
 
@@ -86,6 +87,7 @@ struct Status: AsyncParsableCommand {
             }
             print(Columns.text(Self.rows(members)))
             print("")
+            for line in MasterStates.failures(members) { print(line) }
             print(Self.quorum(members))
             let held = VirtualIPText.rows(virtual, members)
             if held.count > 1 { print("\n" + Columns.text(held)) }
@@ -115,12 +117,12 @@ struct Status: AsyncParsableCommand {
             + (answer["members"]?.array ?? []).map { member in
                 let name = member["name"]?.string ?? ""
                 let role = member["votes"]?.bool == true ? (name == leader ? "leader" : "voter") : "learner"
-                let alive = member["alive"]?.bool.map { $0 ? "yes" : "no" } ?? "?"
                 func list(_ field: String) -> String {
                     (member[field]?.array ?? []).compactMap(\.string).joined(separator: ",")
                 }
                 return [
-                    name.isEmpty ? "(not started)" : name, role, alive, list("apiURLs"), list("peerURLs"),
+                    name.isEmpty ? "(not started)" : name, role, MasterStates.word(member), list("apiURLs"),
+                    list("peerURLs"),
                     member["id"]?.string ?? "",
                 ]
             }

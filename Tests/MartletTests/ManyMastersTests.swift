@@ -1,3 +1,4 @@
+import Glibc
 import MartletIO
 import MartletTesting
 import Testing
@@ -62,6 +63,39 @@ private func deployment(_ name: String, replicas: Int) -> JSON {
         }
         let left = masters.apis.filter { $0.key != gone }.values.sorted()
         try await mastersAreNamed([survivor], left)
+        for cluster in clusters.values { await cluster.stop() }
+    }
+
+    // Mounts a tiny tmpfs; root only.
+    @Test(.timeLimit(.minutes(2)), .enabled(if: geteuid() == 0, "needs root for a small tmpfs"))
+    func aMasterWithoutRoomSaysSoItself() async throws {
+        let masters = try await Masters()
+        defer { try? Files.remove(masters.folder) }
+        let store = masters.folder + "/autocrat/store"
+        try Files.makeDirectory(store, mode: 0o700)
+        #expect(mount("none", store, "tmpfs", 0, "size=8m") == 0)
+        defer { umount2(store, Int32(MNT_DETACH)) }
+        let clusters = try await masters.start()
+        let (well, full) = (try #require(clusters["coup"]), try #require(clusters["autocrat"]))
+        func members(_ cluster: Cluster) async throws -> JSON {
+            try await cluster.client.ask(.get, "/martlet/v1/members")
+        }
+        func failures() async throws -> [String] { MasterStates.failures(try await members(full)) }
+        #expect(try await failures().isEmpty)
+        let large = String(repeating: "x", count: 500_000)
+        for number in 0..<100 where try await failures().isEmpty {
+            // The full one may lead, and what it has begun is not decided.
+            _ = try? await well.client.create(.configMap, map("large\(number)", large))
+        }
+        let why = try await failures()
+        #expect(why.count == 1 && why.first?.contains("autocrat takes no changes: ") == true, "\(why)")
+        #expect(why.first?.contains("No space left") == true, "\(why)")
+        let all = MasterStates.merge(try await members(full), into: try await members(well))
+        let states = (all["members"]?.array ?? []).map { "\($0["name"]?.string ?? "") \(MasterStates.word($0))" }
+        #expect(states.contains("autocrat read-only") && states.contains("coup yes"), "\(states)")
+        // With room again it is as the others are.
+        #expect(mount("none", store, "tmpfs", UInt(MS_REMOUNT), "size=300m") == 0)
+        while try await !failures().isEmpty { try await full.world.sleep(for: .milliseconds(50)) }
         for cluster in clusters.values { await cluster.stop() }
     }
 

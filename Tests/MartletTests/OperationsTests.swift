@@ -85,11 +85,12 @@ private func pod(
 
 @Suite("Whether a master may stop") struct QuorumGuardTests {
     private func judge(_ text: String, stopping name: String = "a") -> String {
-        // `a b! c~20000`: b does not answer, c is 20000 entries behind.
+        // `a b! c~20000 d#`: b does not answer, c is 20000 entries behind, d's disk is full.
         let members = text.split(separator: " ").map { word in
             QuorumGuard.Member(
                 name: String(word.prefix(1)), votes: !word.hasSuffix("?"), isAlive: !word.hasSuffix("!"),
-                behind: word.split(separator: "~").dropFirst().first.flatMap { Int($0) } ?? 0)
+                behind: word.split(separator: "~").dropFirst().first.flatMap { Int($0) } ?? 0,
+                failure: word.hasSuffix("#") ? "no room" : nil)
         }
         switch QuorumGuard.judge(stopping: name, members) {
         case .safe: return "safe"
@@ -104,6 +105,7 @@ private func pod(
         #expect(judge("a b! c").contains("1 of 3 masters would be left, and 2 must run; b does not answer"))
         #expect(judge("a b c d! e!").contains("2 of 5 masters would be left, and 3 must run"))
         #expect(judge("a b~20000 c").contains("b is still 20000 entries behind"))
+        #expect(judge("a b# c").contains("1 of 3 masters would be left, and 2 must run; b takes no changes (no room)"))
     }
 
     @Test func fewMastersAreACaseOfTheirOwn() {
@@ -115,6 +117,51 @@ private func pod(
     @Test func whoHasNoVoteIsNotMissed() {
         #expect(judge("a b c?", stopping: "c") == "safe")
         #expect(judge("a b", stopping: "worker") == "safe")
+    }
+}
+
+@Suite("How masters are") struct MasterStatesTests {
+    /// What `name` answers, of a group that `leader` leads; a full disk is its own secret.
+    private func answer(of name: String, isFull: Bool = false) -> JSON {
+        let leader = "a"
+        return [
+            "leader": .string(leader), "answeredBy": .string(name),
+            "members": .array(
+                ["a", "b", "c"].map { member in
+                    var shown: JSON = [
+                        "name": .string(member), "votes": true,
+                        "alive": member == name ? true : name == leader ? .bool(member != "c") : .null,
+                    ]
+                    if member == name { shown["failure"] = isFull ? .string("no room") : .null }
+                    return shown
+                }),
+        ]
+    }
+
+    private func words(_ answer: JSON) -> [String] { (answer["members"]?.array ?? []).map(MasterStates.word) }
+
+    @Test func oneWhoseDiskIsFullIsReadOnly() {
+        let leading = answer(of: "a")
+        #expect(words(leading) == ["yes", "yes", "no"])
+        // One that does not answer the leader is not asked, either.
+        #expect(MasterStates.unheard(leading) == ["b"])
+        let all = MasterStates.merge(answer(of: "b", isFull: true), into: leading)
+        #expect(words(all) == ["yes", "read-only", "no"])
+        #expect(MasterStates.failures(all) == ["b takes no changes: no room"])
+        #expect(MasterStates.unheard(all).isEmpty)
+    }
+
+    @Test func withoutALeaderAllAreAsked() {
+        let told = answer(of: "b")
+        #expect(words(told) == ["?", "yes", "?"] && MasterStates.unheard(told) == ["a", "c"])
+        #expect(MasterStates.failures(told).isEmpty)
+    }
+
+    @Test func anOlderReleaseThatSaysNothingIsAskedOnce() {
+        var old = answer(of: "b")
+        old["members"] = .array((old["members"]?.array ?? []).map { ["name": $0["name"] ?? .null, "alive": true] })
+        let all = MasterStates.merge(old, into: answer(of: "a"))
+        #expect(MasterStates.unheard(all).isEmpty && words(all) == ["yes", "yes", "no"])
     }
 }
 

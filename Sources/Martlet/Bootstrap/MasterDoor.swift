@@ -89,7 +89,7 @@ struct MasterDoor: Sendable {
                     let behind: UInt64? =
                         status.role == .leader
                         ? status.lastIndex - min(status.lastIndex, progress?.match ?? status.lastIndex) : nil
-                    return [
+                    var shown: JSON = [
                         "id": .string(String(member.id, radix: 16)), "name": .string(member.name),
                         "votes": .bool(!member.isLearner),
                         "peerURLs": .array(member.peerURLs.map { .string($0) }),
@@ -100,6 +100,9 @@ struct MasterDoor: Sendable {
                         // In entries of the log.
                         "behind": behind.map { .int(Int64($0)) } ?? .null,
                     ]
+                    // A member knows of itself alone that its log takes nothing.
+                    if member.id == status.member { shown["failure"] = status.failure.map(JSON.string) ?? .null }
+                    return shown
                 }),
         ]
     }

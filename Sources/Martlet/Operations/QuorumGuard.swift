@@ -12,20 +12,24 @@ public enum QuorumGuard {
         public var isAlive: Bool?
         /// How many entries of the log it has yet to get; nil when it is not known.
         public var behind: Int?
+        /// Why it takes no changes; nil when it does, or has not said.
+        public var failure: String?
 
         /// A master from its parts.
-        public init(name: String, votes: Bool, isAlive: Bool?, behind: Int?) {
+        public init(name: String, votes: Bool, isAlive: Bool?, behind: Int?, failure: String? = nil) {
             self.name = name
             self.votes = votes
             self.isAlive = isAlive
             self.behind = behind
+            self.failure = failure
         }
 
         /// A master in the leader's answer.
         public init(_ member: JSON) {
             self.init(
                 name: member["name"]?.string ?? "", votes: member["votes"]?.bool ?? false,
-                isAlive: member["alive"]?.bool, behind: member["behind"]?.int)
+                isAlive: member["alive"]?.bool, behind: member["behind"]?.int,
+                failure: member["failure"]?.string)
         }
     }
 
@@ -48,12 +52,13 @@ public enum QuorumGuard {
         guard voters.contains(where: { $0.name == name }) else { return .safe }
         if voters.count == 1 { return .pause }
         let others = voters.filter { $0.name != name }
-        let able = others.filter { $0.isAlive == true && ($0.behind ?? 0) <= farBehind }
+        let able = others.filter { $0.isAlive == true && $0.failure == nil && ($0.behind ?? 0) <= farBehind }
         let quorum = voters.count / 2 + 1
         if able.count >= quorum { return .safe }
         let missing = others.filter { !able.contains($0) }.map { other in
-            let state = other.isAlive == true ? "is still \(other.behind ?? 0) entries behind" : "does not answer"
-            return "\(other.name) \(state)"
+            if other.isAlive != true { return "\(other.name) does not answer" }
+            if let failure = other.failure { return "\(other.name) takes no changes (\(failure))" }
+            return "\(other.name) is still \(other.behind ?? 0) entries behind"
         }
         let why =
             missing.isEmpty
