@@ -54,7 +54,8 @@ struct PodNetwork: Sendable {
                 throw ClusterError.unusable("--dns-address \(dns.address) cannot be made: \(error)")
             }
         }
-        let bridge = await BridgeKeeper.start(configuration.bridge, kernel: kernel, in: world, logger: logger)
+        let bridge = await BridgeKeeper.start(
+            configuration.bridge, cluster: pods, kernel: kernel, in: world, logger: logger)
         var overlay: OverlayAgent?
         if backend != .none {
             overlay = await OverlayAgent.start(
@@ -97,6 +98,9 @@ struct PodNetwork: Sendable {
     /// Whether packets that leave the cluster get the host's address here; else the bridge does it, for this host's
     /// pods alone.
     var masquerades: Bool { overlay != nil }
+
+    /// This host's pods have addresses of these ranges from now on.
+    func serve(_ ranges: [String]) async { await bridge.serve(ranges.compactMap { IPRange($0) }) }
 
     /// The largest packet of pods on this host; 0: as the kernel chooses.
     func podPacketBytes(_ addresses: [String]) async -> Int {

@@ -255,6 +255,7 @@ private enum Containers {
                     podCIDRs: ranges, dataDirectory: containerd.configuration.networkDataDirectory)
                 network.bridge = configuration.bridge
                 if let podNetwork {
+                    await podNetwork.serve(ranges)
                     network.masquerade = !podNetwork.masquerades
                     network.mtu = await podNetwork.podPacketBytes(configuration.nodeAddresses)
                     // An uplink that has no address for a moment says nothing of its packets.
@@ -276,7 +277,7 @@ private enum Containers {
     private func tell(_ logger: Logger, of network: NetworkConfig, after present: NetworkConfig) {
         if network.podCIDRs != present.podCIDRs {
             logger.warning(
-                "this node has another range of addresses: pods made before are out of reach of other nodes",
+                "this node has another range of addresses: pods made before are out of reach",
                 metadata: ["before": "\(present.podCIDRs)", "now": "\(network.podCIDRs)"])
         }
         if network.mtu != present.mtu, present.mtu > 0 {

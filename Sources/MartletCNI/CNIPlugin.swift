@@ -70,7 +70,7 @@ public struct CNIPlugin: Sendable {
     private var config: NetworkConfig?
     private var json: JSON = .null
     private var stage = Stage.begin
-    private var running = ""
+    private var running: Call?
 
     /// One call: the `CNI_` variables of the environment, and what standard input holds.
     public init(environment: [String: String], input: [UInt8]) {
@@ -82,7 +82,7 @@ public struct CNIPlugin: Sendable {
     public mutating func step(_ outcome: Outcome) -> Action {
         do {
             let action = try advance(outcome)
-            if case .run(let call) = action { running = call.plugin }
+            if case .run(let call) = action { running = call }
             return action
         } catch {
             stage = .done
@@ -116,11 +116,15 @@ public struct CNIPlugin: Sendable {
             let next = rest.removeFirst()
             stage = .checking(rest: rest)
             return .run(next)
-        case (.deleting(let rest, var failure), _):
+        case (.deleting(var rest, var failure), _):
             do throws(CNIError) {
                 _ = try success(outcome)
             } catch {
-                failure = failure ?? error
+                if let call = withoutNamespace(after: error) {
+                    rest.insert(call, at: 0)
+                } else if !error.isOfAbsentRules {
+                    failure = failure ?? error
+                }
             }
             return try delete(rest, failure: failure)
         case (.listing(let valid), .reservations(let files)):
@@ -248,6 +252,15 @@ public struct CNIPlugin: Sendable {
         return .run(next)
     }
 
+    /// The call that failed, to be made again without the namespace: its file is there, and the namespace is not.
+    private func withoutNamespace(after error: CNIError) -> Call? {
+        guard error.isOfAbsentNamespace, var call = running, call.environment["CNI_NETNS"]?.isEmpty == false else {
+            return nil
+        }
+        call.environment["CNI_NETNS"] = ""
+        return call
+    }
+
     /// The reservations (a container's id, CR LF, an interface) whose container is gone, as calls that free them.
     private func collect(_ files: [[UInt8]], valid: Set<Attachment>) throws(CNIError) -> [Call] {
         var calls: [Call] = []
@@ -269,6 +282,7 @@ public struct CNIPlugin: Sendable {
 
     /// What the plugin that was run has printed.
     private func success(_ outcome: Outcome) throws(CNIError) -> [UInt8] {
+        let running = running?.plugin ?? ""
         switch outcome {
         case .ran(status: 0, let output): return output
         case .ran(let status, let output):

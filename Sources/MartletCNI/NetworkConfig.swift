@@ -29,6 +29,19 @@ public struct CNIError: Error, Sendable, Hashable {
     /// The configuration is not right.
     static func configuration(_ text: String) -> CNIError { CNIError(code: 7, message: text) }
 
+    /// Whether a standard plugin could not remove rules of iptables that are not there. An ADD that was cut short has
+    /// made none, and a removal has nothing to fail by (CNI 1.1.0, "DEL"). They say so by what iptables prints alone.
+    var isOfAbsentRules: Bool {
+        let words = [
+            "does not exist", "No chain/target/match by that name", "does a matching rule exist in that chain",
+            "No such file or directory",
+        ]
+        return code == 999 && message.contains("tables -t nat ") && words.contains { message.contains($0) }
+    }
+
+    /// Whether a standard plugin found a plain file where a network namespace was mounted.
+    var isOfAbsentNamespace: Bool { code == 999 && message.contains("unknown FS magic on ") }
+
     /// The JSON for standard output.
     public func encoded(version: String) -> [UInt8] {
         var json: JSON = ["cniVersion": .string(version), "code": .int(Int64(code)), "msg": .string(message)]
@@ -120,6 +133,8 @@ public struct NetworkConfig: Sendable, Hashable {
         var json: JSON = [
             "cniVersion": .string(delegateVersion), "name": .string(name), "type": "bridge", "bridge": .string(bridge),
             "isGateway": true, "ipMasq": .bool(masquerade), "hairpinMode": true,
+            // A node that was registered anew may have another range: the bridge takes its address from that.
+            "forceAddress": true,
             "ipam": [
                 "type": "host-local", "dataDir": .string("\(dataDirectory)/networks"),
                 "ranges": .array(podCIDRs.map { [["subnet": .string($0)]] }),

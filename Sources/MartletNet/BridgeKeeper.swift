@@ -11,17 +11,18 @@ public actor BridgeKeeper {
     private var task: Task<Void, Never>?
 
     /// Starts to look at a bridge, now and then.
+    /// - Parameter cluster: the addresses of all pods of the cluster.
     public static func start(
-        _ name: String, kernel: KernelNetwork, in world: any World, logger: Logger,
+        _ name: String, cluster: [IPRange] = [], kernel: KernelNetwork, in world: any World, logger: Logger,
         lookEvery: Duration = OverlayAgent.lookEvery
     ) async -> BridgeKeeper {
-        let keeper = BridgeKeeper(name, kernel, logger)
+        let keeper = BridgeKeeper(PodBridge(name, cluster: cluster), kernel, logger)
         await keeper.begin(lookEvery, in: world)
         return keeper
     }
 
-    private init(_ name: String, _ kernel: KernelNetwork, _ logger: Logger) {
-        bridge = PodBridge(name)
+    private init(_ bridge: PodBridge, _ kernel: KernelNetwork, _ logger: Logger) {
+        self.bridge = bridge
         self.kernel = kernel
         self.logger = logger
     }
@@ -31,6 +32,10 @@ public actor BridgeKeeper {
             repeat { await self?.look() } while (try? await world.sleep(for: lookEvery)) != nil
         }
     }
+
+    /// This host's pods have addresses of these ranges from now on: with the next look the bridge loses what it has of
+    /// the cluster's other ones.
+    public func serve(_ ranges: [IPRange]) { bridge.serve(ranges) }
 
     /// Looks no more; the bridge stays.
     public func stop() async {
@@ -44,7 +49,7 @@ public actor BridgeKeeper {
             guard try await repair() else { return }
             _ = try await repair()
             logger.warning(
-                "the bridge \(bridge.name) was not as it was left, and is again: \(bridge.portCount) pods hang on it")
+                "the bridge \(bridge.name) was not as it should be, and is now: \(bridge.portCount) pods hang on it")
             complaint = ""
         } catch {
             if "\(error)" == complaint { return }

@@ -62,7 +62,8 @@ struct PodNetwork {
             kernels.append(kernel)
             bridges.append(
                 await BridgeKeeper.start(
-                    "martlet0", kernel: kernel, in: world, logger: logger, lookEvery: .milliseconds(300)))
+                    "martlet0", cluster: pods, kernel: kernel, in: world, logger: logger, lookEvery: .milliseconds(300))
+            )
             let overlay = OverlaySettings(
                 nodeName: name, backend: backend, clusterRanges: pods, table: "martlet0-overlay")
             overlays.append(

@@ -148,6 +148,15 @@ struct PodNetworkTests {
                 try await net.ask("worker1/a", "10.96.0.11").first?.hasPrefix("a ") == true
             }
         }
+        // What it has of another host's range goes, and nothing else.
+        await net.bridges[0].serve(["10.244.1.0/24", "fd00:244:1::/64"].compactMap { IPRange($0) })
+        try await net.hosts.check("worker1", "sh", "-c", "ip addr add 10.244.7.1/24 dev martlet0")
+        try await net.hosts.check("worker1", "sh", "-c", "ip addr add 192.168.7.1/24 dev martlet0")
+        try await net.eventually("the address of another range is gone") {
+            let held = try await net.hosts.check("worker1", "ip", "-o", "addr", "show", "martlet0")
+            return !held.contains("10.244.7.1/") && held.contains("10.244.1.1/") && held.contains("192.168.7.1/")
+        }
+        try await net.hosts.check("worker1", "sh", "-c", "ip addr del 192.168.7.1/24 dev martlet0")
     }
 
     /// What nobody can do anything with on one Node is not the others' trouble.

@@ -76,4 +76,39 @@ import Testing
         loose[2].master = 3
         #expect(bridge.look(loose, [address(5)]).isEmpty)
     }
+
+    @Test("gives up its address when the host gets another range of pods, and no other address")
+    func anotherRange() throws {
+        let cluster = try ["10.244.0.0/16", "fd00:244::/48"].map { try #require(IPRange($0)) }
+        func entry(_ text: String, _ length: Int) throws -> LinkAddress {
+            LinkAddress(link: 5, address: try #require(IPAddress(text)), length: length)
+        }
+        let old = [address(5), try entry("fd00:244:0:1::1", 64)]
+        let foreign = try entry("192.168.7.1", 24)
+        let new = [try entry("10.244.9.1", 24), try entry("fd00:244:0:9::1", 64)]
+        var bridge = PodBridge("martlet0", cluster: cluster)
+        // As long as nobody said which range it is, and while it fits, all stays.
+        #expect(bridge.look(whole, old + [foreign]).isEmpty)
+        bridge.serve(try ["10.244.1.0/24", "fd00:244:0:1::/64"].map { try #require(IPRange($0)) })
+        #expect(bridge.look(whole, old + [foreign]).isEmpty)
+
+        bridge.serve(try ["10.244.9.0/24", "fd00:244:0:9::/64"].map { try #require(IPRange($0)) })
+        #expect(bridge.look(whole, old + [foreign]) == old.map { .removeAddress($0) })
+        #expect(bridge.look(whole, [foreign]).isEmpty)
+        // The plugin gives it the new ones with the next pod; what is put back are those.
+        #expect(bridge.look(whole, [foreign] + new).isEmpty)
+        #expect(bridge.look(whole, [foreign]) == [.changeLink(5, isUp: true)] + new.map { .addAddress($0) })
+        #expect(bridge.look(whole, old + [foreign] + new) == old.map { .removeAddress($0) })
+    }
+
+    @Test("that is seen first after the range has changed loses what is of another one")
+    func anotherRangeAfterAStart() throws {
+        var bridge = PodBridge("martlet0", cluster: [try #require(IPRange("10.244.0.0/16"))])
+        bridge.serve([try #require(IPRange("10.244.9.0/24"))])
+        var down = whole
+        down[1].isUp = false
+        #expect(bridge.look(down, [address(5)]) == [.removeAddress(address(5))])
+        #expect(bridge.look(whole, [address(5)]) == [.removeAddress(address(5))])
+        #expect(bridge.look(whole, []).isEmpty)
+    }
 }

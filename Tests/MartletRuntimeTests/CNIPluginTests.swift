@@ -53,7 +53,7 @@ import Testing
         #expect(bridge.call.environment["CNI_CONTAINERID"] == "c1" && bridge.call.environment["HOME"] == nil)
         #expect(bridge.config["bridge"] == "martlet0" && bridge.config["isGateway"] == true)
         #expect(bridge.config["hairpinMode"] == true && bridge.config["ipMasq"] == true)
-        #expect(bridge.config["mtu"] == 1450)
+        #expect(bridge.config["mtu"] == 1450 && bridge.config["forceAddress"] == true)
         #expect(bridge.config["ipam", "type"] == "host-local")
         #expect(bridge.config["ipam", "dataDir"] == "/data/cni/networks")
         #expect(bridge.config["ipam", "ranges"]?[0]?[0]?["subnet"] == "10.244.3.0/24")
@@ -104,6 +104,42 @@ import Testing
         #expect(second.call.plugin == "bridge" && second.call.environment["CNI_COMMAND"] == "DEL")
         let end = try answer(plugin.step(.ran(status: 0, output: [])))
         #expect(end.status == 1 && end.json["msg"] == "portmap: busy")
+    }
+
+    /// As Debian's plugins say them, and iptables in its other make.
+    private static let absent = [
+        #"running [/usr/sbin/iptables -t nat -D POSTROUTING -s 10.99.3.2 -j CNI-25bec02ba2e8a1b85ed7e800 -m comment "#
+            + #"--comment name: "martlet" id: "c1" --wait]: exit status 2: iptables v1.8.9 (nf_tables): Chain "#
+            + "'CNI-25bec02ba2e8a1b85ed7e800' does not exist\nTry `iptables -h' or 'iptables --help' for more information.",
+        "running [/usr/sbin/ip6tables -t nat -D POSTROUTING -s fd00::2 -j CNI-25b --wait]: exit status 2: iptables "
+            + "v1.8.7 (legacy): Couldn't load target `CNI-25b':No such file or directory",
+    ]
+
+    @Test(arguments: absent) func `A removal has nothing to fail by when the rules are gone`(message: String) throws {
+        var plugin = plugin("DEL")
+        _ = plugin.step(.begin)
+        let failure: JSON = ["code": 999, "msg": .string(message)]
+        #expect(plugin.step(.ran(status: 1, output: failure.encoded())) == .finish(output: [], status: 0))
+        // Rules that cannot be seen are another thing.
+        var locked = self.plugin("DEL")
+        _ = locked.step(.begin)
+        let other: JSON = ["code": 999, "msg": "running [/usr/sbin/iptables -t nat -D POSTROUTING]: Permission denied"]
+        #expect(try answer(locked.step(.ran(status: 1, output: other.encoded()))).status == 1)
+    }
+
+    @Test func `A removal frees the addresses of a pod whose namespace left its file behind`() throws {
+        var plugin = plugin("DEL")
+        _ = plugin.step(.begin)
+        let failure: JSON = ["code": 999, "msg": "unknown FS magic on \"/run/netns/x\": ef53"]
+        let again = try call(plugin.step(.ran(status: 1, output: failure.encoded())))
+        #expect(again.call.plugin == "bridge" && again.call.environment["CNI_NETNS"] == "")
+        #expect(again.call.environment["CNI_CONTAINERID"] == "c1")
+        #expect(plugin.step(.ran(status: 0, output: [])) == .finish(output: [], status: 0))
+        // It is tried again once.
+        var other = self.plugin("DEL")
+        _ = other.step(.begin)
+        _ = other.step(.ran(status: 1, output: failure.encoded()))
+        #expect(try answer(other.step(.ran(status: 1, output: failure.encoded()))).json["code"] == 999)
     }
 
     @Test func `A check asks both plugins with the final result`() throws {
