@@ -23,17 +23,19 @@ public enum Patch {
         switch type {
         case .json: return try JSONPatch.apply(patch, to: object)
         case .merge:
-            guard case .object = patch else { throw PatchError("a merge patch must be an object") }
+            guard case .object = patch else { throw PatchError("error decoding patch: " + noObject(patch)) }
             return merge(patch, into: object)
         case .strategic:
-            guard case .object(let members) = patch else {
-                throw PatchError("a strategic merge patch must be an object")
-            }
+            guard case .object(let members) = patch else { throw PatchError(noObject(patch)) }
             let tables = SchemaTables.all
             let place = tables.place(of: kind.kind, in: kind.apiVersion)
             return try StrategicPatch(tables: tables)
                 .merge(members, into: object.object ?? [:], type: place.map { tables.types[$0] })
         }
+    }
+
+    private static func noObject(_ patch: JSON) -> String {
+        "json: cannot unmarshal \(patch.goKind) into Go value of type map[string]interface {}"
     }
 
     /// RFC 7386: members of null delete, objects merge, all else replaces.
@@ -74,7 +76,7 @@ extension JSON {
 private enum JSONPatch {
     static func apply(_ patch: JSON, to object: JSON) throws(PatchError) -> JSON {
         guard case .array(let operations) = patch else {
-            throw PatchError("json: cannot unmarshal object into Go value of type jsonpatch.Patch")
+            throw PatchError("json: cannot unmarshal \(patch.goKind) into Go value of type jsonpatch.Patch")
         }
         if operations.count > Patch.maximumOperations {
             throw PatchError(

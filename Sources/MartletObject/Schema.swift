@@ -8,27 +8,26 @@ public enum Schema {
     /// The result has the fields in the tables' order, maps sorted by key, quantities and times in their canonical
     /// form, and no nulls: equal objects have equal bytes.
     /// - Throws: ``SchemaError`` when a field has the wrong type.
-    public static func conform(_ object: JSON, to kind: ResourceKind) throws(SchemaError) -> (
-        object: JSON, unknown: [String]
-    ) {
+    public static func conform(_ object: JSON, to kind: ResourceKind, words: SchemaWords = .reader)
+        throws(SchemaError) -> (object: JSON, unknown: [String])
+    {
         if let custom = kind.custom { return try conform(object, to: custom) }
-        return try conform(object, groupVersion: kind.apiVersion, kind: kind.kind)
+        return try conform(object, groupVersion: kind.apiVersion, kind: kind.kind, words: words)
     }
 
-    /// As ``conform(_:to:)`` for what is no resource: `DeleteOptions` and `Status` of `meta/v1`, `Scale` of
+    /// As ``conform(_:to:words:)`` for what is no resource: `DeleteOptions` and `Status` of `meta/v1`, `Scale` of
     /// `autoscaling/v1`, `Eviction` of `policy/v1`, `Binding` of `v1`. What the tables do not know passes unchanged.
     /// - Throws: ``SchemaError`` when a field has the wrong type.
-    public static func conform(_ object: JSON, groupVersion: String, kind: String) throws(SchemaError) -> (
-        object: JSON, unknown: [String]
-    ) {
+    public static func conform(
+        _ object: JSON, groupVersion: String, kind: String, words: SchemaWords = .reader
+    ) throws(SchemaError) -> (object: JSON, unknown: [String]) {
         let tables = SchemaTables.all
         guard let place = tables.place(of: kind, in: groupVersion) else { return (object, []) }
         guard case .object = object else {
             throw SchemaError(
-                "json: cannot unmarshal \(Conformer.goKind(object)) into Go value of type "
-                    + tables.goName(.named(place)))
+                "json: cannot unmarshal \(object.goKind) into Go value of type " + tables.goName(.named(place)))
         }
-        var conformer = Conformer(tables: tables)
+        var conformer = Conformer(tables: tables, words: words)
         let conformed = try conformer.conform(object, to: .named(place))
         return (conformed, conformer.unknown)
     }
@@ -67,9 +66,45 @@ public struct SchemaError: Error, Sendable, Hashable, CustomStringConvertible {
     public init(_ description: String) { self.description = description }
 }
 
+/// In whose words a field of the wrong type is refused.
+public enum SchemaWords: Sendable {
+    /// Those of Go's reader of JSON, which name the field.
+    case reader
+    /// Those of upstream's converter from untyped objects to typed ones, which does so after a strategic merge patch.
+    case converter
+}
+
+extension JSON {
+    /// What Go's reader of JSON calls the type of a value.
+    public var goKind: String {
+        switch self {
+        case .null: "null"
+        case .bool: "bool"
+        case .int, .double: "number"
+        case .string: "string"
+        case .array: "array"
+        case .object: "object"
+        }
+    }
+
+    /// The type that Go's reader of JSON gives to a value that no type waits for.
+    fileprivate var goType: String {
+        switch self {
+        case .null: "invalid"
+        case .bool: "bool"
+        case .int: "int64"
+        case .double: "float64"
+        case .string: "string"
+        case .array: "slice"
+        case .object: "map"
+        }
+    }
+}
+
 /// Walks an object along the tables.
 private struct Conformer {
     let tables: SchemaTables
+    var words = SchemaWords.reader
     private(set) var unknown: [String] = []
     private var path: [Step] = []
     /// The type whose field is being read: Go names it in errors.
@@ -81,7 +116,10 @@ private struct Conformer {
         case index(Int)
     }
 
-    init(tables: SchemaTables) { self.tables = tables }
+    init(tables: SchemaTables, words: SchemaWords = .reader) {
+        self.tables = tables
+        self.words = words
+    }
 
     /// For a value that is the member `name` of an object.
     init(tables: SchemaTables, below name: String) {
@@ -159,15 +197,16 @@ private struct Conformer {
             return value
         case (_, .null): return Self.zero(of: scalar)
         case (.bytes, .string(let text)):
-            if let fault = Base64.fault(text) { throw SchemaError("illegal base64 data at input byte \(fault)") }
-            return value
+            guard let fault = Base64.fault(text) else { return value }
+            let prefix = words == .converter ? "error decoding from json: " : ""
+            throw SchemaError("\(prefix)illegal base64 data at input byte \(fault)")
         case (.quantity, _): return try quantity(value)
         case (.time, .string(let text)): return .string(try time(text).rfc3339)
         case (.microTime, .string(let text)): return .string(try time(text).rfc3339Micro)
         case (.time, _), (.microTime, _):
-            throw SchemaError("json: cannot unmarshal \(Self.goKind(value)) into Go value of type string")
+            throw SchemaError("json: cannot unmarshal \(value.goKind) into Go value of type string")
         case (.intOrString, _):
-            throw SchemaError("json: cannot unmarshal \(Self.goKind(value)) into Go value of type int32")
+            throw SchemaError("json: cannot unmarshal \(value.goKind) into Go value of type int32")
         default: throw mismatch(value, type)
         }
     }
@@ -207,22 +246,30 @@ private struct Conformer {
 
     /// Go's error: the fields without list indices, and the structure that holds the last one.
     private func mismatch(_ value: JSON, _ type: FieldType) -> SchemaError {
+        let resolved = tables.resolved(type)
+        if words == .converter { return SchemaError(conversionFault(value, type, resolved)) }
+        var given = value.goKind
+        if resolved == .int32 || resolved == .int64 {
+            switch value {
+            case .int(let number): given += " \(number)"
+            case .double(let number): given += " \(number)"
+            default: break
+            }
+        }
         let fields = path.compactMap { if case .field(let name) = $0 { name } else { nil } }.joined(separator: ".")
         return SchemaError(
-            "json: cannot unmarshal \(Self.goKind(value, for: tables.resolved(type))) into Go struct field "
-                + "\(owner).\(fields) of type \(tables.goName(type))")
+            "json: cannot unmarshal \(given) into Go struct field \(owner).\(fields) of type \(tables.goName(type))")
     }
 
-    static func goKind(_ value: JSON, for type: FieldType = .any) -> String {
-        let isNumberWanted = type == .int32 || type == .int64
-        return switch value {
-        case .null: "null"
-        case .bool: "bool"
-        case .int(let number): isNumberWanted ? "number \(number)" : "number"
-        case .double(let number): isNumberWanted ? "number \(number)" : "number"
-        case .string: "string"
-        case .array: "array"
-        case .object: "object"
+    /// The converter's error. What Go could convert and JSON may not is told apart from what has nothing in common.
+    private func conversionFault(_ value: JSON, _ type: FieldType, _ resolved: FieldType) -> String {
+        switch (resolved, value) {
+        case (.named, _): "cannot restore struct from: \(value.goType)"
+        case (.map, _): "cannot restore map from \(value.goType)"
+        case (.list, _), (.bytes, _): "cannot restore slice from \(value.goType)"
+        case (.string, .int), (.int32, .int), (.int32, .double), (.int64, .double):
+            "cannot convert \(value.goType) to \(tables.goName(type))"
+        default: "unrecognized type: \(tables.goName(resolved))"
         }
     }
 

@@ -1,6 +1,6 @@
 extension Schema {
     /// Reads an object's JSON and brings it into canonical form in one pass, along the tables: what parsing it and
-    /// ``conform(_:to:)`` come to. Most bodies are right, and are read so.
+    /// ``conform(_:to:words:)`` come to. Most bodies are right, and are read so.
     ///
     /// Nil for all that there is something to say of (faults, unknown fields, fields given twice), and for what is rare
     /// (null, escaped names, custom kinds): the long way has the words for it.

@@ -55,8 +55,11 @@ struct StrategicPatch {
         _ retained: JSON, in result: inout JSON.Members, patch: JSON.Members
     ) throws(PatchError) {
         let names = Set((retained.array ?? []).compactMap(\.string))
-        if patch.contains(where: { !$0.key.hasPrefix("$") && $0.value != .null && !names.contains($0.key) }) {
-            throw PatchError("$retainKeys list doesn't contain all the fields that are in the patch")
+        let isOutside = { (name: String, value: JSON) in
+            !name.hasPrefix("$") && value != .null && !names.contains(name)
+        }
+        if retained.array == nil || patch.contains(where: { isOutside($0.key, $0.value) }) {
+            throw PatchError("invalid patch format of retainKeys")
         }
         result.removeAll { !names.contains($0.key) }
     }
@@ -71,6 +74,8 @@ struct StrategicPatch {
             return try merge(members, into: original?.object ?? [:], type: structure)
         case .array(let elements):
             guard let field, field.merges else { return .array(try elements.map(stripped)) }
+            // Where there was no list, none is merged: what does not fit into it is refused by who reads the object.
+            if original == nil, field.mergeKey != nil, !elements.allSatisfy({ $0.object != nil }) { return patch }
             let list = original?.array ?? []
             guard let key = field.mergeKey else {
                 let added = elements.filter { !list.contains($0) }

@@ -128,7 +128,7 @@ extension JSON {
             #expect(yaml.code == 400)
             #expect(
                 yaml.message
-                    == "error decoding YAML: error converting YAML to JSON: yaml: line 2: mapping values are not "
+                    == "error decoding patch: error converting YAML to JSON: yaml: line 2: mapping values are not "
                     + "allowed in this context")
             let force = await api.patch("\(Self.path)?force=true", [:])
             #expect(force.message.hasSuffix("force: Forbidden: may not be specified for non-apply patch"))

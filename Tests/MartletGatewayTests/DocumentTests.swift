@@ -273,12 +273,16 @@ import Testing
                 #"json patch unknown field "[0].phase""#, #"json patch duplicate field "[1].op""#,
                 #"unknown field "moon""#,
             ]
-            for (text, type, faults) in [
-                (merge, PatchType.merge, ours), (merge, .strategic, ours), (operations, .json, theirs),
+            // Of a strategic merge patch the patch itself is shown, of others what they make.
+            for (text, type, shown, faults) in [
+                (merge, PatchType.merge, #"{\""#, ours),
+                (merge, .strategic, #"map[data:map[k:2] moon:1]": "#, ours),
+                (operations, .json, #"{\""#, theirs),
             ] {
                 let strict = await patch(text, type, "Strict")
                 #expect(strict.code == 422 && strict.reason == "Invalid")
-                #expect(strict.message.hasPrefix(#" "" is invalid: patch: Invalid value: "{\""#), "\(strict.message)")
+                let start = #" "" is invalid: patch: Invalid value: ""# + shown
+                #expect(strict.message.hasPrefix(start), "\(strict.message)")
                 #expect(strict.message.hasSuffix(": strict decoding error: " + faults.joined(separator: ", ")))
                 let warned = await patch(text, type, "Warn")
                 #expect(warned.code == 200 && warned.warnings == faults.map { Gateway.warning($0) })

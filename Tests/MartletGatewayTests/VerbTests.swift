@@ -101,8 +101,6 @@ import Testing
             // kubectl prefers causes to the message, so there are none.
             #expect(failed.message == "the server rejected our request due to an error in our request")
             #expect(failed.json["details"] == [:])
-            let none = await api.patch(path, ["op": "test"], .json)
-            #expect(none.code == 400 && none.message.hasPrefix("error decoding patch: "))
             let operation: JSON = ["op": "test", "path": "/data/k", "value": "3"]
             let many = await api.patch(path, .array(Array(repeating: operation, count: 10_001)), .json)
             #expect(many.code == 413 && many.reason == "RequestEntityTooLarge")
@@ -116,6 +114,82 @@ import Testing
                     + "application/json-patch+json, application/merge-patch+json, "
                     + "application/strategic-merge-patch+json, application/apply-patch+yaml")
             #expect(unknown.reason == "UnsupportedMediaType")
+        }
+    }
+
+    @Test(arguments: [
+        (
+            PatchType.json, #"{"op":"test"}"#,
+            "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"
+        ),
+        (
+            .json, #"["add"]"#,
+            "error decoding patch: json: cannot unmarshal string into Go value of type handlers.jsonPatchOp"
+        ),
+        (
+            .json, #"[{"op":"add","path":1}]"#,
+            "error decoding patch: json: cannot unmarshal number into Go struct field jsonPatchOp.path of type string"
+        ),
+        (
+            .merge, "[]",
+            "error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}"
+        ),
+        (.strategic, #""x""#, "json: cannot unmarshal string into Go value of type map[string]interface {}"),
+        (.strategic, #"{"spec":{"$retainKeys":"x"}}"#, "invalid patch format of retainKeys"),
+    ])
+    func whatIsNoPatchIsABadRequest(type: PatchType, patch: String, message: String) async throws {
+        try await TestAPI.run { api in
+            _ = await api.post(Paths.deployments, Samples.deployment("web"))
+            let path = "\(Paths.deployments)/web"
+            let refused = await api.send(.patch, path, Array(patch.utf8), type: type.rawValue)
+            #expect(refused.code == 400 && refused.reason == "BadRequest")
+            #expect(refused.message == message)
+        }
+    }
+
+    /// The patch is one, but what it makes is no object of the kind.
+    @Test(arguments: [
+        (
+            PatchType.json, #"[{"op":"add","path":"/spec/replicas","value":"2"}]"#,
+            #"{\""#, "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32"
+        ),
+        (.json, #"[{"op":"add","path":"","value":7}]"#, "7", "it is no object"),
+        (
+            .merge, #"{"metadata":"x"}"#, #"{\""#,
+            "json: cannot unmarshal string into Go struct field Deployment.metadata of type v1.ObjectMeta"
+        ),
+        (
+            .merge, #"{"kind":"Pod"}"#, #"{\""#,
+            #"Pod in version "v1" cannot be handled as a Deployment"#
+        ),
+        (
+            .strategic, #"{"metadata":{"labels":{"a":["b"]}}}"#, "map[metadata:map[labels:map[a:[b]]]]",
+            "unrecognized type: string"
+        ),
+        (
+            .strategic, #"{"spec":{"template":{"spec":{"initContainers":["x"]}}}}"#,
+            "map[spec:map[template:map[spec:map[initContainers:[x]]]]]", "cannot restore struct from: string"
+        ),
+    ])
+    func patchesWhoseTypesDoNotFitAreInvalid(
+        type: PatchType, patch: String, shown: String, why: String
+    ) async throws {
+        try await TestAPI.run { api in
+            _ = await api.post(Paths.deployments, Samples.deployment("web"))
+            let path = "\(Paths.deployments)/web"
+            let refused = await api.send(.patch, path, Array(patch.utf8), type: type.rawValue)
+            #expect(refused.code == 422 && refused.reason == "Invalid")
+            #expect(
+                refused.message.hasPrefix(#" "" is invalid: patch: Invalid value: ""# + shown), "\(refused.message)")
+            #expect(refused.message.hasSuffix(why), "\(refused.message)")
+        }
+    }
+
+    @Test func aStrategicPatchIsOfTheKindOfItsPath() async throws {
+        try await TestAPI.run { api in
+            _ = await api.post(Paths.configMaps, Samples.configMap("a"))
+            let patched = await api.patch("\(Paths.configMaps)/a", ["kind": "Pod", "data": ["k": "v"]], .strategic)
+            #expect(patched.code == 200 && patched.json.kind == "ConfigMap")
         }
     }
 
@@ -232,6 +306,13 @@ import Testing
             #expect(await api.patch(path, ["spec": ["replicas": 4]]).json["spec", "replicas"] == 4)
             #expect(await api.put(path, scale).code == 409)
             #expect(await api.patch(path, ["spec": ["replicas": -1]]).code == 422)
+            let misfit = await api.patch(path, ["spec": ["replicas": "x"]])
+            #expect(misfit.code == 422 && misfit.message.hasSuffix("ScaleSpec.spec.replicas of type int32"))
+            var replaced = scale
+            replaced["spec", "replicas"] = "x"
+            let unread = await api.put(path, replaced)
+            #expect(unread.code == 400)
+            #expect(unread.message.hasPrefix(#"Scale in version "v1" cannot be handled as a Scale: json: "#))
             #expect(await api.get("\(Paths.deployments)/web").json["spec", "replicas"] == 4)
         }
     }

@@ -45,7 +45,7 @@ import Testing
             #expect(refused.code == 400)
             #expect(
                 refused.message
-                    == "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n"
+                    == "error strict decoding patch: error converting YAML to JSON: yaml: unmarshal errors:\n"
                     + "  line 13: key \"true\" already set in map")
         }
     }

@@ -86,6 +86,25 @@ import Testing
         #expect { try Schema.conform(object, to: .deployment) } throws: { "\($0)" == message }
     }
 
+    @Test(arguments: [
+        (#"{"metadata":"x"}"#, "cannot restore struct from: string"),
+        (#"{"metadata":{"labels":[1]}}"#, "cannot restore map from slice"),
+        (#"{"spec":{"template":{"spec":{"containers":{}}}}}"#, "cannot restore slice from map"),
+        (#"{"metadata":{"labels":{"a":1}}}"#, "cannot convert int64 to string"),
+        (#"{"metadata":{"labels":{"a":["b"]}}}"#, "unrecognized type: string"),
+        (#"{"spec":{"replicas":"2"}}"#, "unrecognized type: int32"),
+        (#"{"spec":{"replicas":1.5}}"#, "cannot convert float64 to int32"),
+        (#"{"spec":{"paused":1}}"#, "unrecognized type: bool"),
+        (
+            #"{"spec":{"template":{"spec":{"containers":[{"ports":[{"protocol":1}]}]}}}}"#,
+            "cannot convert int64 to v1.Protocol"
+        ),
+    ])
+    func theConverterHasWordsOfItsOwn(text: String, message: String) throws {
+        let object = try json(text)
+        #expect { try Schema.conform(object, to: .deployment, words: .converter) } throws: { "\($0)" == message }
+    }
+
     @Test func valuesAreMadeCanonical() throws {
         let pod = try json(
             """

@@ -136,9 +136,9 @@ extension APIError {
             405, .methodNotAllowed, "the server does not allow this method on the requested resource", details: [:])
     }
     /// A patch makes an object that cannot be.
-    static func unfitPatch(of object: JSON, _ why: String) -> APIError {
-        let text = JSON.string(String(decoding: object.encoded(), as: UTF8.self)).encoded()
-        let message = "Invalid value: \(String(decoding: text, as: UTF8.self)): \(why)"
+    /// - Parameter shown: the object, or the patch.
+    static func unfitPatch(_ shown: String, _ why: String) -> APIError {
+        let message = "Invalid value: \(String(decoding: JSON.string(shown).encoded(), as: UTF8.self)): \(why)"
         return .invalid("", name: "", [FieldError(.invalid, field: "patch", message: message)])
     }
     /// The definition of a custom kind is being deleted.

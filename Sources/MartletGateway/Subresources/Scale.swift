@@ -21,22 +21,22 @@ extension Registry {
     }
 
     /// PUT of a Scale.
-    func updateScale(_ target: Target, body: ObjectBody, options: WriteOptions) async throws(APIError) -> JSON {
-        let scale = try SmallBody.parse(body, as: "Scale")
+    func updateScale(_ target: Target, body: ObjectBody, options: WriteOptions) async throws(APIError) -> WrittenScale {
+        var decoder = BodyDecoder(kind: .scale, validation: options.validation)
+        let scale = try decoder.object(body)
+        let warnings = decoder.warnings
         if !scale.name.isEmpty { try Self.checkName(scale, target) }
-        return try await modifyScale(target, options) { _ throws(APIError) in scale }
+        return try await modifyScale(target, options) { _ throws(APIError) in (scale, warnings) }
     }
 
     /// PATCH of a Scale.
-    func patchScale(_ target: Target, _ body: PatchBody, options: WriteOptions) async throws(APIError) -> JSON {
+    func patchScale(_ target: Target, _ body: PatchBody, options: WriteOptions) async throws(APIError) -> WrittenScale {
         // A Scale has no lists, so that a strategic merge is a plain one.
         let type = body.type == .strategic ? .merge : body.type
         return try await modifyScale(target, options) { scale throws(APIError) in
             let patched = try Self.apply(body.patch, type, to: scale, target)
-            if options.validation == .strict, !body.faults.isEmpty {
-                throw .unfitPatch(of: patched, "strict decoding error: \(body.faults.joined(separator: ", "))")
-            }
-            return patched
+            var decoder = BodyDecoder(kind: .scale, validation: options.validation)
+            return (try decoder.patched(patched, by: body), decoder.warnings)
         }
     }
 
@@ -45,47 +45,42 @@ extension Registry {
         guard scale.kind == "Scale", scale.apiVersion == "autoscaling/v1" else {
             throw .badRequest("invalid object type: \(scale.apiVersion), Kind=\(scale.kind)")
         }
-        if let replicas = scale["spec", "replicas"]?.int, !(0...Int(Int32.max)).contains(replicas) {
-            throw Self.badReplicas(scale, target)
-        }
+        var decoder = BodyDecoder(kind: .scale, validation: .ignore)
+        let replicas = try decoder.conformed(scale)["spec", "replicas"]
+        if let replicas = replicas?.int, replicas < 0 { throw Self.negative(replicas, target) }
         var configuration: JSON = [
             "apiVersion": .string(target.kind.apiVersion), "kind": .string(target.kind.kind),
             "metadata": ["name": .string(target.name)],
         ]
         for field in ["uid", "resourceVersion"] { configuration["metadata", field] = scale["metadata", field] }
-        configuration.set(
-            scale["spec", "replicas"], at: target.kind.custom?.scale?.specReplicas ?? ["spec", "replicas"])
+        configuration.set(replicas, at: target.kind.custom?.scale?.specReplicas ?? ["spec", "replicas"])
         let written = try await apply(target, configuration, options: options).written
         return try Self.scale(of: try Renderer.parse(written.bytes), kind: target.kind)
     }
 
+    /// A Scale as it is after a write, and what the caller is to be warned of.
+    typealias WrittenScale = (scale: JSON, warnings: [String])
+
     private func modifyScale(
-        _ target: Target, _ options: WriteOptions, change: (JSON) throws(APIError) -> JSON
-    ) async throws(APIError) -> JSON {
+        _ target: Target, _ options: WriteOptions, change: (JSON) throws(APIError) -> WrittenScale
+    ) async throws(APIError) -> WrittenScale {
         let written = try await modify(target, part: .main, options: options) { old throws(APIError) in
-            let scale = try change(try Self.scale(of: old, kind: target.kind))
-            guard let replicas = (scale["spec", "replicas"] ?? 0).int, (0...Int(Int32.max)).contains(replicas) else {
-                throw Self.badReplicas(scale, target)
-            }
+            let (scale, warnings) = try change(try Self.scale(of: old, kind: target.kind))
+            let replicas = scale["spec", "replicas"]?.int ?? 0
+            if replicas < 0 { throw Self.negative(replicas, target) }
             var object = old
             object.set(.int(Int64(replicas)), at: target.kind.custom?.scale?.specReplicas ?? ["spec", "replicas"])
             object["metadata", "resourceVersion"] = .string(scale.resourceVersion)
             if !scale.uid.isEmpty { object["metadata", "uid"] = .string(scale.uid) }
-            return (object, [])
+            return (object, warnings)
         }
-        return try Self.scale(of: try Renderer.parse(written.bytes), kind: target.kind)
+        return (try Self.scale(of: try Renderer.parse(written.bytes), kind: target.kind), written.warnings)
     }
 
-    private static func badReplicas(_ scale: JSON, _ target: Target) -> APIError {
-        let value = String(decoding: (scale["spec", "replicas"] ?? .null).encoded(), as: UTF8.self)
-        if let replicas = scale["spec", "replicas"]?.int, Int32(exactly: replicas) == nil {
-            return .badRequest(
-                "Scale in version \"v1\" cannot be handled as a Scale: json: cannot unmarshal number \(value) into Go "
-                    + "struct field ScaleSpec.spec.replicas of type int32")
-        }
+    private static func negative(_ replicas: Int, _ target: Target) -> APIError {
         let fault = FieldError(
             .invalid, field: "spec.replicas",
-            message: "Invalid value: \(value): must be greater than or equal to 0")
+            message: "Invalid value: \(replicas): must be greater than or equal to 0")
         return .invalid(.scale, name: target.name, [fault])
     }
 

@@ -110,7 +110,7 @@ extension Registry {
         }
         guard let applied else { return nil }
         var decoder = BodyDecoder(kind: target.kind, validation: .ignore)
-        return try decoder.patched(applied)
+        return try decoder.conformed(applied)
     }
 
     /// The configuration with quantities and times in their canonical form, as the live object has them, and still with

@@ -46,14 +46,41 @@ struct BodyDecoder: Sendable {
             case .yaml: try parse(yaml: body.bytes, &faults)
             case .protobuf: try body.protobuf()
             }
-        return try conform(object, &faults)
+        return try conformed(object, faults: faults)
+    }
+
+    /// The same for an object that has been parsed.
+    /// - Parameter faults: what is wrong with its text.
+    /// - Throws: 400.
+    mutating func conformed(_ object: JSON, faults: [String] = []) throws(APIError) -> JSON {
+        do {
+            return try conform(object, faults)
+        } catch {
+            switch error {
+            case .otherKind(let why): throw .badRequest(why)
+            case .misfit(let why):
+                throw .badRequest(
+                    "\(kind.kind) in version \"\(kind.version)\" cannot be handled as a \(kind.kind): \(why)")
+            }
+        }
     }
 
     /// The same for an object that was made by a patch, together with what is wrong with that.
-    /// - Throws: 400, or 422 for what is read strictly.
-    mutating func patched(_ object: JSON, by body: PatchBody? = nil) throws(APIError) -> JSON {
-        var faults = body?.faults ?? []
-        return try conform(object, &faults) { .unfitPatch(of: object, $0) }
+    /// - Throws: 422.
+    mutating func patched(_ object: JSON, by body: PatchBody) throws(APIError) -> JSON {
+        var object = object
+        if body.type == .strategic {
+            // Upstream merges into an object of the kind that the path names, whatever the patch says of it.
+            object["apiVersion"] = .string(kind.apiVersion)
+            object["kind"] = .string(kind.kind)
+        }
+        do {
+            return try conform(object, body.faults, words: body.type == .strategic ? .converter : .reader)
+        } catch {
+            switch error {
+            case .otherKind(let why), .misfit(let why): throw body.refusal(of: object, why)
+            }
+        }
     }
 
     private func parse(_ bytes: [UInt8], _ faults: inout [String]) throws(APIError) -> JSON {
@@ -81,48 +108,45 @@ struct BodyDecoder: Sendable {
         }
     }
 
-    /// - Parameter refusal: how faults are refused where it is read strictly; nil as other bodies are.
+    /// Why something is not read as an object of the kind.
+    private enum Refusal: Error {
+        /// It says that it is something else.
+        case otherKind(String)
+        case misfit(String)
+    }
+
     private mutating func conform(
-        _ object: JSON, _ faults: inout [String], refusal: ((String) -> APIError)? = nil
-    ) throws(APIError) -> JSON {
+        _ object: JSON, _ faults: [String], words: SchemaWords = .reader
+    ) throws(Refusal) -> JSON {
         guard case .object = object else {
-            throw .badRequest("the object provided is unrecognized (must be of type \(kind.kind)): it is no object")
+            throw .otherKind("the object provided is unrecognized (must be of type \(kind.kind)): it is no object")
         }
-        var object = object
+        var (object, faults) = (object, faults)
         if object.apiVersion.isEmpty { object["apiVersion"] = .string(kind.apiVersion) }
         if object.kind.isEmpty { object["kind"] = .string(kind.kind) }
         guard object.apiVersion == kind.apiVersion else {
-            throw .badRequest(
+            throw .otherKind(
                 "the API version in the data (\(object.apiVersion)) does not match the expected API version "
                     + "(\(kind.apiVersion))")
         }
         guard object.kind == kind.kind else {
-            throw .badRequest(
-                "\(object.kind) in version \"\(kind.apiVersion)\" cannot be handled as a \(kind.kind)")
-        }
-        if let metadata = object["metadata"], metadata.object == nil, metadata != .null {
-            throw unreadable("metadata is no object")
+            throw .otherKind("\(object.kind) in version \"\(kind.version)\" cannot be handled as a \(kind.kind)")
         }
         do {
-            let (known, unknown) = try Schema.conform(object, to: kind)
+            let (known, unknown) = try Schema.conform(object, to: kind, words: words)
             faults += unknown.map { "unknown field \"\($0)\"" }
             object = known
         } catch {
-            throw unreadable(error.description)
+            throw .misfit(error.description)
         }
         switch validation {
         case .ignore: break
         case .warn: warnings += faults
         case .strict where !faults.isEmpty:
-            let why = "strict decoding error: \(faults.joined(separator: ", "))"
-            throw refusal?(why) ?? unreadable(why)
+            throw .misfit("strict decoding error: \(faults.joined(separator: ", "))")
         case .strict: break
         }
         return object
-    }
-
-    private func unreadable(_ why: String) -> APIError {
-        .badRequest("\(kind.kind) in version \"\(kind.apiVersion)\" cannot be handled as a \(kind.kind): \(why)")
     }
 }
 
@@ -136,10 +160,10 @@ enum ApplyBody {
         var faults: [String] = []
         let object = try parse(bytes, &faults)
         guard case .object = object else {
-            throw .badRequest("error decoding YAML: a configuration must be an object")
+            throw .badRequest("error decoding patch: a configuration must be an object")
         }
         if validation == .strict, let error = YAMLDuplicates.error(faults).first {
-            throw .badRequest("error strict decoding YAML: error converting YAML to JSON: \(error)")
+            throw .badRequest("error strict decoding patch: error converting YAML to JSON: \(error)")
         }
         return (object, validation == .ignore ? [] : faults)
     }
@@ -151,7 +175,7 @@ enum ApplyBody {
         do {
             return try JSON(yaml: bytes, duplicates: &faults)
         } catch {
-            throw .badRequest("error decoding YAML: error converting YAML to JSON: \(error)")
+            throw .badRequest("error decoding patch: error converting YAML to JSON: \(error)")
         }
     }
 }

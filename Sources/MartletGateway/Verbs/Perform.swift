@@ -104,8 +104,9 @@ extension Gateway {
         switch (target.subresource, call.verb) {
         case ("scale", "get"): return try renderer.response(.document(try await registry.getScale(target), code: 200))
         case ("scale", "update"):
-            let scale = try await registry.updateScale(target, body: try await call.objectBody(), options: options)
-            return try renderer.response(.document(scale, code: 200))
+            let body = try await call.objectBody()
+            let (scale, warnings) = try await registry.updateScale(target, body: body, options: options)
+            return try renderer.response(.document(scale, code: 200)).warning(of: warnings)
         case ("scale", "patch") where call.isApply:
             let (object, _) = try ApplyBody.configuration(
                 try await call.body(), validation: options.validation)
@@ -113,9 +114,8 @@ extension Gateway {
             return try renderer.response(.document(scale, code: 200))
         case ("scale", "patch"):
             let body = try await call.patchBody()
-            let scale = try await registry.patchScale(target, body, options: options)
-            return try renderer.response(.document(scale, code: 200))
-                .warning(of: options.validation == .warn ? body.faults : [])
+            let (scale, warnings) = try await registry.patchScale(target, body, options: options)
+            return try renderer.response(.document(scale, code: 200)).warning(of: warnings)
         case ("binding", "create"):
             let body = try await call.objectBody()
             return try renderer.response(try await registry.bind(target, body: body, options: options))

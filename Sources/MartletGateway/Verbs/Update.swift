@@ -90,9 +90,7 @@ struct PatchBody: Sendable {
         }
         faults = duplicates.map { "duplicate field \"\($0)\"" }
         guard type == .json else { return }
-        guard let operations = patch.array else {
-            throw .badRequest("error decoding patch: a JSON patch must be an array of operations")
-        }
+        let operations = try Self.operations(patch)
         if operations.count > Patch.maximumOperations {
             throw APIError(
                 413, .requestEntityTooLarge,
@@ -100,6 +98,31 @@ struct PatchBody: Sendable {
                     + "\(Patch.maximumOperations), got \(operations.count)")
         }
         faults = (Self.unknown(operations) + faults).map { "json patch \($0)" }
+    }
+
+    /// The operations of a JSON patch.
+    /// - Throws: 400.
+    private static func operations(_ patch: JSON) throws(APIError) -> [JSON] {
+        func fault(_ value: JSON, _ place: String) -> APIError {
+            .badRequest("error decoding patch: json: cannot unmarshal \(value.goKind) into Go \(place)")
+        }
+        guard let operations = patch.array else { throw fault(patch, "value of type []handlers.jsonPatchOp") }
+        for operation in operations {
+            guard let members = operation.object else {
+                throw fault(operation, "value of type handlers.jsonPatchOp")
+            }
+            for name in ["op", "path", "from"] {
+                guard let value = members[name], value != .null, value.string == nil else { continue }
+                throw fault(value, "struct field jsonPatchOp.\(name) of type string")
+            }
+        }
+        return operations
+    }
+
+    /// How what the patch makes of an object is refused.
+    func refusal(of object: JSON, _ why: String) -> APIError {
+        // Upstream shows what it could not read: the text of the object, or the patch that it merged into one.
+        .unfitPatch(type == .strategic ? patch.goText : String(decoding: object.encoded(), as: UTF8.self), why)
     }
 
     /// The members of operations that RFC 6902 does not know, as many as anybody is warned of.
@@ -110,5 +133,21 @@ struct PatchBody: Sendable {
                 .map { "unknown field \"[\(number)].\($0)\"" }
         }
         return Array(faults.prefix(Limits.warnings))
+    }
+}
+
+extension JSON {
+    /// A value as Go prints it: `map[data:map[k:1] l:[a b]]`.
+    fileprivate var goText: String {
+        switch self {
+        case .null: "<nil>"
+        case .string(let text): text
+        case .array(let elements): "[\(elements.map(\.goText).joined(separator: " "))]"
+        case .object(let members):
+            "map["
+                + members.sorted { $0.key < $1.key }.map { "\($0.key):\($0.value.goText)" }
+                .joined(separator: " ") + "]"
+        case .bool, .int, .double: String(decoding: encoded(), as: UTF8.self)
+        }
     }
 }
