@@ -1,5 +1,21 @@
 /// A field selector: `metadata.name=x,spec.nodeName!=y`.
 public struct FieldSelector: Sendable, Hashable {
+    /// What is asked of one field.
+    public struct Term: Sendable, Hashable {
+        /// The field, as `metadata.name`.
+        public var field: String
+        /// The value without escapes.
+        public var value: String
+        /// Whether the field must have that value, or must not.
+        public var isEqual: Bool
+
+        /// A term.
+        public init(_ field: String, _ value: String, isEqual: Bool = true) {
+            self.field = field
+            self.value = value
+            self.isEqual = isEqual
+        }
+    }
     private struct Requirement: Sendable, Hashable {
         var field: SelectableField
         var value: String
@@ -10,14 +26,23 @@ public struct FieldSelector: Sendable, Hashable {
     /// Reads the form of URLs, checking that `kind` knows each field.
     /// - Throws: ``SelectorError``.
     public init(parsing text: String, kind: ResourceKind) throws(SelectorError) {
-        for term in Self.terms(of: text) where !term.isEmpty {
-            guard let (label, value, isEqual) = Self.split(term) else {
-                throw SelectorError("invalid selector: '\(text)'; can't understand '\(term)'")
-            }
-            let plain = try Self.unescape(value)
-            let field = try SelectableField.named(label, of: kind)
-            requirements.append(Requirement(field: field, value: plain, isEqual: isEqual))
+        for term in try Self.terms(parsing: text) {
+            let field = try SelectableField.named(term.field, of: kind)
+            requirements.append(Requirement(field: field, value: term.value, isEqual: term.isEqual))
         }
+    }
+
+    /// Reads the form of URLs for whatever kind.
+    /// - Throws: ``SelectorError``.
+    public static func terms(parsing text: String) throws(SelectorError) -> [Term] {
+        var terms: [Term] = []
+        for piece in pieces(of: text) where !piece.isEmpty {
+            guard let (field, value, isEqual) = split(piece) else {
+                throw SelectorError("invalid selector: '\(text)'; can't understand '\(piece)'")
+            }
+            terms.append(Term(field, try unescape(value), isEqual: isEqual))
+        }
+        return terms
     }
 
     /// Whether nothing is asked, so that every object is selected.
@@ -34,24 +59,24 @@ public struct FieldSelector: Sendable, Hashable {
     }
 
     /// Cuts at commas, except at escaped ones.
-    private static func terms(of text: String) -> [String] {
-        var terms: [String] = []
-        var term = ""
+    private static func pieces(of text: String) -> [String] {
+        var pieces: [String] = []
+        var piece = ""
         var isEscaped = false
         for character in text.unicodeScalars {
             if character == ",", !isEscaped {
-                terms.append(term)
-                term = ""
+                pieces.append(piece)
+                piece = ""
             } else {
-                term.unicodeScalars.append(character)
+                piece.unicodeScalars.append(character)
             }
             isEscaped = character == "\\" && !isEscaped
         }
-        return terms + [term]
+        return pieces + [piece]
     }
 
-    private static func split(_ term: String) -> (label: String, value: String, isEqual: Bool)? {
-        let scalars = Array(term.unicodeScalars)
+    private static func split(_ piece: String) -> (label: String, value: String, isEqual: Bool)? {
+        let scalars = Array(piece.unicodeScalars)
         func text(_ part: ArraySlice<Unicode.Scalar>) -> String {
             var view = String.UnicodeScalarView()
             view.append(contentsOf: part)

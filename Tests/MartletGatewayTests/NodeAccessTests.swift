@@ -31,7 +31,7 @@ import Testing
         request.subresource = parts.count > 1 ? parts[1] : ""
         request.namespace = namespace
         request.name = name
-        request.fieldSelector = fields
+        request.fieldSelector = (try? FieldSelector.terms(parsing: fields)) ?? []
         return NodeRules.decide(request, node: "n1", graph)
     }
 
@@ -100,6 +100,15 @@ import Testing
         #expect(
             decide(graph, "watch", "pods", namespace: "", fields: "spec.nodeName=n2").reason
                 == "can only list/watch pods with spec.nodeName field selector")
+        for fields in [
+            "spec.nodeName==n1", "status.phase!=Failed,spec.nodeName=n1", #"status.phase=a\,b,spec.nodeName=n1"#,
+        ] {
+            #expect(decide(graph, "list", "pods", namespace: "", fields: fields).isAllowed, "\(fields)")
+        }
+        // An escaped comma ends no term.
+        for fields in ["spec.nodeName!=n1", #"status.phase!=a\,spec.nodeName=n1"#] {
+            #expect(!decide(graph, "list", "pods", namespace: "", fields: fields).isAllowed, "\(fields)")
+        }
         let lease = "coordination.k8s.io"
         #expect(decide(graph, "update", "leases", "n1", namespace: "kube-node-lease", group: lease).isAllowed)
         #expect(!decide(graph, "update", "leases", "n2", namespace: "kube-node-lease", group: lease).isAllowed)

@@ -1,4 +1,4 @@
-internal import MartletObject
+public import MartletObject
 
 /// What somebody wants to do: Kubernetes' authorizer.Attributes.
 public struct AccessRequest: Sendable, Hashable {
@@ -18,8 +18,8 @@ public struct AccessRequest: Sendable, Hashable {
     public var name = ""
     /// The path of a request that is not for a resource.
     public var path = ""
-    /// What a list or watch is narrowed to, as `spec.nodeName=n1`.
-    public var fieldSelector = ""
+    /// What a list or watch is narrowed to, as `spec.nodeName=n1`. One that cannot be read narrows nothing.
+    public var fieldSelector: [FieldSelector.Term] = []
 
     /// A request for nothing yet.
     public init(identity: Identity, verb: String) {
@@ -33,16 +33,13 @@ public struct AccessRequest: Sendable, Hashable {
 
     /// The one name that the field selector lets through; empty without one.
     var selectedName: String {
-        for term in fieldSelector.split(separator: ",") where term.hasPrefix("metadata.name=") {
-            let name = String(term.dropFirst("metadata.name=".count).drop { $0 == "=" })
-            if Route.isSafe(name) { return name }
-        }
-        return ""
+        let name = fieldSelector.first { $0.isEqual && $0.field == "metadata.name" }?.value ?? ""
+        return Route.isSafe(name) ? name : ""
     }
 
     /// Whether the field selector lets only one value of a field through.
     func selects(_ field: String, _ value: String) -> Bool {
-        fieldSelector.split(separator: ",").contains { $0 == "\(field)=\(value)" || $0 == "\(field)==\(value)" }
+        fieldSelector.contains(FieldSelector.Term(field, value))
     }
 }
 

@@ -75,7 +75,9 @@ struct Call: Sendable {
         if target.kind == .namespace { access.namespace = target.name }
         guard ["list", "watch", "deletecollection"].contains(verb) else { return access }
         // A selector beside a name selects nothing.
-        if target.name.isEmpty { access.fieldSelector = query.text("fieldSelector") ?? "" }
+        if target.name.isEmpty {
+            access.fieldSelector = (try? FieldSelector.terms(parsing: query.text("fieldSelector") ?? "")) ?? []
+        }
         if access.name.isEmpty { access.name = access.selectedName }
         return access
     }

@@ -96,15 +96,15 @@ enum Reviews {
         return object
     }
 
-    /// A field selector in the form of URLs; only what is equal to one value can allow anything.
-    private static func selector(_ attributes: JSON) -> String {
-        if let raw = attributes["rawSelector"]?.string { return raw }
-        return (attributes["requirements"]?.array ?? []).compactMap { requirement -> String? in
+    /// The terms of a field selector; only what is equal to one value can allow anything.
+    private static func selector(_ attributes: JSON) -> [FieldSelector.Term] {
+        if let raw = attributes["rawSelector"]?.string { return (try? FieldSelector.terms(parsing: raw)) ?? [] }
+        return (attributes["requirements"]?.array ?? []).compactMap { requirement in
             guard requirement["operator"] == "In", let values = requirement["values"]?.array, values.count == 1,
                 let key = requirement["key"]?.string, let value = values[0].string
             else { return nil }
-            return "\(key)=\(value)"
-        }.joined(separator: ",")
+            return FieldSelector.Term(key, value)
+        }
     }
 
     // MARK: What
