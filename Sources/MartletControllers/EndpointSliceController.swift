@@ -10,6 +10,8 @@ public struct EndpointSliceController: Controller {
 
     static let managedBy = "endpointslice-controller.k8s.io"
     static let serviceLabel = "kubernetes.io/service-name"
+    private static let managedByLabel = "endpointslice.kubernetes.io/managed-by"
+    private static let headlessLabel = "service.kubernetes.io/headless"
 
     /// A controller; it holds nothing.
     public init() {}
@@ -70,7 +72,7 @@ public struct EndpointSliceController: Controller {
         let families = Self.families(of: service)
         let existing = snapshot.list(.endpointSlice, namespace: key.namespace).filter {
             $0.labels[Self.serviceLabel] == key.name
-                && $0.labels["endpointslice.kubernetes.io/managed-by"] == Self.managedBy && !$0.isTerminating
+                && $0.labels[Self.managedByLabel] == Self.managedBy && !$0.isTerminating
         }
         var intents: [Intent] = []
         for family in families {
@@ -89,6 +91,7 @@ public struct EndpointSliceController: Controller {
             var plan = SlicePlan(groups, existing: existing.filter { Self.family(of: $0) == family }) {
                 Self.slice(of: service, family, ports: $0, &context)
             }
+            plan.setLabels(Self.labels(of: service))
             let event = EndpointHints.settle(
                 &plan, of: service, addressType: Self.name(of: family), in: snapshot)
             intents += plan.intents + (event.map { [$0] } ?? [])
@@ -114,6 +117,16 @@ public struct EndpointSliceController: Controller {
         slice["addressType"]?.string == name(of: .ipv6) ? .ipv6 : .ipv4
     }
 
+    /// The labels of a Service's slices: its own, and those that say what they are (upstream's setEndpointSliceLabels).
+    private static func labels(of service: JSON) -> [String: String] {
+        var labels = service.labels
+        let address = service["spec", "clusterIP"]?.string ?? ""
+        labels[headlessLabel] = address.isEmpty || address == "None" ? "" : nil
+        labels[serviceLabel] = service.name
+        labels[managedByLabel] = managedBy
+        return labels
+    }
+
     /// A new slice without endpoints.
     private static func slice(
         of service: JSON, _ family: IPAddress.Family, ports: JSON, _ context: inout ControllerContext
@@ -122,9 +135,7 @@ public struct EndpointSliceController: Controller {
         slice["metadata", "name"] = .string(context.generateName(service.name + "-"))
         slice["metadata", "generateName"] = .string(service.name + "-")
         slice["metadata", "namespace"] = .string(service.namespace)
-        slice["metadata", "labels"] = JSON([
-            serviceLabel: service.name, "endpointslice.kubernetes.io/managed-by": managedBy,
-        ])
+        slice["metadata", "labels"] = JSON(labels(of: service))
         slice["metadata", "ownerReferences"] = [Owner.reference(to: service, kind: .service)]
         slice["addressType"] = .string(name(of: family))
         slice["endpoints"] = []

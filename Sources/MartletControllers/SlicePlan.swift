@@ -100,6 +100,16 @@ struct SlicePlan {
             address: endpoint["addresses"]?[0]?.string ?? "")
     }
 
+    /// Gives every slice these labels; those that have others are changed by that.
+    mutating func setLabels(_ labels: [String: String]) {
+        change { $0.labels != labels }
+        updated = updated.map { slice in
+            var slice = slice
+            slice["metadata", "labels"] = JSON(labels)
+            return slice
+        }
+    }
+
     // MARK: Hints
 
     /// Whether an endpoint of any slice has hints.

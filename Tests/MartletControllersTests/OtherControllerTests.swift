@@ -144,6 +144,35 @@ private func service(_ name: String, _ port: JSON) -> JSON {
         #expect(sizes(story) == [0])
     }
 
+    @Test func slicesHaveTheLabelsOfTheirServiceAndThoseOfAHeadlessOneAreMarked() {
+        var story = Story([EndpointSliceController()])
+        var web = service("web", ["port": 80, "targetPort": 8080])
+        web["spec", "clusterIP"] = "10.96.0.1"
+        web["metadata", "labels"] = ["team": "a", "service.kubernetes.io/headless": ""]
+        story.put(.service, web)
+        story.put(.pod, placed("a", "n", address: 1))
+        story.settle()
+        var labels = [
+            "kubernetes.io/service-name": "web", "team": "a",
+            "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+        ]
+        #expect(story.snapshot.list(.endpointSlice).map(\.labels) == [labels])
+
+        // Also those that are there already.
+        web["spec", "clusterIP"] = "None"
+        web["metadata", "labels"] = ["team": "b"]
+        story.put(.service, web)
+        story.settle()
+        labels["team"] = "b"
+        labels["service.kubernetes.io/headless"] = ""
+        #expect(story.snapshot.list(.endpointSlice).map(\.labels) == [labels])
+        var foreign = story.snapshot.list(.endpointSlice)[0]
+        foreign["metadata", "labels", "service.kubernetes.io/headless"] = nil
+        story.put(.endpointSlice, foreign)
+        story.settle()
+        #expect(story.snapshot.list(.endpointSlice).map(\.labels) == [labels] && sizes(story) == [1])
+    }
+
     @Test func trafficDistributionIsHinted() {
         var story = Story([EndpointSliceController()])
         var web = service("web", ["port": 80, "targetPort": 8080])
