@@ -263,6 +263,8 @@ actor ControllerHost {
             if let answer = try await client.perform(intent, as: component) { see(answer, kind) }
         case .patchMetadata(let key, _):
             if let answer = try await client.perform(intent, as: component) { see(answer, key.kind) }
+        case .release:
+            if let answer = try await client.perform(intent, as: component) { see(answer, .persistentVolumeClaim) }
         case .delete(let key, let uid), .discard(let key, let uid), .collect(let key, let uid, _):
             let answer = try await client.perform(intent, as: component)
             if let answer, answer.uid == uid { see(answer, key.kind) }

@@ -174,6 +174,11 @@ public struct Client: Sendable {
         case .collect(let key, let uid, let owners):
             for (owner, ownerUID) in owners where try await exists(owner, uid: ownerUID) { return nil }
             return try await remove(key, uid: uid)
+        case .release(let claim, let fields):
+            let (pods, _) = try await list(.pod, namespace: claim.namespace)
+            if pods.contains(where: { $0.uses(claim: claim) }) { return nil }
+            let kind = ResourceKind.persistentVolumeClaim
+            return try await patch(kind, namespace: claim.namespace, name: claim.name, type: .merge, fields)
         case .finalizeNamespace(let namespace):
             _ = try await call(
                 .put, Self.path(.namespace, "", namespace.name, "finalize"), Self.typed(namespace, .namespace))

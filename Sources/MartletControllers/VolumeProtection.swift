@@ -13,49 +13,23 @@ public struct ClaimProtectionController: Controller {
 
     /// Pods with claims.
     public func needsWhole(_ object: JSON, of kind: ResourceKind) -> Bool {
-        kind == .pod && !Self.claims(of: object).isEmpty
+        kind == .pod && !object.claimNames.isEmpty
     }
 
     /// The claim, or those of the pod.
     public func keys(for object: JSON, kind: ResourceKind, in snapshot: Snapshot) -> [ObjectKey] {
-        let names = kind == .pod ? Self.claims(of: object).map(\.name) : [object.name]
+        let names = kind == .pod ? object.claimNames : [object.name]
         return names.map { ObjectKey(.persistentVolumeClaim, namespace: object.namespace, name: $0) }
     }
 
     /// Takes the finalizer off, or puts it on a claim that is older than its protection.
     public func reconcile(_ key: ObjectKey, in snapshot: Snapshot, _ context: inout ControllerContext) -> [Intent] {
         guard let claim = snapshot.get(key) else { return [] }
-        return VolumeProtection.intents(for: claim, key) {
-            snapshot.list(.pod, namespace: key.namespace).contains { Self.uses($0, claim) }
+        let change = VolumeProtection.change(of: claim, key.kind) {
+            snapshot.list(.pod, namespace: key.namespace).contains { $0.uses(claim: claim) }
         }
-    }
-
-    private struct Claim {
-        var name: String
-        /// Whether it is made for the pod, and owned by it.
-        var isEphemeral: Bool
-    }
-
-    private static func claims(of pod: JSON) -> [Claim] {
-        (pod["spec", "volumes"]?.array ?? []).compactMap { volume in
-            if let name = volume["persistentVolumeClaim", "claimName"]?.string {
-                return Claim(name: name, isEphemeral: false)
-            }
-            guard volume["ephemeral"] != nil, let name = volume["name"]?.string else { return nil }
-            return Claim(name: "\(pod.name)-\(name)", isEphemeral: true)
-        }
-    }
-
-    /// A pod counts from when it has a node until it is no more: nobody starts one whose claim is being deleted. What
-    /// was made for a pod alone is free when its node has done with it.
-    private static func uses(_ pod: JSON, _ claim: JSON) -> Bool {
-        guard pod["spec", "nodeName"]?.string?.isEmpty == false else { return false }
-        return claims(of: pod).contains { used in
-            guard used.name == claim.name else { return false }
-            if !used.isEphemeral { return true }
-            let isShutDown = pod.isTerminating && pod["metadata", "deletionGracePeriodSeconds"]?.int == 0
-            return !isShutDown && claim.controllerReference?["uid"]?.string == pod.uid
-        }
+        guard let change else { return [] }
+        return [claim.isTerminating ? .release(claim: claim, change) : .patchMetadata(key, change)]
     }
 }
 
@@ -78,20 +52,21 @@ public struct VolumeProtectionController: Controller {
     /// Takes the finalizer off, or puts it on a volume that is older than its protection.
     public func reconcile(_ key: ObjectKey, in snapshot: Snapshot, _ context: inout ControllerContext) -> [Intent] {
         guard let volume = snapshot.get(key) else { return [] }
-        return VolumeProtection.intents(for: volume, key) { volume["status", "phase"]?.string == "Bound" }
+        let change = VolumeProtection.change(of: volume, key.kind) { volume["status", "phase"]?.string == "Bound" }
+        return change.map { [.patchMetadata(key, $0)] } ?? []
     }
 }
 
 private enum VolumeProtection {
-    /// What is to be done about the finalizer of a claim or volume.
-    static func intents(for object: JSON, _ key: ObjectKey, isUsed: () -> Bool) -> [Intent] {
-        guard let finalizer = key.kind.useFinalizer else { return [] }
+    /// What is to be done about the finalizer of a claim or volume, as a patch; nil for nothing.
+    static func change(of object: JSON, _ kind: ResourceKind, isUsed: () -> Bool) -> JSON? {
+        guard let finalizer = kind.useFinalizer else { return nil }
         let finalizers = object["metadata", "finalizers"]?.array ?? []
         let isProtected = finalizers.contains(.string(finalizer))
         // Nothing is put on what goes already.
-        if isProtected != object.isTerminating || (object.isTerminating && isUsed()) { return [] }
+        if isProtected != object.isTerminating || (object.isTerminating && isUsed()) { return nil }
         let changed =
             isProtected ? finalizers.filter { $0 != .string(finalizer) } : finalizers + [.string(finalizer)]
-        return [.changeMetadata(key, of: object, ["finalizers": .array(changed)])]
+        return object.metadataPatch(["finalizers": .array(changed)])
     }
 }

@@ -98,6 +98,9 @@ public enum Intent: Sendable, Hashable {
     /// Delete the object if it still has this uid and each of these owners (by key, with uid) is really gone: the
     /// snapshot may not have seen a fresh owner yet, so the API is asked before anything is deleted.
     case collect(ObjectKey, uid: String, owners: [ObjectKey: String])
+    /// Change the metadata of a PersistentVolumeClaim, given as it is known, as ``patchMetadata(_:_:)`` does, if no pod
+    /// uses it: the snapshot may not have seen yet that one came to a node, so the API is asked before the claim may go.
+    case release(claim: JSON, JSON)
     /// Replace a namespace's `spec.finalizers` by those in this object.
     case finalizeNamespace(JSON)
     /// Look at this object again after that many milliseconds.
@@ -107,14 +110,19 @@ public enum Intent: Sendable, Hashable {
 extension Intent {
     /// Changes these fields of the metadata of `object`, if it is still as it is known.
     public static func changeMetadata(_ key: ObjectKey, of object: JSON, _ fields: JSON) -> Intent {
-        var metadata = fields
-        metadata["uid"] = .string(object.uid)
-        metadata["resourceVersion"] = .string(object.resourceVersion)
-        return .patchMetadata(key, ["metadata": metadata])
+        .patchMetadata(key, object.metadataPatch(fields))
     }
 }
 
 extension JSON {
+    /// A merge patch that changes these fields of the object's metadata if it is still as it is known.
+    public func metadataPatch(_ fields: JSON) -> JSON {
+        var metadata = fields
+        metadata["uid"] = .string(uid)
+        metadata["resourceVersion"] = .string(resourceVersion)
+        return ["metadata": metadata]
+    }
+
     /// What ownership and deletion of an object go by, without what it says: for those who keep many of them.
     public var ownershipHead: JSON {
         var head: JSON = [:]

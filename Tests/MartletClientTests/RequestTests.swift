@@ -95,6 +95,27 @@ private func status(_ code: Int, _ reason: String) -> Response {
         #expect(await script.asked.last == "GET /api/v1/nodes?fieldSelector=metadata.name%21%3Dx")
     }
 
+    @Test func aClaimIsReleasedWhenNoPodOfTheAPIUsesIt() async throws {
+        let claim: JSON = ["metadata": ["name": "disk", "namespace": "n", "uid": "u", "resourceVersion": "7"]]
+        let using: JSON = [
+            "metadata": ["name": "p", "namespace": "n"],
+            "spec": ["nodeName": "w", "volumes": [["name": "v", "persistentVolumeClaim": ["claimName": "disk"]]]],
+        ]
+        func pods(_ items: JSON) -> @Sendable (Request) -> Response {
+            { _ in json(["metadata": ["resourceVersion": "9"], "items": items]) }
+        }
+        let (client, script) = client([pods([using]), pods([]), { _ in json(claim) }])
+        let release = Intent.release(claim: claim, claim.metadataPatch(["finalizers": []]))
+        #expect(try await client.perform(release, as: "x") == nil)
+        #expect(try await client.perform(release, as: "x")?.name == "disk")
+        let asked = await script.asked
+        #expect(asked.map { $0.split(separator: " ")[0] } == ["GET", "GET", "PATCH"])
+        #expect(asked[0].contains("/api/v1/namespaces/n/pods"))
+        #expect(
+            asked[2] == "PATCH /api/v1/namespaces/n/persistentvolumeclaims/disk "
+                + #"{"metadata":{"finalizers":[],"uid":"u","resourceVersion":"7"}}"#)
+    }
+
     @Test func intentsBecomeBindingsAndEvents() async throws {
         let (client, script) = client([
             { _ in json(["kind": "Status"]) }, { _ in json(["kind": "Event"]) }, { _ in json(pod("owner", 1)) },

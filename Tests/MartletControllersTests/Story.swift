@@ -155,6 +155,10 @@ struct Story {
             for (name, value) in patch["metadata"]?.members ?? [] { object["metadata", name] = value }
             done.append("update \(key.kind.kind) \(key.name)")
             put(key.kind, object)
+        case .release(let claim, let patch):
+            let key = ObjectKey(.persistentVolumeClaim, namespace: claim.namespace, name: claim.name)
+            if snapshot.list(.pod, namespace: claim.namespace).contains(where: { $0.uses(claim: claim) }) { return }
+            carryOut(.patchMetadata(key, patch))
         case .delete(let key, let uid):
             guard snapshot.get(key)?.uid == uid else { return }
             done.append("delete \(key.kind.kind) \(key.name)")

@@ -52,7 +52,8 @@ import Testing
         // A pod that has no node yet will get none.
         var waiting = using
         waiting["spec", "nodeName"] = ""
-        let free: [Intent] = [.changeMetadata(claimKey, of: object, ["finalizers": ["x/y"]])]
+        // The API is asked whether that is so.
+        let free: [Intent] = [.release(claim: object, object.metadataPatch(["finalizers": ["x/y"]]))]
         snapshot.put(waiting, kind: .pod)
         #expect(wishes(claims, claimKey, snapshot) == free)
         snapshot.put(using, kind: .pod)
@@ -79,7 +80,8 @@ import Testing
             "metadata": ["deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 0]
         ]
         snapshot.put(pod(volume, ended), kind: .pod)
-        #expect(wishes(claims, key, snapshot) == [.changeMetadata(key, of: owned, ["finalizers": []])])
+        #expect(
+            wishes(claims, key, snapshot) == [.release(claim: owned, owned.metadataPatch(["finalizers": []]))])
     }
 
     @Test("what is older than its protection gets it, and a volume stays while it is bound")
