@@ -274,16 +274,27 @@ public actor Containerd {
         try await importImage(path, reference: image.reference)
     }
 
-    /// Imports every `*.tar` of a folder. An absent folder is an empty one. What a full disk has no room for is left
-    /// out: the pods that run want to be tended.
+    /// Imports every `*.tar` of a folder whose images are not there. An absent folder is an empty one. What a full disk
+    /// has no room for is left out: the pods that run want to be tended.
     public func importDirectory(_ folder: String) async throws {
         guard Files.isDirectory(folder) else { return }
         for name in try Files.list(folder) where name.hasSuffix(".tar") {
+            if await hasImages(of: "\(folder)/\(name)") { continue }
             do { try await importImage("\(folder)/\(name)") } catch let error as ContainerdError {
                 guard error.isForRoom else { throw error }
                 logger.error("\(error)\(Self.makeRoom)")
             }
         }
+    }
+
+    /// Whether all images of an archive are there as they are in it. An import would read and unpack the whole archive
+    /// to find that.
+    private func hasImages(of archive: String) async -> Bool {
+        guard let images = ImageArchive.images(ofFile: archive), !images.isEmpty else { return false }
+        for image in images {
+            guard let id = try? await runtime.imageID(image.reference), image.ids.contains(id) else { return false }
+        }
+        return true
     }
 
     private func ensurePauseImage() async throws {

@@ -383,6 +383,31 @@ struct ContainerdTests {
         }
     }
 
+    @Test func `Archives whose images are there are not imported again, others of their names are`() async throws {
+        try await containerd(bridge: "mtest10") { containerd, world in
+            let folder = containerd.configuration.directory + "/archives"
+            try Files.makeDirectory(folder)
+            func archive(_ content: UInt8) throws -> [UInt8] {
+                var image = ImageBuilder(reference: "martlet.local/data:1")
+                image.add(file: "blob", [UInt8](repeating: content, count: 100_000))
+                return try image.archive()
+            }
+            let bytes = try archive(1)
+            try Files.write(bytes, to: folder + "/data.tar")
+            try await containerd.importDirectory(folder)
+            let id = try #require(try await containerd.runtime.imageID("martlet.local/data:1"))
+            // Of one whose layer is cut off nothing could be imported.
+            try Files.write(Array(bytes.prefix(bytes.count - 50_000)), to: folder + "/data.tar")
+            try await containerd.importDirectory(folder)
+            #expect(try await containerd.runtime.imageID("martlet.local/data:1") == id)
+            try Files.write(try archive(2), to: folder + "/data.tar")
+            try await containerd.importDirectory(folder)
+            while try await containerd.runtime.imageID("martlet.local/data:1") == id {
+                try await world.sleep(for: .milliseconds(10))
+            }
+        }
+    }
+
     @Test func `On a full disk it starts again, its pods run on, and what is left can be removed`() async throws {
         try await containerd(bridge: "mtest8") { containerd, world in
             // A disk of its own, which can be filled.
