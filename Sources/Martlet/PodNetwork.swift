@@ -7,7 +7,7 @@ internal import MartletNet
 internal import MartletRoutes
 
 /// What joins a worker's pods with those of other hosts, makes Services work on it and enforces network policies: the
-/// parts that were asked for, over the tables of this process's network namespace.
+/// parts that were asked for, over the tables of a network namespace.
 struct PodNetwork: Sendable {
     private let kernel: KernelNetwork
     private let bridge: BridgeKeeper
@@ -18,9 +18,10 @@ struct PodNetwork: Sendable {
     private let settings: OverlaySettings
 
     /// Starts them; nil when none was asked for.
+    /// - Parameter namespace: a path as `/run/netns/NAME`; nil for this process's own.
     /// - Throws: `ClusterError` when we are not root or a range is none.
     static func start(
-        _ configuration: ClusterConfiguration, _ clients: Worker.Clients, in world: any World
+        _ configuration: ClusterConfiguration, _ clients: Worker.Clients, namespace: String? = nil, in world: any World
     ) async throws -> PodNetwork? {
         let backend = OverlayBackend(rawValue: configuration.overlay.rawValue) ?? .none
         let dns = configuration.linkLocalDNS
@@ -41,7 +42,7 @@ struct PodNetwork: Sendable {
                     + "give one of them another range")
         }
         let (name, logger) = (configuration.nodeName, configuration.logger)
-        let kernel = try await KernelNetwork()
+        let kernel = try await KernelNetwork(namespace: namespace)
         // Named after the bridge: clusters beside each other have tables of their own.
         let settings = OverlaySettings(
             nodeName: name, backend: backend, clusterRanges: pods, table: "\(configuration.bridge)-overlay")
@@ -80,19 +81,18 @@ struct PodNetwork: Sendable {
 
     /// Removes what an earlier process has made for the parts that are asked for. No master is asked.
     /// - Throws: `ClusterError`.
-    static func removeLeftovers(_ configuration: ClusterConfiguration, in world: any World) async throws {
+    static func removeLeftovers(
+        _ configuration: ClusterConfiguration, namespace: String? = nil, in world: any World
+    ) async throws {
         guard Machine.isRoot else { return }
         let silence = InProcessTransport(in: world) { _ in
             Response(status: .serviceUnavailable, contentType: "text/plain", bytes: [])
         }
-        let nobody = Client(transport: silence, in: world)
-        let clients = Worker.Clients(
-            node: nobody, ingress: nobody, secrets: .named, proxy: nobody, policy: nobody, dns: nobody,
-            administrator: nil)
+        let clients = Worker.Clients(all: Client(transport: silence, in: world))
         var configuration = configuration
         // That nobody answers is no news here.
         configuration.logger.logLevel = .error
-        try await start(configuration, clients, in: world)?.stop(removing: true)
+        try await start(configuration, clients, namespace: namespace, in: world)?.stop(removing: true)
     }
 
     /// Whether packets that leave the cluster get the host's address here; else the bridge does it, for this host's

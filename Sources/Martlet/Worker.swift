@@ -173,6 +173,15 @@ final class Worker: Sendable {
     }
 }
 
+extension Worker.Clients {
+    /// One for all parts.
+    init(all client: Client) {
+        self.init(
+            node: client, ingress: client, secrets: .named, proxy: client, policy: client, dns: client,
+            administrator: nil)
+    }
+}
+
 extension ClusterConfiguration {
     /// The DNS that pods are told of: a resolv.conf has no place for a port.
     fileprivate var dnsAddressOfPods: String? {
