@@ -88,7 +88,7 @@ struct Status: AsyncParsableCommand {
             print(Columns.text(Self.rows(members)))
             print("")
             for line in MasterStates.failures(members) { print(line) }
-            print(Self.quorum(members))
+            print(MasterStates.quorum(members))
             let held = VirtualIPText.rows(virtual, members)
             if held.count > 1 { print("\n" + Columns.text(held)) }
             if let rotation = certificates["rotation"], rotation != .null, rotation["phase"] != "done" {
@@ -126,13 +126,6 @@ struct Status: AsyncParsableCommand {
                     member["id"]?.string ?? "",
                 ]
             }
-    }
-
-    static func quorum(_ answer: JSON) -> String {
-        let voters = (answer["members"]?.array ?? []).filter { $0["votes"]?.bool == true }
-        guard answer["leader"]?.string != nil else { return "no leader: nothing can be written now" }
-        let spare = (voters.count - 1) / 2
-        return "quorum: \(voters.count / 2 + 1) of \(voters.count) voters; the loss of \(spare) is survived"
     }
 
     static func summary(_ node: JSON) -> JSON {

@@ -148,6 +148,8 @@ private func pod(
         let all = MasterStates.merge(answer(of: "b", isFull: true), into: leading)
         #expect(words(all) == ["yes", "read-only", "no"])
         #expect(MasterStates.failures(all) == ["b takes no changes: no room"])
+        #expect(MasterStates.quorum(all) == "quorum: 2 of 3 voters, and 1 work; the loss of 0 is survived")
+        #expect(MasterStates.quorum(leading) == "quorum: 2 of 3 voters, and 2 work; the loss of 0 is survived")
         #expect(MasterStates.unheard(all).isEmpty)
     }
 
@@ -155,6 +157,7 @@ private func pod(
         let told = answer(of: "b")
         #expect(words(told) == ["?", "yes", "?"] && MasterStates.unheard(told) == ["a", "c"])
         #expect(MasterStates.failures(told).isEmpty)
+        #expect(MasterStates.quorum(told) == "quorum: 2 of 3 voters; the loss of 1 is survived")
     }
 
     @Test func anOlderReleaseThatSaysNothingIsAskedOnce() {

@@ -38,6 +38,17 @@ public enum MasterStates {
         }
     }
 
+    /// How many masters must agree, and how many more may be lost.
+    public static func quorum(_ answer: JSON) -> String {
+        guard answer["leader"]?.string != nil else { return "no leader: nothing can be written now" }
+        let voters = members(answer).filter { $0["votes"]?.bool == true }
+        let working = voters.filter { $0["alive"]?.bool != false && $0["failure"]?.string == nil }
+        let (quorum, all) = (voters.count / 2 + 1, "of \(voters.count) voters")
+        let spare = max(0, working.count - quorum)
+        if working.count == voters.count { return "quorum: \(quorum) \(all); the loss of \(spare) is survived" }
+        return "quorum: \(quorum) \(all), and \(working.count) work; the loss of \(spare) is survived"
+    }
+
     private static func members(_ answer: JSON) -> [JSON] { answer["members"]?.array ?? [] }
 }
 
