@@ -93,12 +93,13 @@ import Testing
         #expect(bridge.look(whole, old + [foreign]).isEmpty)
 
         bridge.serve(try ["10.244.9.0/24", "fd00:244:0:9::/64"].map { try #require(IPRange($0)) })
-        #expect(bridge.look(whole, old + [foreign]) == old.map { .removeAddress($0) })
+        #expect(bridge.look(whole, old + [foreign]) == old.map { NetlinkRequest.removeAddress($0) })
         #expect(bridge.look(whole, [foreign]).isEmpty)
         // The plugin gives it the new ones with the next pod; what is put back are those.
         #expect(bridge.look(whole, [foreign] + new).isEmpty)
-        #expect(bridge.look(whole, [foreign]) == [.changeLink(5, isUp: true)] + new.map { .addAddress($0) })
-        #expect(bridge.look(whole, old + [foreign] + new) == old.map { .removeAddress($0) })
+        let putBack = [NetlinkRequest.changeLink(5, isUp: true)] + new.map { NetlinkRequest.addAddress($0) }
+        #expect(bridge.look(whole, [foreign]) == putBack)
+        #expect(bridge.look(whole, old + [foreign] + new) == old.map { NetlinkRequest.removeAddress($0) })
     }
 
     @Test("that is seen first after the range has changed loses what is of another one")

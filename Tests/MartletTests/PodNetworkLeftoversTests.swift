@@ -10,7 +10,8 @@ private struct Host {
     let world: any World
 
     init(_ namespace: String, _ address: String, in world: any World) async throws {
-        (self.namespace, self.world) = (namespace, world)
+        self.namespace = namespace
+        self.world = world
         try await Self.check(["netns", "add", namespace], world)
         try await run("ip link set lo up && ip link add uplink type bridge && ip link set uplink up")
         try await run("ip addr add \(address)/24 dev uplink")
