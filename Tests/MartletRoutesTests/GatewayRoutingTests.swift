@@ -302,7 +302,7 @@ private typealias G = GatewayObjects
         #expect(slot.map { builder.table.backends[$0].protocolHint } == .h2c)
     }
 
-    @Test("Ingresses and Gateways share the hosts: the more exact one has a request, an Ingress before a Gateway")
+    @Test("Ingresses and Gateways share the hosts: the more exact one has a request")
     func both() {
         var builder = G.builder(G.gateway(), G.route(hosts: ["*.test"]))
         builder.put(RouteObjects.ingress("i", host: "h.test", ["P /own b"]), kind: .ingress)

@@ -28,8 +28,8 @@ struct GatewayState: Sendable {
     private var wished: [String: [GatewayListener]] = [:]
     private var listeners: [String: [GatewayListener]] = [:]
     private var claims = ListenerClaims()
-    /// The Ingresses that have a certificate for a host.
-    private var ingresses: [String: Set<CompiledIngress.Age>] = [:]
+    /// The Ingresses that name a certificate for a host, and whether there is one.
+    private var ingresses: [String: [ObjectAge: Bool]] = [:]
     private var scopes = ListenerScopes()
     /// How many routes are attached to each listener.
     private var counts: [GatewayListener.ID: Int] = [:]
@@ -86,7 +86,7 @@ struct GatewayState: Sendable {
         routes[name] = object
         // Most changes of a route are of its status, and most of these our own.
         if let before, let object, before["spec"] == object["spec"], before.isTerminating == object.isTerminating,
-            IngressReader.age(of: before) == IngressReader.age(of: object)
+            ObjectAge(of: before) == ObjectAge(of: object)
         {
             restated.insert(name)
             return
@@ -129,15 +129,21 @@ struct GatewayState: Sendable {
         }
     }
 
-    /// Takes note of the hosts that an Ingress has certificates for.
+    /// Takes note of the hosts that an Ingress names certificates for.
     mutating func changedCertificates(_ before: CompiledIngress?, _ after: CompiledIngress?) {
-        let hosts = (before: Set((before?.certificates ?? [:]).keys), after: Set((after?.certificates ?? [:]).keys))
-        if hosts.before == hosts.after, before?.age == after?.age { return }
+        let hosts = (before: before?.certificateHosts ?? [], after: after?.certificateHosts ?? [])
+        if hosts.before == hosts.after, before?.age == after?.age,
+            before?.certificates.keys == after?.certificates.keys
+        {
+            return
+        }
         for host in hosts.before {
-            if let age = before?.age { ingresses[host]?.remove(age) }
+            if let age = before?.age { ingresses[host]?[age] = nil }
             if ingresses[host]?.isEmpty == true { ingresses[host] = nil }
         }
-        for host in hosts.after { if let age = after?.age { ingresses[host, default: []].insert(age) } }
+        for host in hosts.after {
+            if let after { ingresses[host, default: [:]][after.age] = after.certificates[host] != nil }
+        }
         let touched = hosts.before.union(hosts.after)
         for (name, all) in listeners where all.contains(where: { touched.contains($0.certificateName) }) {
             restatedGateways.insert(name)
@@ -168,15 +174,15 @@ struct GatewayState: Sendable {
         restatedGateways = []
     }
 
-    /// Certificates by host, of listeners that are served; the oldest Gateway that names a host keeps it. Of those for
-    /// all hosts under the empty name.
-    var certificates: [String: HostCertificate] {
-        var result: [String: HostCertificate] = [:]
-        for (age, listener) in ordered where listener.isServed {
-            guard let material = listener.material, result[listener.certificateName] == nil else { continue }
-            result[listener.certificateName] = HostCertificate(kind: "Gateway", age: age, material: material)
+    /// The certificates of listeners that are of use, by host; of those for all hosts under the empty name.
+    func forEachCertificate(_ body: (String, HostCertificate) -> Void) {
+        for (gateway, all) in listeners {
+            let age = age(gateway)
+            for listener in all where listener.isSecure && listener.conditions[0].isTrue {
+                body(
+                    listener.certificateName, HostCertificate(kind: "Gateway", age: age, material: listener.material))
+            }
         }
-        return result
     }
 
     /// The Secrets that listeners name, as `namespace/name`: what is attached to a listener depends on them.
@@ -193,12 +199,7 @@ struct GatewayState: Sendable {
         return GatewayCondition("Accepted", true, "Accepted")
     }
 
-    /// All listeners, those of the oldest Gateway first.
-    private var ordered: [(age: CompiledIngress.Age, listener: GatewayListener)] {
-        listeners.keys.map(age).sorted().flatMap { age in (listeners[age.name] ?? []).map { (age, $0) } }
-    }
-
-    private func age(_ gateway: String) -> CompiledIngress.Age { IngressReader.age(of: gateways[gateway] ?? .null) }
+    private func age(_ gateway: String) -> ObjectAge { ObjectAge(of: gateways[gateway] ?? .null) }
 
     private mutating func read(_ name: String, _ slots: inout ServiceSlots) {
         let before = compiled.removeValue(forKey: name)
@@ -293,8 +294,8 @@ struct GatewayState: Sendable {
 
     /// Exchanges the rules that these routes have at a place; those of others stay in their order.
     private func assemble(_ place: RoutePlace, _ names: Set<String>, _ table: inout RouteTable) {
-        var rules = table.rules[place.scope, place.host] ?? []
-        rules.removeAll { names.contains($0.order.name) }
+        var rules = table.rules[place.scope, place.host]?.rules ?? []
+        rules.removeAll { names.contains($0.order.age.name) }
         for name in names {
             guard let exactness = attachments[name]?.places[place] else { continue }
             for var rule in compiled[name]?.rules ?? [] {
@@ -303,7 +304,7 @@ struct GatewayState: Sendable {
             }
         }
         rules.sort { $0.order < $1.order }
-        table.rules[place.scope, place.host] = rules.isEmpty ? nil : rules
+        table.rules[place.scope, place.host] = HostRules(rules)
     }
 
     // MARK: Status
@@ -341,10 +342,12 @@ struct GatewayState: Sendable {
     }
 
     /// A listener with what is to be said of an older Ingress that keeps its certificate from being shown.
-    private func told(_ listener: GatewayListener, age: CompiledIngress.Age) -> GatewayListener {
-        guard listener.isServed, listener.isSecure, let keeper = ingresses[listener.certificateName]?.min(),
-            keeper < age
-        else { return listener }
+    private func told(_ listener: GatewayListener, age: ObjectAge) -> GatewayListener {
+        // Of its own namespace one that lacks its certificate keeps nothing.
+        let keepers = ingresses[listener.certificateName]?.filter { $0.value || $0.key.namespace != age.namespace }
+        guard listener.isServed, listener.isSecure, let keeper = keepers?.keys.min(), keeper < age else {
+            return listener
+        }
         var listener = listener
         listener.conditions.removeAll { $0.type == GatewayListener.overlappingTLS }
         listener.conditions.append(

@@ -100,8 +100,7 @@ struct HTTPRouteReader {
         let method = json["method"]?.string
         let order = RouteOrder(
             rank: rank, length: path.length, hasMethod: method != nil, fields: fields.count,
-            parameters: parameters.count, created: route["metadata", "creationTimestamp"]?.string ?? "",
-            name: "\(route.namespace)/\(route.name)", place: place)
+            parameters: parameters.count, age: ObjectAge(of: route), place: place)
         return RouteRule(
             path: path, method: method, fields: fields, parameters: parameters, order: order,
             route: WebRoute(origin: origin, backends: []))

@@ -3,24 +3,19 @@ public import MartletObject
 
 /// What one Ingress adds to the table.
 struct CompiledIngress: Sendable {
-    /// Which Ingress is the older one: it keeps what both want.
-    struct Age: Sendable, Hashable, Comparable {
-        var created: String
-        var name: String
-
-        static func < (a: Age, b: Age) -> Bool { (a.created, a.name) < (b.created, b.name) }
-    }
     /// A canary, and the rules of others that it takes requests from.
     struct CanaryRule: Sendable {
         var path: PathMatch
         var canary: Canary
     }
 
-    var age: Age
+    var age: ObjectAge
     var rules: [HostPattern: [RouteRule]] = [:]
     var canaries: [HostPattern: [CanaryRule]] = [:]
     /// Takes what no rule of any Ingress covers.
     var fallback: WebRoute?
+    /// The hosts that it names a certificate for, and those certificates that there are.
+    var certificateHosts: Set<String> = []
     var certificates: [String: TLSMaterial] = [:]
     var problems: [RouteProblem] = []
     /// The slots it has taken.
@@ -74,13 +69,7 @@ struct IngressReader {
         annotations = IngressAnnotations(ingress.annotations)
         origin = RouteOrigin(kind: "Ingress", namespace: ingress.namespace, name: ingress.name)
         hasTLS = ingress["spec", "tls"]?.array?.isEmpty == false
-        result = CompiledIngress(age: Self.age(of: ingress))
-    }
-
-    static func age(of object: JSON) -> CompiledIngress.Age {
-        .init(
-            created: object["metadata", "creationTimestamp"]?.string ?? "",
-            name: "\(object.namespace)/\(object.name)")
+        result = CompiledIngress(age: ObjectAge(of: ingress))
     }
 
     /// Reads an Ingress and takes the slots it needs.
@@ -220,8 +209,7 @@ struct IngressReader {
 
     private mutating func add(_ route: WebRoute, _ path: PathMatch, rank: Int, to host: HostPattern) {
         place += 1
-        let order = RouteOrder(
-            rank: rank, length: path.length, created: result.age.created, name: result.age.name, place: place)
+        let order = RouteOrder(rank: rank, length: path.length, age: result.age, place: place)
         result.rules[host, default: []].append(RouteRule(path: path, order: order, route: route))
     }
 
@@ -260,18 +248,15 @@ struct IngressReader {
         guard let name = tls["secretName"]?.string else { return }
         let key = "\(ingress.namespace)/\(name)"
         result.secrets.insert(key)
-        guard let secret = secrets[key] else {
-            complain("secret \"\(name)\" not found")
-            return
-        }
+        let hosts = (tls["hosts"]?.array ?? []).compactMap { $0.string.map { RequestHost($0).name } }
+            .filter { !$0.isEmpty }
+        // Also without the Secret: a younger object does not get the host for as long as that is missing.
+        result.certificateHosts.formUnion(hosts)
+        guard let secret = secrets[key] else { return complain("secret \"\(name)\" not found") }
         guard let material = TLSMaterial(secret: secret) else {
-            complain("secret \"\(name)\" has no tls.crt and tls.key")
-            return
+            return complain("secret \"\(name)\" has no tls.crt and tls.key")
         }
-        for host in tls["hosts"]?.array ?? [] {
-            guard let host = host.string.map({ RequestHost($0).name }), !host.isEmpty else { continue }
-            if result.certificates[host] == nil { result.certificates[host] = material }
-        }
+        for host in hosts where result.certificates[host] == nil { result.certificates[host] = material }
     }
 }
 

@@ -5,7 +5,7 @@ struct ListenerScopes: Sendable {
     private typealias Key = GatewayListener.Claim
 
     private struct Holder {
-        var age: CompiledIngress.Age
+        var age: ObjectAge
         var port: Int
     }
 
@@ -17,14 +17,15 @@ struct ListenerScopes: Sendable {
     func place(of listener: GatewayListener) -> Int? { listener.isServed ? places[listener.claim] : nil }
 
     /// Gives a listener that is served its place.
-    mutating func put(_ listener: GatewayListener, age: CompiledIngress.Age, in table: inout RouteTable) {
+    mutating func put(_ listener: GatewayListener, age: ObjectAge, in table: inout RouteTable) {
         guard listener.isServed else { return }
         let key = listener.claim
         holders[key, default: [:]][listener.id] = Holder(age: age, port: listener.port)
         if places[key] == nil {
             let place = free.popLast() ?? table.listeners.count
             if place == table.listeners.count {
-                table.listeners.append(RouteListener(port: listener.port, isSecure: listener.isSecure))
+                table.listeners.append(
+                    RouteListener(port: listener.port, isSecure: key.isSecure, host: key.host, age: age))
             }
             places[key] = place
             table.listenerHosts[key.isSecure ? 1 : 0, key.host] = place
@@ -42,22 +43,23 @@ struct ListenerScopes: Sendable {
         if let place = places.removeValue(forKey: key) { free.append(place) }
     }
 
-    /// The port is the oldest Gateway's.
+    /// Port and age are the oldest Gateway's.
     private func describe(_ key: Key, in table: inout RouteTable) {
         guard let place = places[key], let oldest = holders[key]?.values.min(by: { $0.age < $1.age }) else { return }
-        table.listeners[place] = RouteListener(port: oldest.port, isSecure: key.isSecure)
+        table.listeners[place] = RouteListener(
+            port: oldest.port, isSecure: key.isSecure, host: key.host, age: oldest.age)
     }
 }
 
 /// Which Gateways claim which host names. As all are reached at one address, a name is the namespace's whose Gateway is
 /// the oldest that claims it: a Gateway of another namespace would take requests that are not its own.
 struct ListenerClaims: Sendable {
-    private var claims: [GatewayListener.Claim: Set<CompiledIngress.Age>] = [:]
-    private var byGateway: [String: (age: CompiledIngress.Age, claims: Set<GatewayListener.Claim>)] = [:]
+    private var claims: [GatewayListener.Claim: Set<ObjectAge>] = [:]
+    private var byGateway: [String: (age: ObjectAge, claims: Set<GatewayListener.Claim>)] = [:]
 
     /// Takes what a Gateway claims now in place of what it did. Gives the Gateways to whom that matters; it is one.
     mutating func put(
-        _ name: String, age: CompiledIngress.Age, _ listeners: [GatewayListener]?
+        _ name: String, age: ObjectAge, _ listeners: [GatewayListener]?
     ) -> Set<String> {
         let before = byGateway.removeValue(forKey: name)
         // What is of no use claims nothing; what only lacks its certificate does.

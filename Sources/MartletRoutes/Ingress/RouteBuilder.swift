@@ -127,35 +127,55 @@ public struct RouteBuilder: Sendable {
 
     /// What could not be used, a sentence each, for events and logs; by the objects' names.
     public var problems: [RouteProblem] {
-        let holders = holders
+        let owners = owners
         return compiled.values.filter { !$0.problems.isEmpty || !$0.certificates.isEmpty }
-            .map { (name: $0.age.name, problems: $0.problems + contested($0, holders)) }
+            .map { (name: $0.age.name, problems: $0.problems + contested($0, owners)) }
             .filter { !$0.problems.isEmpty }.sorted { $0.name < $1.name }.flatMap(\.problems)
     }
 
     /// The certificates of an Ingress that are not shown, because an older object has another one for the host.
-    private func contested(_ ingress: CompiledIngress, _ holders: [String: HostCertificate]) -> [RouteProblem] {
+    private func contested(_ ingress: CompiledIngress, _ owners: [String: HostCertificate]) -> [RouteProblem] {
         guard let object = ingresses[ingress.age.name] else { return [] }
         return ingress.certificates.compactMap { host, material -> String? in
-            guard let holder = holders[host], holder.age != ingress.age, holder.material != material else { return nil }
-            return "the certificate of \(host) is that of \(holder.kind) \(holder.age.name), which is older"
+            guard let owner = owners[host], owner.age != ingress.age, owner.material != material,
+                !owner.leavesRoom(for: ingress.age)
+            else { return nil }
+            return "the certificate of \(host) is that of \(owner.kind) \(owner.age.name), which is older"
         }.sorted().map { RouteProblem(ingress: object, message: $0) }
     }
 
     /// Certificates by host (`*.suffix` for wildcards), lower case. The oldest Ingress or Gateway that names a host
-    /// keeps it.
-    public var certificates: [String: TLSMaterial] { holders.mapValues(\.material) }
-
-    /// Whose certificate is shown for each host.
-    private var holders: [String: HostCertificate] {
-        var best = gateways.certificates
-        for ingress in compiled.values where !ingress.certificates.isEmpty {
-            for (host, material) in ingress.certificates {
-                if let known = best[host], known.age < ingress.age { continue }
-                best[host] = HostCertificate(kind: "Ingress", age: ingress.age, material: material)
+    /// keeps it, for its namespace alone while its own certificate is missing.
+    public var certificates: [String: TLSMaterial] {
+        let owners = owners
+        var shown = owners.filter { $0.value.material != nil }
+        if shown.count < owners.count {
+            forEachCertificate { host, one in
+                guard one.material != nil, owners[host]?.leavesRoom(for: one.age) == true else { return }
+                if let known = shown[host], known.age <= one.age { return }
+                shown[host] = one
             }
         }
-        return best
+        return shown.compactMapValues(\.material)
+    }
+
+    /// Whose each host is, of those that somebody names a certificate for.
+    private var owners: [String: HostCertificate] {
+        var oldest: [String: HostCertificate] = [:]
+        forEachCertificate { host, one in
+            if let known = oldest[host], known.age <= one.age { return }
+            oldest[host] = one
+        }
+        return oldest
+    }
+
+    private func forEachCertificate(_ body: (String, HostCertificate) -> Void) {
+        gateways.forEachCertificate(body)
+        for ingress in compiled.values {
+            for host in ingress.certificateHosts {
+                body(host, HostCertificate(kind: "Ingress", age: ingress.age, material: ingress.certificates[host]))
+            }
+        }
     }
 
     /// The longest pauses that any route allows a request (`send`) and its answer (`read`), where one says so: an edge,
@@ -241,13 +261,19 @@ public struct RouteBuilder: Sendable {
             policy.canaries.append(canary.canary)
             rules[place].route = WebRoute(origin: route.origin, backends: route.backends, policy: policy)
         }
-        table.rules[RouteTable.ingresses, host] = rules.isEmpty ? nil : rules
+        table.rules[RouteTable.ingresses, host] = HostRules(rules)
     }
 }
 
-/// The certificate of a host, and whose it is.
+/// The certificate that an object names for a host.
 struct HostCertificate: Sendable {
     var kind: String
-    var age: CompiledIngress.Age
-    var material: TLSMaterial
+    /// Of the object.
+    var age: ObjectAge
+    /// Nil while it is missing.
+    var material: TLSMaterial?
+
+    /// Whether another object's certificate may be shown in place of this one, which is the host's oldest: while it is
+    /// missing, another namespace must not have the host.
+    func leavesRoom(for other: ObjectAge) -> Bool { material == nil && age.namespace == other.namespace }
 }

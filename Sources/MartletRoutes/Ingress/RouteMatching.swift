@@ -190,9 +190,8 @@ struct RouteOrder: Sendable, Hashable, Comparable {
     var hasMethod = false
     var fields = 0
     var parameters = 0
-    /// RFC 3339 in UTC, which sorts as time does.
-    var created: String
-    var name: String
+    /// Of the Ingress or HTTPRoute that the rule is of.
+    var age: ObjectAge
     var place: Int
 
     static func < (a: RouteOrder, b: RouteOrder) -> Bool {
@@ -202,7 +201,7 @@ struct RouteOrder: Sendable, Hashable, Comparable {
         if a.hasMethod != b.hasMethod { return a.hasMethod }
         if a.fields != b.fields { return a.fields > b.fields }
         if a.parameters != b.parameters { return a.parameters > b.parameters }
-        return (a.created, a.name, a.place) < (b.created, b.name, b.place)
+        return (a.age, a.place) < (b.age, b.place)
     }
 }
 

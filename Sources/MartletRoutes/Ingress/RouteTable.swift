@@ -4,14 +4,15 @@ public import MartletBase
 /// EndpointSlices. It is swapped whole; no text of the API ever becomes configuration.
 ///
 /// A request is looked up by its host, from the most exact to the least: by its own name, by `*.suffix`, by rules for
-/// all hosts. At each step Ingresses come first, then the one listener of a Gateway that the host belongs to; the first
-/// rule that matches has it. An Ingress that is only a default backend takes what is left.
+/// all hosts. At each step there are the rules of Ingresses, and those of the one listener of a Gateway that the host
+/// belongs to: those go first whose object has named the host for longer. The first rule that matches has the request.
+/// An Ingress that is only a default backend takes what is left.
 public struct RouteTable: Sendable {
     /// The scope of Ingresses among the hosts; a listener's is its place, plus one.
     static let ingresses = 0
 
-    /// The rules of each host in the order in which they are tried.
-    var rules = HostIndex<[RouteRule]>()
+    /// The rules of each host.
+    var rules = HostIndex<HostRules>()
     /// The listeners by their host names, plain (scope 0) and secure (scope 1): places in ``listeners``.
     var listenerHosts = HostIndex<Int>()
     var listeners: [RouteListener] = []
@@ -83,27 +84,41 @@ public struct RouteTable: Sendable {
         _ parts: inout RequestParts
     ) -> RouteMatch? {
         let listener = listeners.isEmpty ? nil : self.listener(host, isSecure)
-        func look(_ form: HostForm, _ name: Span<UInt8>) -> RouteMatch? {
-            if let rules = rules.find(scope: Self.ingresses, form, name),
-                let match = first(of: rules, path, request, &parts, nil)
-            {
-                return match
-            }
-            guard let listener, let rules = rules.find(scope: listener + 1, form, name) else { return nil }
-            return first(of: rules, path, request, &parts, listener)
+        func look(_ name: Span<UInt8>, _ ingressForm: HostForm?, _ form: HostForm) -> RouteMatch? {
+            var own: HostRules?
+            if let ingressForm { own = rules.find(scope: Self.ingresses, ingressForm, name) }
+            var others: HostRules?
+            if let listener { others = rules.find(scope: listener + 1, form, name) }
+            var othersFirst = false
+            if let listener, let own, let others { othersFirst = isOlder(others, of: listener, form, name, than: own) }
+            if !othersFirst, let own, let match = first(of: own.rules, path, request, &parts, nil) { return match }
+            if let others, let match = first(of: others.rules, path, request, &parts, listener) { return match }
+            if othersFirst, let own { return first(of: own.rules, path, request, &parts, nil) }
+            return nil
         }
-        if let match = look(.exact, host) { return match }
+        if let match = look(host, .exact, .exact) { return match }
         if rules.has(.oneLabel) || rules.has(.anyLabels) {
             var isFirst = true
             for index in host.indices where host[index] == UInt8(ascii: ".") {
                 let parent = host.extracting((index + 1)...)
-                if isFirst, index > 0, let match = look(.oneLabel, parent) { return match }
-                if index > 0, let match = look(.anyLabels, parent) { return match }
+                if index > 0, let match = look(parent, isFirst ? .oneLabel : nil, .anyLabels) { return match }
                 isFirst = false
             }
         }
-        if let match = look(.every, host.extracting(0..<0)) { return match }
+        if let match = look(host.extracting(0..<0), .every, .every) { return match }
         return fallback.map { RouteMatch(route: $0, path: .prefix([]), listener: nil) }
+    }
+
+    /// Whether what is attached to a listener has a host for longer than the Ingresses. The host is the Gateway's where
+    /// the listener itself has that name, and else the routes' that name it.
+    private func isOlder(
+        _ others: HostRules, of place: Int, _ form: HostForm, _ name: Span<UInt8>, than own: HostRules
+    ) -> Bool {
+        guard let ingress = own.age else { return true }
+        let listener = listeners[place]
+        // The listener's name covers this one or is it: of equal length they are the same.
+        let isListeners = listener.host.form == form && listener.host.name.count == name.count
+        return (isListeners ? listener.age : others.age ?? listener.age) < ingress
     }
 
     private func first(
@@ -160,4 +175,23 @@ public struct RouteListener: Sendable, Hashable {
     public var port: Int
     /// Whether it ends TLS.
     public var isSecure: Bool
+    /// Its host name.
+    var host: HostPattern
+    /// Of the oldest Gateway that has it.
+    var age: ObjectAge
+}
+
+/// The rules of a host: those of Ingresses, or those of what is attached to one listener.
+struct HostRules: Sendable {
+    /// In the order in which they are tried.
+    let rules: [RouteRule]
+    /// Of the oldest object that has one of them; nil when they hold only where there are no others.
+    let age: ObjectAge?
+
+    /// Nil for no rules.
+    init?(_ rules: [RouteRule]) {
+        if rules.isEmpty { return nil }
+        self.rules = rules
+        age = rules.lazy.filter { $0.order.rank != RouteOrder.otherwise }.map(\.order.age).min()
+    }
 }
