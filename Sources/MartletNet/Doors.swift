@@ -14,7 +14,7 @@ final class Doors: Sendable {
     }
     private struct Guest: Hashable {
         var origin: RouteOrigin
-        var address: IPAddress
+        var client: IPAddress
     }
     private let state = Mutex(State())
     private let passwords: PasswordChecks
@@ -85,7 +85,7 @@ final class Doors: Sendable {
         guard limits.connections > 0, let address = passage.visitor.address,
             !limits.exempt.contains(where: { $0.contains(address) })
         else { return await answer() }
-        let guest = Guest(origin: passage.match.route.origin, address: address)
+        let guest = Guest(origin: passage.match.route.origin, client: address.clientNetwork)
         guard let place = place(of: guest, limits.connections) else { return .unavailable("too many requests at once") }
         defer { withExtendedLifetime(place) {} }
         var response = await answer()

@@ -370,6 +370,25 @@ private func read(
         #expect(refused == 0)
     }
 
+    @Test func aNetworkOfIPv6IsOneClient() throws {
+        var limiter = RateLimiter()
+        var limits = RouteLimits()
+        limits.perSecond = 1
+        let now = MonotonicTime(nanoseconds: 1_000_000_000)
+        func admitted(_ text: (Int) -> String) throws -> Int {
+            try (1...50).count { number in
+                limiter.admits(try #require(IPAddress(text(number))), to: origin, limits, now: now)
+            }
+        }
+        #expect(try admitted { "2001:db8::\($0)" } == 6, "one, and five times the rate at once")
+        #expect(try admitted { "2001:db8::1:\($0)" } == 0)
+        #expect(try admitted { "2001:db8:0:\($0)::1" } == 50)
+        #expect(try admitted { "::ffff:192.0.2.\($0)" } == 50, "these are addresses of IPv4")
+        limits.exempt = [IPRange("2001:db8::7/128")!]
+        let exempt = limiter.admits(try #require(IPAddress("2001:db8::7")), to: origin, limits, now: now)
+        #expect(exempt, "who is exempt is said by addresses")
+    }
+
     @Test func manyClientsCostNoMoreThanTheBound() {
         var limiter = RateLimiter()
         var limits = RouteLimits()

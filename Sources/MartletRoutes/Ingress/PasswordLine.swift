@@ -47,7 +47,7 @@ public struct PasswordLine: Sendable {
     ///   - ticket: names the check.
     ///   - client: those without an address are one.
     public mutating func join(_ ticket: Int, of address: IPAddress?, to route: RouteOrigin) -> Joined {
-        let client = address.map { $0.family == .ipv6 ? $0.masked(64) : $0 }
+        let client = address?.clientNetwork
         var check = Check(ticket: ticket, client: client, rank: 0)
         guard let inTurn else {
             inTurn = check

@@ -9,7 +9,7 @@ public struct RateLimiter: Sendable {
 
     private struct Key: Hashable {
         var origin: RouteOrigin
-        var address: IPAddress
+        var client: IPAddress
         /// The length of the time that the rate is over, in seconds.
         var span: Int
     }
@@ -23,14 +23,14 @@ public struct RateLimiter: Sendable {
     /// A limiter that has seen nobody.
     public init() {}
 
-    /// Whether a client may ask once more.
+    /// Whether a client may ask once more: that is an address, or a network of 64 bits of IPv6.
     public mutating func admits(
         _ address: IPAddress, to origin: RouteOrigin, _ limits: RouteLimits, now: MonotonicTime
     ) -> Bool {
         if limits.exempt.contains(where: { $0.contains(address) }) { return true }
         var isGood = true
         for (rate, span) in [(limits.perSecond, 1), (limits.perMinute, 60)] where rate > 0 {
-            let key = Key(origin: origin, address: address, span: span)
+            let key = Key(origin: origin, client: address.clientNetwork, span: span)
             if !take(key, rate: rate, burst: rate * limits.burst, now) { isGood = false }
         }
         return isGood
