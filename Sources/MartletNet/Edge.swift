@@ -167,9 +167,9 @@ public final class Edge: RequestHandler {
             let (routes, plan) = (builder.table, ForwardPlan(toIngressesAllowing: builder.longestPauses))
             parts.withLock { ($0.table, $0.plan) = (routes, plan) }
             install(builder.certificates)
-            await problems.tell(builder.problems)
-            // Who begins to write, or has other addresses to write, says all there is to say.
+            // One edge speaks for all. Who begins to write, or has other addresses to write, says all there is to say.
             let addresses: [String]? = if let presence { presence.published } else { [] }
+            if addresses != nil { await problems.tell(builder.problems) }
             let news = builder.takeStatusWishes()
             await gateways.tell(addresses == before ? news : builder.statusWishes, addresses: addresses)
             before = addresses

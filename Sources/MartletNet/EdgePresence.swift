@@ -55,6 +55,23 @@ final class EdgePresence: Sendable {
             }
             // Others may have fallen silent.
             await look(changed)
+            await tidy()
+        }
+    }
+
+    /// Deletes the Leases of edges that have long gone, while this one writes for all.
+    private func tidy() async {
+        let now = world.now()
+        for name in state.withLock({ $0.published == nil ? [] : $0.roster.forgotten(at: now) }) {
+            do {
+                _ = try await client.delete(.lease, namespace: EdgeRoster.namespace, name: name)
+            } catch {
+                logger.debug(
+                    "the lease of an edge that is gone stays", metadata: ["lease": "\(name)", "error": "\(error)"])
+                // On a worker it may not: a master does it when its turn comes.
+                let isRefused = (error as? APIError)?.code == 403
+                if isRefused { state.withLock { $0.roster.remove(name) } }
+            }
         }
     }
 

@@ -38,6 +38,19 @@ import Testing
         #expect(roster.published(by: "m1", at: at(550)) != nil)
     }
 
+    @Test func leasesOfEdgesThatHaveLongGoneAreForgotten() {
+        var roster = EdgeRoster()
+        // Whenever it was written: who looks knows only since when it has not changed.
+        roster.put(lease("m1", "192.0.2.1", at: -90_000), at: at(0), WallTime(seconds: 1_000_000))
+        roster.put(lease("m2", "192.0.2.2", at: 0), at: at(0), WallTime(seconds: 1_000_000))
+        #expect(roster.forgotten(at: at(3599)).isEmpty)
+        #expect(roster.forgotten(at: at(3600)) == ["martlet-edge-m1"])
+        #expect(roster.forgotten(at: at(3640)) == ["martlet-edge-m1", "martlet-edge-m2"])
+        roster.put(lease("m1", "192.0.2.1", at: 3640), at: at(3641), WallTime(seconds: 1_003_641))
+        roster.remove("martlet-edge-m2")
+        #expect(roster.forgotten(at: at(3641)).isEmpty)
+    }
+
     @Test func whatIsNoLeaseOfAnEdgeIsNone() {
         var roster = EdgeRoster()
         var other = lease("m1", "192.0.2.1", at: 0)

@@ -2,7 +2,8 @@ public import MartletBase
 public import MartletObject
 
 /// The edges of a cluster, as each of them sees the others: each keeps a Lease that says where clients reach it. One of
-/// those that live writes the status of Ingresses and Gateways for all of them, with the addresses of all.
+/// those that live writes the status of Ingresses and Gateways for all of them, with the addresses of all, tells what of
+/// an Ingress cannot be carried out, and removes the Leases of those that ended without a word.
 public struct EdgeRoster: Sendable {
     /// Where the Leases are.
     public static let namespace = "kube-system"
@@ -10,6 +11,9 @@ public struct EdgeRoster: Sendable {
     public static let renewalSeconds: Int64 = 10
     /// How long an edge is taken to live after that, in seconds.
     public static let lifeSeconds: Int64 = 40
+
+    /// How long an edge's Lease stays when it does not live any more, in seconds.
+    public static let memorySeconds: Int64 = 3600
 
     private static let prefix = "martlet-edge-"
     private static let addressAnnotation = "martlet.io/edge-address"
@@ -70,5 +74,11 @@ public struct EdgeRoster: Sendable {
         let living = edges.filter { $0.value.livesUntil > now }
         guard living.keys.min() == Self.leaseName(of: machine) else { return nil }
         return Set(living.values.map(\.address)).sorted()
+    }
+
+    /// The names of the Leases of edges that have long gone, by the clock of who looks: it has seen none of them change
+    /// for that long.
+    public func forgotten(at now: MonotonicTime) -> [String] {
+        edges.filter { $0.value.livesUntil + .seconds(Self.memorySeconds) <= now }.keys.sorted()
     }
 }
