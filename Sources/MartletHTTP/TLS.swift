@@ -167,6 +167,10 @@ public final class TLSServer: Sendable {
 
     /// Whether the certificate that clients are shown that name `one` is as good for `other`: it is the one that they
     /// would be shown for that, too, or names it.
+    ///
+    /// What is shown now decides, not what a connection was shown before a certificate changed. A client that has seen
+    /// an older one and is refused comes anew and sees the one that there is; one that is not refused asks for a host
+    /// that whoever comes anew is served, too.
     public func showsIdentity(to one: String, for other: String) -> Bool {
         let shown = identity(for: one)
         return shown === identity(for: other) || shown.covers(other)
