@@ -7,31 +7,12 @@ internal import Synchronization
 
 /// Checks names and passwords (RFC 7617), on a thread of its own: hashes are slow on purpose.
 final class PasswordChecks: Sendable {
-    /// So many good pairs of hash and password are remembered, so that a client pays for the hash once.
-    static let memory = 4096
-    /// How long a pair is remembered that nobody comes with.
-    static let remembered = Duration.seconds(600)
-
-    /// What is thought of a name and a password.
-    enum Verdict: Sendable, Hashable {
-        case good
-        case bad
-        /// Nobody looked at it: too many wait.
-        case unknown(PasswordLine.Refusal)
-    }
-    /// A digest of a pair of hash and password, with a key of this process.
-    fileprivate typealias Mark = [UInt8]
-
-    fileprivate struct State {
+    private struct State {
         var worker: BlockingWorker?
-        /// Pairs that are good, and when somebody last came with each.
-        var good: [Mark: MonotonicTime] = [:]
-        var line = PasswordLine()
+        var desk = PasswordDesk()
         var lastTicket = 0
-        /// Those that wait for their turn.
-        var turns: [Int: CheckedContinuation<PasswordLine.Refusal?, Never>] = [:]
-        /// Pairs that are looked at, and who came with the same pair meanwhile.
-        var open: [Mark: [CheckedContinuation<Verdict?, Never>]] = [:]
+        /// Those that wait for a word, by their tickets.
+        var waiting: [Int: CheckedContinuation<PasswordDesk.Word, Never>] = [:]
     }
     private let state = Mutex(State())
     private let key: [UInt8]
@@ -54,46 +35,42 @@ final class PasswordChecks: Sendable {
     /// Looks at what a client says in its Authorization field.
     func judge(
         _ field: String?, _ rules: BasicAuthentication, of client: IPAddress?, to route: RouteOrigin
-    ) async -> Verdict {
+    ) async -> PasswordVerdict {
         guard let (name, password) = BasicAuthentication.credentials(in: field) else { return .bad }
         // A name that there is not costs as little as it may: names are no secret here.
         guard let hash = rules.hashes[name] else { return .bad }
         let mark = Secrets.sign(Array("\(hash)\n\(password)".utf8), key: key)
-        if let known = await known(mark) { return known }
-        let verdict = await look(at: password, hash, of: name, client, route)
         let now = world.now()
-        let others = state.withLock { state in
-            if verdict == .good { state.remember(mark, now) }
-            return state.open.removeValue(forKey: mark) ?? []
+        let ticket: Int? = state.withLock { state in
+            if state.desk.recall(mark, at: now) { return nil }
+            state.lastTicket += 1
+            return state.lastTicket
         }
-        for other in others { other.resume(returning: verdict) }
+        guard let ticket else { return .good }
+        let word = await withCheckedContinuation { continuation in
+            tell { state in
+                state.waiting[ticket] = continuation
+                return state.desk.come(ticket, with: mark, of: client, to: route, at: now)
+            }
+        }
+        if case .verdict(let verdict) = word { return verdict }
+        let verdict = await look(at: password, hash, of: name)
+        let then = world.now()
+        tell { $0.desk.end(ticket, verdict, at: then) }
         return verdict
     }
 
-    /// What was found out about a pair before, or is just found out for somebody else: a page's many requests cost one
-    /// hash. Nil for who has to look, and to tell the others.
-    private func known(_ mark: Mark) async -> Verdict? {
-        let now = world.now()
-        if state.withLock({ $0.recall(mark, now) }) { return .good }
-        return await withCheckedContinuation { continuation in
-            let known: Verdict?? = state.withLock { state in
-                if state.recall(mark, now) { return Verdict.good }
-                if state.open[mark] == nil {
-                    state.open[mark] = []
-                    return .some(nil)
-                }
-                state.open[mark]?.append(continuation)
-                return nil
+    /// Changes the state, and tells those that wait what the desk says to them.
+    private func tell(_ change: (inout State) -> [Int: PasswordDesk.Word]) {
+        let told = state.withLock { state in
+            change(&state).compactMap { ticket, word in
+                state.waiting.removeValue(forKey: ticket).map { (waiting: $0, word: word) }
             }
-            if let known { continuation.resume(returning: known) }
         }
+        for one in told { one.waiting.resume(returning: one.word) }
     }
 
-    private func look(
-        at password: String, _ hash: String, of name: String, _ client: IPAddress?, _ route: RouteOrigin
-    ) async -> Verdict {
-        if let refusal = await turn(client, route) { return .unknown(refusal) }
-        defer { passOn() }
+    private func look(at password: String, _ hash: String, of name: String) async -> PasswordVerdict {
         do {
             let matches = matches
             let isGood = try await worker().run { matches(password, hash) }
@@ -103,31 +80,6 @@ final class PasswordChecks: Sendable {
             logger.warning("a password was not checked", metadata: ["error": "\(error)"])
             return .unknown(.full)
         }
-    }
-
-    /// Waits for a turn; why there is none, where there is none.
-    private func turn(_ client: IPAddress?, _ route: RouteOrigin) async -> PasswordLine.Refusal? {
-        await withCheckedContinuation { continuation in
-            typealias Waiting = CheckedContinuation<PasswordLine.Refusal?, Never>
-            let (joined, dropped) = state.withLock { state -> (PasswordLine.Joined, Waiting?) in
-                state.lastTicket += 1
-                let joined = state.line.join(state.lastTicket, of: client, to: route)
-                guard case .waits(let dropped) = joined else { return (joined, nil) }
-                state.turns[state.lastTicket] = continuation
-                return (joined, dropped.flatMap { state.turns.removeValue(forKey: $0) })
-            }
-            dropped?.resume(returning: .full)
-            switch joined {
-            case .turn: continuation.resume(returning: nil)
-            case .waits: break
-            case .refused(let refusal): continuation.resume(returning: refusal)
-            }
-        }
-    }
-
-    private func passOn() {
-        let next = state.withLock { state in state.line.next().flatMap { state.turns.removeValue(forKey: $0) } }
-        next?.resume(returning: nil)
     }
 
     private func worker() throws -> BlockingWorker {
@@ -141,21 +93,4 @@ final class PasswordChecks: Sendable {
 
     /// Ends the thread.
     func close() { state.withLock { $0.worker }?.stop() }
-}
-
-extension PasswordChecks.State {
-    /// Whether a pair is known to be good; if so, it is for a while more.
-    mutating func recall(_ mark: PasswordChecks.Mark, _ now: MonotonicTime) -> Bool {
-        guard let last = good[mark], now - last < PasswordChecks.remembered else { return false }
-        good[mark] = now
-        return true
-    }
-
-    /// Takes note of a good pair, in place of the one that nobody came with for the longest when there are many.
-    mutating func remember(_ mark: PasswordChecks.Mark, _ now: MonotonicTime) {
-        if good.count >= PasswordChecks.memory, let oldest = good.min(by: { $0.value < $1.value })?.key {
-            good[oldest] = nil
-        }
-        good[mark] = now
-    }
 }

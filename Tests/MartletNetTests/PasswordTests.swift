@@ -42,7 +42,7 @@ private final class SlowHash: Sendable {
     @Test("many requests with the same password cost one hash, and those behind them none")
     func once() async throws {
         try await run { checks, hash, world in
-            try await withThrowingTaskGroup(of: PasswordChecks.Verdict.self) { group in
+            try await withThrowingTaskGroup(of: PasswordVerdict.self) { group in
                 for _ in 0..<100 {
                     group.addTask { await checks.judge(field("good"), rules, of: IPAddress("192.0.2.1"), to: web) }
                 }
@@ -59,7 +59,7 @@ private final class SlowHash: Sendable {
     func flood() async throws {
         try await run { checks, hash, world in
             let shop = RouteOrigin(kind: "Ingress", namespace: "n", name: "shop")
-            try await withThrowingTaskGroup(of: PasswordChecks.Verdict.self) { group in
+            try await withThrowingTaskGroup(of: PasswordVerdict.self) { group in
                 for number in 0..<PasswordLine.mostOfOne + 3 {
                     group.addTask {
                         await checks.judge(field("wrong \(number)"), rules, of: IPAddress("192.0.2.1"), to: web)
@@ -70,7 +70,7 @@ private final class SlowHash: Sendable {
                 // Each asks for its place before the first hash is done.
                 for _ in 0..<200 { await Task.yield() }
                 hash.open()
-                var verdicts: [PasswordChecks.Verdict] = []
+                var verdicts: [PasswordVerdict] = []
                 for try await verdict in group { verdicts.append(verdict) }
                 #expect(await good == .good)
                 #expect(verdicts.count { $0 == .unknown(.tooManyOfOne) } == 3)

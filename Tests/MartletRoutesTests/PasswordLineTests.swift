@@ -65,3 +65,73 @@ import Testing
         #expect(order(&line).count == PasswordLine.most - 1)
     }
 }
+
+@Suite("Passwords: one hash for all that come with the same pair") struct PasswordDeskTests {
+    private let web = RouteOrigin(kind: "Ingress", namespace: "n", name: "web")
+    private let start = MonotonicTime(nanoseconds: 1)
+
+    private func come(_ desk: inout PasswordDesk, _ ticket: Int, _ pair: UInt8, client: Int = 0) -> [Int: PasswordDesk
+        .Word]
+    {
+        desk.come(ticket, with: [pair], of: IPAddress(ipv4: UInt32(0x0A00_0000 + client)), to: web, at: start)
+    }
+
+    @Test func whoComesWithThePairOfAnotherHearsWhatThatOneFound() {
+        var desk = PasswordDesk()
+        #expect(come(&desk, 1, 7) == [1: .look])
+        for ticket in 2...20 { #expect(come(&desk, ticket, 7, client: ticket) == [:], "they take no place in line") }
+        #expect(come(&desk, 21, 8) == [:])
+        var words = desk.end(1, .good, at: start)
+        #expect(words.removeValue(forKey: 21) == .look)
+        #expect(words.count == 20 && words.values.allSatisfy { $0 == .verdict(.good) })
+        #expect(come(&desk, 22, 7) == [22: .verdict(.good)], "it is remembered")
+        #expect(come(&desk, 23, 8) == [:])
+        #expect(desk.end(21, .bad, at: start) == [21: .verdict(.bad), 23: .verdict(.bad)])
+        #expect(come(&desk, 24, 8) == [24: .look], "what is bad is not")
+    }
+
+    @Test func whoMayNotWaitHearsItAndTheNextOneLooks() {
+        var desk = PasswordDesk()
+        for ticket in 1...PasswordLine.mostOfOne { _ = come(&desk, ticket, UInt8(ticket)) }
+        let refused = come(&desk, 100, 100)
+        #expect(refused == [100: .verdict(.unknown(.tooManyOfOne))])
+        #expect(come(&desk, 101, 100, client: 1) == [:], "nobody looks at that pair yet")
+        #expect(desk.end(1, .unknown(.full), at: start) == [1: .verdict(.unknown(.full)), 2: .look])
+    }
+
+    @Test func whoGivesWayToAnotherTakesThoseAlongThatCameWithItsPair() {
+        var desk = PasswordDesk()
+        _ = come(&desk, 0, 0)
+        for number in 1...PasswordLine.most { _ = come(&desk, number, UInt8(number), client: number) }
+        let last = PasswordLine.most
+        #expect(come(&desk, 1000, UInt8(last), client: 200) == [:])
+        let shop = RouteOrigin(kind: "Ingress", namespace: "n", name: "shop")
+        let words = desk.come(1001, with: [255], of: nil, to: shop, at: start)
+        #expect(words == [last: .verdict(.unknown(.full)), 1000: .verdict(.unknown(.full))])
+    }
+
+    @Test func aGoodPairIsForgottenWhenNobodyComesWithIt() {
+        var desk = PasswordDesk()
+        _ = come(&desk, 1, 1)
+        _ = desk.end(1, .good, at: start)
+        let (early, late) = (start + .seconds(599), start + .seconds(1199))
+        var isKnown = desk.recall([1], at: early)
+        #expect(isKnown)
+        isKnown = desk.recall([1], at: late)
+        #expect(!isKnown)
+    }
+
+    @Test func ofManyGoodPairsTheOneThatNobodyCameWithForTheLongestGoes() {
+        var desk = PasswordDesk()
+        func mark(_ number: Int) -> [UInt8] { [UInt8(number >> 8), UInt8(number & 255)] }
+        for number in 0...PasswordDesk.memory {
+            let now = start + .milliseconds(number)
+            let words = desk.come(number, with: mark(number), of: nil, to: web, at: now)
+            if words != [number: .look] { Issue.record("\(number): \(words)") }
+            _ = desk.end(number, .good, at: now)
+        }
+        let now = start + .seconds(10)
+        let known = (0...PasswordDesk.memory).map { desk.recall(mark($0), at: now) }
+        #expect(!known[0] && !known.dropFirst().contains(false))
+    }
+}
