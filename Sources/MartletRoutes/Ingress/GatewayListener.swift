@@ -19,7 +19,7 @@ struct GatewayListener: Sendable, Hashable {
     var namespaces: Namespaces
     var material: TLSMaterial?
     /// The Secrets it names, as `namespace/name`.
-    var secrets: Set<String> = []
+    var secretNames: Set<String> = []
     /// Whether requests come through it.
     var isServed = false
 
@@ -33,7 +33,7 @@ struct GatewayListener: Sendable, Hashable {
     var id: ID { ID(gateway: gateway, name: name) }
 
     /// Whether it names a Secret of another namespace: a ReferenceGrant matters then.
-    var crossesNamespaces: Bool { secrets.contains { !$0.hasPrefix(namespace + "/") } }
+    var crossesNamespaces: Bool { secretNames.contains { !$0.hasPrefix(namespace + "/") } }
 
     /// What it wants to have: a host name, with TLS or without.
     struct Claim: Sendable, Hashable {
@@ -222,7 +222,7 @@ struct GatewayListenerReader {
         for reference in references {
             let name = reference["name"]?.string ?? ""
             let namespace = reference["namespace"]?.string ?? gateway.namespace
-            listener.secrets.insert("\(namespace)/\(name)")
+            listener.secretNames.insert("\(namespace)/\(name)")
             guard reference["group"]?.string ?? "" == "", reference["kind"]?.string ?? "Secret" == "Secret" else {
                 problem = fault("InvalidCertificateRef", "certificateRefs must name Secrets")
                 continue

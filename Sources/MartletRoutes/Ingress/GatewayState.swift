@@ -123,7 +123,7 @@ struct GatewayState: Sendable {
 
     /// Takes note that a Secret has come, gone or changed.
     mutating func changedSecret(_ secret: String) {
-        for (name, all) in listeners where all.contains(where: { $0.secrets.contains(secret) }) {
+        for (name, all) in listeners where all.contains(where: { $0.secretNames.contains(secret) }) {
             unreadGateways.insert(name)
             isDirty = true
         }
@@ -186,8 +186,8 @@ struct GatewayState: Sendable {
     }
 
     /// The Secrets that listeners name, as `namespace/name`: what is attached to a listener depends on them.
-    var secrets: Set<String> {
-        listeners.values.reduce(into: []) { all, some in for listener in some { all.formUnion(listener.secrets) } }
+    var secretNames: Set<String> {
+        listeners.values.reduce(into: []) { all, some in for listener in some { all.formUnion(listener.secretNames) } }
     }
 
     private static func isOurs(_ object: JSON) -> Bool { object["spec", "controllerName"]?.string == controllerName }

@@ -22,9 +22,9 @@ struct CompiledIngress: Sendable {
     var slots: [Int] = []
     /// The Services and Secrets it names, as `namespace/name`.
     var services: Set<String> = []
-    var secrets: Set<String> = []
+    var secretNames: Set<String> = []
     /// Those of the Secrets that its rules depend on; the others hold certificates.
-    var accessSecrets: Set<String> = []
+    var accessSecretNames: Set<String> = []
     /// How long its requests may take.
     var timeouts = RouteTimeouts()
 
@@ -140,8 +140,8 @@ struct IngressReader {
             name = String(name[name.index(after: slash)...])
         }
         let key = "\(ingress.namespace)/\(name)"
-        result.secrets.insert(key)
-        result.accessSecrets.insert(key)
+        result.secretNames.insert(key)
+        result.accessSecretNames.insert(key)
         guard let secret = secrets[key] else { throw SecretFault(text: "secret \"\(name)\" not found") }
         func text(_ value: JSON?) -> String? {
             value?.string.flatMap { Base64.decode($0) }.map { String(decoding: $0, as: UTF8.self) }
@@ -247,7 +247,7 @@ struct IngressReader {
     private mutating func readTLS(_ tls: JSON) {
         guard let name = tls["secretName"]?.string else { return }
         let key = "\(ingress.namespace)/\(name)"
-        result.secrets.insert(key)
+        result.secretNames.insert(key)
         let hosts = (tls["hosts"]?.array ?? []).compactMap { $0.string.map { RequestHost($0).name } }
             .filter { !$0.isEmpty }
         // Also without the Secret: a younger object does not get the host for as long as that is missing.

@@ -195,11 +195,11 @@ public struct RouteBuilder: Sendable {
     public mutating func takeSecrets(certificates: Bool) -> Set<ObjectKey>? {
         guard namesOthers else { return nil }
         namesOthers = false
-        var names = gateways.secrets
+        var names = gateways.secretNames
         if certificates {
             names.formUnion(bySecret.keys)
         } else {
-            for ingress in compiled.values { names.formUnion(ingress.accessSecrets) }
+            for ingress in compiled.values { names.formUnion(ingress.accessSecretNames) }
         }
         return Set(names.compactMap(Self.secret))
     }
@@ -226,7 +226,7 @@ public struct RouteBuilder: Sendable {
         for slot in before?.slots ?? [] { slots.release(slot) }
         Self.move(name, from: before?.hosts ?? [], to: after?.hosts ?? [], in: &byHost)
         Self.move(name, from: before?.services ?? [], to: after?.services ?? [], in: &byService)
-        Self.move(name, from: before?.secrets ?? [], to: after?.secrets ?? [], in: &bySecret)
+        Self.move(name, from: before?.secretNames ?? [], to: after?.secretNames ?? [], in: &bySecret)
         gateways.changedCertificates(before, after)
         if after?.fallback != nil { fallbacks.insert(name) } else { fallbacks.remove(name) }
         compiled[name] = after
