@@ -183,6 +183,24 @@ extension RouteTable {
         #expect(certificates["h.test"]?.privateKeyPEM == Array("key".utf8))
     }
 
+    @Test func aCertificateWithoutHostsIsForThoseOfTheRules() {
+        var object = ingress("i", host: "h.test", [("/", "Prefix", "a")])
+        object["spec", "tls"] = [["secretName": "tls"]]
+        var state = snapshot(services: ["a": "10.0.0.1"], [object])
+        let secret: JSON = [
+            "metadata": ["name": "tls", "namespace": "default"], "data": ["tls.crt": "Y3J0", "tls.key": "a2V5"],
+        ]
+        state.put(secret, kind: .secret)
+        let result = RouteBuilder(from: state)
+        #expect(result.certificates.keys.sorted() == ["h.test"] && result.problems.isEmpty)
+        object["spec", "rules"] = nil
+        object["spec", "defaultBackend"] = ["service": ["name": "a", "port": ["number": 80]]]
+        state.put(object, kind: .ingress)
+        let bare = RouteBuilder(from: state)
+        #expect(bare.certificates.isEmpty)
+        #expect(bare.problems.map(\.message) == ["the certificate in secret \"tls\" is for no host"])
+    }
+
     @Test func foreignClassesAreLeftAloneAndTheDefaultClassTakesTheRest() {
         var foreign = ingress("foreign", host: "f.test", [("/", "Prefix", "a")])
         foreign["spec", "ingressClassName"] = "nginx"

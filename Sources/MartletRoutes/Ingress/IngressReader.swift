@@ -248,8 +248,13 @@ struct IngressReader {
         guard let name = tls["secretName"]?.string else { return }
         let key = "\(ingress.namespace)/\(name)"
         result.secretNames.insert(key)
-        let hosts = (tls["hosts"]?.array ?? []).compactMap { $0.string.map { RequestHost($0).name } }
-            .filter { !$0.isEmpty }
+        func names(_ texts: [String?]) -> [String] {
+            texts.compactMap { text in text.map { RequestHost($0).name } }.filter { !$0.isEmpty }
+        }
+        var hosts = names((tls["hosts"]?.array ?? []).map(\.string))
+        // One that names no hosts is for those of the rules.
+        if hosts.isEmpty { hosts = names((ingress["spec", "rules"]?.array ?? []).map { $0["host"]?.string }) }
+        if hosts.isEmpty { complain("the certificate in secret \"\(name)\" is for no host") }
         // Also without the Secret: a younger object does not get the host for as long as that is missing.
         result.certificateHosts.formUnion(hosts)
         guard let secret = secrets[key] else { return complain("secret \"\(name)\" not found") }
