@@ -47,7 +47,7 @@ final class PasswordChecks: Sendable {
             return state.lastTicket
         }
         guard let ticket else { return .good }
-        let word = await withCheckedContinuation { continuation in
+        let word: PasswordDesk.Word = await withCheckedContinuation { continuation in
             tell { state in
                 state.waiting[ticket] = continuation
                 return state.desk.come(ticket, with: mark, of: client, to: route, at: now)
