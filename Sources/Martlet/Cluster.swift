@@ -377,10 +377,11 @@ public actor Cluster {
         _ secrets: SecretReading, _ world: any World,
         fallback: @escaping @Sendable (ClusterPKI) throws -> KeyPair
     ) async throws -> Edge {
+        let virtual = configuration.virtualIP.plainAddresses
         var settings = EdgeConfiguration(
             secure: configuration.edgeEndpoint, plain: configuration.edgePlainEndpoint,
             fallback: try TLSIdentity(fallback(credentials.pki)),
-            publishedAddress: configuration.virtualIP.plainAddresses.first ?? configuration.nodeAddress)
+            publishedAddresses: virtual.isEmpty ? [configuration.nodeAddress] : virtual)
         settings.machine = configuration.nodeName
         settings.log = told.log
         settings.balancers = configuration.balancers

@@ -15,8 +15,8 @@ public struct EdgeConfiguration: Sendable {
     public var plain: Endpoint?
     /// Shown to clients whose host name has no certificate of its own.
     public var fallback: TLSIdentity
-    /// Written to the status of the Ingresses it serves, beside those of other edges: the address that clients reach.
-    public var publishedAddress: String?
+    /// Written to the status of the Ingresses it serves, beside those of other edges: the addresses that clients reach.
+    public var publishedAddresses: [String]
     /// The machine's name, by which other edges know this one.
     public var machine = "edge"
     /// The port of HTTPS that redirects name, where another one than the edge's own reaches it (address translation);
@@ -28,11 +28,11 @@ public struct EdgeConfiguration: Sendable {
     public var balancers: [IPRange] = []
 
     /// An edge that listens on `secure`.
-    public init(secure: Endpoint, plain: Endpoint?, fallback: TLSIdentity, publishedAddress: String?) {
+    public init(secure: Endpoint, plain: Endpoint?, fallback: TLSIdentity, publishedAddresses: [String]) {
         self.secure = secure
         self.plain = plain
         self.fallback = fallback
-        self.publishedAddress = publishedAddress
+        self.publishedAddresses = publishedAddresses
     }
 }
 
@@ -130,9 +130,11 @@ public final class Edge: RequestHandler {
             secrets.kinds(of: RouteBuilder.kinds + [.node]), client: client, world: world, logger: logger)
         problems = IngressProblems(client: client, in: world, logger: logger)
         gateways = GatewayStatus(client: client, in: world, logger: logger)
-        let presence = configuration.publishedAddress.map {
-            EdgePresence(of: configuration.machine, address: $0, client: client, in: world, logger: logger)
-        }
+        let addresses = configuration.publishedAddresses
+        let presence: EdgePresence? =
+            addresses.isEmpty
+            ? nil
+            : EdgePresence(of: configuration.machine, addresses: addresses, client: client, in: world, logger: logger)
         status = presence.map { presence in
             IngressStatus(addresses: { presence.published }, client: client, in: world, logger: logger)
         }

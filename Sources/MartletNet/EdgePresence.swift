@@ -15,17 +15,17 @@ final class EdgePresence: Sendable {
     }
     private let state = Mutex(State())
     private let machine: String
-    private let address: String
+    private let addresses: [String]
     private let client: Client
     private let world: any World
     private let logger: Logger
 
     /// - Parameters:
     ///   - machine: the name that others know it by.
-    ///   - address: where clients reach it.
-    init(of machine: String, address: String, client: Client, in world: any World, logger: Logger) {
+    ///   - addresses: where clients reach it.
+    init(of machine: String, addresses: [String], client: Client, in world: any World, logger: Logger) {
         self.machine = machine
-        self.address = address
+        self.addresses = addresses
         self.client = client
         self.world = world
         self.logger = logger
@@ -76,7 +76,7 @@ final class EdgePresence: Sendable {
     }
 
     private func write() async throws {
-        let lease = EdgeRoster.lease(of: machine, address: address, now: world.wallTime())
+        let lease = EdgeRoster.lease(of: machine, addresses: addresses, now: world.wallTime())
         do {
             _ = try await client.patch(.lease, namespace: lease.namespace, name: lease.name, type: .merge, lease)
         } catch let error as APIError where error.isNotFound {

@@ -13,7 +13,7 @@ import Testing
         var settings = EdgeConfiguration(
             secure: .ip(net.address, port: 0), plain: nil,
             fallback: try TLSIdentity(certificateChainPEM: pair.certificatePEM, privateKeyPEM: pair.privateKeyPEM),
-            publishedAddress: "192.0.2.2")
+            publishedAddresses: ["192.0.2.2"])
         settings.machine = machine
         let api = net.api
         let client = Client(transport: InProcessTransport(in: net.world) { await api.handle($0) }, in: net.world)

@@ -37,7 +37,7 @@ private final class Weak<Object: AnyObject & Sendable>: Sendable {
         let edge = try await Edge.start(
             EdgeConfiguration(
                 secure: .ip(net.address, port: 0), plain: .ip(net.address, port: 0), fallback: fallback,
-                publishedAddress: "192.0.2.1"),
+                publishedAddresses: ["192.0.2.1"]),
             client: client(net), in: net.world, logger: Logger(label: "test"))
         let secure = HTTPClient(
             endpoint: edge.endpoints[0], serverName: TestNet.fallbackName, in: net.world, tls: net.tls)

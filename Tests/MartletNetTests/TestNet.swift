@@ -110,7 +110,7 @@ final class TestNet: Sendable {
             certificateChainPEM: pair.certificatePEM, privateKeyPEM: pair.privateKeyPEM)
         var settings = EdgeConfiguration(
             secure: .ip(address, port: 0), plain: .ip(address, port: 0), fallback: fallback,
-            publishedAddress: "192.0.2.1")
+            publishedAddresses: ["192.0.2.1"])
         settings.log = log
         settings.balancers = balancers
         edge = try await Edge.start(settings, client: client, secrets: secrets, in: world, logger: logger)

@@ -7,7 +7,7 @@ import Testing
 @Suite("Edges that know of each other") struct EdgeRosterTests {
     private func at(_ seconds: Int64) -> MonotonicTime { MonotonicTime(nanoseconds: 1) + .seconds(seconds) }
     private func lease(_ machine: String, _ address: String, at seconds: Int64) -> JSON {
-        EdgeRoster.lease(of: machine, address: address, now: WallTime(seconds: 1_000_000 + seconds))
+        EdgeRoster.lease(of: machine, addresses: [address], now: WallTime(seconds: 1_000_000 + seconds))
     }
 
     @Test func theFirstThatLivesWritesTheAddressesOfAll() {
@@ -38,6 +38,16 @@ import Testing
         #expect(roster.published(by: "m1", at: at(550)) != nil)
     }
 
+    @Test func oneIsReachedAtSeveralAddresses() {
+        var roster = EdgeRoster()
+        for machine in ["m1", "m2"] {
+            let own = EdgeRoster.lease(
+                of: machine, addresses: ["192.0.2.9", "2001:db8::9"], now: WallTime(seconds: 1_000_000))
+            roster.put(own, at: at(0), WallTime(seconds: 1_000_000))
+        }
+        #expect(roster.published(by: "m1", at: at(1)) == ["192.0.2.9", "2001:db8::9"])
+    }
+
     @Test func leasesOfEdgesThatHaveLongGoneAreForgotten() {
         var roster = EdgeRoster()
         // Whenever it was written: who looks knows only since when it has not changed.
@@ -56,7 +66,8 @@ import Testing
         var other = lease("m1", "192.0.2.1", at: 0)
         other["metadata", "name"] = "kube-scheduler"
         roster.put(other, at: at(0), WallTime(seconds: 1_000_000))
-        roster.put(lease("m2", "everywhere", at: 0), at: at(0), WallTime(seconds: 1_000_000))
-        for machine in ["m1", "m2"] { #expect(roster.published(by: machine, at: at(1)) == nil) }
+        roster.put(lease("m2", "192.0.2.1,everywhere", at: 0), at: at(0), WallTime(seconds: 1_000_000))
+        roster.put(lease("m3", "", at: 0), at: at(0), WallTime(seconds: 1_000_000))
+        for machine in ["m1", "m2", "m3"] { #expect(roster.published(by: machine, at: at(1)) == nil) }
     }
 }

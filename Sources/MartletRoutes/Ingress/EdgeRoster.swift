@@ -19,7 +19,7 @@ public struct EdgeRoster: Sendable {
     private static let addressAnnotation = "martlet.io/edge-address"
 
     private struct Edge {
-        var address: String
+        var addresses: [String]
         var renewed: String
         var livesUntil: MonotonicTime
     }
@@ -33,12 +33,12 @@ public struct EdgeRoster: Sendable {
     public static func leaseName(of machine: String) -> String { prefix + machine }
 
     /// The Lease of a machine's edge.
-    public static func lease(of machine: String, address: String, now: WallTime) -> JSON {
+    public static func lease(of machine: String, addresses: [String], now: WallTime) -> JSON {
         [
             "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
             "metadata": [
                 "name": .string(leaseName(of: machine)), "namespace": .string(namespace),
-                "annotations": [addressAnnotation: .string(address)],
+                "annotations": [addressAnnotation: .string(addresses.joined(separator: ","))],
             ],
             "spec": [
                 "holderIdentity": .string(machine), "leaseDurationSeconds": .int(lifeSeconds),
@@ -52,10 +52,11 @@ public struct EdgeRoster: Sendable {
     public mutating func put(_ lease: JSON, at now: MonotonicTime, _ wallTime: WallTime) {
         guard lease.name.hasPrefix(Self.prefix), lease.namespace == Self.namespace,
             let renewed = lease["spec", "renewTime"]?.string,
-            let address = lease.annotations[Self.addressAnnotation], IPAddress(address) != nil
+            let addresses = lease.annotations[Self.addressAnnotation]?.split(separator: ","), !addresses.isEmpty,
+            !addresses.contains(where: { IPAddress($0) == nil })
         else { return remove(lease.name) }
         if edges[lease.name]?.renewed == renewed {
-            edges[lease.name]?.address = address
+            edges[lease.name]?.addresses = addresses.map(String.init)
             return
         }
         var age: Int64 = 0
@@ -63,7 +64,8 @@ public struct EdgeRoster: Sendable {
             age = min(max(0, wallTime.seconds - written.seconds), Self.lifeSeconds)
         }
         edges[lease.name] = Edge(
-            address: address, renewed: renewed, livesUntil: now + .seconds(Self.lifeSeconds - age))
+            addresses: addresses.map(String.init), renewed: renewed,
+            livesUntil: now + .seconds(Self.lifeSeconds - age))
     }
 
     /// Takes a Lease out.
@@ -73,7 +75,7 @@ public struct EdgeRoster: Sendable {
     public func published(by machine: String, at now: MonotonicTime) -> [String]? {
         let living = edges.filter { $0.value.livesUntil > now }
         guard living.keys.min() == Self.leaseName(of: machine) else { return nil }
-        return Set(living.values.map(\.address)).sorted()
+        return Set(living.values.flatMap(\.addresses)).sorted()
     }
 
     /// The names of the Leases of edges that have long gone, by the clock of who looks: it has seen none of them change
