@@ -89,11 +89,14 @@ enum HeadWriter {
     ]
 
     /// A chunk with its size line.
-    static func chunk(_ bytes: [UInt8]) -> [UInt8] {
+    static func chunk(_ bytes: [UInt8]) -> [UInt8] { chunk(bytes.count) { $0 += bytes } }
+
+    /// A chunk of so many bytes.
+    static func chunk(_ count: Int, _ append: (inout [UInt8]) -> Void) -> [UInt8] {
         var out: [UInt8] = []
-        out.reserveCapacity(bytes.count + 20)
-        appendChunkHead(bytes.count, to: &out)
-        out += bytes
+        out.reserveCapacity(count + 20)
+        appendChunkHead(count, to: &out)
+        append(&out)
         out += chunkEnd
         return out
     }

@@ -134,6 +134,16 @@ public protocol BodyWriter: Sendable {
     /// Sends a piece; returns when the connection has taken it, so a slow client slows its producer down.
     /// - Throws: ``NetworkError`` when the client has gone.
     func write(_ bytes: [UInt8]) async throws
+    /// Sends pieces together, as one. Those that others hold too are copied no more often than one alone.
+    /// - Throws: ``NetworkError`` when the client has gone.
+    func write(joining pieces: [[UInt8]]) async throws
+}
+
+extension BodyWriter {
+    /// Copies them into one.
+    public func write(joining pieces: [[UInt8]]) async throws {
+        try await write(pieces.count == 1 ? pieces[0] : Array(pieces.joined()))
+    }
 }
 
 /// Answers requests: the gateway, the node agent's API, the edge.

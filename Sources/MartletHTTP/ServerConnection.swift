@@ -247,16 +247,21 @@ private final class StreamWriter: BodyWriter {
         self.limit = limit
     }
 
+    func write(joining pieces: [[UInt8]]) async throws {
+        let count = pieces.reduce(0) { $0 + $1.count }
+        guard framing == .chunked, pieces.count > 1, count > 0, count <= HTTPBounds.copiedChunk else {
+            for piece in pieces { try await write(piece) }
+            return
+        }
+        try account(count)
+        record.limit(limit)
+        defer { record.limit(nil) }
+        try await stream.write(HeadWriter.chunk(count) { for piece in pieces { $0 += piece } })
+    }
+
     func write(_ bytes: [UInt8]) async throws {
         if bytes.isEmpty { return }
-        let written = try state.withLock { state in
-            if state.isOver { throw NetworkError.closed }
-            state.written += bytes.count
-            return state.written
-        }
-        if case .length(let length) = framing, written > length {
-            throw NetworkError.protocolViolation("a body is longer than the content-length of its head")
-        }
+        try account(bytes.count)
         record.limit(limit)
         defer { record.limit(nil) }
         guard framing == .chunked else { return try await stream.write(bytes) }
@@ -264,6 +269,17 @@ private final class StreamWriter: BodyWriter {
         try await stream.write(HeadWriter.chunkHead(bytes.count))
         try await stream.write(bytes)
         try await stream.write(HeadWriter.chunkEnd)
+    }
+
+    private func account(_ count: Int) throws {
+        let written = try state.withLock { state in
+            if state.isOver { throw NetworkError.closed }
+            state.written += count
+            return state.written
+        }
+        if case .length(let length) = framing, written > length {
+            throw NetworkError.protocolViolation("a body is longer than the content-length of its head")
+        }
     }
 
     /// Ends the body.

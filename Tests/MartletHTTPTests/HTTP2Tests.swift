@@ -193,6 +193,20 @@ func pieces(_ pieces: [[UInt8]]) -> RequestBody {
         await web.stop()
     }
 
+    @Test func piecesThatAreJoinedComeInTheirOrder() async throws {
+        let web = try await Web { _ in
+            Response(
+                head: HTTPResponse(status: .ok),
+                body: .stream { writer in
+                    try await writer.write(joining: [[1, 2], [], [3]])
+                    try await writer.write(joining: [])
+                    try await writer.write(joining: [[4]])
+                })
+        }
+        #expect(try await web.ask().body == [1, 2, 3, 4])
+        await web.stop()
+    }
+
     @Test func aClientThatLeavesCancelsItsHandler() async throws {
         let begun = Mutex(false)
         let cancelled = Mutex(false)

@@ -116,7 +116,7 @@ private let date = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
                 body: .stream { out in
                     try await out.write(Array("one".utf8))
                     try await out.write([])
-                    try await out.write(Array("twentysix letters are here".utf8))
+                    try await out.write(joining: ["twentysix ", "letters ", "are here"].map { Array($0.utf8) })
                 })
         }
         let new = try await Wire(answer)

@@ -2,83 +2,62 @@ internal import MartletObject
 internal import MartletStore
 internal import Synchronization
 
-/// Watch events, serialised once and shared by all that watch them.
+/// The watch events of late, each made once for all that watch it.
 final class SharedEvents: Sendable {
     private struct Key: Hashable {
         var revision: Int64
         var key: [UInt8]
         /// In whose form the object is: empty as it is stored.
-        var apiVersion: String
-        /// Whether it says that the object was there already, whatever its last change was.
-        var isInitial: Bool
+        var form: String
+        /// Whether the event tells of the object before; an object that was there when a watch began has none.
+        var hasPrevious: Bool
 
-        init(_ change: StoreEvent, _ kind: ResourceKind, isInitial: Bool) {
+        init(_ change: StoreEvent, _ kind: ResourceKind) {
             revision = change.pair.modRevision
             key = change.pair.key
-            apiVersion = kind.stored == nil ? "" : kind.apiVersion + (kind.custom?.identity ?? "")
-            self.isInitial = isInitial
+            form = kind.stored == nil ? "" : kind.apiVersion + (kind.custom?.identity ?? "")
+            hasPrevious = change.previous != nil
+        }
+
+        /// The revision tells nearly all apart, and each watch asks for each event: to hash whole keys would cost more
+        /// than all else here.
+        func hash(into hasher: inout Hasher) {
+            hasher.combine(revision)
+            hasher.combine(key.last)
         }
     }
     private struct State {
-        var events: [Key: WatchEvent] = [:]
-        var order: [Key] = []
+        /// When these are half of what is kept they become the old ones, and those that were go.
+        var young: [Key: WatchEvent] = [:]
+        var old: [Key: WatchEvent] = [:]
+        /// Of the young ones.
         var bytes = 0
-        /// The one asked for last: hundreds of watches ask for the same one after the other.
-        var last: (key: Key, event: WatchEvent)?
-
-        mutating func known(_ key: Key) -> WatchEvent? {
-            if let last, last.key == key { return last.event }
-            guard let known = events[key] else { return nil }
-            last = (key, known)
-            return known
-        }
 
         mutating func add(_ event: WatchEvent, as key: Key) {
-            last = (key, event)
-            events[key] = event
-            order.append(key)
-            bytes += event.size
-            while order.count > Limits.sharedEvents || bytes > Limits.sharedEventBytes, order.count > 1 {
-                bytes -= events.removeValue(forKey: order.removeFirst())?.size ?? 0
+            if young.count >= Limits.sharedEvents / 2 || bytes + event.size > Limits.sharedEventBytes / 2 {
+                old = young
+                young = [:]
+                bytes = 0
             }
+            young[key] = event
+            bytes += event.size
         }
     }
     private let state = Mutex(State())
 
-    /// The event as it goes over the wire.
-    /// - Parameter isInitial: whether it is an object that was there when the watch began, which has no change before.
-    /// - Throws: 500 when the store holds something that is no object.
-    func event(
-        for change: StoreEvent, kind: ResourceKind, isInitial: Bool = false
-    ) throws(APIError) -> WatchEvent {
-        let key = Key(change, kind, isInitial: isInitial)
-        return try state.withLock { state throws(APIError) in
-            if let known = state.known(key) { return known }
-            let event = try WatchEvent(change, kind: kind)
+    /// The event of a change, for those who see the object in the form of `kind`.
+    func event(for change: StoreEvent, kind: ResourceKind) -> WatchEvent {
+        let key = Key(change, kind)
+        return state.withLock { state in
+            if let known = state.young[key] ?? state.old[key] { return known }
+            let event = WatchEvent(change, kind: kind)
             state.add(event, as: key)
             return event
         }
     }
-
-    /// A large event with the room that it takes while anybody sends it: taken once for all who do, by the first and
-    /// before the event is made, and given back with the last who holds it. Nil when there is none now.
-    /// - Parameter empty: an empty room of whoever sends it now.
-    func event(
-        for change: StoreEvent, kind: ResourceKind, isInitial: Bool, in empty: Admittance.Room
-    ) throws(APIError) -> (WatchEvent, Admittance.Room)? {
-        let key = Key(change, kind, isInitial: isInitial)
-        let size = WatchEvent.size(of: change)
-        return try state.withLock { state throws(APIError) in
-            if let known = state.known(key) { return known.room(of: size, in: empty).map { (known, $0) } }
-            guard empty.grow(by: size) else { return nil }
-            let event = try WatchEvent(change, kind: kind, room: empty)
-            state.add(event, as: key)
-            return (event, empty)
-        }
-    }
 }
 
-/// A change of one object, as watchers see it.
+/// A change of one object, as watchers see it. Its line is made when the first of them asks for it.
 final class WatchEvent: Sendable {
     /// The kinds of event.
     enum Change: String, Sendable {
@@ -89,83 +68,121 @@ final class WatchEvent: Sendable {
 
     /// What happened to the object itself.
     let change: Change
-    /// The object: as it is now, or as it was last, with the revision of the change.
-    let bytes: [UInt8]
-    /// The event of a watch without selectors, ready to send.
-    let line: [UInt8]
-    /// The object before, with the revision of the change; nil when there was none.
-    private let before: [UInt8]?
-    /// Bytes that it takes at most.
-    var size: Int { line.count + 2 * (bytes.count + (before?.count ?? 0)) }
-    private struct Seen: Sendable {
+    private let stored: StoreEvent
+    private let kind: ResourceKind
+    private struct State {
+        /// The object now and before, as selectors look at it.
         var now: SelectableObject
         var before: SelectableObject
-    }
-    /// The stored bytes, for selectors.
-    private let seen: Mutex<Seen>
-    private struct Charge {
+        var line: [UInt8]?
         weak var room: Admittance.Room?
     }
-    private let charge: Mutex<Charge>
+    private let state: Mutex<State>
 
-    /// - Parameter room: what its memory was taken from, for one who sends it.
-    init(_ event: StoreEvent, kind: ResourceKind, room: Admittance.Room? = nil) throws(APIError) {
-        charge = Mutex(Charge(room: room))
-        let revision = event.pair.modRevision
-        let stored = { (bytes: [UInt8]) in SelectableObject(StoredObject(stored: bytes), as: kind) }
-        seen = Mutex(Seen(now: stored(event.pair.value), before: stored(event.previous?.value ?? [])))
-        before = try event.previous.map { previous throws(APIError) in
-            try kind.served(previous.value, revision: revision)
-        }
-        if event.isDeletion {
-            change = .deleted
-            bytes = before ?? Array("{}".utf8)
-        } else {
-            change = event.previous == nil ? .added : .modified
-            bytes = try kind.served(event.pair.value, revision: revision)
-        }
-        line = Self.line(change.rawValue, bytes)
+    init(_ event: StoreEvent, kind: ResourceKind) {
+        change = event.type
+        stored = event
+        self.kind = kind
+        let seen = { (bytes: [UInt8]) in SelectableObject(StoredObject(stored: bytes), as: kind) }
+        state = Mutex(State(now: seen(event.pair.value), before: seen(event.previous?.value ?? [])))
     }
 
-    /// Bytes that the event of a change takes beside what the store holds: the object, its line, and the one before.
-    static func size(of change: StoreEvent) -> Int {
-        let before = change.previous?.value.count ?? 0
-        return 2 * (change.isDeletion ? before : change.pair.value.count) + before
-    }
+    /// Bytes that it keeps, at most: its line, and what the store holds too while it remembers the change.
+    var size: Int { lineSize + stored.size }
 
-    /// The room that the event takes while anybody sends it; nil when there is none now.
-    /// - Parameter empty: an empty room of whoever sends it now.
-    fileprivate func room(of size: Int, in empty: Admittance.Room) -> Admittance.Room? {
-        charge.withLock { charge in
-            if let room = charge.room { return room }
-            guard empty.grow(by: size) else { return nil }
-            charge.room = empty
-            return empty
-        }
-    }
+    /// Bytes of its line, or a few more.
+    var lineSize: Int { stored(as: change).count + Self.lineCost }
+    /// What a line has beside the object as it is stored: its type, and the object's revision.
+    private static let lineCost = 100
 
-    /// The event as a watch with selectors sees it: an object that comes to be selected is added, one that ceases to
+    /// The change as a watch with selectors sees it: an object that comes to be selected is added, one that ceases to
     /// be is deleted. Nil when it was not selected before, nor is now.
-    func seen(by selection: Selection) -> (change: Change, bytes: [UInt8])? {
-        if selection.isEverything { return (change, bytes) }
-        let (wasSelected, isSelected) = seen.withLock { seen in
-            (before != nil && selection.admits(&seen.before), change != .deleted && selection.admits(&seen.now))
+    func seen(by selection: Selection) -> Change? {
+        if selection.isEverything { return change }
+        let (wasSelected, isSelected) = state.withLock { state in
+            (
+                stored.previous != nil && selection.admits(&state.before),
+                change != .deleted && selection.admits(&state.now)
+            )
         }
         switch (wasSelected, isSelected) {
         case (false, false): return nil
-        case (false, true): return (.added, bytes)
-        case (true, true): return (.modified, bytes)
-        case (true, false): return (.deleted, before ?? bytes)
+        case (false, true): return .added
+        case (true, true): return .modified
+        case (true, false): return .deleted
+        }
+    }
+
+    /// The event for a watch that sees this change, ready to send. All that see what happened to the object itself
+    /// share one.
+    /// - Throws: 500 when the store holds something that is no object.
+    func line(as seen: Change) throws(APIError) -> [UInt8] {
+        if seen != change { return try newLine(seen) }
+        return try state.withLock { state throws(APIError) in
+            if let line = state.line { return line }
+            let line = try newLine(seen)
+            state.line = line
+            return line
+        }
+    }
+
+    private func newLine(_ seen: Change) throws(APIError) -> [UInt8] {
+        try Self.line(of: stored(as: seen), revision: stored.pair.modRevision, seen, kind)
+    }
+
+    /// The object that a watch is shown that sees this change, with the revision of the change.
+    /// - Throws: 500 when the store holds something that is no object.
+    func object(as seen: Change) throws(APIError) -> [UInt8] {
+        try kind.served(stored(as: seen), revision: stored.pair.modRevision)
+    }
+
+    /// The object that is there now or, when it goes, the one before.
+    private func stored(as seen: Change) -> [UInt8] {
+        seen == .deleted ? stored.previous?.value ?? Array("{}".utf8) : stored.pair.value
+    }
+
+    /// The room that its line takes while anybody sends it: taken once for all who do, by the first of them and before
+    /// the line is made, and given back with the last who holds it. Nil when there is none now.
+    /// - Parameter empty: an empty room of whoever sends it now.
+    func room(in empty: Admittance.Room) -> Admittance.Room? {
+        state.withLock { state in
+            if let room = state.room { return room }
+            guard empty.grow(by: lineSize) else { return nil }
+            state.room = empty
+            return empty
         }
     }
 
     /// One event of a watch's stream.
     static func line(_ type: String, _ object: [UInt8]) -> [UInt8] {
+        line(type, reserving: object.count) { $0 += object }
+    }
+
+    /// The same with an object as it is stored, in the form of `kind`.
+    /// - Throws: 500 when it is none.
+    static func line(
+        of stored: [UInt8], revision: Int64, _ change: Change, _ kind: ResourceKind
+    ) throws(APIError) -> [UInt8] {
+        try line(change.rawValue, reserving: stored.count) { line throws(APIError) in
+            try kind.appendServed(stored, revision: revision, to: &line)
+        }
+    }
+
+    private static func line<Failure>(
+        _ type: String, reserving size: Int, _ append: (inout [UInt8]) throws(Failure) -> Void
+    ) throws(Failure) -> [UInt8] {
         var line: [UInt8] = []
-        line.reserveCapacity(object.count + 40)
+        line.reserveCapacity(size + lineCost)
         line += "{\"type\":\"\(type)\",\"object\":".utf8
-        line += object
+        try append(&line)
         line += "}\n".utf8
         return line
     }
+}
+
+extension StoreEvent {
+    /// What happened to the object.
+    var type: WatchEvent.Change { isDeletion ? .deleted : previous == nil ? .added : .modified }
+    /// Bytes of the object, now and before.
+    var size: Int { pair.value.count + (previous?.value.count ?? 0) }
 }

@@ -107,6 +107,26 @@ struct WatchSession: Sendable {
         try await follow(changes, writer, &state)
     }
 
+    /// Lines that are sent together, as many as make a piece.
+    private struct Batch {
+        private var lines: [[UInt8]] = []
+        private var size = 0
+
+        var isFull: Bool { size >= Limits.watchPiece }
+
+        mutating func add(_ line: [UInt8]) {
+            lines.append(line)
+            size += line.count
+        }
+
+        mutating func send(to writer: any BodyWriter) async throws {
+            if lines.isEmpty { return }
+            let pieces = lines
+            self = Batch()
+            try await writer.write(joining: pieces)
+        }
+    }
+
     private struct State {
         /// Whether a table's headings have been sent.
         var hasHeadings = false
@@ -115,23 +135,21 @@ struct WatchSession: Sendable {
     }
 
     private func sendInitial(to writer: any BodyWriter, _ state: inout State) async throws {
-        var lines: [UInt8] = []
+        var batch = Batch()
         var walk = RangeWalk(registry.storage, over: selection.range, at: start)
         while let pair = try await walk.next() {
             guard selection.admits(pair) else { continue }
-            if pair.value.count > Limits.watchPiece {
-                if !lines.isEmpty { try await writer.write(lines) }
-                lines.removeAll()
-                let event = StoreEvent(pair: pair, previous: nil, isDeletion: false)
-                try await sendLarge(event, isInitial: true, to: writer, &state)
+            let change = StoreEvent(pair: pair, previous: nil, isDeletion: false)
+            if change.size > Limits.watchPiece {
+                try await batch.send(to: writer)
+                try await sendLarge(change, to: writer, &state)
                 continue
             }
-            lines += WatchEvent.line("ADDED", try rendered(pair.served(as: kind), &state))
-            if lines.count < Limits.watchPiece { continue }
-            try await writer.write(lines)
-            lines.removeAll(keepingCapacity: true)
+            // Hardly anybody else asks for it again: it is not kept.
+            batch.add(try line(of: WatchEvent(change, kind: kind), as: .added, &state))
+            if batch.isFull { try await batch.send(to: writer) }
         }
-        if !lines.isEmpty { try await writer.write(lines) }
+        try await batch.send(to: writer)
         if options.marksInitialEnd { try await writer.write(bookmark(start, endsInitial: true)) }
     }
 
@@ -193,76 +211,66 @@ struct WatchSession: Sendable {
 
     /// Sends events, as many at a time as make a piece.
     private func send(_ events: [StoreEvent], to writer: any BodyWriter, _ state: inout State) async throws {
-        var lines: [UInt8] = []
+        var batch = Batch()
         for change in events {
-            if change.pair.value.count + (change.previous?.value.count ?? 0) > Limits.watchPiece {
-                if !lines.isEmpty { try await writer.write(lines) }
-                lines.removeAll()
-                try await sendLarge(change, isInitial: false, to: writer, &state)
+            if change.size > Limits.watchPiece {
+                try await batch.send(to: writer)
+                try await sendLarge(change, to: writer, &state)
                 continue
             }
-            let event = try registry.sharedEvents.event(for: change, kind: kind)
-            if renderer.representation == .json, selection.isEverything {
-                // One event alone is shared by all that watch it, not copied.
-                if events.count == 1 { return try await writer.write(event.line) }
-                lines += event.line
-            } else if let seen = event.seen(by: selection) {
-                lines += WatchEvent.line(seen.change.rawValue, try rendered(seen.bytes, &state))
-            }
-            if lines.count >= Limits.watchPiece {
-                try await writer.write(lines)
-                lines.removeAll(keepingCapacity: true)
-            }
+            let event = registry.sharedEvents.event(for: change, kind: kind)
+            guard let seen = event.seen(by: selection) else { continue }
+            batch.add(try line(of: event, as: seen, &state))
+            if batch.isFull { try await batch.send(to: writer) }
         }
-        if !lines.isEmpty { try await writer.write(lines) }
+        try await batch.send(to: writer)
     }
 
     /// Sends one event that takes much memory. It is made, or held, once there is room for all of it: until then
     /// nothing is held but what the store holds too.
     private func sendLarge(
-        _ change: StoreEvent, isInitial: Bool, to writer: any BodyWriter, _ state: inout State
+        _ change: StoreEvent, to writer: any BodyWriter, _ state: inout State
     ) async throws {
+        let event = { registry.sharedEvents.event(for: change, kind: kind) }
+        guard let seen = event().seen(by: selection) else { return }
+        let isShared = renderer.representation == .json && seen == change.type
         let size = max(change.pair.value.count, change.previous?.value.count ?? 0)
-        let buffers = min(3 * size, Limits.eventBuffers)
         // In a form of its own it is held as it was read and as it is sent.
-        let copy = renderer.representation == .json && selection.isEverything ? 0 : 2 * size
-        var own = buffers + copy
-        let (event, share) = try await claim(own) { room throws(APIError) in
-            try registry.sharedEvents.event(for: change, kind: kind, isInitial: isInitial, in: room)
-        }
-        defer {
-            room.shrink(by: own)
-            withExtendedLifetime(share) {}
-        }
-        guard let seen = isInitial ? (event.change, event.bytes) : event.seen(by: selection) else { return }
-        if renderer.representation == .json, seen.change == event.change {
-            room.shrink(by: copy)
-            own = buffers
-            return try await writer.write(event.line)
-        }
-        try await writer.write(WatchEvent.line(seen.change.rawValue, try rendered(seen.bytes, &state)))
+        let own = min(3 * size, Limits.eventBuffers) + (isShared ? 0 : 2 * size)
+        let (claimed, rooms) = try await claim(own, of: event, isShared: isShared)
+        defer { withExtendedLifetime(rooms) {} }
+        try await writer.write(line(of: claimed, as: seen, &state))
     }
 
-    /// Waits for memory: so many bytes of this watch's own, and what `take` takes from an empty room; none is held
-    /// without the other, or those who wait could be in each other's way.
+    /// An event, and the memory that it takes while it is sent: given back with the last who holds it.
+    private typealias Claim = (event: WatchEvent, rooms: [Admittance.Room])
+
+    /// Waits for memory.
     /// - Throws: 429 when there is none for too long: whoever asks again later finds the object as it is then.
-    private func claim<Taken>(
-        _ own: Int, _ take: (Admittance.Room) throws(APIError) -> Taken?
-    ) async throws -> Taken {
+    private func claim(_ own: Int, of event: () -> WatchEvent, isShared: Bool) async throws -> Claim {
         let end = registry.world.now() + patience
         while true {
-            if room.grow(by: own) {
-                do {
-                    if let taken = try take(room.another()) { return taken }
-                } catch {
-                    room.shrink(by: own)
-                    throw error
-                }
-                room.shrink(by: own)
-            }
+            if let claim = take(own, of: event(), isShared: isShared) { return claim }
             if registry.world.now() >= end { throw APIError.tooManyRequests }
             try await registry.world.sleep(for: Limits.watchPause)
         }
+    }
+
+    /// So many bytes of this watch's own, and the room of the event when its line is shared. None is held without the
+    /// other, or those who wait could be in each other's way.
+    private func take(_ own: Int, of event: WatchEvent, isShared: Bool) -> Claim? {
+        let mine = room.another()
+        guard mine.grow(by: own) else { return nil }
+        if !isShared { return (event, [mine]) }
+        return event.room(in: room.another()).map { (event, [mine, $0]) }
+    }
+
+    /// An event as this watch is told of it.
+    private func line(
+        of event: WatchEvent, as seen: WatchEvent.Change, _ state: inout State
+    ) throws(APIError) -> [UInt8] {
+        if renderer.representation == .json { return try event.line(as: seen) }
+        return WatchEvent.line(seen.rawValue, try rendered(event.object(as: seen), &state))
     }
 
     private func rendered(_ bytes: [UInt8], _ state: inout State) throws(APIError) -> [UInt8] {

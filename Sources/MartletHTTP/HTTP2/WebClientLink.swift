@@ -111,7 +111,7 @@ final class WebClientLink: WebLink, @unchecked Sendable {
         case .bytes(let bytes):
             locked {
                 guard !stream.isOver, !stream.isSent else { return }
-                queue(stream, bytes)
+                queue(stream, [bytes])
                 endSending(stream, trailers?())
             }
         case .stream(let next):
@@ -122,7 +122,7 @@ final class WebClientLink: WebLink, @unchecked Sendable {
                         left -= piece.count
                         guard left >= 0 else { break }
                         guard let self, !self.locked({ stream.isOver || stream.isSent }) else { return }
-                        if !piece.isEmpty { try await self.write(piece, stream) }
+                        if !piece.isEmpty { try await self.write([piece], stream) }
                     }
                     guard length == nil || left == 0 else {
                         throw NetworkError.protocolViolation("a body has not the length that its head names")

@@ -134,9 +134,9 @@ class WebLink: HTTP2Link, @unchecked Sendable {
 
     // MARK: Out
 
-    /// Sends a piece, waiting for room.
-    /// - Throws: why nobody takes it, or `CancellationError`.
-    final func write(_ bytes: [UInt8], _ stream: WebStream) async throws {
+    /// Sends pieces, waiting for room.
+    /// - Throws: why nobody takes them, or `CancellationError`.
+    final func write(_ pieces: [[UInt8]], _ stream: WebStream) async throws {
         while true {
             let failure: (any Error)? = locked {
                 if stream.isOver || stream.isSent { return stream.failure ?? NetworkError.closed }
@@ -146,13 +146,13 @@ class WebLink: HTTP2Link, @unchecked Sendable {
             try Task.checkCancellation()
             let isQueued = locked {
                 guard !stream.isOver, stream.outgoing.count < Self.queueLimit else { return false }
-                queue(stream, bytes)
+                queue(stream, pieces)
                 return true
             }
             if isQueued { break }
             await awaitRoom(stream)
         }
-        // A slow peer slows its writer down, also behind one large piece.
+        // A slow peer slows its writer down, also behind large pieces.
         while locked({ !stream.isOver && stream.outgoing.count >= Self.queueLimit }) {
             try Task.checkCancellation()
             await awaitRoom(stream)
@@ -171,9 +171,9 @@ class WebLink: HTTP2Link, @unchecked Sendable {
     }
 
     /// Adds to what is sent. Under the lock.
-    final func queue(_ stream: WebStream, _ bytes: [UInt8]) {
-        stream.outgoing.append(bytes)
-        if stream.writesSince == nil && !bytes.isEmpty { stream.writesSince = world.now() }
+    final func queue(_ stream: WebStream, _ pieces: [[UInt8]]) {
+        for piece in pieces { stream.outgoing.append(piece) }
+        if stream.writesSince == nil && stream.outgoing.count > 0 { stream.writesSince = world.now() }
         session?.resume(stream)
         wakeWriter()
     }

@@ -288,7 +288,7 @@ final class WebServerLink: WebLink, @unchecked Sendable {
             locked {
                 let hasBody = !hasNoBody && (!bytes.isEmpty || trailers != nil)
                 guard begin(call, response.head, length: length, hasBody: hasBody) else { return }
-                queue(call, bytes)
+                queue(call, [bytes])
                 endSending(call, trailers)
             }
         case .stream(let produce):
@@ -325,7 +325,7 @@ final class WebServerLink: WebLink, @unchecked Sendable {
         head.headerFields[.contentType] = "text/plain; charset=utf-8"
         let body = Array((text + "\n").utf8)
         guard begin(call, head, length: body.count, hasBody: true) else { return }
-        queue(call, body)
+        queue(call, [body])
         endSending(call, nil)
     }
 
@@ -347,13 +347,16 @@ final class WebServerLink: WebLink, @unchecked Sendable {
 
         var isWhole: Bool { length.map { $0 == written } ?? true }
 
-        func write(_ bytes: [UInt8]) async throws {
-            if bytes.isEmpty { return }
-            written += bytes.count
+        func write(_ bytes: [UInt8]) async throws { try await write(joining: [bytes]) }
+
+        func write(joining pieces: [[UInt8]]) async throws {
+            let count = pieces.reduce(0) { $0 + $1.count }
+            if count == 0 { return }
+            written += count
             if let length, written > length {
                 throw NetworkError.protocolViolation("a body is longer than the content-length of its head")
             }
-            try await link.write(bytes, call)
+            try await link.write(pieces, call)
         }
     }
 }
