@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/// An empty memory buffer that grew beyond this is given back when its connection waits.
-#define KEPT_BUFFER 16384
+/// An empty memory buffer that grew beyond this is given back when its connection waits. Most requests take less.
+#define KEPT_BUFFER 2048
 /// The largest plaintext of one record (RFC 8446, 5.1).
 #define RECORD_SIZE 16384
 /// So many bytes are encrypted with one key; AES-GCM bears 2^24.5 full records of it (RFC 8446, 5.5).
@@ -50,7 +50,7 @@ mtls_connection *mtls_connection_new(mtls_context *context, const char *server_n
     ERR_clear_error();
     mtls_connection *connection = calloc(1, sizeof *connection);
     BIO *input = BIO_new(BIO_s_mem());
-    BIO *output = BIO_new(BIO_s_mem());
+    BIO *output = connection == NULL ? NULL : mtls_output_new(&connection->output);
     if (connection == NULL || input == NULL || output == NULL) goto failed;
     connection->ssl = SSL_new(context->ssl);
     if (connection->ssl == NULL) goto failed;
@@ -59,7 +59,6 @@ mtls_connection *mtls_connection_new(mtls_context *context, const char *server_n
     SSL_set_app_data(connection->ssl, connection);
     SSL_set_bio(connection->ssl, input, output);
     connection->input = input;
-    connection->output = output;
     SSL_set_verify(connection->ssl, context->verification, note_verification);
     if (context->is_server) {
         SSL_set_accept_state(connection->ssl);
@@ -84,6 +83,7 @@ void mtls_connection_free(mtls_connection *connection) {
     if (connection == NULL) return;
     SSL_free(connection->ssl);
     mtls_context_free(connection->context);
+    mtls_output_free(&connection->output);
     free(connection->wanted);
     free(connection);
 }
@@ -154,12 +154,10 @@ enum mtls_status mtls_feed(mtls_connection *connection, const uint8_t *bytes, si
     return MTLS_FAILED;
 }
 
-size_t mtls_output(const mtls_connection *connection) { return BIO_ctrl_pending(connection->output); }
+size_t mtls_output(const mtls_connection *connection) { return connection->output.count; }
 
 size_t mtls_take(mtls_connection *connection, uint8_t *bytes, size_t capacity) {
-    size_t taken = 0;
-    if (capacity == 0 || BIO_read_ex(connection->output, bytes, capacity, &taken) != 1) return 0;
-    return taken;
+    return mtls_output_take(&connection->output, bytes, capacity);
 }
 
 size_t mtls_readable(const mtls_connection *connection) {
@@ -185,7 +183,8 @@ enum mtls_status mtls_read(mtls_connection *connection, uint8_t *bytes, size_t c
     return MTLS_DONE;
 }
 
-enum mtls_status mtls_write(mtls_connection *connection, const uint8_t *bytes, size_t count) {
+/// Encrypts all of `bytes`.
+static enum mtls_status encrypt(mtls_connection *connection, const uint8_t *bytes, size_t count) {
     size_t written = 0;
     if (connection->has_failed) return MTLS_FAILED;
     if (count == 0) return MTLS_DONE;
@@ -201,6 +200,19 @@ enum mtls_status mtls_write(mtls_connection *connection, const uint8_t *bytes, s
     mtls_explain(connection->error, "the TLS connection takes no more bytes");
     connection->has_failed = 1;
     return MTLS_FAILED;
+}
+
+enum mtls_status mtls_write(mtls_connection *connection, const uint8_t *bytes, size_t count, uint8_t *records,
+                            size_t capacity, size_t *made) {
+    struct mtls_output *output = &connection->output;
+    size_t before = mtls_output_take(output, records, capacity);
+    output->lent = records + before;
+    output->room = capacity - before;
+    enum mtls_status status = encrypt(connection, bytes, count);
+    *made = capacity - output->room;
+    output->lent = NULL;
+    output->room = 0;
+    return status;
 }
 
 enum mtls_status mtls_update_keys(mtls_connection *connection, int ask_peer) {
@@ -230,25 +242,18 @@ static size_t buffer_size(BIO *bio) {
 }
 
 size_t mtls_buffer_size(const mtls_connection *connection) {
-    return buffer_size(connection->input) + buffer_size(connection->output);
+    return buffer_size(connection->input) + connection->output.size;
 }
 
 /// Whether a memory buffer is empty and large.
 static int is_wasteful(BIO *bio) { return buffer_size(bio) > KEPT_BUFFER && BIO_ctrl_pending(bio) == 0; }
 
 void mtls_trim(mtls_connection *connection) {
-    if (is_wasteful(connection->input)) {
-        BIO *fresh = BIO_new(BIO_s_mem());
-        if (fresh == NULL) return;
-        SSL_set0_rbio(connection->ssl, fresh);
-        connection->input = fresh;
-    }
-    if (is_wasteful(connection->output)) {
-        BIO *fresh = BIO_new(BIO_s_mem());
-        if (fresh == NULL) return;
-        SSL_set0_wbio(connection->ssl, fresh);
-        connection->output = fresh;
-    }
+    if (!is_wasteful(connection->input)) return;
+    BIO *fresh = BIO_new(BIO_s_mem());
+    if (fresh == NULL) return;
+    SSL_set0_rbio(connection->ssl, fresh);
+    connection->input = fresh;
 }
 
 const char *mtls_error(const mtls_connection *connection) { return connection->error; }

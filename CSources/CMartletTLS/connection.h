@@ -42,13 +42,27 @@ struct mtls_context {
 /// Draws a key for the tickets of a new server. 0, or -1 when the library refuses.
 int mtls_tickets_begin(mtls_context *context);
 
+/// Ciphertext for the peer. It goes straight to where mtls_write wants it, as far as that has room; the rest waits.
+struct mtls_output {
+    uint8_t *lent;
+    size_t room;
+    uint8_t *bytes;
+    size_t count;
+    size_t size;
+};
+
+/// What OpenSSL writes to; NULL when there is no memory. `output` outlives it.
+BIO *mtls_output_new(struct mtls_output *output);
+/// Moves what waits to `bytes`; returns how much.
+size_t mtls_output_take(struct mtls_output *output, uint8_t *bytes, size_t capacity);
+void mtls_output_free(struct mtls_output *output);
+
 struct mtls_connection {
     mtls_context *context;
     SSL *ssl;
     /// From the peer; owned by `ssl`.
     BIO *input;
-    /// To the peer; owned by `ssl`.
-    BIO *output;
+    struct mtls_output output;
     int has_identity;
     int is_established;
     int has_failed;

@@ -201,7 +201,7 @@ final class ConnectionPool: Sendable {
         dropExpired()
         guard limit > 0, connection.inbound.isFresh else { return connection.close() }
         // Weakly, because the connection holds its reader and that one this.
-        connection.inbound.watchWhileIdle { [weak self, weak connection] in
+        connection.inbound.watchForEnd { [weak self, weak connection] in
             if let connection { self?.drop(connection) }
         }
         let entry = Idle(connection: connection, since: world.now())

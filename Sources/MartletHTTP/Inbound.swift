@@ -20,11 +20,9 @@ final class Inbound: Sendable {
         var failure: (any Error)?
         /// Waits for bytes that the background read brings.
         var reader: CheckedContinuation<Void, Never>?
-        /// Waits for the peer's end.
-        var endWaiter: CheckedContinuation<Void, Never>?
         var watchesEnd = false
-        /// Told once of the end of an idle connection.
-        var idleEnd: (@Sendable () -> Void)?
+        /// Told once of the peer's end.
+        var whenOver: (@Sendable () -> Void)?
 
         var isOver: Bool { hasEnded || failure != nil }
         /// Whether there is room for what is read ahead.
@@ -112,19 +110,16 @@ final class Inbound: Sendable {
     private func readOnce() async -> Bool {
         let read: Result<[UInt8], any Error>
         do { read = .success(try await stream.read(atMost: HTTPBounds.read)) } catch { read = .failure(error) }
-        let (goesOn, woken, tell) = state.withLock { state in
+        let (goesOn, reader, tell) = state.withLock { state in
             switch read {
             case .success(let bytes) where bytes.isEmpty: state.hasEnded = true
             case .success(let bytes): state.buffer.append(bytes)
             case .failure(let error): state.failure = error
             }
             state.isReading = state.watchesEnd && state.readsAhead
-            var woken = [state.reader.take()]
-            guard state.isOver else { return (state.isReading, woken, Optional<@Sendable () -> Void>.none) }
-            woken.append(state.endWaiter.take())
-            return (false, woken, state.idleEnd.take())
+            return (state.isReading, state.reader.take(), state.isOver ? state.whenOver.take() : nil)
         }
-        for continuation in woken { continuation?.resume() }
+        reader?.resume()
         tell?()
         return goesOn
     }
@@ -142,11 +137,11 @@ final class Inbound: Sendable {
         if starts { world.spawn { await self.backgroundLoop() } }
     }
 
-    /// Watches an idle connection: `whenOver` is called once, when the peer ends its side or the connection fails
+    /// Watches the peer while nobody reads: `whenOver` is called once, when it ends its side or the connection fails
     /// before ``stopWatching()``.
-    func watchWhileIdle(_ whenOver: @escaping @Sendable () -> Void) {
+    func watchForEnd(_ whenOver: @escaping @Sendable () -> Void) {
         let isOver = state.withLock { state in
-            if !state.isOver { state.idleEnd = whenOver }
+            if !state.isOver { state.whenOver = whenOver }
             return state.isOver
         }
         if isOver { whenOver() } else { watchForEnd() }
@@ -154,32 +149,10 @@ final class Inbound: Sendable {
 
     /// Stops looking for the peer's end; a read that is pending stays so.
     func stopWatching() {
-        let waiter = state.withLock { state in
+        state.withLock { state in
             state.watchesEnd = false
-            state.idleEnd = nil
-            return state.endWaiter.take()
+            state.whenOver = nil
         }
-        waiter?.resume()
-    }
-
-    /// Returns when the peer has ended its side, the connection has failed, or the task is cancelled.
-    func awaitEnd() async {
-        while !isOver && !Task.isCancelled {
-            watchForEnd()
-            await withTaskCancellationHandler {
-                await withCheckedContinuation { continuation in
-                    let waits = state.withLock { state in
-                        let waits = !state.isOver && !Task.isCancelled
-                        if waits { state.endWaiter = continuation }
-                        return waits
-                    }
-                    if !waits { continuation.resume() }
-                }
-            } onCancel: {
-                stopWatching()
-            }
-        }
-        state.withLock { $0.watchesEnd = false }
     }
 
     private func backgroundLoop() async {

@@ -178,23 +178,17 @@ final class ServerConnection: Sendable {
         _ produce: @escaping @Sendable (any BodyWriter) async throws -> Void, _ framing: BodyFraming
     ) async throws {
         let writer = StreamWriter(stream, framing: framing, record: record, limit: core.limits.idleTimeout)
-        let inbound = self.inbound
-        try await withThrowingTaskGroup(of: Bool.self) { group in
-            group.addTask {
-                try await produce(writer)
-                return true
-            }
-            group.addTask {
-                await inbound.awaitEnd()
-                return false
-            }
-            defer { group.cancelAll() }
-            // The end of the client first: cancel the producer, and let it end in its own way.
-            if try await group.next() == false {
-                group.cancelAll()
-                _ = try await group.next()
-            }
+        // One task and no group: thousands of watches wait here.
+        let body = Task.immediate(executorPreference: core.world.executor) { try await produce(writer) }
+        // It ends in its own way then.
+        inbound.watchForEnd { body.cancel() }
+        let result = await withTaskCancellationHandler {
+            await body.result
+        } onCancel: {
+            body.cancel()
         }
+        inbound.stopWatching()
+        try result.get()
         try await writer.finish()
     }
 

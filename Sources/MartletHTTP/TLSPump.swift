@@ -98,8 +98,7 @@ struct TLSPump: ~Copyable, @unchecked Sendable {
 
     /// The records that hold `bytes`, after whatever else is to be sent first; nil when the connection takes no more.
     ///
-    /// Each record is taken out before the next is made: OpenSSL's buffer, which stays as large as it ever was while a
-    /// slow peer is waited for, holds one, and is not grown in steps whose pieces nobody else can use.
+    /// OpenSSL writes them here at once; no buffer of its own stays behind while a slow peer is waited for.
     mutating func seal(_ bytes: ArraySlice<UInt8>) -> [UInt8]? {
         let records = bytes.count / Self.recordSize + 1
         var isGood = true
@@ -110,9 +109,13 @@ struct TLSPump: ~Copyable, @unchecked Sendable {
             while isGood && !rest.isEmpty {
                 let record = rest.prefix(Self.recordSize)
                 rest = rest.dropFirst(record.count)
-                let status = record.withUnsafeBufferPointer { mtls_write(connection, $0.baseAddress, $0.count) }
+                var made = 0
+                let place = buffer.baseAddress.map { $0 + filled }
+                let status = record.withUnsafeBufferPointer {
+                    mtls_write(connection, $0.baseAddress, $0.count, place, buffer.count - filled, &made)
+                }
                 isGood = status == MTLS_DONE
-                filled += mtls_take(connection, buffer.baseAddress.map { $0 + filled }, buffer.count - filled)
+                filled += made
             }
         }
         // More than records (a change of keys) may have been made.

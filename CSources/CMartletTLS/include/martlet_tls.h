@@ -99,15 +99,17 @@ size_t mtls_readable(const mtls_connection *connection);
 /// Decrypts all records that are here, as far as `capacity` reaches. MTLS_DONE with `*count` above zero, else
 /// MTLS_WANT_INPUT, MTLS_END or MTLS_FAILED.
 enum mtls_status mtls_read(mtls_connection *connection, uint8_t *bytes, size_t capacity, size_t *count);
-/// Encrypts all of `bytes` into records of at most 16 KiB; changes the key in time (RFC 8446, 5.5). MTLS_DONE or
-/// MTLS_FAILED.
-enum mtls_status mtls_write(mtls_connection *connection, const uint8_t *bytes, size_t count);
+/// Encrypts all of `bytes` into records of at most 16 KiB; changes the key in time (RFC 8446, 5.5). What waited for
+/// the peer, and the new records behind it, go to `records`; `*made` says how much. What finds no room there waits for
+/// mtls_take. MTLS_DONE or MTLS_FAILED.
+enum mtls_status mtls_write(mtls_connection *connection, const uint8_t *bytes, size_t count, uint8_t *records,
+                            size_t capacity, size_t *made);
 /// TLS 1.3: encrypts from now on with a new key, and with `ask_peer` wants the peer to do the same (RFC 8446, 4.6.3).
 /// MTLS_DONE or MTLS_FAILED.
 enum mtls_status mtls_update_keys(mtls_connection *connection, int ask_peer);
 /// Makes the close_notify that ends our side. Reading may go on.
 void mtls_shutdown(mtls_connection *connection);
-/// Gives back large buffers that are empty now; for a connection that is about to wait.
+/// Gives back a large buffer that is empty now; for a connection that is about to wait.
 void mtls_trim(mtls_connection *connection);
 
 /// Why the connection failed, in one line; "" when it did not. Valid as long as the connection.
