@@ -123,7 +123,7 @@ class HTTP2Link: HTTP2SessionOwner, @unchecked Sendable {
             guard locked({ takeOutput(&bytes) }) else { return }
             if bytes.isEmpty {
                 // The memory of a burst is kept until the burst is over.
-                if bytes.capacity > HTTP2Session.outputBatch / 4 { bytes = [] }
+                if bytes.capacity > HTTP2Session.keptOutput { bytes = [] }
                 continue
             }
             do {

@@ -94,6 +94,8 @@ final class HTTP2Session {
     static let continuations = 8
     /// About how many bytes ``output(into:)`` gives at once.
     static let outputBatch = 256 * 1024
+    /// Bytes of memory for output that a connection keeps while it has nothing to send.
+    static let keptOutput = 2 * 1024
 
     /// A session, with the preface and settings ready to be sent; nil when there is no memory.
     init?(_ role: Role) {

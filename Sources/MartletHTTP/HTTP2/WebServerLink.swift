@@ -101,7 +101,7 @@ final class WebServerLink: WebLink, @unchecked Sendable {
                 return nil
             }
             noteActivity()
-            defer { starting.removeAll(keepingCapacity: true) }
+            defer { starting = [] }
             return starting
         }
         for call in calls ?? [] { start(call) }
