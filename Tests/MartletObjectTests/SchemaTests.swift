@@ -263,7 +263,7 @@ import Testing
             (
                 ["spec": ["containers": [["image": "x"]]]],
                 "map: {\"image\":\"x\"} does not contain declared merge key: name"
-            ), ([], "a strategic merge patch must be an object"),
+            ), ([], "json: cannot unmarshal array into Go value of type map[string]interface {}"),
         ] as [(JSON, String)])
     func badStrategicPatchesAreRefused(patch: JSON, message: String) {
         #expect { try Patch.apply(patch, type: .strategic, to: [:], kind: .pod) } throws: { "\($0)" == message }
