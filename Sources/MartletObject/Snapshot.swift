@@ -99,7 +99,7 @@ public enum Intent: Sendable, Hashable {
     /// snapshot may not have seen a fresh owner yet, so the API is asked before anything is deleted.
     case collect(ObjectKey, uid: String, owners: [ObjectKey: String])
     /// Change the metadata of a PersistentVolumeClaim, given as it is known, as ``patchMetadata(_:_:)`` does, if no pod
-    /// uses it: the snapshot may not have seen yet that one came to a node, so the API is asked before the claim may go.
+    /// uses it: the snapshot may not have seen yet that one came to a node, so the API is asked before the claim goes.
     case release(claim: JSON, JSON)
     /// Replace a namespace's `spec.finalizers` by those in this object.
     case finalizeNamespace(JSON)

@@ -1,9 +1,9 @@
 public import MartletBase
 public import MartletObject
 
-/// The edges of a cluster, as each of them sees the others: each keeps a Lease that says where clients reach it. One of
-/// those that live writes the status of Ingresses and Gateways for all of them, with the addresses of all, tells what of
-/// an Ingress cannot be carried out, and removes the Leases of those that ended without a word.
+/// The edges of a cluster, as each of them sees the others: each keeps a Lease that says where clients reach it. One
+/// of those that live writes the status of Ingresses and Gateways for all of them, with the addresses of all, tells
+/// what of an Ingress cannot be carried out, and removes the Leases of those that ended without a word.
 public struct EdgeRoster: Sendable {
     /// Where the Leases are.
     public static let namespace = "kube-system"

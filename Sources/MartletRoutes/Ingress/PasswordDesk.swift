@@ -10,9 +10,9 @@ public enum PasswordVerdict: Sendable, Hashable {
     case unknown(PasswordLine.Refusal)
 }
 
-/// Who comes with which name and password, and who makes the hash that says whether they are right. A pair that is known
-/// to be good costs none; of those who come with the same pair at the same time one makes it for all. The others stand
-/// in a ``PasswordLine``.
+/// Who comes with which name and password, and who makes the hash that says whether they are right. A pair that is
+/// known to be good costs none; of those who come with the same pair at the same time one makes it for all. The others
+/// stand in a ``PasswordLine``.
 public struct PasswordDesk: Sendable {
     /// So many good pairs are remembered, so that a client pays for the hash once.
     public static let memory = 4096

@@ -3,8 +3,8 @@ public import MartletBase
 /// The bridge that a host's pods hang on, as it was when it was last whole.
 ///
 /// The CNI plugin makes it for the first pod and looks at it again for the next one only: what somebody takes from it
-/// meanwhile, or all of it, is put back by this. A bridge that never was is not missed. When the host gets another range
-/// of pods, the bridge's address of the earlier one goes: it would lead packets for that range's next host here.
+/// meanwhile, or all of it, is put back by this. A bridge that never was is not missed. When the host gets another
+/// range of pods, the bridge's address of the earlier one goes: it would lead packets for that range's next host here.
 public struct PodBridge: Sendable {
     private struct Form: Sendable {
         var mtu: UInt32
