@@ -44,9 +44,9 @@ public enum MasterStates {
         let voters = members(answer).filter { $0["votes"]?.bool == true }
         let working = voters.filter { $0["alive"]?.bool != false && $0["failure"]?.string == nil }
         let (quorum, all) = (voters.count / 2 + 1, "of \(voters.count) voters")
-        let spare = max(0, working.count - quorum)
-        if working.count == voters.count { return "quorum: \(quorum) \(all); the loss of \(spare) is survived" }
-        return "quorum: \(quorum) \(all), and \(working.count) work; the loss of \(spare) is survived"
+        let some = working.count == voters.count ? "" : ", of which \(working.count) can write"
+        if working.count < quorum { return "quorum: \(quorum) \(all)\(some): nothing can be written now" }
+        return "quorum: \(quorum) \(all)\(some); the loss of \(working.count - quorum) is survived"
     }
 
     private static func members(_ answer: JSON) -> [JSON] { answer["members"]?.array ?? [] }
