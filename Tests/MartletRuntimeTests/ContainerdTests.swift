@@ -354,6 +354,24 @@ struct ContainerdTests {
         }
     }
 
+    @Test func `New pods of a node that gets another range have addresses of it`() async throws {
+        try await containerd(bridge: "mtest11") { containerd, world in
+            let runtime = containerd.runtime
+            _ = try await runtime.runSandbox(pod("before", in: containerd))
+            var network = NetworkConfig(
+                podCIDRs: ["10.231.80.0/24"], dataDirectory: containerd.configuration.networkDataDirectory)
+            network.bridge = "mtest11"
+            try await containerd.setNetwork(network)
+            // The runtime sees the new configuration by itself, a moment later.
+            for number in 0... {
+                let id = try await runtime.runSandbox(pod("after\(number)", in: containerd))
+                let made = try await runtime.listSandboxes().first { $0.id == id }
+                if made?.addresses.first?.hasPrefix("10.231.80.") == true { break }
+                try await world.sleep(for: .milliseconds(20))
+            }
+        }
+    }
+
     @Test func `A crash of ours is cleaned up by name: shims, mounts, cgroups, bridge, rules`() async throws {
         try await containerd(bridge: "mtest3") { containerd, world in
             let runtime = containerd.runtime
