@@ -83,6 +83,9 @@ enum Limits {
     static let streamFarewell: Duration = .seconds(5)
     /// Time between two bookmarks of a watch that asked for them.
     static let bookmarkInterval: Duration = .seconds(60)
+    /// Time between two looks for watches that are to be woken: never less, so that many at many times cost little, and
+    /// never more, so that one that comes is in time.
+    static let clockTicks = (shortest: Duration.milliseconds(50), longest: Duration.seconds(1))
     /// How long a watch lives when it names no `timeoutSeconds`: this, and up to as much again.
     static let watchSeconds = 1800
     /// Parts into which the rules of one role are split when it is looked at for what its author may give away. Rules

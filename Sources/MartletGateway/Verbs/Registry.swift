@@ -10,6 +10,7 @@ struct Registry: Sendable {
     let world: any World
     let logger: Logger
     let sharedEvents = SharedEvents()
+    let watchClock: WatchClock
     let access: AccessControl
     let served: ServedKinds
     /// On whose behalf: see ``acting(as:)``.
@@ -24,6 +25,7 @@ struct Registry: Sendable {
         self.access = access
         allocator = Allocator(storage: storage, world: world, serviceCIDR: serviceCIDR)
         self.world = world
+        watchClock = WatchClock(in: world)
         self.logger = logger
     }
 

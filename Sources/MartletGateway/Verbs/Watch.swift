@@ -155,9 +155,12 @@ struct WatchSession: Sendable {
 
     private func follow(_ changes: StoreWatch, _ writer: any BodyWriter, _ state: inout State) async throws {
         state.revision = start
-        let (world, storage, deadline) = (registry.world, registry.storage, deadline)
+        let (world, storage, clock) = (registry.world, registry.storage, registry.watchClock)
         let last = LastRevision()
+        // Wakes the loop below when it is time for a bookmark, or for the end.
         var nextTick = Self.tick(after: world.now(), deadline)
+        let alarm = clock.add(at: nextTick) { changes.requestProgress() }
+        defer { clock.remove(alarm) }
         try await withThrowingTaskGroup(of: Void.self) { group in
             defer { group.cancelAll() }
             if let untilGone {
@@ -167,15 +170,6 @@ struct WatchSession: Sendable {
                     let revision = await storage.revision()
                     last.value.store(revision, ordering: .relaxed)
                     changes.requestProgress()
-                }
-            }
-            // Wakes the loop below when it is time for a bookmark, or for the end.
-            group.addTask {
-                while true {
-                    let next = Self.tick(after: world.now(), deadline)
-                    try await world.sleep(until: next)
-                    changes.requestProgress()
-                    if next == deadline { return }
                 }
             }
             do {
@@ -189,6 +183,7 @@ struct WatchSession: Sendable {
                     if options.allowsBookmarks { try await writer.write(bookmark(state.revision, endsInitial: false)) }
                     if now >= deadline { return }
                     nextTick = Self.tick(after: now, deadline)
+                    clock.set(alarm, to: nextTick)
                 }
             } catch is CancellationError {
                 return
