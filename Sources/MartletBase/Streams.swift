@@ -24,9 +24,15 @@ public protocol ByteStream: Sendable {
     /// nothing, or has gone while nothing is written; zero takes the limit away. Where there is no such limit nothing
     /// changes.
     func limitSilence(_ limit: Duration)
+
+    /// The stream, where its bytes are to be had without a task; nil, by default, where they are not.
+    var direct: (any DirectStream)? { get }
 }
 
 extension ByteStream {
+    /// None.
+    public var direct: (any DirectStream)? { nil }
+
     /// Nothing: most streams have no machine at their other end.
     public func limitSilence(_ limit: Duration) {}
 }

@@ -20,10 +20,25 @@ final class ClientConnection: Sendable {
     }
     private let upload = Mutex(Upload())
 
+    /// Tells the pool that keeps it that it has ended. Made once: it is kept after each exchange.
+    private let idleEnd = Mutex<(@Sendable () -> Void)?>(nil)
+
     init(_ stream: any ByteStream, in world: any World) {
         self.stream = stream
         self.world = world
         inbound = Inbound(stream, in: world)
+    }
+
+    /// What is done when it ends while this pool keeps it. Weakly, because it holds its reader and that one this.
+    fileprivate func idleEnd(in pool: ConnectionPool) -> @Sendable () -> Void {
+        idleEnd.withLock { known in
+            if let known { return known }
+            let idleEnd: @Sendable () -> Void = { [weak self, weak pool] in
+                if let self { pool?.drop(self) }
+            }
+            known = idleEnd
+            return idleEnd
+        }
     }
 
     deinit { close() }
@@ -200,10 +215,7 @@ final class ConnectionPool: Sendable {
     func keep(_ connection: ClientConnection) {
         dropExpired()
         guard limit > 0, connection.inbound.isFresh else { return connection.close() }
-        // Weakly, because the connection holds its reader and that one this.
-        connection.inbound.watchForEnd { [weak self, weak connection] in
-            if let connection { self?.drop(connection) }
-        }
+        connection.inbound.watchForEnd(connection.idleEnd(in: self))
         let entry = Idle(connection: connection, since: world.now())
         let dropped = idle.withLock { idle in
             idle.append(entry)
@@ -215,7 +227,7 @@ final class ConnectionPool: Sendable {
     }
 
     /// Closes a connection if it is idle; one that somebody has taken is theirs.
-    private func drop(_ connection: ClientConnection) {
+    fileprivate func drop(_ connection: ClientConnection) {
         let dropped = idle.withLock { idle in
             idle.firstIndex { $0.connection === connection }.map { idle.remove(at: $0) }
         }

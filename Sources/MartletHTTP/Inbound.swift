@@ -23,18 +23,23 @@ final class Inbound: Sendable {
         var watchesEnd = false
         /// Told once of the peer's end.
         var whenOver: (@Sendable () -> Void)?
+        /// Gets what comes, in place of the buffer.
+        var diversion: (any Diversion)?
 
         var isOver: Bool { hasEnded || failure != nil }
         /// Whether there is room for what is read ahead.
         var readsAhead: Bool { !isOver && buffer.count < HTTPBounds.readAhead }
     }
     private let stream: any ByteStream
+    /// The stream, when it does without tasks.
+    private let direct: (any DirectStream)?
     private let world: any World
     private let state: Mutex<State>
 
     /// - Parameter first: bytes of the stream that were read already.
     init(_ stream: any ByteStream, first: [UInt8] = [], in world: any World) {
         self.stream = stream
+        direct = stream.direct
         self.world = world
         var state = State()
         if !first.isEmpty { state.buffer.append(first) }
@@ -75,9 +80,10 @@ final class Inbound: Sendable {
         }
         switch way {
         case .none: return false
-        case .ownRead:
+        case .ownRead where direct == nil:
             if await readOnce() { world.spawn { await self.backgroundLoop() } }
-        case .pendingRead:
+        case .ownRead, .pendingRead:
+            if way == .ownRead { direct?.receive(for: self) }
             await waitForBackground(beyond: before)
             try Task.checkCancellation()
         }
@@ -108,8 +114,15 @@ final class Inbound: Sendable {
     /// Does the read that ``State/isReading`` tells of. True when another shall follow in the background; then it is
     /// under way already.
     private func readOnce() async -> Bool {
-        let read: Result<[UInt8], any Error>
-        do { read = .success(try await stream.read(atMost: HTTPBounds.read)) } catch { read = .failure(error) }
+        do {
+            return take(.success(try await stream.read(atMost: HTTPBounds.read)))
+        } catch {
+            return take(.failure(error))
+        }
+    }
+
+    /// Takes in what a read brought. True when another shall follow.
+    private func take(_ read: Result<[UInt8], any Error>) -> Bool {
         let (goesOn, reader, tell) = state.withLock { state in
             switch read {
             case .success(let bytes) where bytes.isEmpty: state.hasEnded = true
@@ -134,7 +147,9 @@ final class Inbound: Sendable {
             state.isReading = true
             return true
         }
-        if starts { world.spawn { await self.backgroundLoop() } }
+        guard starts else { return }
+        if let direct { return direct.receive(for: self) }
+        world.spawn { await self.backgroundLoop() }
     }
 
     /// Watches the peer while nobody reads: `whenOver` is called once, when it ends its side or the connection fails
@@ -265,6 +280,44 @@ final class Inbound: Sendable {
         }
     }
 
+    // MARK: Past the buffer
+
+    /// Lets what comes from now on go to somebody else, who asks for it by ``ask()``. False when it cannot be: tasks
+    /// read this connection, somebody waits for it, or it is over.
+    func divert(to diversion: any Diversion) -> Bool {
+        state.withLock { state in
+            guard direct?.isHere == true, !state.isOver, state.reader == nil, state.whenOver == nil else {
+                return false
+            }
+            state.diversion = diversion
+            return true
+        }
+    }
+
+    /// Asks for what comes next, unless that was done already.
+    func ask() {
+        let asks = state.withLock { state in
+            defer { state.isReading = true }
+            return !state.isReading
+        }
+        if asks { direct?.receive(for: self) }
+    }
+
+    /// What is unread, which is read with that.
+    func takeUnread() -> [UInt8] { state.withLock { $0.buffer.take(atMost: .max) } }
+
+    /// Puts bytes behind those that are unread.
+    func putBack(_ bytes: [UInt8]) { state.withLock { $0.buffer.append(bytes) } }
+
+    /// Sends what the kernel takes without waiting; false when that is not all.
+    func sendsAtOnce(_ bytes: Span<UInt8>) -> Bool {
+        guard let direct else { return false }
+        do { return try direct.send(bytes) == nil } catch { return false }
+    }
+
+    /// Lets what comes go into the buffer again.
+    func endDiversion() { state.withLock { $0.diversion = nil } }
+
     // MARK: After an upgrade
 
     /// Plain bytes, those read ahead first.
@@ -272,6 +325,38 @@ final class Inbound: Sendable {
         guard try await awaitBytes() else { return [] }
         return state.withLock { $0.buffer.take(atMost: limit) }
     }
+}
+
+extension Inbound: StreamReceiver {
+    func received(_ bytes: Span<UInt8>) {
+        let diversion = state.withLock { state in
+            if state.diversion != nil {
+                state.isReading = false
+                if bytes.isEmpty { state.hasEnded = true }
+            }
+            return state.diversion
+        }
+        if let diversion { return diversion.received(bytes, by: self) }
+        if take(.success([UInt8](copying: bytes))) { direct?.receive(for: self) }
+    }
+
+    func failed(_ error: NetworkError) {
+        let diversion = state.withLock { state in
+            if state.diversion != nil {
+                state.isReading = false
+                state.failure = error
+            }
+            return state.diversion
+        }
+        if let diversion { return diversion.received(Span(), by: self) }
+        _ = take(.failure(error))
+    }
+}
+
+/// Who gets a connection's bytes as they come, in place of its buffer.
+protocol Diversion: AnyObject, Sendable {
+    /// Bytes have come; none when the connection is over. They are gone when this returns.
+    func received(_ bytes: Span<UInt8>, by inbound: Inbound)
 }
 
 /// A connection's bytes after an upgrade.

@@ -51,8 +51,11 @@ struct TLSPump: ~Copyable, @unchecked Sendable {
     }
 
     /// Takes in ciphertext. A failure (no memory) shows at the next step.
-    mutating func feed(_ bytes: [UInt8]) {
-        _ = mtls_feed(connection, bytes, bytes.count)
+    mutating func feed(_ bytes: [UInt8]) { feed(bytes.span) }
+
+    /// As above.
+    mutating func feed(_ bytes: Span<UInt8>) {
+        _ = bytes.withUnsafeBufferPointer { mtls_feed(connection, $0.baseAddress, $0.count) }
     }
 
     /// How many bytes of ciphertext wait to be sent.
@@ -99,16 +102,16 @@ struct TLSPump: ~Copyable, @unchecked Sendable {
     /// The records that hold `bytes`, after whatever else is to be sent first; nil when the connection takes no more.
     ///
     /// OpenSSL writes them here at once; no buffer of its own stays behind while a slow peer is waited for.
-    mutating func seal(_ bytes: ArraySlice<UInt8>) -> [UInt8]? {
+    mutating func seal(_ bytes: Span<UInt8>) -> [UInt8]? {
         let records = bytes.count / Self.recordSize + 1
         var isGood = true
         var sealed = [UInt8](
             unsafeUninitializedCapacity: outputCount + bytes.count + records * Self.recordCost
         ) { buffer, filled in
-            var rest = bytes
-            while isGood && !rest.isEmpty {
-                let record = rest.prefix(Self.recordSize)
-                rest = rest.dropFirst(record.count)
+            var start = 0
+            while isGood && start < bytes.count {
+                let record = bytes.extracting(start..<min(bytes.count, start + Self.recordSize))
+                start += record.count
                 var made = 0
                 let place = buffer.baseAddress.map { $0 + filled }
                 let status = record.withUnsafeBufferPointer {

@@ -73,20 +73,18 @@ public final class TLSStream: ByteStream {
         while !rest.isEmpty {
             let batch = rest.prefix(TLSPump.batchSize)
             rest = rest.dropFirst(batch.count)
-            let records = try seal(batch)
+            let records = try seal(batch.span)
             do {
                 try await transport.write(records)
             } catch {
-                // Some of the records are lost, so that the peer could decrypt nothing after them.
-                isEnded.store(true, ordering: .releasing)
-                transport.close()
+                fail()
                 throw error
             }
         }
     }
 
     /// The records that hold `batch`, after whatever else has to be sent first.
-    private func seal(_ batch: ArraySlice<UInt8>) throws(NetworkError) -> [UInt8] {
+    private func seal(_ batch: Span<UInt8>) throws(NetworkError) -> [UInt8] {
         if isEnded.load(ordering: .acquiring) { throw .closed }
         let sealed: Result<[UInt8], NetworkError> = pump.withLock { pump in
             guard let records = pump.seal(batch) else { return .failure(.protocolViolation(pump.failure)) }
@@ -118,6 +116,108 @@ public final class TLSStream: ByteStream {
     }
 
     public func close() { transport.close() }
+
+    // MARK: Without a task
+
+    /// Itself, where its carrier does without tasks.
+    public var direct: (any DirectStream)? { transport.direct == nil ? nil : self }
+
+    private struct Incoming {
+        var receiver: (any StreamReceiver)?
+        /// Whether somebody gives out what there is, and looks for a receiver when that is done.
+        var isGiving = false
+    }
+    private let incoming = Mutex(Incoming())
+}
+
+extension TLSStream: DirectStream {
+    public var isHere: Bool { transport.direct?.isHere ?? false }
+
+    public func receive(for receiver: any StreamReceiver) {
+        // A receiver asks for more while it is given something: it gets that when it has returned.
+        let gives = incoming.withLock { incoming in
+            incoming.receiver = receiver
+            defer { incoming.isGiving = true }
+            return !incoming.isGiving
+        }
+        if gives { give() }
+    }
+
+    /// Gives out what is here to those who ask, and asks for more when nothing is.
+    private func give() {
+        while incoming.withLock({ incoming in
+            incoming.isGiving = incoming.receiver != nil
+            return incoming.isGiving
+        }) {
+            switch pump.withLock({ $0.read(atMost: TLSPump.inputSize) }) {
+            case .bytes(let bytes): takeReceiver()?.received(bytes.span)
+            case .end:
+                cleanEnd.store(true, ordering: .releasing)
+                takeReceiver()?.received(Span())
+            case .failed(let reason):
+                if turn.takeIfFree() {
+                    isEnded.store(true, ordering: .releasing)
+                    let output = pump.withLock { $0.takeOutput() }
+                    _ = try? transport.direct?.send(output.span)
+                    turn.pass()
+                }
+                transport.close()
+                takeReceiver()?.failed(.protocolViolation(reason))
+            case .wantsInput:
+                incoming.withLock { $0.isGiving = false }
+                transport.direct?.receive(for: self)
+                return
+            }
+        }
+    }
+
+    private func takeReceiver() -> (any StreamReceiver)? { incoming.withLock { $0.receiver.take() } }
+
+    public func send(_ bytes: Span<UInt8>) throws(NetworkError) -> (@Sendable () async throws -> Void)? {
+        guard let direct = transport.direct, turn.takeIfFree() else {
+            let bytes = [UInt8](copying: bytes)
+            return { try await self.write(bytes) }
+        }
+        do {
+            let records = try seal(bytes)
+            guard let rest = try direct.send(records.span) else {
+                turn.pass()
+                return nil
+            }
+            return {
+                defer { self.turn.pass() }
+                do {
+                    try await rest()
+                } catch {
+                    self.fail()
+                    throw error
+                }
+            }
+        } catch {
+            fail()
+            turn.pass()
+            throw error
+        }
+    }
+
+    /// Some records are lost, so that the peer could decrypt nothing after them.
+    private func fail() {
+        isEnded.store(true, ordering: .releasing)
+        transport.close()
+    }
+}
+
+extension TLSStream: StreamReceiver {
+    public func received(_ bytes: Span<UInt8>) {
+        if bytes.isEmpty {
+            takeReceiver()?.received(bytes)
+        } else {
+            pump.withLock { $0.feed(bytes) }
+            give()
+        }
+    }
+
+    public func failed(_ error: NetworkError) { takeReceiver()?.failed(error) }
 }
 
 /// A lock for tasks: its holders follow each other in the order in which they asked.

@@ -14,8 +14,10 @@ final class SocketState: ReactorHandle, @unchecked Sendable {
     let fd: Int32
     let peer: Endpoint?
     private(set) var closed = false
-    private var reading: ReadOperation?
+    private var reading: RingOperation?
     private var writing: WriteOperation?
+    /// Made at the first receive, and used again for all that follow.
+    private var receiving: ReceiveOperation?
     /// The reactor's turn in which something was last sent at once.
     private var sentInTurn: UInt64 = 0
 
@@ -48,14 +50,14 @@ final class SocketState: ReactorHandle, @unchecked Sendable {
     }
 
     /// Takes the place of the one reader; nil says why not.
-    fileprivate func begin(_ operation: ReadOperation) -> NetworkError? {
+    fileprivate func beginReading(_ operation: RingOperation) -> NetworkError? {
         if closed { return .closed }
         if reading != nil { return .system(operation: "read beside another read", Errno(EBUSY)) }
         reading = operation
         return nil
     }
 
-    fileprivate func begin(_ operation: WriteOperation) -> NetworkError? {
+    fileprivate func beginWriting(_ operation: WriteOperation) -> NetworkError? {
         if closed { return .closed }
         if writing != nil { return .system(operation: "write beside another write", Errno(EBUSY)) }
         writing = operation
@@ -70,10 +72,27 @@ final class SocketState: ReactorHandle, @unchecked Sendable {
             bytes.count <= ReactorLimits.sendBytes
         else { return 0 }
         sentInTurn = core.turns
-        let sent = bytes.withUnsafeBytes { cm_socket_send(fd, $0.baseAddress, $0.count) }
+        return try sendWithoutWaiting(bytes.span)
+    }
+
+    /// Sends what there is room for, which may be nothing.
+    fileprivate func sendWithoutWaiting(_ bytes: Span<UInt8>) throws(NetworkError) -> Int {
+        let sent = bytes.withUnsafeBufferPointer { cm_socket_send(fd, $0.baseAddress, $0.count) }
         if sent == -Int(EAGAIN) || sent == -Int(EINTR) { return 0 }
         if sent < 0 { throw .system(operation: "write", Errno(Int32(-sent))) }
         return sent
+    }
+
+    fileprivate func send(_ bytes: Span<UInt8>) throws(NetworkError) -> Int {
+        if closed { throw .closed }
+        if writing != nil { throw .system(operation: "write beside another write", Errno(EBUSY)) }
+        return try sendWithoutWaiting(bytes)
+    }
+
+    fileprivate func receive(for receiver: any StreamReceiver) {
+        let operation = receiving ?? ReceiveOperation(self)
+        receiving = operation
+        operation.start(receiver)
     }
 
     fileprivate func endedReading() {
@@ -111,7 +130,7 @@ private final class ReadOperation: RingOperation, @unchecked Sendable {
 
     func start(_ continuation: UnsafeContinuation<[UInt8], any Error>) {
         if cancelled { return continuation.resume(throwing: CancellationError()) }
-        if let refusal = socket.begin(self) { return continuation.resume(throwing: refusal) }
+        if let refusal = socket.beginReading(self) { return continuation.resume(throwing: refusal) }
         self.continuation = continuation
         receive(intoRing: core.hasBuffers)
     }
@@ -157,6 +176,52 @@ private final class ReadOperation: RingOperation, @unchecked Sendable {
     }
 }
 
+/// The receives of one socket, one after the other: they bring their bytes to a receiver, without a copy.
+private final class ReceiveOperation: RingOperation, @unchecked Sendable {
+    /// It lives as long as this is in the kernel's hands: it is not given up before.
+    private unowned let socket: SocketState
+    private var receiver: (any StreamReceiver)?
+    /// Where the bytes go when the ring has no buffer left.
+    private var memory: UnsafeMutableBufferPointer<UInt8>?
+
+    init(_ socket: SocketState) {
+        self.socket = socket
+        super.init(core: socket.core)
+    }
+
+    deinit { memory?.deallocate() }
+
+    func start(_ receiver: any StreamReceiver) {
+        if let refusal = socket.beginReading(self) { return receiver.failed(refusal) }
+        self.receiver = receiver
+        submit(intoRing: core.hasBuffers)
+    }
+
+    private func submit(intoRing: Bool) {
+        if !intoRing && memory == nil { memory = .allocate(capacity: Int(ReactorLimits.receiveBytes)) }
+        core.submit(self) {
+            cm_ring_recv($0, $1, socket.fd, memory?.baseAddress, Int(ReactorLimits.receiveBytes))
+        }
+    }
+
+    override func completed(_ completion: cm_completion) {
+        let result = completion.result
+        if result == -ENOBUFS && memory == nil && !socket.closed { return submit(intoRing: false) }
+        if result == -EINTR && !socket.closed { return submit(intoRing: memory == nil && core.hasBuffers) }
+        guard let receiver = receiver.take() else { return }
+        let memory = memory.take()
+        defer { memory?.deallocate() }
+        let isClosed = socket.closed
+        socket.endedReading()
+        if isClosed { return receiver.failed(.closed) }
+        guard result >= 0 else { return receiver.failed(.system(operation: "read", Errno(-result))) }
+        let isInRing = completion.flags & UInt16(CM_BUFFER) != 0
+        let own = memory.flatMap { UnsafePointer($0.baseAddress) }
+        let start = isInRing ? cm_ring_buffer(core.ring, completion.buffer) : own
+        receiver.received(UnsafeBufferPointer(start: start, count: Int(result)).span)
+    }
+}
+
 /// One `write`, in as many sends as it takes.
 private final class WriteOperation: RingOperation, @unchecked Sendable {
     private let socket: SocketState
@@ -182,7 +247,7 @@ private final class WriteOperation: RingOperation, @unchecked Sendable {
 
     func start(_ continuation: UnsafeContinuation<Void, any Error>) {
         if cancelled { return continuation.resume(throwing: CancellationError()) }
-        if let refusal = socket.begin(self) { return continuation.resume(throwing: refusal) }
+        if let refusal = socket.beginWriting(self) { return continuation.resume(throwing: refusal) }
         self.continuation = continuation
         sendNextPiece()
     }
@@ -230,7 +295,7 @@ private final class WriteOperation: RingOperation, @unchecked Sendable {
 }
 
 /// A connected socket, as its users see it.
-final class SocketStream: ByteStream {
+final class SocketStream: DirectStream {
     private let socket: SocketState
 
     init(_ socket: SocketState) { self.socket = socket }
@@ -263,6 +328,23 @@ final class SocketStream: ByteStream {
         } onCancel: {
             operation.core.perform { operation.cancel() }
         }
+    }
+
+    var direct: (any DirectStream)? { self }
+
+    var isHere: Bool { socket.core.isCurrent }
+
+    func receive(for receiver: any StreamReceiver) {
+        if socket.core.isCurrent { return socket.receive(for: receiver) }
+        let socket = socket
+        socket.core.perform { socket.receive(for: receiver) }
+    }
+
+    func send(_ bytes: Span<UInt8>) throws(NetworkError) -> (@Sendable () async throws -> Void)? {
+        let sent = try socket.send(bytes)
+        if sent == bytes.count { return nil }
+        let rest = [UInt8](copying: bytes.extracting(sent...))
+        return { try await self.write(rest) }
     }
 
     func limitSilence(_ limit: Duration) {

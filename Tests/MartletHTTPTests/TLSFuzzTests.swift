@@ -101,7 +101,7 @@ import Testing
         Self.shakeHands(&here, server, &there)
         for count in [1, 16 * 1024, 16 * 1024 + 1, TLSPump.batchSize] {
             let bytes = TLSStreamTests.pattern(count, seed: UInt64(count))
-            let sealed = here.seal(bytes[...])
+            let sealed = here.seal(bytes.span)
             there.feed(try #require(sealed))
             let received = there.read(atMost: 2 * count)
             #expect(received == .bytes(bytes))
@@ -122,10 +122,10 @@ import Testing
         for round in 0..<20 {
             let bytes = [UInt8](repeating: UInt8(round), count: 1000)
             let isUpdated = there.updateKeys()
-            let sent = there.seal(bytes[...])
+            let sent = there.seal(bytes.span)
             here.feed(try #require(sent))
             let received = here.read(atMost: 2000)
-            let sentBack = here.seal(bytes[...])
+            let sentBack = here.seal(bytes.span)
             there.feed(try #require(sentBack))
             let answer = there.read(atMost: 2000)
             #expect(isUpdated)
