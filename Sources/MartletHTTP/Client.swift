@@ -105,13 +105,39 @@ public final class HTTPClient: HTTPSender {
         }
     }
 
+    /// Whether a connection is kept for the next request.
+    public var hasKept: Bool { pool.count > 0 }
+
+    /// A kept connection that is fresh; nil when there is none. It goes back by ``keep(_:)``.
+    func takeKept() -> ClientConnection? { pool.take() }
+
+    /// Keeps a connection whose exchange has ended.
+    func keep(_ connection: ClientConnection) { pool.keep(connection) }
+
+    /// The answer to a request that was sent already.
+    func answer(on connection: ClientConnection, to method: HTTPRequest.Method) async throws -> ClientResponse {
+        do {
+            return try await exchange(on: connection, method) {}
+        } catch let stale as StaleConnection {
+            throw stale.cause
+        }
+    }
+
     private func exchange(
         on connection: ClientConnection, _ head: HTTPRequest, _ body: RequestBody
     ) async throws -> ClientResponse {
+        try await exchange(on: connection, head.method) {
+            try await connection.start(head, body, defaultHost: defaultHost)
+        }
+    }
+
+    private func exchange(
+        on connection: ClientConnection, _ method: HTTPRequest.Method, _ start: () async throws -> Void
+    ) async throws -> ClientResponse {
         do {
             return try await withTaskCancellationHandler {
-                try await connection.start(head, body, defaultHost: defaultHost)
-                return try await answer(on: connection, to: head.method)
+                try await start()
+                return try await readAnswer(on: connection, to: method)
             } onCancel: {
                 connection.close()
             }
@@ -126,7 +152,7 @@ public final class HTTPClient: HTTPSender {
         serverName.utf8.contains(Characters.colon) ? "[\(serverName)]" : serverName
     }
 
-    private func answer(
+    private func readAnswer(
         on connection: ClientConnection, to method: HTTPRequest.Method
     ) async throws -> ClientResponse {
         let head = try await connection.finalHead(to: method)

@@ -11,6 +11,8 @@ public struct Request: Sendable {
     public var peer: Peer
     /// What came behind the body; nil for one without. HTTP/1.1's are not kept.
     public var trailers: Trailers?
+    /// The exchange with a backend that has begun for it; nil for most.
+    public var begun: BegunExchange?
 
     /// A request, as a test or an in-process client makes it.
     public init(head: HTTPRequest, body: RequestBody = .bytes([]), peer: Peer = Peer()) {
@@ -157,9 +159,15 @@ public protocol RequestHandler: Sendable {
     ///   - status: what is answered.
     ///   - text: why, for people.
     func refusal(_ status: HTTPResponse.Status, _ text: String) -> (contentType: String, body: [UInt8])
+
+    /// A short cut for the plain requests of a connection that has just been made; nil, by default, for none.
+    func plainWay(for peer: Peer) -> (any PlainWay)?
 }
 
 extension RequestHandler {
+    /// None.
+    public func plainWay(for peer: Peer) -> (any PlainWay)? { nil }
+
     /// A line of text.
     public func refusal(_ status: HTTPResponse.Status, _ text: String) -> (contentType: String, body: [UInt8]) {
         ("text/plain; charset=utf-8", Array((text + "\n").utf8))

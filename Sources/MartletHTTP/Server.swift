@@ -105,6 +105,7 @@ final class ServerCore: Sendable {
     let world: any World
     let limits: HTTPServerLimits
     let handler: any RequestHandler
+    let scratch = PlainScratch()
     /// What serves HTTP/2, when that is spoken here.
     private let grpc: GRPCServing?
     private let tls: TLSServer?

@@ -28,16 +28,22 @@ final class ServerConnection: Sendable {
     /// Serves until the client leaves, a limit is hit, or the server stops.
     func run() async {
         var idle = core.limits.headTimeout
+        let lane = plainLane()
         while !core.isStopping || record.isFresh {
             record.enter(.idle, for: idle)
             idle = core.limits.idleTimeout
+            var begun: BegunExchange?
+            if let lane {
+                guard case .handling(let exchange) = await lane.run() else { break }
+                begun = exchange
+            }
             do {
                 guard try await inbound.awaitBytes() else { break }
                 record.enter(.head, for: core.limits.headTimeout)
                 let scheme = peer.isSecure ? "https" : "http"
                 guard let head = try await inbound.requestHead(limit: core.limits.head, scheme: scheme) else { break }
                 record.enter(.busy, for: nil)
-                guard await serve(head) else { break }
+                guard await serve(head, begun) else { break }
             } catch {
                 await refuse(error)
                 break
@@ -46,10 +52,19 @@ final class ServerConnection: Sendable {
         stream.close()
     }
 
+    /// The short cut, where there is one.
+    private func plainLane() -> PlainLane? {
+        guard let direct = stream.direct, direct.isHere, let way = core.handler.plainWay(for: peer) else {
+            return nil
+        }
+        return PlainLane(inbound, direct, way, record, core)
+    }
+
     // MARK: One request
 
     /// Whether the connection can take another request.
-    private func serve(_ head: RequestHead) async -> Bool {
+    /// - Parameter begun: what a lane has done for it already.
+    private func serve(_ head: RequestHead, _ begun: BegunExchange?) async -> Bool {
         let number = state.withLock { state in
             state.exchange &+= 1
             return state.exchange
@@ -66,7 +81,9 @@ final class ServerConnection: Sendable {
             state.withLock { $0.awaitsContinue = head.expectsContinue }
             body = .stream { try await self.nextPiece(of: number) }
         }
-        let response = await core.handler.handle(Request(head: head.request, body: body, peer: peer))
+        var request = Request(head: head.request, body: body, peer: peer)
+        request.begun = begun
+        let response = await core.handler.handle(request)
         do {
             guard try await answer(response, to: head) else {
                 // The client may still be sending, and reads its answer after that.

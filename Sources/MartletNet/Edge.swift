@@ -66,8 +66,8 @@ public final class Edge: RequestHandler {
     private let workers: WorkerAsking
     private let problems: IngressProblems
     private let gateways: GatewayStatus
-    private let traffic: Traffic
-    private let world: any World
+    let traffic: Traffic
+    let world: any World
     private let logger: Logger
 
     /// Starts an edge.
@@ -239,6 +239,21 @@ public final class Edge: RequestHandler {
             path.hasPrefix(ACMEAnswers.path), let bytes = parts.withLock({ $0.answers.answer(to: path) })
         else { return nil }
         return Response(status: .ok, contentType: "application/octet-stream", bytes: bytes)
+    }
+
+    /// The short cut, where no request is told of by itself. Over HTTP/2 there is none.
+    public func plainWay(for peer: Peer) -> (any PlainWay)? {
+        traffic.isLogging ? nil : EdgeLane(of: peer, through: self)
+    }
+
+    /// The host that the edge asks itself for.
+    var ownHost: String { asking.name }
+
+    /// Which worker gets a plain request; nil for one that is to be handled.
+    func plainChoice(for request: PlainRequest) -> PlainChoice? {
+        guard workers.unwell.isEmpty else { return nil }
+        let (workers, plan) = parts.withLock { ($0.workers, $0.plan) }
+        return forwarder.plainChoice(of: workers ?? [], named: plan.name, plan.timeouts, self)
     }
 
     /// Passes one request on to a worker.

@@ -87,6 +87,22 @@ final class EndpointPool: Sendable {
         }
     }
 
+    /// Whose turn it is of endpoints that all do well, in HTTP/1.1 and by the usual limits; nil while any is left alone,
+    /// or no connection is kept to it. Then it stays its turn.
+    func next(of candidates: [Endpoint], named name: String) -> (endpoint: Endpoint, client: HTTPClient)? {
+        if candidates.isEmpty { return nil }
+        return state.withLock { state in
+            guard state.restUntil.isEmpty, state.outliers.isQuiet else { return nil }
+            let turn = state.turns[name, default: 0]
+            let endpoint = candidates[turn % candidates.count]
+            let way = Way(
+                endpoint: endpoint, isHTTP2: false, isSecure: false, connectLimit: Forwarder.connectLimit)
+            guard let client = state.clients[way] as? HTTPClient, client.hasKept else { return nil }
+            state.turns[name] = turn &+ 1
+            return (endpoint, client)
+        }
+    }
+
     private func client(for way: Way, _ state: inout State) -> any HTTPSender {
         if let client = state.clients[way] { return client }
         let client = makeClient(of: way, in: world, maxIdle: Self.idleConnections)

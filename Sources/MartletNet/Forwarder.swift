@@ -89,6 +89,17 @@ final class Forwarder: Sendable {
     /// How many endpoints are left alone now because they failed too often.
     var ejected: Int { endpoints.ejected }
 
+    /// Where a plain request goes, to one of several endpoints that take turns; nil where that takes thinking about.
+    /// - Parameter origin: whose request it is.
+    func plainChoice(
+        of candidates: [Endpoint], named name: String, _ timeouts: RouteTimeouts, _ origin: any AnyObject & Sendable
+    ) -> PlainChoice? {
+        guard let (endpoint, client) = endpoints.next(of: candidates, named: name) else { return nil }
+        return PlainChoice(
+            endpoint: endpoint, client: client, answerLimit: timeouts.read ?? Self.answerLimit,
+            bodyLimit: timeouts.read ?? Self.bodyLimit, origin: origin)
+    }
+
     /// Sends the request on and brings the answer back. An endpoint that does not take the connection, or breaks
     /// before it answers a request that may be repeated, is followed by the next one.
     func forward(
@@ -99,7 +110,12 @@ final class Forwarder: Sendable {
         var came = Forwarded(response: .plain(.badGateway, "no endpoint answered"))
         let upload = Upload()
         let deadline = plan.timeouts.request.map { world.now() + $0 }
-        for (endpoint, client) in endpoints.order(candidates, plan, speaking: speaks, atMost: Self.attempts) {
+        var order = endpoints.order(candidates, plan, speaking: speaks, atMost: Self.attempts)
+        // What a short cut has begun is the first try.
+        if let begun = request.begun, candidates.contains(begun.endpoint) {
+            order.insert((begun.endpoint, begun), at: 0)
+        }
+        for (endpoint, client) in order {
             let began = world.now()
             let limits = TryLimits(plan.timeouts, until: deadline, now: began)
             came.tries += 1

@@ -10,19 +10,19 @@ internal import Synchronization
 /// A worker's ingress: reads the Host field of each request and passes it on to a pod.
 public final class Ingress: RequestHandler {
     /// Nil until all there is has been read once.
-    private let table = Mutex<RouteTable?>(nil)
-    private let forwarder: Forwarder
+    let table = Mutex<RouteTable?>(nil)
+    let forwarder: Forwarder
     private let following: Following
     /// Writes on the Node.
     private let node: Client
     private let secrets: SecretReading
-    private let world: any World
+    let world: any World
     private let logger: Logger
-    private let trusted: Mutex<TrustedEdges>
+    let trusted: Mutex<TrustedEdges>
     private let doors: Doors
     private let nodeName: String
     private let mirrors: Mirrors
-    private let traffic: Traffic
+    let traffic: Traffic
     private let parts = Mutex<(server: HTTPServer?, announcer: Task<Void, Never>?)>((nil, nil))
 
     /// Starts an ingress.
@@ -150,6 +150,11 @@ public final class Ingress: RequestHandler {
         return traffic.end(trace, answer)
     }
 
+    /// The short cut, where no request is told of by itself.
+    public func plainWay(for peer: Peer) -> (any PlainWay)? {
+        traffic.isLogging ? nil : IngressLane(of: peer, through: self)
+    }
+
     /// What edges are told that ask whether it serves. They are no visitors: nothing is told of them.
     private var health: Response {
         table.withLock { $0 } == nil
@@ -249,14 +254,21 @@ public final class Ingress: RequestHandler {
 enum RequestID {
     /// 32 hexadecimal digits.
     static func make(_ world: any World) -> String {
-        let (high, low) = (world.random(), world.random())
+        let words = (world.random(), world.random())
         return String(unsafeUninitializedCapacity: 32) { digits in
-            for at in 0..<16 {
-                digits[at] = digit(high >> UInt64(60 - at * 4))
-                digits[at + 16] = digit(low >> UInt64(60 - at * 4))
-            }
+            for at in 0..<32 { digits[at] = digit(at, of: words) }
             return 32
         }
+    }
+
+    /// Adds one to a message.
+    static func write(_ world: any World, to out: inout [UInt8]) {
+        let words = (world.random(), world.random())
+        for at in 0..<32 { out.append(digit(at, of: words)) }
+    }
+
+    private static func digit(_ at: Int, of words: (UInt64, UInt64)) -> UInt8 {
+        digit((at < 16 ? words.0 : words.1) >> UInt64(60 - at % 16 * 4))
     }
 
     /// The digit of the last four bits.

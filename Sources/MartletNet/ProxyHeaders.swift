@@ -44,16 +44,17 @@ enum ProxyHeaders {
         if head.headerFields[requestID] == nil { head.headerFields[requestID] = id() }
         if isTrusted && head.headerFields[forwardedProto] != nil { return head }
         head.headerFields[forwarded] = nil
-        let address: String? = if case .ip(let address, _) = request.peer.endpoint { address } else { nil }
-        head.headerFields[forwardedFor] = address
-        head.headerFields[realIP] = address
-        let scheme = request.peer.isSecure ? "https" : "http"
-        head.headerFields[forwardedProto] = scheme
-        for name in schemes { head.headerFields[name] = scheme }
-        head.headerFields[forwardedHost] = head.authority
-        let port = RequestHost(head.authority ?? "").port ?? (request.peer.isSecure ? 443 : 80)
-        head.headerFields[forwardedPort] = String(port)
+        for (name, value) in told(of: request.peer, head.authority) { head.headerFields[name] = value }
         return head
+    }
+
+    /// What the next hop is told of a client; nil takes off what the client says itself.
+    static func told(of peer: Peer, _ authority: String?) -> [(name: HTTPField.Name, value: String?)] {
+        let address: String? = if case .ip(let address, _) = peer.endpoint { address } else { nil }
+        let scheme = peer.isSecure ? "https" : "http"
+        let port = RequestHost(authority ?? "").port ?? (peer.isSecure ? 443 : 80)
+        return [(forwardedFor, address), (realIP, address), (forwardedProto, scheme)] + schemes.map { ($0, scheme) }
+            + [(forwardedHost, authority), (forwardedPort, String(port))]
     }
 }
 

@@ -25,6 +25,9 @@ private func answer(_ question: some Collection<UInt8>, _ address: [UInt8]) -> [
 @Suite("A node's DNS") struct DNSServerTests {
     private let api = TestAPI()
 
+    /// One of its own: a port that datagrams have found free is nobody's for connections either.
+    private static let address = "127.0.0.54"
+
     private func run(
         upstreams: [Endpoint] = [], _ body: (DNSServer, Endpoint, Reactor) async throws -> Void
     ) async throws {
@@ -32,7 +35,7 @@ private func answer(_ question: some Collection<UInt8>, _ address: [UInt8]) -> [
         try await withTaskExecutorPreference(world.executor) {
             let client = Client(transport: InProcessTransport(in: world) { [api] in await api.handle($0) }, in: world)
             api.put(.service, TestService.web)
-            var configuration = DNSServerConfiguration(endpoint: .ip("127.0.0.1", port: 0))
+            var configuration = DNSServerConfiguration(endpoint: .ip(Self.address, port: 0))
             configuration.upstreams = upstreams
             let server = try await DNSServer.start(
                 configuration, client: client, in: world,

@@ -63,6 +63,14 @@ final class Traffic: Sendable {
         return answer
     }
 
+    /// Whether each request is told of. Those that take a short cut are only counted.
+    var isLogging: Bool { log != nil }
+
+    /// Counts a request that took a short cut.
+    func count(_ route: RouteOrigin?, status: Int, took duration: Duration) {
+        state.withLock { $0.counts.count(route, status: status, took: duration, tries: 1, UpstreamFaults()) }
+    }
+
     fileprivate func finish(_ trace: Trace) {
         var entry = trace.entry
         entry.duration = world.now() - trace.began

@@ -38,6 +38,18 @@ public struct RoutePolicy: Sendable, Hashable {
     public var canaries: [Canary] = []
 
     init() {}
+
+    /// Whether a request without a body is passed on by HTTP/1.1 and that is all. Of what may be said here, only what
+    /// is named here makes no difference.
+    var isPlain: Bool {
+        var plain = RoutePolicy()
+        plain.redirectsToSecure = redirectsToSecure
+        plain.bodyLimit = bodyLimit
+        plain.timeouts.send = timeouts.send
+        plain.timeouts.read = timeouts.read
+        plain.backendProtocol = backendProtocol == .http ? .http : nil
+        return self == plain
+    }
 }
 
 /// Versions of the PROXY protocol, by which backends are told who the client is.

@@ -79,6 +79,22 @@ public struct RouteTable: Sendable {
         }
     }
 
+    /// The route and the backend of a request that is passed on and that is all; nil for any other.
+    /// - Parameters:
+    ///   - host: as for ``route(host:target:isSecure:_:)``, and so are the others.
+    ///   - draw: 64 random bits; asked for where backends share the requests.
+    public func plainBackend(
+        host: String, target: String, isSecure: Bool, _ request: some RoutedRequest, draw: @autoclosure () -> UInt64
+    ) -> (route: WebRoute, backend: Backend)? {
+        guard let route = route(host: host, target: target, isSecure: isSecure, request)?.route, route.isPlain,
+            let slot = route.backend(draw: route.backends.count == 1 ? 0 : draw())?.slot
+        else { return nil }
+        let backend = backends[slot]
+        guard backend.protocolHint == nil || backend.protocolHint == .http || route.policy.backendProtocol == .http
+        else { return nil }
+        return (route, backend)
+    }
+
     private func find(
         _ host: Span<UInt8>, _ path: Span<UInt8>, _ isSecure: Bool, _ request: some RoutedRequest,
         _ parts: inout RequestParts

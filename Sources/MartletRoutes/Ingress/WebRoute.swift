@@ -9,11 +9,14 @@ public final class WebRoute: Sendable {
     public let backends: [WeightedBackend]
     /// What else is done.
     public let policy: RoutePolicy
+    /// Whether its requests are passed on and that is all: nothing is asked of them, changed in them or chosen by them.
+    public let isPlain: Bool
 
     init(origin: RouteOrigin, backends: [WeightedBackend], policy: RoutePolicy = RoutePolicy()) {
         self.origin = origin
         self.backends = backends
         self.policy = policy
+        isPlain = policy.isPlain && backends.allSatisfy { $0.filters == BackendFilters() }
     }
 
     /// Whether the same is done with a request, whichever of the two has it.

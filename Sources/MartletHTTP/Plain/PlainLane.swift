@@ -1,0 +1,242 @@
+internal import MartletBase
+
+/// The short cut of one connection: plain requests come in, go out to a kept connection of a backend, and their answers
+/// go back, all from one completion to the next and without a task.
+///
+/// It ends when something comes that is not plain, and begins again after that has been handled. What it cannot do
+/// itself it leaves as it found it: a request whose backend does not answer is handled from its first byte on, and an
+/// answer that is not plain is handed over with its connection (``BegunExchange``).
+///
+/// `@unchecked Sendable`: all of it happens on the world's thread.
+final class PlainLane: Diversion, @unchecked Sendable {
+    /// How it ended.
+    enum Outcome: Sendable {
+        /// With the connection.
+        case ended
+        /// With a request that is to be handled; its bytes are in the buffer.
+        case handling(BegunExchange?)
+    }
+
+    private struct Exchange {
+        let choice: PlainChoice
+        let connection: ClientConnection
+        let began: MonotonicTime
+        /// When something of the answer came last.
+        var moved: MonotonicTime
+        /// Nil until the answer's head was passed on.
+        var status: Int?
+        var body = PlainBody.length(0)
+    }
+
+    private let inbound: Inbound
+    private let stream: any DirectStream
+    private let way: any PlainWay
+    private let record: ServerRecord
+    private let core: ServerCore
+    private let request = PlainRequest()
+    private var exchange: Exchange?
+    private var waiter: UnsafeContinuation<Outcome, Never>?
+
+    /// - Parameters:
+    ///   - inbound: reads `stream`.
+    ///   - way: says where requests go.
+    init(
+        _ inbound: Inbound, _ stream: any DirectStream, _ way: any PlainWay, _ record: ServerRecord, _ core: ServerCore
+    ) {
+        self.inbound = inbound
+        self.stream = stream
+        self.way = way
+        self.record = record
+        self.core = core
+        record.setWatcher { [weak self] now in self?.look(at: now) }
+    }
+
+    /// Passes requests on for as long as they are plain.
+    func run() async -> Outcome {
+        guard inbound.divert(to: self) else { return .handling(nil) }
+        return await withTaskCancellationHandler {
+            await withUnsafeContinuation { continuation in
+                waiter = continuation
+                takeNext()
+            }
+        } onCancel: {
+            core.world.spawn { self.cut() }
+        }
+    }
+
+    func received(_ bytes: Span<UInt8>, by source: Inbound) {
+        if source === inbound {
+            if bytes.isEmpty { end(.ended) } else { begin(bytes) }
+        } else if bytes.isEmpty {
+            broke()
+        } else if exchange?.status == nil {
+            answer(bytes)
+        } else {
+            passBody(bytes)
+        }
+    }
+
+    private func end(_ outcome: Outcome) {
+        inbound.endDiversion()
+        waiter.take()?.resume(returning: outcome)
+    }
+
+    // MARK: The request
+
+    private func takeNext() {
+        let unread = inbound.takeUnread()
+        if unread.isEmpty { inbound.ask() } else { begin(unread.span) }
+    }
+
+    private func begin(_ bytes: Span<UInt8>) {
+        let now = core.world.now()
+        let scratch = core.scratch
+        scratch.clear()
+        guard !core.isStopping, !record.isRetiring, let length = request.read(bytes),
+            let choice = way.choose(request, at: now, adding: &scratch.lines),
+            let connection = choice.client.takeKept()
+        else { return handle(bytes) }
+        request.write(to: &scratch.out, adding: scratch.lines)
+        guard connection.inbound.divert(to: self), connection.inbound.sendsAtOnce(scratch.out.span) else {
+            connection.close()
+            return handle(bytes)
+        }
+        record.enter(.busy, for: nil)
+        if length < bytes.count { inbound.putBack([UInt8](copying: bytes.extracting(length...))) }
+        exchange = Exchange(choice: choice, connection: connection, began: now, moved: now)
+        connection.inbound.ask()
+    }
+
+    private func handle(_ bytes: Span<UInt8>) {
+        inbound.putBack([UInt8](copying: bytes))
+        end(.handling(nil))
+    }
+
+    /// Has the request handled that is under way.
+    private func handle(_ begun: BegunExchange?) {
+        exchange = nil
+        let behind = inbound.takeUnread()
+        inbound.putBack(request.bytes + behind)
+        end(.handling(begun))
+    }
+
+    // MARK: The answer
+
+    private func answer(_ bytes: Span<UInt8>) {
+        guard var exchange else { return }
+        let scratch = core.scratch
+        scratch.clear()
+        guard let head = PlainAnswer(bytes, date: core.dateLine(), to: &scratch.out),
+            var body = PlainBody(head.framing), body.pass(bytes.extracting(head.end...), to: &scratch.out)
+        else {
+            let connection = exchange.connection
+            connection.inbound.endDiversion()
+            connection.inbound.putBack([UInt8](copying: bytes))
+            return handle(BegunExchange(exchange.choice.endpoint, exchange.choice.client, connection))
+        }
+        exchange.status = head.status
+        exchange.body = body
+        self.exchange = exchange
+        passOn()
+    }
+
+    private func passBody(_ bytes: Span<UInt8>) {
+        guard var exchange else { return }
+        let scratch = core.scratch
+        scratch.clear()
+        // A server that sends more than it said cannot be told from one that answers what nobody asked.
+        guard exchange.body.pass(bytes, to: &scratch.out) else { return cut() }
+        exchange.moved = core.world.now()
+        self.exchange = exchange
+        passOn()
+    }
+
+    /// Sends what was put together, and goes on when that is done.
+    private func passOn() {
+        let scratch = core.scratch
+        do {
+            if try isSent(scratch.out.span) { goOn() }
+        } catch {
+            cut()
+        }
+    }
+
+    /// False when a task sends the rest.
+    private func isSent(_ bytes: Span<UInt8>) throws(NetworkError) -> Bool {
+        // Of a chunk, maybe only the size has come.
+        guard !bytes.isEmpty, let rest = try stream.send(bytes) else { return true }
+        record.limit(core.limits.idleTimeout)
+        core.world.spawn { self.sent((try? await rest()) != nil) }
+        return false
+    }
+
+    private func sent(_ isWhole: Bool) {
+        record.limit(nil)
+        if isWhole { goOn() } else { cut() }
+    }
+
+    private func goOn() {
+        guard let exchange else { return }
+        guard exchange.body.isWhole else { return exchange.connection.inbound.ask() }
+        self.exchange = nil
+        exchange.connection.inbound.endDiversion()
+        exchange.choice.client.keep(exchange.connection)
+        tell(exchange)
+        if core.isStopping { return end(.ended) }
+        record.enter(.idle, for: core.limits.idleTimeout)
+        takeNext()
+    }
+
+    private func tell(_ exchange: Exchange) {
+        way.answered(exchange.choice, status: exchange.status ?? 0, took: core.world.now() - exchange.began)
+    }
+
+    // MARK: What goes wrong
+
+    /// The backend has ended the connection, or it has failed.
+    private func broke() {
+        guard let exchange else { return }
+        guard exchange.status == nil else { return cut() }
+        exchange.connection.inbound.endDiversion()
+        exchange.connection.close()
+        handle(nil as BegunExchange?)
+    }
+
+    /// An answer that has begun cannot be ended: the client sees that something is missing.
+    private func cut() {
+        guard let exchange = exchange.take() else { return }
+        exchange.connection.inbound.endDiversion()
+        exchange.connection.close()
+        stream.close()
+        tell(exchange)
+        end(.ended)
+    }
+
+    /// Gives up what takes too long.
+    private func look(at now: MonotonicTime) {
+        guard stream.isHere, let exchange else { return }
+        if exchange.status == nil, exchange.began + exchange.choice.answerLimit < now {
+            exchange.connection.inbound.endDiversion()
+            exchange.connection.close()
+            handle(BegunExchange(exchange.choice.endpoint, exchange.choice.client, nil))
+        } else if exchange.status != nil, exchange.moved + exchange.choice.bodyLimit < now {
+            cut()
+        }
+    }
+}
+
+/// Where the lanes of a server put messages together: each is sent before the next is begun.
+///
+/// `@unchecked Sendable`: used on the world's thread only.
+final class PlainScratch: @unchecked Sendable {
+    /// A message.
+    var out: [UInt8] = []
+    /// The lines that are added to it.
+    var lines: [UInt8] = []
+
+    /// Makes room, and keeps the memory.
+    func clear() {
+        out.removeAll(keepingCapacity: true)
+        lines.removeAll(keepingCapacity: true)
+    }
+}

@@ -1,0 +1,70 @@
+public import HTTPTypes
+public import MartletBase
+
+/// Passes on the plain requests of one connection, without a task: says for each where it goes. Called on the world's
+/// thread only.
+///
+/// It is a short cut, never a way of its own: whatever it does not take, and whatever turns out not to be plain on the
+/// way, goes to ``RequestHandler/handle(_:)`` with its bytes untouched, so that no rule stands twice.
+public protocol PlainWay: AnyObject, Sendable {
+    /// Where a request goes; nil to have it handled.
+    /// - Parameters:
+    ///   - now: the time.
+    ///   - lines: gets the field lines that are sent on behind the request's own, each with its end.
+    func choose(_ request: PlainRequest, at now: MonotonicTime, adding lines: inout [UInt8]) -> PlainChoice?
+
+    /// A request has had its answer.
+    /// - Parameter took: from the request's head to the last byte of the answer.
+    func answered(_ choice: PlainChoice, status: Int, took: Duration)
+}
+
+/// Where a plain request goes.
+public struct PlainChoice: Sendable {
+    /// Who answers.
+    public var endpoint: Endpoint
+    /// Has the connections to it. One that is kept and fresh is used; when there is none the request is handled.
+    public var client: HTTPClient
+    /// How long the answer may take to begin.
+    public var answerLimit: Duration
+    /// How long the answer may pause.
+    public var bodyLimit: Duration
+    /// Whose request it is, for ``PlainWay/answered(_:status:took:)``.
+    public var origin: any AnyObject & Sendable
+
+    /// A choice from its parts.
+    public init(
+        endpoint: Endpoint, client: HTTPClient, answerLimit: Duration, bodyLimit: Duration,
+        origin: any AnyObject & Sendable
+    ) {
+        self.endpoint = endpoint
+        self.client = client
+        self.answerLimit = answerLimit
+        self.bodyLimit = bodyLimit
+        self.origin = origin
+    }
+}
+
+/// A request that was passed on already, by a ``PlainWay``, and whose answer is not plain: whoever handles the request
+/// takes it as the first try.
+public final class BegunExchange: HTTPSender {
+    /// Who was asked.
+    public let endpoint: Endpoint
+    private let client: HTTPClient
+    /// Nil when the answer did not come in time.
+    private let connection: ClientConnection?
+
+    init(_ endpoint: Endpoint, _ client: HTTPClient, _ connection: ClientConnection?) {
+        self.endpoint = endpoint
+        self.client = client
+        self.connection = connection
+    }
+
+    /// The answer to the request that was sent already. Once.
+    public func send(_ head: HTTPRequest, body: RequestBody, trailers: Trailers?) async throws -> ClientResponse {
+        guard let connection else { throw NetworkError.timedOut("the answer") }
+        return try await client.answer(on: connection, to: head.method)
+    }
+
+    /// Nothing is kept here.
+    public func close() {}
+}

@@ -1,0 +1,125 @@
+internal import HTTPTypes
+internal import MartletBase
+internal import MartletHTTP
+internal import MartletRoutes
+internal import Synchronization
+
+/// The ingress' short cut for the requests of one connection: those that their route only passes on.
+///
+/// `@unchecked Sendable`: called on the world's thread only.
+final class IngressLane: PlainWay, @unchecked Sendable {
+    private let ingress: Ingress
+    private let peer: Peer
+    private let address: IPAddress?
+    private var introduction: Introduction
+
+    init(of peer: Peer, through ingress: Ingress) {
+        self.ingress = ingress
+        self.peer = peer
+        address = if case .ip(let address, _)? = peer.endpoint { IPAddress(address) } else { nil }
+        introduction = Introduction(of: peer)
+    }
+
+    func choose(_ request: PlainRequest, at now: MonotonicTime, adding lines: inout [UInt8]) -> PlainChoice? {
+        if request.hasHost(Self.health) { return nil }
+        let proto = isTrusted(at: now) ? request.field("x-forwarded-proto") : nil
+        if proto == nil, Introduction.isClaimed(by: request) { return nil }
+        let found = ingress.table.withLock {
+            $0?.plainBackend(
+                host: request.authority, target: request.path, isSecure: proto.map { $0 == "https" } ?? peer.isSecure,
+                PlainHead(request: request), draw: ingress.world.random())
+        }
+        guard let (route, backend) = found,
+            let choice = ingress.forwarder.plainChoice(
+                of: backend.endpoints, named: backend.service, route.policy.timeouts, route)
+        else { return nil }
+        RequestID.add(to: &lines, unlessIn: request, ingress.world)
+        // What an edge of ours says is sent on as it stands.
+        if proto == nil { introduction.add(to: &lines, for: request) }
+        return choice
+    }
+
+    func answered(_ choice: PlainChoice, status: Int, took: Duration) {
+        ingress.traffic.count((choice.origin as? WebRoute)?.origin, status: status, took: took)
+    }
+
+    private static let health = Array(WorkerHealth.host.utf8)
+
+    private func isTrusted(at now: MonotonicTime) -> Bool {
+        guard !peer.isBehindBalancer, let address else { return false }
+        return ingress.trusted.withLock { $0.contains(address, at: now) }
+    }
+}
+
+/// The edge's short cut for the requests of one connection of HTTP/1.1: they go to the ingress whose turn it is.
+///
+/// `@unchecked Sendable`: called on the world's thread only.
+final class EdgeLane: PlainWay, @unchecked Sendable {
+    private let edge: Edge
+    private let ownHost: [UInt8]
+    private var introduction: Introduction
+
+    init(of peer: Peer, through edge: Edge) {
+        self.edge = edge
+        ownHost = Array(edge.ownHost.utf8)
+        introduction = Introduction(of: peer)
+    }
+
+    func choose(_ request: PlainRequest, at now: MonotonicTime, adding lines: inout [UInt8]) -> PlainChoice? {
+        guard !request.hasHost(ownHost), !Introduction.isClaimed(by: request),
+            let choice = edge.plainChoice(for: request)
+        else { return nil }
+        RequestID.add(to: &lines, unlessIn: request, edge.world)
+        introduction.add(to: &lines, for: request)
+        return choice
+    }
+
+    func answered(_ choice: PlainChoice, status: Int, took: Duration) {
+        edge.traffic.count(nil, status: status, took: took)
+    }
+}
+
+/// What the next hop is told of a client.
+private struct Introduction {
+    private let peer: Peer
+    /// The lines, by the host that was asked for last: mostly it is the same.
+    private var known: (host: [UInt8], lines: [UInt8]) = ([], [])
+
+    init(of peer: Peer) { self.peer = peer }
+
+    /// Whether a request says itself what only our own edges may. Who handles requests takes that off.
+    static func isClaimed(by request: PlainRequest) -> Bool { claims.contains { request.has($0) } }
+
+    private static let claims: [StaticString] = [
+        "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto",
+        "x-forwarded-scheme", "x-real-ip", "x-scheme",
+    ]
+
+    mutating func add(to lines: inout [UInt8], for request: PlainRequest) {
+        if !request.hasHost(known.host) {
+            known = (request.hostBytes, [])
+            for (name, value) in ProxyHeaders.told(of: peer, request.authority) {
+                if let value { known.lines += "\(name.rawName): \(value)\r\n".utf8 }
+            }
+        }
+        lines += known.lines
+    }
+}
+
+extension RequestID {
+    /// Adds the line that names a request, unless it has a name.
+    fileprivate static func add(to lines: inout [UInt8], unlessIn request: PlainRequest, _ world: any World) {
+        if request.has("x-request-id") { return }
+        lines += "X-Request-ID: ".utf8
+        write(world, to: &lines)
+        lines += "\r\n".utf8
+    }
+}
+
+/// A plain request's head, as routes look at it.
+private struct PlainHead: RoutedRequest {
+    let request: PlainRequest
+
+    var method: String { request.method }
+    func field(_ name: String) -> String? { request.field(name) }
+}

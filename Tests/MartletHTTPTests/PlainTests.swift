@@ -1,0 +1,497 @@
+import FuzzSupport
+import HTTPTypes
+import Logging
+import MartletBase
+import MartletIO
+import Synchronization
+import Testing
+
+@testable import MartletHTTP
+
+/// Heads that are read where they lie: what is taken means the same to the reader that knows all of HTTP.
+@Suite struct PlainHeads {
+    private static func read(_ text: String) -> PlainRequest? {
+        let request = PlainRequest()
+        return request.read(Array(text.utf8).span) == nil ? nil : request
+    }
+
+    @Test func aPlainRequestIsTakenAndSentOnAsItStands() throws {
+        let head = "GET /a?b=c HTTP/1.1\r\nHost: web.test:8080\r\nConnection: keep-alive\r\nAccept: a, b\r\n\r\n"
+        let request = PlainRequest()
+        #expect(request.read(Array((head + "GET / HT").utf8).span) == head.utf8.count)
+        #expect(request.method == "GET" && request.authority == "web.test:8080" && request.path == "/a?b=c")
+        #expect(request.field("accept") == "a, b" && request.field("host") == nil)
+        #expect(request.has("connection") && !request.has("accept-language"))
+        var out: [UInt8] = []
+        request.write(to: &out, adding: Array("X: y\r\n".utf8))
+        let sent = "GET /a?b=c HTTP/1.1\r\nHost: web.test:8080\r\nAccept: a, b\r\nX: y\r\n\r\n"
+        #expect(String(decoding: out, as: UTF8.self) == sent)
+    }
+
+    @Test func oneReaderReadsMany() {
+        let request = PlainRequest()
+        #expect(request.read(Array("DELETE /x HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n".utf8).span) != nil)
+        #expect(request.method == "DELETE")
+        #expect(request.read(Array("GET / HTTP/1.1\r\nHost: b\r\n\r\n".utf8).span) != nil)
+        #expect(request.method == "GET" && request.authority == "b" && !request.has("connection"))
+    }
+
+    @Test(arguments: [
+        "GET / HTTP/1.0\r\nHost: a\r\n\r\n", "POST / HTTP/1.1\r\nHost: a\r\n\r\n", "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", "GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /#x HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", "GET / HTTP/1.1\r\nHost: a@b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\ntransfer-encoding: chunked\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nX:y\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nUPGRADE: h2c\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: x-real-ip\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nX_Y: z\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nProxy: b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nX: \r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nX:  y\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nX: y \r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\n folded: y\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nX: y\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nX: \u{e4}\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nX: a\tb\r\n\r\n",
+        "GET / HTTP/1.1\nHost: a\n\n", "GET / HTTP/1.1\r\nHost: a\r\n", "GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n\r", "",
+    ])
+    func whatIsNotPlainIsLeftAlone(head: String) { #expect(Self.read(head) == nil) }
+
+    private static func answer(_ text: String) -> (answer: PlainAnswer, told: String)? {
+        var out: [UInt8] = []
+        guard let answer = PlainAnswer(Array(text.utf8).span, date: Array("Date: now\r\n".utf8), to: &out) else {
+            return nil
+        }
+        return (answer, String(decoding: out, as: UTF8.self))
+    }
+
+    @Test func aPlainAnswerIsPassedOnButForWhatIsTheConnections() throws {
+        let head =
+            "HTTP/1.1 404 Not Found\r\nDate: then\r\nServer: s\r\nKeep-Alive: timeout=5\r\nContent-Length: 3\r\n"
+            + "Connection: keep-alive\r\nA: b\r\n\r\n"
+        let (answer, told) = try #require(Self.answer(head + "abc"))
+        #expect(answer.status == 404 && answer.framing == .length(3) && answer.end == head.utf8.count)
+        #expect(told == "HTTP/1.1 404 Not Found\r\nServer: s\r\nContent-Length: 3\r\nA: b\r\nDate: now\r\n\r\n")
+        let unchanged = try #require(Self.answer("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n"))
+        #expect(unchanged.answer.framing == .none)
+    }
+
+    @Test(arguments: [
+        "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n",
+        "HTTP/1.1 103 Early Hints\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 101 Switching\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 204 No\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nTrailer: x\r\n\r\n", "HTTP/1.1 200 OK\nContent-Length: 0\n\n", "",
+    ])
+    func anAnswerThatIsNotPlainIsLeftAlone(head: String) { #expect(Self.answer(head) == nil) }
+
+    @Test(arguments: [
+        "", "5", "5\r\nabcde", "5\r\nabcde\r\n", "0\r\n", "0\r\nA: b\r\n",
+    ])
+    func chunksThatAreNotWholeAreWaitedFor(body: String) {
+        var (chunks, out) = (PlainChunks(), [UInt8]())
+        #expect(chunks.pass(Array(body.utf8).span, to: &out) == body.utf8.count && !chunks.isWhole)
+    }
+
+    @Test(arguments: [
+        "\r\n", "g\r\n", "5 \r\nabcde\r\n", "5\nabcde\r\n", "5\r\nabcdef\r\n", "5\r\nabcde\rX",
+        "+5\r\n", "000000005\r\n",
+        ";a\r\n", "0\r\n\n", "0\r\nA\u{1}: b\r\n",
+    ])
+    func chunksThatAreNotWellFormedAreRefused(body: String) {
+        var (chunks, out) = (PlainChunks(), [UInt8]())
+        #expect(chunks.pass(Array(body.utf8).span, to: &out) == nil)
+    }
+
+    /// In pieces of any size: what is passed on is what the reader that knows all of HTTP reads, and so is the end.
+    @Test func fuzzedChunksMeanTheSameToBothReaders() throws {
+        var random = SplitMix64(state: Fuzz.seed(32))
+        let good = Array("3;x=y\r\nabc\r\nA\r\n0123456789\r\n0\r\nT: v\r\n\r\nGET /".utf8)
+        let spice = Array("\r\n;0aF: g".utf8)
+        var whole = 0
+        for _ in 0..<Fuzz.runs(20_000) {
+            var bytes = good
+            for _ in 0..<Int.random(in: 0...2, using: &random) {
+                bytes[Int.random(in: 0..<bytes.count, using: &random)] = spice.randomElement(using: &random) ?? 0
+            }
+            var (chunks, out, taken, isGood) = (PlainChunks(), [UInt8](), 0, true)
+            while isGood, taken < bytes.count, !chunks.isWhole {
+                let end = min(bytes.count, taken + Int.random(in: 1...9, using: &random))
+                let piece = Array(bytes[taken..<end])
+                if let count = chunks.pass(piece.span, to: &out) { taken += count } else { isGood = false }
+            }
+            guard isGood, chunks.isWhole else { continue }
+            whole += 1
+            let passed = try Self.decoded(out)
+            // Trailers are left out, whatever they are; the other reader refuses some.
+            guard let sent = try? Self.decoded(bytes) else { continue }
+            #expect(sent.body == passed.body && sent.rest == bytes.count - taken && passed.rest == 0)
+        }
+        #expect(whole > 0)
+    }
+
+    private static func decoded(_ bytes: [UInt8]) throws -> (body: [UInt8], rest: Int) {
+        var (decoder, buffer, body) = (BodyDecoder(.chunked, limit: .max), InputBuffer(), [UInt8]())
+        buffer.append(bytes)
+        while case .piece(let piece) = try decoder.step(&buffer) { body += piece }
+        return (body, buffer.count)
+    }
+
+    @Test func fuzzedHeadsMeanTheSameToBothReaders() throws {
+        var random = SplitMix64(state: Fuzz.seed(31))
+        let good = [
+            "GET /a/b?c=d HTTP/1.1\r\nHost: web.test\r\nAccept: */*\r\nConnection: keep-alive\r\nX-A: 1, 2\r\n\r\n",
+            "OPTIONS /x HTTP/1.1\r\nHost: a.b:80\r\nOrigin: https://c\r\nUser-Agent: d (e; f)\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nContent-Length: 12\r\nConnection: keep-alive\r\n\r\nhello world!",
+            "HTTP/1.1 301 Moved Permanently\r\nLocation: /x\r\nDate: y\r\nContent-Length: 0\r\n\r\n",
+        ].map { Array($0.utf8) }
+        let spice = Array(" \t\r\n:,;-_#/?0aZ\u{7f}".utf8)
+        let request = PlainRequest()
+        var taken = 0
+        for _ in 0..<Fuzz.runs(20_000) {
+            var bytes = good[Int.random(in: 0..<good.count, using: &random)]
+            for _ in 0..<Int.random(in: 0...2, using: &random) {
+                let at = Int.random(in: 0..<bytes.count, using: &random)
+                switch Int.random(in: 0..<3, using: &random) {
+                case 0: bytes[at] = spice.randomElement(using: &random) ?? 0
+                case 1: bytes.insert(spice.randomElement(using: &random) ?? 0, at: at)
+                default: bytes.remove(at: at)
+                }
+            }
+            if let length = request.read(bytes.span) {
+                taken += 1
+                let head = try RequestHead(bytes, 0..<length, scheme: "http")
+                #expect(head.request.method.rawValue == request.method && head.request.path == request.path)
+                #expect(head.request.authority == request.authority)
+                #expect(head.framing == .none && head.keepAlive && !head.isOld && !head.expectsContinue)
+                for field in head.request.headerFields {
+                    #expect(request.field(field.name.canonicalName) == head.request.headerFields[field.name])
+                }
+            }
+            var out: [UInt8] = []
+            if let answer = PlainAnswer(bytes.span, date: [], to: &out) {
+                taken += 1
+                let head = try ResponseHead(bytes, 0..<answer.end, to: .get)
+                #expect(head.response.status.code == answer.status && head.keepAlive)
+                #expect(head.framing == (answer.framing == .length(0) ? .none : answer.framing))
+                // What the client is told means the same but for what is left out.
+                let told = try ResponseHead(out, 0..<out.count, to: .get)
+                var fields = head.response.headerFields
+                for name in [HTTPField.Name.date, .connection, HTTPField.Name("Keep-Alive")!] { fields[name] = nil }
+                #expect(told.response.headerFields == fields && told.framing == head.framing)
+            }
+        }
+        #expect(taken > 0)
+    }
+}
+
+/// A server whose plain requests go to a backend in the test's hands, over real sockets.
+@Suite(.timeLimit(.minutes(1))) struct PlainLaneTests {
+    /// What a test works with.
+    struct Lane: Sendable {
+        let world: Reactor
+        let server: HTTPServer
+        let backend: any StreamListener
+        let way: Way
+        /// The requests that were handled: their paths, after `begun` where a lane had begun.
+        let handled: Box
+
+        /// A client's connection, and the backend's, over which one request has gone: the next finds it kept.
+        func warmUp() async throws -> (client: any ByteStream, backend: any ByteStream) {
+            let client = try await world.connect(to: server.endpoint)
+            try await client.write(Self.get("/warm"))
+            let backend = try await self.backend.accept()
+            #expect(try await Self.head(from: backend).hasPrefix("GET /warm HTTP/1.1\r\n"))
+            try await backend.write(Self.ok("warm"))
+            #expect(try await Self.read(client, until: "warm").hasPrefix("HTTP/1.1 200 OK\r\n"))
+            return (client, backend)
+        }
+
+        static func get(_ path: String) -> [UInt8] { Array("GET \(path) HTTP/1.1\r\nHost: a\r\n\r\n".utf8) }
+
+        static func ok(_ body: String) -> [UInt8] {
+            Array("HTTP/1.1 200 OK\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)".utf8)
+        }
+
+        /// Reads up to the end of a head.
+        static func head(from stream: any ByteStream) async throws -> String {
+            try await read(stream, until: "\r\n\r\n")
+        }
+
+        /// Reads until what has come ends in `end`, or the peer has ended.
+        static func read(_ stream: any ByteStream, until end: String) async throws -> String {
+            var all: [UInt8] = []
+            while !all.suffix(end.utf8.count).elementsEqual(end.utf8) {
+                let piece = try await stream.read(atMost: 1 << 16)
+                if piece.isEmpty { break }
+                all += piece
+            }
+            return String(decoding: all, as: UTF8.self)
+        }
+    }
+
+    final class Box: Sendable {
+        private let all = Mutex<[String]>([])
+        var paths: [String] { all.withLock { $0 } }
+        func add(_ path: String) { all.withLock { $0.append(path) } }
+    }
+
+    /// Sends everything to the backend.
+    final class Way: PlainWay, @unchecked Sendable {
+        final class Nobody: Sendable {}
+        let client: HTTPClient
+        let endpoint: Endpoint
+        let limit: Duration
+        var answered: [Int] = []
+
+        init(_ endpoint: Endpoint, _ limit: Duration, in world: any World) {
+            self.endpoint = endpoint
+            self.limit = limit
+            client = HTTPClient(endpoint: endpoint, serverName: "b", in: world)
+        }
+
+        func choose(_ request: PlainRequest, at now: MonotonicTime, adding lines: inout [UInt8]) -> PlainChoice? {
+            lines += "Via: lane\r\n".utf8
+            return PlainChoice(
+                endpoint: endpoint, client: client, answerLimit: limit, bodyLimit: limit, origin: Nobody())
+        }
+
+        func answered(_ choice: PlainChoice, status: Int, took: Duration) { answered.append(status) }
+    }
+
+    /// Handles what the lane leaves alone: tells of it, and sends it to the backend in the usual way.
+    private final class Common: RequestHandler {
+        let way: Way
+        let handled: @Sendable (String) -> Void
+        init(_ way: Way, _ handled: @escaping @Sendable (String) -> Void) {
+            self.way = way
+            self.handled = handled
+        }
+
+        func plainWay(for peer: Peer) -> (any PlainWay)? { way }
+
+        func handle(_ request: Request) async -> Response {
+            handled((request.begun == nil ? "" : "begun ") + (request.head.path ?? ""))
+            let sender: any HTTPSender = request.begun ?? way.client
+            do {
+                let answer = try await sender.send(request.head, body: request.body, trailers: nil)
+                guard case .stream(let next) = answer.body else {
+                    return Response(head: answer.head, body: .bytes(try await answer.body.collect(limit: 1 << 20)))
+                }
+                return Response(
+                    head: answer.head,
+                    body: .stream { out in while let piece = try await next() { try await out.write(piece) } })
+            } catch {
+                return text("\(error)", status: .badGateway)
+            }
+        }
+    }
+
+    private func withLane(
+        limits: HTTPServerLimits = .init(), answerLimit: Duration = .seconds(60),
+        _ body: @escaping @Sendable (Lane) async throws -> Void
+    ) async throws {
+        let world = try Reactor(name: "test")
+        let result = await world.spawnValue { () -> Result<Void, any Error> in
+            do {
+                let backend = try await world.listen(on: .ip("127.0.0.1", port: 0))
+                let way = Way(backend.endpoint, answerLimit, in: world)
+                let handled = Box()
+                let server = try await HTTPServer.start(
+                    on: .ip("127.0.0.1", port: 0), in: world, limits: limits, logger: Logger(label: "test"),
+                    handler: Common(way) { handled.add($0) })
+                defer { backend.close() }
+                let outcome: Result<Void, any Error>
+                do {
+                    try await body(Lane(world: world, server: server, backend: backend, way: way, handled: handled))
+                    outcome = .success(())
+                } catch {
+                    outcome = .failure(error)
+                }
+                await server.shutdown(grace: .zero)
+                way.client.close()
+                return outcome
+            } catch {
+                return .failure(error)
+            }
+        }
+        world.shutdown()
+        try result.get()
+    }
+
+    @Test func aRequestIsPassedOnWhereAConnectionIsKept() async throws {
+        try await withLane { lane in
+            let (client, backend) = try await lane.warmUp()
+            try await client.write(Lane.get("/a"))
+            #expect(
+                try await Lane.head(from: backend) == "GET /a HTTP/1.1\r\nHost: a\r\nVia: lane\r\n\r\n")
+            try await backend.write(Lane.ok("first"))
+            let answer = try await Lane.read(client, until: "first")
+            #expect(answer.hasPrefix("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nDate: "))
+            #expect(lane.handled.paths == ["/warm"] && lane.way.answered == [200])
+        }
+    }
+
+    @Test func requestsThatComeTogetherAreAnsweredInTurn() async throws {
+        try await withLane { lane in
+            let (client, backend) = try await lane.warmUp()
+            let post = Array("POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi".utf8)
+            try await client.write(Lane.get("/a") + post + Lane.get("/c"))
+            for (path, end) in [("GET /a", "\r\n\r\n"), ("POST /b", "\r\n\r\nhi"), ("GET /c", "\r\n\r\n")] {
+                #expect(try await Lane.read(backend, until: end).hasPrefix(path))
+                try await backend.write(Lane.ok("to \(path)"))
+                #expect(try await Lane.read(client, until: "to \(path)").hasPrefix("HTTP/1.1 200 OK\r\n"))
+            }
+            #expect(lane.handled.paths == ["/warm", "/b"] && lane.way.answered == [200, 200])
+        }
+    }
+
+    @Test func aRequestInPiecesIsHandled() async throws {
+        try await withLane { lane in
+            let (client, backend) = try await lane.warmUp()
+            try await client.write(Array("GET /a HT".utf8))
+            try await lane.world.sleep(for: .milliseconds(20))
+            try await client.write(Array("TP/1.1\r\nHost: a\r\n\r\n".utf8))
+            #expect(try await Lane.head(from: backend).hasPrefix("GET /a HTTP/1.1\r\n"))
+            try await backend.write(Lane.ok("a"))
+            #expect(try await Lane.read(client, until: "\r\n\r\na").hasPrefix("HTTP/1.1 200 OK\r\n"))
+            #expect(lane.handled.paths == ["/warm", "/a"])
+        }
+    }
+
+    /// More than the kernel takes at once, for a client that reads late.
+    @Test func aLongAnswerComesWholeInPieces() async throws {
+        try await withLane { lane in
+            let (client, backend) = try await lane.warmUp()
+            let size = 32 << 20
+            try await client.write(Lane.get("/long"))
+            _ = try await Lane.head(from: backend)
+            let writer = lane.world.spawn {
+                try? await backend.write(Array("HTTP/1.1 200 OK\r\nContent-Length: \(size)\r\n\r\n".utf8))
+                for number in 0..<(size >> 16) {
+                    try? await backend.write([UInt8](repeating: UInt8(number & 255), count: 1 << 16))
+                }
+            }
+            try await lane.world.sleep(for: .milliseconds(100))
+            var head = try await client.read(atMost: 1 << 16)
+            let end = try #require((0..<head.count).first { head[$0...].starts(with: "\r\n\r\n".utf8) }) + 4
+            head.removeFirst(end)
+            var (place, isRight) = (0, true)
+            var piece = head
+            while true {
+                for byte in piece {
+                    isRight = isRight && byte == UInt8(place >> 16 & 255)
+                    place += 1
+                }
+                if place >= size { break }
+                piece = try await client.read(atMost: 1 << 16)
+                if piece.isEmpty { break }
+            }
+            await writer.value
+            #expect(place == size && isRight)
+            #expect(lane.handled.paths == ["/warm"] && lane.way.answered == [200])
+        }
+    }
+
+    @Test(arguments: [
+        "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwords",
+        "HTTP/1.1 500 Oh\r\nContent-Length: 5\r\nConnection: close\r\n\r\nwords",
+    ])
+    func anAnswerThatIsNotPlainIsHandledWithoutAskingAgain(answer: String) async throws {
+        try await withLane { lane in
+            let (client, backend) = try await lane.warmUp()
+            try await client.write(Lane.get("/odd"))
+            _ = try await Lane.head(from: backend)
+            // In two pieces: what has come is not lost, and the rest goes the same way.
+            try await backend.write(Array(answer.utf8.prefix(30)))
+            try await lane.world.sleep(for: .milliseconds(20))
+            try await backend.write(Array(answer.utf8.dropFirst(30)))
+            #expect(try await Lane.read(client, until: "words").hasSuffix("words"))
+            #expect(lane.handled.paths == ["/warm", "begun /odd"])
+        }
+    }
+
+    @Test func chunksArePassedOnAsTheyCome() async throws {
+        try await withLane { lane in
+            let (client, backend) = try await lane.warmUp()
+            try await client.write(Lane.get("/chunks"))
+            _ = try await Lane.head(from: backend)
+            try await backend.write(
+                Array("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nwo".utf8))
+            #expect(try await Lane.read(client, until: "2\r\nwo\r\n").hasPrefix("HTTP/1.1 200 OK\r\n"))
+            try await backend.write(Array("rds\r\n0\r\nT: x\r\n\r\n".utf8))
+            #expect(try await Lane.read(client, until: "0\r\n\r\n") == "3\r\nrds\r\n0\r\n\r\n")
+            try await client.write(Lane.get("/next"))
+            #expect(try await Lane.head(from: backend).hasPrefix("GET /next"))
+            #expect(lane.handled.paths == ["/warm"] && lane.way.answered == [200])
+        }
+    }
+
+    @Test func aBackendThatLeavesIsAskedOverANewConnection() async throws {
+        try await withLane { lane in
+            let (client, backend) = try await lane.warmUp()
+            try await client.write(Lane.get("/again"))
+            _ = try await Lane.head(from: backend)
+            backend.close()
+            let second = try await lane.backend.accept()
+            #expect(try await Lane.head(from: second).hasPrefix("GET /again HTTP/1.1\r\n"))
+            try await second.write(Lane.ok("here"))
+            #expect(try await Lane.read(client, until: "here").hasPrefix("HTTP/1.1 200 OK\r\n"))
+            #expect(lane.handled.paths == ["/warm", "/again"])
+        }
+    }
+
+    @Test func anAnswerThatBreaksOffBreaksTheClientsConnection() async throws {
+        try await withLane { lane in
+            let (client, backend) = try await lane.warmUp()
+            try await client.write(Lane.get("/half"))
+            _ = try await Lane.head(from: backend)
+            try await backend.write(Array("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf".utf8))
+            #expect(try await Lane.read(client, until: "half").hasSuffix("half"))
+            backend.close()
+            #expect(((try? await client.read(atMost: 10)) ?? []).isEmpty)
+            #expect(lane.way.answered == [200])
+        }
+    }
+
+    @Test func aBackendThatIsSilentIsNotAskedAgain() async throws {
+        var limits = HTTPServerLimits()
+        limits.headTimeout = .milliseconds(800)
+        try await withLane(limits: limits, answerLimit: .milliseconds(50)) { lane in
+            let (client, backend) = try await lane.warmUp()
+            try await client.write(Lane.get("/late"))
+            _ = try await Lane.head(from: backend)
+            #expect(try await Lane.read(client, until: "timed out").hasPrefix("HTTP/1.1 502 "))
+            #expect(lane.handled.paths == ["/warm", "begun /late"])
+        }
+    }
+
+    @Test func aServerThatStopsDoesNotWaitForTheBackend() async throws {
+        try await withLane { lane in
+            let (client, backend) = try await lane.warmUp()
+            try await client.write(Lane.get("/waits"))
+            _ = try await Lane.head(from: backend)
+            await lane.server.shutdown(grace: .milliseconds(20))
+            #expect(((try? await client.read(atMost: 10)) ?? []).isEmpty)
+            #expect(((try? await backend.read(atMost: 10)) ?? []).isEmpty)
+        }
+    }
+
+    @Test func aClientThatEndsItsSideStillGetsItsAnswer() async throws {
+        try await withLane { lane in
+            let (client, backend) = try await lane.warmUp()
+            try await client.write(Lane.get("/last"))
+            await client.closeWrite()
+            _ = try await Lane.head(from: backend)
+            try await backend.write(Lane.ok("bye"))
+            #expect(try await Lane.read(client, until: "bye").hasPrefix("HTTP/1.1 200 OK\r\n"))
+            #expect(try await client.read(atMost: 10).isEmpty)
+            // The backend's connection is kept for others.
+            let other = try await lane.world.connect(to: lane.server.endpoint)
+            try await other.write(Lane.get("/other"))
+            #expect(try await Lane.head(from: backend).hasPrefix("GET /other"))
+        }
+    }
+}

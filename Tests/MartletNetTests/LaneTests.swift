@@ -1,0 +1,92 @@
+import HTTPTypes
+import MartletBase
+import MartletHTTP
+import MartletIO
+import MartletObject
+import Synchronization
+import Testing
+
+@testable import MartletNet
+
+/// The ingress' short cut: what it passes on, pods and clients see as they see what is handled.
+@Suite("The short cut", .timeLimit(.minutes(1))) struct LaneTests {
+    /// What pods were asked, in order.
+    final class Heads: Sendable {
+        private let all = Mutex<[HTTPRequest]>([])
+        func add(_ head: HTTPRequest) { all.withLock { $0.append(head) } }
+        var last: HTTPRequest? { all.withLock { $0.last } }
+    }
+
+    /// Asks over a connection and reads the whole answer, which ends so.
+    private func ask(_ stream: any ByteStream, _ head: String, end: String = "the pod\n") async throws -> String {
+        try await stream.write(Array(head.utf8))
+        var all = ""
+        while !all.hasSuffix(end) {
+            let piece = try await stream.read(atMost: 1 << 16)
+            if piece.isEmpty { break }
+            all += String(decoding: piece, as: UTF8.self)
+        }
+        return all
+    }
+
+    private func withPod(
+        trustsEdge: Bool, _ body: (TestNet, any ByteStream, Heads) async throws -> Void
+    ) async throws {
+        try await TestNet.run(trustsEdge: trustsEdge) { net in
+            let heads = Heads()
+            let pod = try await net.backend { request in
+                heads.add(request.head)
+                return text("the pod\n")
+            }
+            net.serve("web.test", [pod.endpoint])
+            try await net.eventually("web.test") { $0.body == "the pod\n" }
+            guard let endpoint = net.ingress.endpoint else { return }
+            try await body(net, try await net.world.connect(to: endpoint), heads)
+        }
+    }
+
+    /// The same request twice: plain, and with a blank too many, which makes the ingress handle it.
+    @Test(arguments: [
+        ("GET", "", false), ("DELETE", "", false), ("GET", "Connection: keep-alive\r\n", false),
+        ("GET", "Cookie: a=b\r\nAccept: x\r\n", true), ("OPTIONS", "X-Request-ID: mine\r\n", false),
+        ("GET", "X-Forwarded-For: 192.0.2.9\r\nX-Real-IP: 192.0.2.9\r\nX-Forwarded-Proto: https\r\n", true),
+        ("GET", "X-Forwarded-For: 192.0.2.9\r\n", true), ("GET", "X-Forwarded-Proto: https\r\n", false),
+        ("GET", "X-Scheme: https\r\n", false), ("GET", "Forwarded: for=x\r\n", false),
+    ])
+    func podsSeeTheSame(method: String, fields: String, isTrusted: Bool) async throws {
+        try await withPod(trustsEdge: isTrusted) { net, stream, heads in
+            var answers: [[String]] = []
+            var seen: [HTTPRequest] = []
+            for blanks in [" ", "  ", " "] {
+                let host = "Host: web.test:8080\r\n"
+                let head = "\(method) /a/b?c=d HTTP/1.1\r\n\(host)\(fields)X-Mark:\(blanks)x\r\n\r\n"
+                let answer = try await ask(stream, head)
+                answers.append(answer.split(separator: "\r\n").map(String.init).filter { !$0.hasPrefix("Date") })
+                answers[answers.count - 1].sort()
+                var sent = try #require(heads.last)
+                if !fields.contains("Request-ID") {
+                    let id = try #require(sent.headerFields[ProxyHeaders.requestID])
+                    #expect(id.utf8.count == 32)
+                    sent.headerFields[ProxyHeaders.requestID] = nil
+                }
+                seen.append(sent)
+            }
+            #expect(seen[1] == seen[0] && seen[1] == seen[2])
+            #expect(answers[1] == answers[0] && answers[1] == answers[2])
+            let counted = net.ingress.metrics.split(separator: "\n").first {
+                $0.contains("requests_total") && $0.contains("name=\"web\"")
+            }
+            // The first question, which waited for the route, came through the edge.
+            #expect(counted?.hasSuffix("code=\"2xx\"} 4") == true, "\(counted ?? "")")
+        }
+    }
+
+    @Test func aHostThatNoRouteHasIsHandled() async throws {
+        try await withPod(trustsEdge: false) { net, stream, heads in
+            let before = heads.last
+            let unknown = try await ask(stream, "GET / HTTP/1.1\r\nHost: other.test\r\n\r\n", end: "host and path\n")
+            #expect(unknown.hasPrefix("HTTP/1.1 404 "))
+            #expect(heads.last == before)
+        }
+    }
+}
