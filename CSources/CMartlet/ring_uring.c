@@ -164,6 +164,16 @@ int cm_ring_recv(cm_ring *ring, uint64_t token, int fd, void *memory, size_t len
     });
 }
 
+int cm_ring_recv_many(cm_ring *ring, uint64_t token, int fd) {
+    QUEUE(ring, token, {
+        io_uring_prep_recv_multishot(sqe, fd, NULL, 0, 0);
+        /* Mostly nothing is there yet: looking first would be in vain. */
+        sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+        sqe->flags |= IOSQE_BUFFER_SELECT;
+        sqe->buf_group = BUFFER_GROUP;
+    });
+}
+
 int cm_ring_send(cm_ring *ring, uint64_t token, int fd, const void *memory, size_t length) {
     QUEUE(ring, token, io_uring_prep_send(sqe, fd, memory, length, MSG_NOSIGNAL));
 }

@@ -20,25 +20,10 @@ final class ClientConnection: Sendable {
     }
     private let upload = Mutex(Upload())
 
-    /// Tells the pool that keeps it that it has ended. Made once: it is kept after each exchange.
-    private let idleEnd = Mutex<(@Sendable () -> Void)?>(nil)
-
     init(_ stream: any ByteStream, in world: any World) {
         self.stream = stream
         self.world = world
         inbound = Inbound(stream, in: world)
-    }
-
-    /// What is done when it ends while this pool keeps it. Weakly, because it holds its reader and that one this.
-    fileprivate func idleEnd(in pool: ConnectionPool) -> @Sendable () -> Void {
-        idleEnd.withLock { known in
-            if let known { return known }
-            let idleEnd: @Sendable () -> Void = { [weak self, weak pool] in
-                if let self { pool?.drop(self) }
-            }
-            known = idleEnd
-            return idleEnd
-        }
     }
 
     deinit { close() }
@@ -215,7 +200,9 @@ final class ConnectionPool: Sendable {
     func keep(_ connection: ClientConnection) {
         dropExpired()
         guard limit > 0, connection.inbound.isFresh else { return connection.close() }
-        connection.inbound.watchForEnd(connection.idleEnd(in: self))
+        // Held by what it holds itself, until it is taken or ends; who gives up a pool closes its connections. Weak
+        // references would make each use of them cost more.
+        connection.inbound.watchForEnd { self.drop(connection) }
         let entry = Idle(connection: connection, since: world.now())
         let dropped = idle.withLock { idle in
             idle.append(entry)

@@ -29,6 +29,7 @@ final class ServerConnection: Sendable {
     func run() async {
         var idle = core.limits.headTimeout
         let lane = plainLane()
+        defer { record.endWatching() }
         while !core.isStopping || record.isFresh {
             record.enter(.idle, for: idle)
             idle = core.limits.idleTimeout

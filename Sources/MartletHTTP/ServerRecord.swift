@@ -64,6 +64,9 @@ final class ServerRecord: Sendable {
     /// Calls `watcher` at every look at the time: for what a connection has to watch by itself.
     func setWatcher(_ watcher: @escaping @Sendable (MonotonicTime) -> Void) { state.withLock { $0.watcher = watcher } }
 
+    /// Calls no watcher any more.
+    func endWatching() { state.withLock { $0.watcher = nil } }
+
     /// Tells the connection that the server stops. False when it shall be cut: it waits between two requests. One that
     /// was just taken gets its first answered, so that no client is turned away in the middle of a handshake.
     func stop() -> Bool {

@@ -16,6 +16,8 @@ enum ReactorLimits {
     static let receiveBuffers: UInt32 = 128
     /// Size of such a buffer, and the most that one read returns.
     static let receiveBytes: UInt32 = 16 * 1024
+    /// Bytes that are taken from the kernel before anybody asks for them; then no more are, until somebody has.
+    static let receivedAhead = 64 * 1024
     /// The most that one send hands to the kernel; longer writes go in pieces.
     static let sendBytes = 256 * 1024
     /// Connections accepted ahead of their `accept()`; then the listener pauses, and the kernel's backlog fills.
@@ -71,6 +73,8 @@ final class ReactorCore: @unchecked Sendable {
     private(set) var isShutDown = false
     /// Cleared when the kernel refuses multishot accepts.
     var acceptsMany = true
+    /// Cleared when the kernel refuses multishot receives.
+    var receivesMany = true
 
     init() throws(ReactorError) {
         var opened: OpaquePointer?

@@ -176,11 +176,17 @@ private final class ReadOperation: RingOperation, @unchecked Sendable {
     }
 }
 
-/// The receives of one socket, one after the other: they bring their bytes to a receiver, without a copy.
+/// The receives of one socket, which bring their bytes to a receiver without a copy. The kernel is asked once, and goes on
+/// by itself: what it brings before anybody asks for it waits here.
 private final class ReceiveOperation: RingOperation, @unchecked Sendable {
     /// It lives as long as this is in the kernel's hands: it is not given up before.
     private unowned let socket: SocketState
     private var receiver: (any StreamReceiver)?
+    private var isArmed = false
+    /// What nobody has asked for yet.
+    private var ahead: [UInt8] = []
+    /// How it ended, as the kernel says it: 0 by the peer's end, else an error.
+    private var end: Int32?
     /// Where the bytes go when the ring has no buffer left.
     private var memory: UnsafeMutableBufferPointer<UInt8>?
 
@@ -192,33 +198,85 @@ private final class ReceiveOperation: RingOperation, @unchecked Sendable {
     deinit { memory?.deallocate() }
 
     func start(_ receiver: any StreamReceiver) {
-        if let refusal = socket.beginReading(self) { return receiver.failed(refusal) }
+        if socket.closed { return receiver.failed(.closed) }
+        if !ahead.isEmpty {
+            let bytes = ahead
+            ahead = []
+            return receiver.received(bytes.span)
+        }
+        if let end { return tell(receiver, of: end) }
         self.receiver = receiver
-        submit(intoRing: core.hasBuffers)
+        if isArmed { return }
+        if let refusal = socket.beginReading(self) {
+            self.receiver = nil
+            return receiver.failed(refusal)
+        }
+        arm(intoRing: core.hasBuffers)
     }
 
-    private func submit(intoRing: Bool) {
-        if !intoRing && memory == nil { memory = .allocate(capacity: Int(ReactorLimits.receiveBytes)) }
+    private func arm(intoRing: Bool) {
+        isArmed = true
+        if intoRing && core.receivesMany {
+            return core.submit(self) { cm_ring_recv_many($0, $1, socket.fd) }
+        }
+        if !intoRing { memory = .allocate(capacity: Int(ReactorLimits.receiveBytes)) }
         core.submit(self) {
             cm_ring_recv($0, $1, socket.fd, memory?.baseAddress, Int(ReactorLimits.receiveBytes))
         }
     }
 
     override func completed(_ completion: cm_completion) {
-        let result = completion.result
-        if result == -ENOBUFS && memory == nil && !socket.closed { return submit(intoRing: false) }
-        if result == -EINTR && !socket.closed { return submit(intoRing: memory == nil && core.hasBuffers) }
-        guard let receiver = receiver.take() else { return }
+        let goesOn = completion.flags & UInt16(CM_MORE) != 0
         let memory = memory.take()
         defer { memory?.deallocate() }
-        let isClosed = socket.closed
-        socket.endedReading()
-        if isClosed { return receiver.failed(.closed) }
-        guard result >= 0 else { return receiver.failed(.system(operation: "read", Errno(-result))) }
+        if !goesOn {
+            isArmed = false
+            if isRearmed(after: completion.result) { return }
+            let isClosed = socket.closed
+            // May give the socket up.
+            socket.endedReading()
+            if isClosed {
+                receiver.take()?.failed(.closed)
+                return
+            }
+        }
+        guard completion.result > 0 else {
+            // A cancel of our own, or no room: whoever asks next begins anew.
+            if completion.result == -ECANCELED || completion.result == -ENOBUFS { return }
+            end = completion.result
+            if let receiver = receiver.take() { tell(receiver, of: completion.result) }
+            return
+        }
         let isInRing = completion.flags & UInt16(CM_BUFFER) != 0
         let own = memory.flatMap { UnsafePointer($0.baseAddress) }
         let start = isInRing ? cm_ring_buffer(core.ring, completion.buffer) : own
-        receiver.received(UnsafeBufferPointer(start: start, count: Int(result)).span)
+        take(UnsafeBufferPointer(start: start, count: Int(completion.result)).span, goesOn: goesOn)
+    }
+
+    private func take(_ bytes: Span<UInt8>, goesOn: Bool) {
+        if let receiver = receiver.take() { return receiver.received(bytes) }
+        ahead.append(copying: bytes)
+        if goesOn && ahead.count >= ReactorLimits.receivedAhead { core.cancel(self) }
+    }
+
+    /// Goes on after what is no end, for somebody who waits.
+    private func isRearmed(after result: Int32) -> Bool {
+        if socket.closed || receiver == nil { return false }
+        switch result {
+        case -EINVAL where core.receivesMany: core.receivesMany = false
+        case -ENOBUFS:
+            arm(intoRing: false)
+            return true
+        case -EINTR, -ECANCELED: break
+        default: return false
+        }
+        arm(intoRing: core.hasBuffers)
+        return true
+    }
+
+    private func tell(_ receiver: any StreamReceiver, of end: Int32) {
+        if end == 0 { return receiver.received(Span()) }
+        receiver.failed(.system(operation: "read", Errno(-end)))
     }
 }
 

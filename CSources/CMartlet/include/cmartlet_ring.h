@@ -73,6 +73,12 @@ int cm_ring_connect(cm_ring *ring, uint64_t token, int fd, const struct sockaddr
 /* Receives at most `length` bytes into `memory`, or, where that is NULL, into a buffer of the ring. */
 int cm_ring_recv(cm_ring *ring, uint64_t token, int fd, void *memory, size_t length);
 
+/*
+ * Receives one piece after the other, each into a buffer of the ring, until the peer's end, an error or a cancel. Needs
+ * CM_HAS_BUFFERS; ends with -ENOBUFS when none is left, and with -EINVAL where the kernel cannot do so.
+ */
+int cm_ring_recv_many(cm_ring *ring, uint64_t token, int fd);
+
 /* Sends; may send less than asked. Never raises SIGPIPE. */
 int cm_ring_send(cm_ring *ring, uint64_t token, int fd, const void *memory, size_t length);
 

@@ -48,7 +48,8 @@ final class PlainLane: Diversion, @unchecked Sendable {
         self.way = way
         self.record = record
         self.core = core
-        record.setWatcher { [weak self] now in self?.look(at: now) }
+        // Not weakly, which would make each use of this cost more: ``ServerConnection`` ends it.
+        record.setWatcher { now in self.look(at: now) }
     }
 
     /// Passes requests on for as long as they are plain.
