@@ -4,8 +4,8 @@ public protocol DirectStream: ByteStream {
     /// Whether the caller is on the world's thread, where ``send(_:)`` may be called.
     var isHere: Bool { get }
 
-    /// Asks once for what comes next. `receiver` is told on the world's thread, or, of what is here already, before this
-    /// returns. Not beside a receive that is under way, and not beside a ``ByteStream/read(atMost:)``.
+    /// Asks once for what comes next. `receiver` is told on the world's thread, or, of what is here already, before
+    /// this returns. Not beside a receive that is under way, and not beside a ``ByteStream/read(atMost:)``.
     func receive(for receiver: any StreamReceiver)
 
     /// Sends as much as the kernel takes without waiting; mostly that is all. Not beside a ``ByteStream/write(_:)``.

@@ -131,8 +131,10 @@ public final class TLSStream: ByteStream {
 }
 
 extension TLSStream: DirectStream {
+    /// The carrier's.
     public var isHere: Bool { transport.direct?.isHere ?? false }
 
+    /// Decrypts what is here; the carrier is asked when that is nothing.
     public func receive(for receiver: any StreamReceiver) {
         // A receiver asks for more while it is given something: it gets that when it has returned.
         let gives = incoming.withLock { incoming in
@@ -173,6 +175,7 @@ extension TLSStream: DirectStream {
 
     private func takeReceiver() -> (any StreamReceiver)? { incoming.withLock { $0.receiver.take() } }
 
+    /// Encrypts all of it; what the carrier does not take at once are records.
     public func send(_ bytes: Span<UInt8>) throws(NetworkError) -> (@Sendable () async throws -> Void)? {
         guard let direct = transport.direct, turn.takeIfFree() else {
             let bytes = [UInt8](copying: bytes)
@@ -208,6 +211,7 @@ extension TLSStream: DirectStream {
 }
 
 extension TLSStream: StreamReceiver {
+    /// The carrier's: ciphertext.
     public func received(_ bytes: Span<UInt8>) {
         if bytes.isEmpty {
             takeReceiver()?.received(bytes)
@@ -217,6 +221,7 @@ extension TLSStream: StreamReceiver {
         }
     }
 
+    /// The carrier's.
     public func failed(_ error: NetworkError) { takeReceiver()?.failed(error) }
 }
 

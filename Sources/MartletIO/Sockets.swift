@@ -176,8 +176,8 @@ private final class ReadOperation: RingOperation, @unchecked Sendable {
     }
 }
 
-/// The receives of one socket, which bring their bytes to a receiver without a copy. The kernel is asked once, and goes on
-/// by itself: what it brings before anybody asks for it waits here.
+/// The receives of one socket, which bring their bytes to a receiver without a copy. The kernel is asked once, and goes
+/// on by itself: what it brings before anybody asks for it waits here.
 private final class ReceiveOperation: RingOperation, @unchecked Sendable {
     /// It lives as long as this is in the kernel's hands: it is not given up before.
     private unowned let socket: SocketState

@@ -87,8 +87,8 @@ final class EndpointPool: Sendable {
         }
     }
 
-    /// Whose turn it is of endpoints that all do well, in HTTP/1.1 and by the usual limits; nil while any is left alone,
-    /// or no connection is kept to it. Then it stays its turn.
+    /// Whose turn it is of endpoints that all do well, in HTTP/1.1 and by the usual limits; nil while any is left
+    /// alone, or no connection is kept to it. Then it stays its turn.
     func next(of candidates: [Endpoint], named name: String) -> (endpoint: Endpoint, client: HTTPClient)? {
         if candidates.isEmpty { return nil }
         return state.withLock { state in

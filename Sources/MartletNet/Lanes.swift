@@ -5,19 +5,17 @@ internal import MartletRoutes
 internal import Synchronization
 
 /// The ingress' short cut for the requests of one connection: those that their route only passes on.
-///
-/// `@unchecked Sendable`: called on the world's thread only.
-final class IngressLane: PlainWay, @unchecked Sendable {
+final class IngressLane: PlainWay {
     private let ingress: Ingress
     private let peer: Peer
     private let address: IPAddress?
-    private var introduction: Introduction
+    private let introduction: Mutex<Introduction>
 
     init(of peer: Peer, through ingress: Ingress) {
         self.ingress = ingress
         self.peer = peer
         address = if case .ip(let address, _)? = peer.endpoint { IPAddress(address) } else { nil }
-        introduction = Introduction(of: peer)
+        introduction = Mutex(Introduction(of: peer))
     }
 
     func choose(_ request: PlainRequest, at now: MonotonicTime, adding lines: inout [UInt8]) -> PlainChoice? {
@@ -35,7 +33,7 @@ final class IngressLane: PlainWay, @unchecked Sendable {
         else { return nil }
         RequestID.add(to: &lines, unlessIn: request, ingress.world)
         // What an edge of ours says is sent on as it stands.
-        if proto == nil { introduction.add(to: &lines, for: request) }
+        if proto == nil { introduction.withLock { $0.add(to: &lines, for: request) } }
         return choice
     }
 
@@ -52,17 +50,15 @@ final class IngressLane: PlainWay, @unchecked Sendable {
 }
 
 /// The edge's short cut for the requests of one connection of HTTP/1.1: they go to the ingress whose turn it is.
-///
-/// `@unchecked Sendable`: called on the world's thread only.
-final class EdgeLane: PlainWay, @unchecked Sendable {
+final class EdgeLane: PlainWay {
     private let edge: Edge
     private let ownHost: [UInt8]
-    private var introduction: Introduction
+    private let introduction: Mutex<Introduction>
 
     init(of peer: Peer, through edge: Edge) {
         self.edge = edge
         ownHost = Array(edge.ownHost.utf8)
-        introduction = Introduction(of: peer)
+        introduction = Mutex(Introduction(of: peer))
     }
 
     func choose(_ request: PlainRequest, at now: MonotonicTime, adding lines: inout [UInt8]) -> PlainChoice? {
@@ -70,7 +66,7 @@ final class EdgeLane: PlainWay, @unchecked Sendable {
             let choice = edge.plainChoice(for: request)
         else { return nil }
         RequestID.add(to: &lines, unlessIn: request, edge.world)
-        introduction.add(to: &lines, for: request)
+        introduction.withLock { $0.add(to: &lines, for: request) }
         return choice
     }
 

@@ -25,8 +25,8 @@ enum PlainBody {
         }
     }
 
-    /// Adds to `out` what comes of it. False when that cannot be passed on: it is not well formed, or there is more than
-    /// the answer says.
+    /// Adds to `out` what comes of it. False when that cannot be passed on: it is not well formed, or there is more
+    /// than the answer says.
     mutating func pass(_ bytes: Span<UInt8>, to out: inout [UInt8]) -> Bool {
         switch self {
         case .length(let left):
