@@ -229,6 +229,8 @@ private final class ReceiveOperation: RingOperation, @unchecked Sendable {
         let goesOn = completion.flags & UInt16(CM_MORE) != 0
         let memory = memory.take()
         defer { memory?.deallocate() }
+        // What still comes after the close is nobody's; the cancel ends it.
+        if goesOn && socket.closed { return }
         if !goesOn {
             isArmed = false
             if isRearmed(after: completion.result) { return }
