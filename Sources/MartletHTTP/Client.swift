@@ -37,7 +37,7 @@ public final class HTTPClient: HTTPSender {
         pool = ConnectionPool(limit: maxIdle, world: world)
     }
 
-    deinit { pool.closeAll() }
+    deinit { pool.end() }
 
     /// Sends one request; returns when the answer's head is there. The body of the answer is
     /// ``ClientResponse/body``. A request on a kept connection that the server closed before any answer is sent

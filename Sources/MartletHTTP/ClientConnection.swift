@@ -168,14 +168,18 @@ final class AnswerReader: Sendable {
 
 /// The idle connections of one client, those used longest ago first. One that its server ends is closed and forgotten
 /// at once; one that nobody needed for ``HTTPBounds/clientIdle`` at the next use of the pool.
-final class ConnectionPool: Sendable {
+final class ConnectionPool: EndWatcher {
     private struct Idle: Sendable {
         var connection: ClientConnection
         var since: MonotonicTime
     }
     private let limit: Int
     private let world: any World
-    private let idle = Mutex<[Idle]>([])
+    private struct State {
+        var idle: [Idle] = []
+        var isOver = false
+    }
+    private let state = Mutex(State())
 
     init(limit: Int, world: any World) {
         self.limit = limit
@@ -183,12 +187,12 @@ final class ConnectionPool: Sendable {
     }
 
     /// How many connections are kept.
-    var count: Int { idle.withLock { $0.count } }
+    var count: Int { state.withLock { $0.idle.count } }
 
     /// The connection that was used last, if it is still as it was left.
     func take() -> ClientConnection? {
         dropExpired()
-        while let connection = idle.withLock({ $0.popLast()?.connection }) {
+        while let connection = state.withLock({ $0.idle.popLast()?.connection }) {
             connection.inbound.stopWatching()
             if connection.inbound.isFresh { return connection }
             connection.close()
@@ -200,42 +204,48 @@ final class ConnectionPool: Sendable {
     func keep(_ connection: ClientConnection) {
         dropExpired()
         guard limit > 0, connection.inbound.isFresh else { return connection.close() }
-        // Held by what it holds itself, until it is taken or ends; who gives up a pool closes its connections. Weak
-        // references would make each use of them cost more.
-        connection.inbound.watchForEnd { self.drop(connection) }
+        // The pool is held so by what it holds itself, until that is taken or ends.
+        connection.inbound.watchForEnd(telling: self)
         let entry = Idle(connection: connection, since: world.now())
-        let dropped = idle.withLock { idle in
-            idle.append(entry)
-            return idle.count > limit ? idle.removeFirst() : nil
+        let dropped = state.withLock { state -> Idle? in
+            if state.isOver { return entry }
+            state.idle.append(entry)
+            return state.idle.count > limit ? state.idle.removeFirst() : nil
         }
         dropped?.connection.close()
         // Its end may have come before it stood among the others.
-        if connection.inbound.isOver { drop(connection) }
+        if connection.inbound.isOver { ended(connection.inbound) }
     }
 
     /// Closes a connection if it is idle; one that somebody has taken is theirs.
-    fileprivate func drop(_ connection: ClientConnection) {
-        let dropped = idle.withLock { idle in
-            idle.firstIndex { $0.connection === connection }.map { idle.remove(at: $0) }
+    func ended(_ inbound: Inbound) {
+        let dropped = state.withLock { state in
+            state.idle.firstIndex { $0.connection.inbound === inbound }.map { state.idle.remove(at: $0) }
         }
         dropped?.connection.close()
     }
 
     private func dropExpired() {
         let now = world.now()
-        let expired = idle.withLock { idle in
-            let expired = idle.prefix { now - $0.since >= HTTPBounds.clientIdle }
-            idle.removeFirst(expired.count)
+        let expired = state.withLock { state in
+            let expired = state.idle.prefix { now - $0.since >= HTTPBounds.clientIdle }
+            state.idle.removeFirst(expired.count)
             return expired
         }
         for entry in expired { entry.connection.close() }
     }
 
+    /// Closes all of them, and keeps none from now on: answers that are still coming give theirs back later.
+    func end() {
+        state.withLock { $0.isOver = true }
+        closeAll()
+    }
+
     /// Closes all of them.
     func closeAll() {
-        let all = idle.withLock { idle in
-            defer { idle = [] }
-            return idle
+        let all = state.withLock { state in
+            defer { state.idle = [] }
+            return state.idle
         }
         for entry in all { entry.connection.close() }
     }

@@ -2,7 +2,7 @@ public import HTTPTypes
 
 /// The fields that belong to one connection, and that nobody passes on (RFC 9110, section 7.6.1).
 public enum HopByHop {
-    private static let names: [HTTPField.Name] = [
+    static let names: [HTTPField.Name] = [
         .connection, .te, .trailer, .transferEncoding, .upgrade, .proxyAuthenticate, .proxyAuthorization,
         HTTPField.Name("Keep-Alive")!, HTTPField.Name("Proxy-Connection")!,
     ]

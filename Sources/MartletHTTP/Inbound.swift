@@ -22,7 +22,7 @@ final class Inbound: Sendable {
         var reader: CheckedContinuation<Void, Never>?
         var watchesEnd = false
         /// Told once of the peer's end.
-        var whenOver: (@Sendable () -> Void)?
+        var watcher: (any EndWatcher)?
         /// Gets what comes, in place of the buffer.
         var diversion: (any Diversion)?
 
@@ -130,10 +130,10 @@ final class Inbound: Sendable {
             case .failure(let error): state.failure = error
             }
             state.isReading = state.watchesEnd && state.readsAhead
-            return (state.isReading, state.reader.take(), state.isOver ? state.whenOver.take() : nil)
+            return (state.isReading, state.reader.take(), state.isOver ? state.watcher.take() : nil)
         }
         reader?.resume()
-        tell?()
+        tell?.ended(self)
         return goesOn
     }
 
@@ -152,21 +152,21 @@ final class Inbound: Sendable {
         world.spawn { await self.backgroundLoop() }
     }
 
-    /// Watches the peer while nobody reads: `whenOver` is called once, when it ends its side or the connection fails
-    /// before ``stopWatching()``.
-    func watchForEnd(_ whenOver: @escaping @Sendable () -> Void) {
+    /// Watches the peer while nobody reads: `watcher` is told once, when it ends its side or the connection fails
+    /// before ``stopWatching()``. It is held until then.
+    func watchForEnd(telling watcher: any EndWatcher) {
         let isOver = state.withLock { state in
-            if !state.isOver { state.whenOver = whenOver }
+            if !state.isOver { state.watcher = watcher }
             return state.isOver
         }
-        if isOver { whenOver() } else { watchForEnd() }
+        if isOver { watcher.ended(self) } else { watchForEnd() }
     }
 
     /// Stops looking for the peer's end; a read that is pending stays so.
     func stopWatching() {
         state.withLock { state in
             state.watchesEnd = false
-            state.whenOver = nil
+            state.watcher = nil
         }
     }
 
@@ -286,7 +286,7 @@ final class Inbound: Sendable {
     /// read this connection, somebody waits for it, or it is over.
     func divert(to diversion: any Diversion) -> Bool {
         state.withLock { state in
-            guard direct?.isHere == true, !state.isOver, state.reader == nil, state.whenOver == nil else {
+            guard direct?.isHere == true, !state.isOver, state.reader == nil, state.watcher == nil else {
                 return false
             }
             state.diversion = diversion
@@ -307,10 +307,10 @@ final class Inbound: Sendable {
     func takeUnread() -> [UInt8] { state.withLock { $0.buffer.take(atMost: .max) } }
 
     /// Puts bytes behind those that are unread.
-    func putBack(_ bytes: [UInt8]) { state.withLock { $0.buffer.append(bytes) } }
+    func addUnread(_ bytes: [UInt8]) { state.withLock { $0.buffer.append(bytes) } }
 
     /// Sends what the kernel takes without waiting; false when that is not all.
-    func sendsAtOnce(_ bytes: Span<UInt8>) -> Bool {
+    func takesAtOnce(_ bytes: Span<UInt8>) -> Bool {
         guard let direct else { return false }
         do { return try direct.send(bytes) == nil } catch { return false }
     }
@@ -351,6 +351,12 @@ extension Inbound: StreamReceiver {
         if let diversion { return diversion.received(Span(), by: self) }
         _ = take(.failure(error))
     }
+}
+
+/// Who is told of the end of a connection. An object and no closure, which would be made each time.
+protocol EndWatcher: AnyObject, Sendable {
+    /// The peer has ended its side, or the connection has failed.
+    func ended(_ inbound: Inbound)
 }
 
 /// Who gets a connection's bytes as they come, in place of its buffer.

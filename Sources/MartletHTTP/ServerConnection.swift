@@ -199,7 +199,7 @@ final class ServerConnection: Sendable {
         // One task and no group: thousands of watches wait here.
         let body = Task.immediate(executorPreference: core.world.executor) { try await produce(writer) }
         // It ends in its own way then.
-        inbound.watchForEnd { body.cancel() }
+        inbound.watchForEnd(telling: BodyTask(body))
         let result = await withTaskCancellationHandler {
             await body.result
         } onCancel: {
@@ -242,6 +242,13 @@ final class ServerConnection: Sendable {
             return world.now() < end
         }
     }
+}
+
+/// Gives an answer's body up when its client has gone.
+private final class BodyTask: EndWatcher {
+    private let task: Task<Void, any Error>
+    init(_ task: Task<Void, any Error>) { self.task = task }
+    func ended(_ inbound: Inbound) { task.cancel() }
 }
 
 /// Frames a streamed body.

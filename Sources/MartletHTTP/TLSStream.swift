@@ -157,7 +157,7 @@ extension TLSStream: DirectStream {
                 cleanEnd.store(true, ordering: .releasing)
                 takeReceiver()?.received(Span())
             case .failed(let reason):
-                if turn.takeIfFree() {
+                if isHere, turn.takeIfFree() {
                     isEnded.store(true, ordering: .releasing)
                     let output = pump.withLock { $0.takeOutput() }
                     _ = try? transport.direct?.send(output.span)

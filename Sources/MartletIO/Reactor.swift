@@ -96,11 +96,10 @@ struct RandomBits: RandomNumberGenerator {
 
     mutating func next() -> UInt64 {
         if let number = left.popLast() { return number }
-        left = [UInt64](unsafeUninitializedCapacity: Self.atOnce) { numbers, count in
-            let bytes = UnsafeMutableRawBufferPointer(numbers)
+        left.append(contentsOf: repeatElement(0, count: Self.atOnce))
+        left.withUnsafeMutableBytes { bytes in
             let status = Glibc.getentropy(bytes.baseAddress, bytes.count)
             precondition(status == 0, "the kernel gives no random numbers: \(Errno(errno))")
-            count = Self.atOnce
         }
         return left.removeLast()
     }

@@ -16,7 +16,8 @@ enum ReactorLimits {
     static let receiveBuffers: UInt32 = 128
     /// Size of such a buffer, and the most that one read returns.
     static let receiveBytes: UInt32 = 16 * 1024
-    /// Bytes that are taken from the kernel before anybody asks for them; then no more are, until somebody has.
+    /// Bytes that are taken from the kernel before anybody asks for them; then it is told to stop, and brings no more
+    /// than the ring's buffers hold until it has. Also the most that is handed over at once.
     static let receivedAhead = 64 * 1024
     /// The most that one send hands to the kernel; longer writes go in pieces.
     static let sendBytes = 256 * 1024

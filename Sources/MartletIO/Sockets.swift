@@ -200,9 +200,9 @@ private final class ReceiveOperation: RingOperation, @unchecked Sendable {
     func start(_ receiver: any StreamReceiver) {
         if socket.closed { return receiver.failed(.closed) }
         if !ahead.isEmpty {
-            let bytes = ahead
-            ahead = []
-            return receiver.received(bytes.span)
+            let piece = Array(ahead.prefix(ReactorLimits.receivedAhead))
+            ahead.removeFirst(piece.count)
+            return receiver.received(piece.span)
         }
         if let end { return tell(receiver, of: end) }
         self.receiver = receiver
@@ -233,7 +233,7 @@ private final class ReceiveOperation: RingOperation, @unchecked Sendable {
         if goesOn && socket.closed { return }
         if !goesOn {
             isArmed = false
-            if isRearmed(after: completion.result) { return }
+            if armsAgain(after: completion.result) { return }
             let isClosed = socket.closed
             // May give the socket up.
             socket.endedReading()
@@ -243,8 +243,7 @@ private final class ReceiveOperation: RingOperation, @unchecked Sendable {
             }
         }
         guard completion.result > 0 else {
-            // A cancel of our own, or no room: whoever asks next begins anew.
-            if completion.result == -ECANCELED || completion.result == -ENOBUFS { return }
+            if Self.isNoEnd(completion.result) { return }
             end = completion.result
             if let receiver = receiver.take() { tell(receiver, of: completion.result) }
             return
@@ -261,18 +260,20 @@ private final class ReceiveOperation: RingOperation, @unchecked Sendable {
         if goesOn && ahead.count >= ReactorLimits.receivedAhead { core.cancel(self) }
     }
 
-    /// Goes on after what is no end, for somebody who waits.
-    private func isRearmed(after result: Int32) -> Bool {
+    /// A cancel of our own, no room, or a signal: whoever asks next begins anew.
+    private static func isNoEnd(_ result: Int32) -> Bool {
+        result == -ECANCELED || result == -ENOBUFS || result == -EINTR
+    }
+
+    /// Begins anew for somebody who waits, after what is no end; false where there is nobody, or it is one.
+    private func armsAgain(after result: Int32) -> Bool {
         if socket.closed || receiver == nil { return false }
-        switch result {
-        case -EINVAL where core.receivesMany: core.receivesMany = false
-        case -ENOBUFS:
-            arm(intoRing: false)
-            return true
-        case -EINTR, -ECANCELED: break
-        default: return false
+        if result == -EINVAL && core.receivesMany {
+            core.receivesMany = false
+        } else if !Self.isNoEnd(result) {
+            return false
         }
-        arm(intoRing: core.hasBuffers)
+        arm(intoRing: core.hasBuffers && result != -ENOBUFS)
         return true
     }
 

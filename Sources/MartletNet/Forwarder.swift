@@ -113,7 +113,8 @@ final class Forwarder: Sendable {
         var order = endpoints.order(candidates, plan, speaking: speaks, atMost: Self.attempts)
         // What a short cut has begun is the first try.
         if let begun = request.begun, candidates.contains(begun.endpoint) {
-            order.insert((begun.endpoint, begun), at: 0)
+            order.removeAll { $0.0 == begun.endpoint }
+            order = [(begun.endpoint, begun)] + order.prefix(Self.attempts - 1)
         }
         for (endpoint, client) in order {
             let began = world.now()

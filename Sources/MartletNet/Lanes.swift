@@ -22,10 +22,13 @@ final class IngressLane: PlainWay {
         if request.hasHost(Self.health) { return nil }
         let proto = isTrusted(at: now) ? request.field("x-forwarded-proto") : nil
         if proto == nil, Introduction.isClaimed(by: request) { return nil }
-        let found = ingress.table.withLock {
-            $0?.plainBackend(
-                host: request.authority, target: request.path, isSecure: proto.map { $0 == "https" } ?? peer.isSecure,
-                PlainHead(request: request), draw: ingress.world.random())
+        let isSecure = proto.map { $0 == "https" } ?? peer.isSecure
+        let found = request.withPlace { host, target in
+            ingress.table.withLock {
+                $0?.plainBackend(
+                    host: host, target: target, isSecure: isSecure, PlainHead(request: request),
+                    draw: ingress.world.random())
+            }
         }
         guard let (route, backend) = found,
             let choice = ingress.forwarder.plainChoice(
@@ -117,5 +120,6 @@ private struct PlainHead: RoutedRequest {
     let request: PlainRequest
 
     var method: String { request.method }
+    var target: String { request.path }
     func field(_ name: String) -> String? { request.field(name) }
 }

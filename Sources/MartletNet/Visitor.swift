@@ -30,6 +30,7 @@ struct RoutedHead: RoutedRequest {
     let head: HTTPRequest
 
     var method: String { head.method.rawValue }
+    var target: String { head.path ?? "/" }
 
     func field(_ name: String) -> String? {
         var found: String?

@@ -28,6 +28,24 @@ import Testing
         #expect(String(decoding: out, as: UTF8.self) == sent)
     }
 
+    @Test func aHeadThatIsTooLongOrHasTooManyLinesIsLeftAlone() {
+        let request = PlainRequest()
+        func head(_ lines: Int) -> [UInt8] {
+            Array(("GET / HTTP/1.1\r\nHost: a\r\n" + String(repeating: "X: y\r\n", count: lines) + "\r\n").utf8)
+        }
+        #expect(request.read(head(100).span, limit: 627) == 627 && request.read(head(100).span, limit: 626) == nil)
+        #expect(request.read(head(HTTPBounds.fields - 1).span) != nil)
+        #expect(request.read(head(HTTPBounds.fields).span) == nil)
+    }
+
+    /// A name that is the connection's own for one reader is so for all.
+    @Test(arguments: HopByHop.names.map(\.rawName))
+    func whatIsTheConnectionsIsNoPlainLine(name: String) {
+        #expect(Self.read("GET / HTTP/1.1\r\nHost: a\r\n\(name): x\r\n\r\n") == nil)
+        let answer = Self.answer("HTTP/1.1 200 OK\r\n\(name): x\r\nContent-Length: 0\r\n\r\n")
+        #expect(answer?.told.contains(name) != true)
+    }
+
     @Test func oneReaderReadsMany() {
         let request = PlainRequest()
         #expect(request.read(Array("DELETE /x HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n".utf8).span) != nil)
@@ -97,7 +115,7 @@ import Testing
 
     @Test(arguments: [
         "\r\n", "g\r\n", "5 \r\nabcde\r\n", "5\nabcde\r\n", "5\r\nabcdef\r\n", "5\r\nabcde\rX",
-        "+5\r\n", "000000005\r\n",
+        "+5\r\n", "0000000000000005\r\n",
         ";a\r\n", "0\r\n\n", "0\r\nA\u{1}: b\r\n",
     ])
     func chunksThatAreNotWellFormedAreRefused(body: String) {
@@ -426,6 +444,59 @@ import Testing
             try await client.write(Lane.get("/next"))
             #expect(try await Lane.head(from: backend).hasPrefix("GET /next"))
             #expect(lane.handled.paths == ["/warm"] && lane.way.answered == [200])
+        }
+    }
+
+    /// A read that was left pending behind a streamed answer brings requests while the lane is busy.
+    @Test func requestsThatComeDuringAnExchangeWait() async throws {
+        try await withLane { lane in
+            let (client, backend) = try await lane.warmUp()
+            // Handled, and streamed: the body comes in pieces.
+            try await client.write(Array("GET /s HTTP/1.1\r\nHost:  a\r\n\r\n".utf8))
+            _ = try await Lane.head(from: backend)
+            try await backend.write(Array("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n".utf8))
+            try await lane.world.sleep(for: .milliseconds(20))
+            try await client.write(Lane.get("/2"))
+            try await lane.world.sleep(for: .milliseconds(20))
+            try await backend.write(Array("done".utf8))
+            #expect(try await Lane.read(client, until: "done").hasSuffix("done"))
+            #expect(try await Lane.head(from: backend).hasPrefix("GET /2 "))
+            try await client.write(Lane.get("/3"))
+            try await lane.world.sleep(for: .milliseconds(20))
+            try await backend.write(Lane.ok("to 2"))
+            #expect(try await Lane.read(client, until: "to 2").hasSuffix("\r\n\r\nto 2"))
+            #expect(try await Lane.head(from: backend).hasPrefix("GET /3 "))
+            await client.closeWrite()
+            try await lane.world.sleep(for: .milliseconds(20))
+            try await backend.write(Lane.ok("to 3"))
+            #expect(try await Lane.read(client, until: "to 3").hasSuffix("\r\n\r\nto 3"))
+            #expect(lane.handled.paths == ["/warm", "/s"])
+        }
+    }
+
+    @Test func aClientThatLeavesInTheMiddleOfAnAnswerEndsIt() async throws {
+        try await withLane { lane in
+            let (client, backend) = try await lane.warmUp()
+            try await client.write(Lane.get("/events"))
+            _ = try await Lane.head(from: backend)
+            try await backend.write(Array("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n".utf8))
+            #expect(try await Lane.read(client, until: "1\r\na\r\n").hasSuffix("a\r\n"))
+            client.close()
+            #expect(((try? await backend.read(atMost: 10)) ?? []).isEmpty)
+        }
+    }
+
+    @Test func theLastAnswerOfAServerThatStopsSaysSo() async throws {
+        try await withLane { lane in
+            let (client, backend) = try await lane.warmUp()
+            try await client.write(Lane.get("/last"))
+            _ = try await Lane.head(from: backend)
+            let stop = lane.world.spawn { await lane.server.shutdown(grace: .seconds(20)) }
+            try await lane.world.sleep(for: .milliseconds(20))
+            try await backend.write(Lane.ok("bye"))
+            #expect(try await Lane.read(client, until: "bye").contains("Connection: close\r\n"))
+            await stop.value
+            #expect(lane.handled.paths == ["/warm", "begun /last"])
         }
     }
 

@@ -36,6 +36,19 @@ import Testing
         #expect(pool.count == 0)
     }
 
+    /// An answer that was still coming when its client was given up.
+    @Test func keepsNoneOnceItHasEnded() async throws {
+        let pool = ConnectionPool(limit: 8, world: world)
+        let (idle, endOfIdle) = connection()
+        let (late, endOfLate) = connection()
+        pool.keep(idle)
+        pool.end()
+        pool.keep(late)
+        #expect(try await endOfIdle.read(atMost: 1) == [])
+        #expect(try await endOfLate.read(atMost: 1) == [])
+        #expect(pool.count == 0)
+    }
+
     @Test func closesWhatNobodyNeededThoughALaterOneIsUsedAllTheTime() async throws {
         let pool = ConnectionPool(limit: 8, world: world)
         let (oldest, endOfOldest) = connection()

@@ -81,6 +81,18 @@ import Testing
         }
     }
 
+    /// What a stranger says of himself in our own edges' words never reaches a pod.
+    @Test(arguments: ProxyHeaders.told(of: Peer(), "a").map(\.name.rawName) + ["Forwarded"])
+    func whatOnlyEdgesMaySayIsTakenOff(name: String) async throws {
+        try await withPod(trustsEdge: false) { net, stream, heads in
+            for _ in 0..<2 {
+                _ = try await ask(stream, "GET / HTTP/1.1\r\nHost: web.test\r\n\(name): spoofed\r\n\r\n")
+                let sent = try #require(heads.last)
+                #expect(!sent.headerFields.contains { $0.value == "spoofed" })
+            }
+        }
+    }
+
     @Test func aHostThatNoRouteHasIsHandled() async throws {
         try await withPod(trustsEdge: false) { net, stream, heads in
             let before = heads.last

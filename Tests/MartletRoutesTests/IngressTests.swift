@@ -50,9 +50,10 @@ private func ingress(_ name: String, host: String?, _ paths: [(String, String, S
     ]
 }
 
-/// A request of which only method and fields matter.
+/// A request as rules look at it.
 struct TestRequest: RoutedRequest {
     var method = "GET"
+    var target: String
     var fields: [String: String] = [:]
     func field(_ name: String) -> String? { fields[name] }
 }
@@ -60,7 +61,7 @@ struct TestRequest: RoutedRequest {
 extension RouteTable {
     /// The backend of a GET over TLS.
     func backend(_ host: String, _ path: String) -> Backend? {
-        route(host: host, target: path, isSecure: true, TestRequest())?.route.backend(draw: 0)?.slot.map {
+        route(host: host, target: path, isSecure: true, TestRequest(target: path))?.route.backend(draw: 0)?.slot.map {
             backends[$0]
         }
     }

@@ -87,7 +87,8 @@ extension RouteTable {
         _ host: String, _ target: String = "/", method: String = "GET", isSecure: Bool = true,
         _ fields: [String: String] = [:]
     ) -> RouteMatch? {
-        route(host: host, target: target, isSecure: isSecure, TestRequest(method: method, fields: fields))
+        let request = TestRequest(method: method, target: target, fields: fields)
+        return route(host: host, target: target, isSecure: isSecure, request)
     }
 
     /// What the route of a request does.

@@ -42,7 +42,7 @@ struct PlainAnswer {
                 out += date
                 out.append(Characters.cr)
                 out.append(Characters.lf)
-                guard let framing else { return nil }
+                guard let framing, status != 304 || framing != .chunked else { return nil }
                 // 304 names the length of what it does not bring.
                 (self.status, self.end, self.framing) = (status, end, status == 304 ? .none : framing)
                 return

@@ -57,8 +57,7 @@ struct PlainChunks {
         case .size(let size, let digits, let length, let isOver):
             guard length < HTTPBounds.chunkLine else { return false }
             if !isOver, let digit = Characters.hex(byte) {
-                // Eight digits are more than anybody sends in one piece.
-                guard digits < 8 else { return false }
+                guard digits < 15 else { return false }
                 place = .size(size << 4 | digit, digits: digits + 1, length: length + 1, isOver: false)
                 return true
             }

@@ -21,11 +21,21 @@ final class PlainLane: Diversion, @unchecked Sendable {
         let choice: PlainChoice
         let connection: ClientConnection
         let began: MonotonicTime
-        /// When something of the answer came last.
+        /// When something of the answer came or was taken last.
         var moved: MonotonicTime
         /// Nil until the answer's head was passed on.
-        var status: Int?
-        var body = PlainBody.length(0)
+        var answer: Answer?
+
+        /// Ends it; what its connection still brings is nobody's.
+        func giveUp() {
+            connection.inbound.endDiversion()
+            connection.close()
+        }
+    }
+
+    private struct Answer {
+        let status: Int
+        var body: PlainBody
     }
 
     private let inbound: Inbound
@@ -66,14 +76,26 @@ final class PlainLane: Diversion, @unchecked Sendable {
     }
 
     func received(_ bytes: Span<UInt8>, by source: Inbound) {
-        if source === inbound {
-            if bytes.isEmpty { end(.ended) } else { begin(bytes) }
-        } else if bytes.isEmpty {
-            broke()
-        } else if exchange?.status == nil {
-            answer(bytes)
+        if source === inbound { return fromClient(bytes) }
+        guard let exchange, source === exchange.connection.inbound else { return }
+        if bytes.isEmpty {
+            broke(exchange)
+        } else if exchange.answer == nil {
+            answer(bytes, exchange)
         } else {
-            passBody(bytes)
+            passBody(bytes, exchange)
+        }
+    }
+
+    private func fromClient(_ bytes: Span<UInt8>) {
+        if let exchange {
+            // The next request has its turn when this one has its answer, and is asked for no further. Who only ends
+            // his side gets his answer; who does so in the middle of it is gone.
+            if !bytes.isEmpty { inbound.addUnread([UInt8](copying: bytes)) } else if exchange.answer != nil { cut() }
+        } else if bytes.isEmpty {
+            end(.ended)
+        } else {
+            begin(bytes)
         }
     }
 
@@ -86,69 +108,79 @@ final class PlainLane: Diversion, @unchecked Sendable {
 
     private func takeNext() {
         let unread = inbound.takeUnread()
-        if unread.isEmpty { inbound.ask() } else { begin(unread.span) }
+        if !unread.isEmpty {
+            begin(unread.span)
+        } else if inbound.isOver {
+            end(.ended)
+        } else {
+            inbound.ask()
+        }
     }
 
     private func begin(_ bytes: Span<UInt8>) {
         let now = core.world.now()
         let scratch = core.scratch
         scratch.clear()
-        guard !core.isStopping, !record.isRetiring, let length = request.read(bytes),
+        guard !isLeaving, let length = request.read(bytes, limit: core.limits.head),
             let choice = way.choose(request, at: now, adding: &scratch.lines),
             let connection = choice.client.takeKept()
-        else { return handle(bytes) }
+        else { return leave(bytes) }
         request.write(to: &scratch.out, adding: scratch.lines)
-        guard connection.inbound.divert(to: self), connection.inbound.sendsAtOnce(scratch.out.span) else {
-            connection.close()
-            return handle(bytes)
+        let exchange = Exchange(choice: choice, connection: connection, began: now, moved: now)
+        guard connection.inbound.divert(to: self), connection.inbound.takesAtOnce(scratch.out.span) else {
+            exchange.giveUp()
+            return leave(bytes)
         }
         record.enter(.busy, for: nil)
-        if length < bytes.count { inbound.putBack([UInt8](copying: bytes.extracting(length...))) }
-        exchange = Exchange(choice: choice, connection: connection, began: now, moved: now)
+        if length < bytes.count { inbound.addUnread([UInt8](copying: bytes.extracting(length...))) }
+        self.exchange = exchange
         connection.inbound.ask()
     }
 
-    private func handle(_ bytes: Span<UInt8>) {
-        inbound.putBack([UInt8](copying: bytes))
+    /// Whether the connection ends with its next answer, which has to say so.
+    private var isLeaving: Bool { core.isStopping || record.isRetiring }
+
+    /// Has a request handled that was not begun.
+    private func leave(_ bytes: Span<UInt8>) {
+        inbound.addUnread([UInt8](copying: bytes))
         end(.handling(nil))
     }
 
     /// Has the request handled that is under way.
-    private func handle(_ begun: BegunExchange?) {
+    private func handOver(_ begun: BegunExchange?) {
         exchange = nil
         let behind = inbound.takeUnread()
-        inbound.putBack(request.bytes + behind)
+        inbound.addUnread(request.bytes + behind)
         end(.handling(begun))
     }
 
     // MARK: The answer
 
-    private func answer(_ bytes: Span<UInt8>) {
-        guard var exchange else { return }
+    private func answer(_ bytes: Span<UInt8>, _ exchange: Exchange) {
         let scratch = core.scratch
         scratch.clear()
-        guard let head = PlainAnswer(bytes, date: core.dateLine(), to: &scratch.out),
+        guard !isLeaving, let head = PlainAnswer(bytes, date: core.dateLine(), to: &scratch.out),
             var body = PlainBody(head.framing), body.pass(bytes.extracting(head.end...), to: &scratch.out)
         else {
             let connection = exchange.connection
             connection.inbound.endDiversion()
-            connection.inbound.putBack([UInt8](copying: bytes))
-            return handle(BegunExchange(exchange.choice.endpoint, exchange.choice.client, connection))
+            connection.inbound.addUnread([UInt8](copying: bytes))
+            return handOver(BegunExchange(exchange.choice.endpoint, exchange.choice.client, connection))
         }
-        exchange.status = head.status
-        exchange.body = body
-        self.exchange = exchange
+        self.exchange?.answer = Answer(status: head.status, body: body)
         passOn()
+        // Who goes away before a long answer is over is seen to do so.
+        if !body.isWhole, self.exchange != nil { inbound.ask() }
     }
 
-    private func passBody(_ bytes: Span<UInt8>) {
-        guard var exchange else { return }
+    private func passBody(_ bytes: Span<UInt8>, _ exchange: Exchange) {
+        guard var answer = exchange.answer else { return }
         let scratch = core.scratch
         scratch.clear()
         // A server that sends more than it said cannot be told from one that answers what nobody asked.
-        guard exchange.body.pass(bytes, to: &scratch.out) else { return cut() }
-        exchange.moved = core.world.now()
-        self.exchange = exchange
+        guard answer.body.pass(bytes, to: &scratch.out) else { return cut() }
+        self.exchange?.answer = answer
+        self.exchange?.moved = core.world.now()
         passOn()
     }
 
@@ -156,14 +188,14 @@ final class PlainLane: Diversion, @unchecked Sendable {
     private func passOn() {
         let scratch = core.scratch
         do {
-            if try isSent(scratch.out.span) { goOn() }
+            if try send(scratch.out.span) { goOn() }
         } catch {
             cut()
         }
     }
 
-    /// False when a task sends the rest.
-    private func isSent(_ bytes: Span<UInt8>) throws(NetworkError) -> Bool {
+    /// False when a task sends the rest, and goes on then.
+    private func send(_ bytes: Span<UInt8>) throws(NetworkError) -> Bool {
         // Of a chunk, maybe only the size has come.
         guard !bytes.isEmpty, let rest = try stream.send(bytes) else { return true }
         record.limit(core.limits.idleTimeout)
@@ -173,13 +205,15 @@ final class PlainLane: Diversion, @unchecked Sendable {
 
     private func sent(_ isWhole: Bool) {
         record.limit(nil)
+        exchange?.moved = core.world.now()
         if isWhole { goOn() } else { cut() }
     }
 
     private func goOn() {
-        guard let exchange else { return }
-        guard exchange.body.isWhole else { return exchange.connection.inbound.ask() }
+        guard let exchange, let answer = exchange.answer else { return }
+        guard answer.body.isWhole else { return exchange.connection.inbound.ask() }
         self.exchange = nil
+        request.forget()
         exchange.connection.inbound.endDiversion()
         exchange.choice.client.keep(exchange.connection)
         tell(exchange)
@@ -189,25 +223,23 @@ final class PlainLane: Diversion, @unchecked Sendable {
     }
 
     private func tell(_ exchange: Exchange) {
-        way.answered(exchange.choice, status: exchange.status ?? 0, took: core.world.now() - exchange.began)
+        guard let answer = exchange.answer else { return }
+        way.answered(exchange.choice, status: answer.status, took: core.world.now() - exchange.began)
     }
 
     // MARK: What goes wrong
 
     /// The backend has ended the connection, or it has failed.
-    private func broke() {
-        guard let exchange else { return }
-        guard exchange.status == nil else { return cut() }
-        exchange.connection.inbound.endDiversion()
-        exchange.connection.close()
-        handle(nil as BegunExchange?)
+    private func broke(_ exchange: Exchange) {
+        if exchange.answer != nil { return cut() }
+        exchange.giveUp()
+        handOver(nil)
     }
 
     /// An answer that has begun cannot be ended: the client sees that something is missing.
     private func cut() {
         guard let exchange = exchange.take() else { return }
-        exchange.connection.inbound.endDiversion()
-        exchange.connection.close()
+        exchange.giveUp()
         stream.close()
         tell(exchange)
         end(.ended)
@@ -216,11 +248,10 @@ final class PlainLane: Diversion, @unchecked Sendable {
     /// Gives up what takes too long.
     private func look(at now: MonotonicTime) {
         guard stream.isHere, let exchange else { return }
-        if exchange.status == nil, exchange.began + exchange.choice.answerLimit < now {
-            exchange.connection.inbound.endDiversion()
-            exchange.connection.close()
-            handle(BegunExchange(exchange.choice.endpoint, exchange.choice.client, nil))
-        } else if exchange.status != nil, exchange.moved + exchange.choice.bodyLimit < now {
+        if exchange.answer == nil, exchange.began + exchange.choice.answerLimit < now {
+            exchange.giveUp()
+            handOver(BegunExchange(exchange.choice.endpoint, exchange.choice.client, nil))
+        } else if exchange.answer != nil, exchange.moved + exchange.choice.bodyLimit < now {
             cut()
         }
     }

@@ -21,9 +21,9 @@ public final class PlainRequest {
     /// Memory that is kept for the next request.
     private static let kept = 4096
 
-    /// Reads a request that lies at the beginning of `bytes`; the length of its head, or nil for one that is not plain
-    /// or not all here.
-    func read(_ bytes: Span<UInt8>) -> Int? {
+    /// Reads a request that lies at the beginning of `bytes`; the length of its head, or nil for one that is not plain,
+    /// not all here, or longer than `limit`.
+    func read(_ bytes: Span<UInt8>, limit: Int = 64 * 1024) -> Int? {
         fields.removeAll(keepingCapacity: true)
         (connection, host) = (nil, 0..<0)
         guard var at = readLine(bytes) else { return nil }
@@ -31,16 +31,21 @@ public final class PlainRequest {
             switch PlainLine.next(in: bytes, at: at) {
             case .other: return nil
             case .line(let line):
-                guard fields.count < HTTPBounds.fields, take(line, bytes) else { return nil }
+                // `Host` is one more.
+                guard fields.count + 1 < HTTPBounds.fields, take(line, bytes) else { return nil }
                 at = line.end + 2
             case .end(let end):
-                if host.isEmpty { return nil }
-                if self.bytes.capacity > Self.kept { self.bytes = [] }
+                if host.isEmpty || end > limit { return nil }
                 self.bytes.removeAll(keepingCapacity: true)
                 self.bytes.append(copying: bytes.extracting(0..<end))
                 return end
             }
         }
+    }
+
+    /// Gives back much memory.
+    func forget() {
+        if bytes.capacity > Self.kept { bytes = [] }
     }
 
     /// Reads the request line; the place behind it.
@@ -105,6 +110,13 @@ public final class PlainRequest {
     public var authority: String { text(host) }
     /// The path with its query, as sent.
     public var path: String { text(target) }
+
+    /// Calls `body` with the bytes of `Host` and of the path with its query.
+    public func withPlace<Result>(_ body: (_ host: Span<UInt8>, _ target: Span<UInt8>) -> Result) -> Result {
+        let bytes = bytes
+        let all = bytes.span
+        return body(all.extracting(host), all.extracting(target))
+    }
 
     /// Whether `Host` is this, byte for byte.
     public func hasHost(_ other: [UInt8]) -> Bool { bytes[host].elementsEqual(other) }

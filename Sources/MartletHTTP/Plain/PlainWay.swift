@@ -5,7 +5,7 @@ public import MartletBase
 /// thread only.
 ///
 /// It is a short cut, never a way of its own: whatever it does not take, and whatever turns out not to be plain on the
-/// way, goes to ``RequestHandler/handle(_:)`` with its bytes untouched, so that no rule stands twice.
+/// way, goes to ``RequestHandler/handle(_:)`` with its bytes untouched.
 public protocol PlainWay: AnyObject, Sendable {
     /// Where a request goes; nil to have it handled.
     /// - Parameters:

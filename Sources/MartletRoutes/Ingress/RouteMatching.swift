@@ -112,11 +112,8 @@ struct RequestParts {
     /// How many a match with groups may take, each of which costs more.
     static let mostGroupSteps = 300_000
 
-    private let target: String
     private var path: String?
     private var parameters: Query?
-
-    init(_ target: String) { self.target = target }
 
     /// The path as a text. It is that of one reading, until ``readAnew()``.
     mutating func text(of bytes: Span<UInt8>) -> String {
@@ -129,13 +126,12 @@ struct RequestParts {
     /// From now on the path is another.
     mutating func readAnew() { path = nil }
 
-    var query: Query {
-        mutating get {
-            if let parameters { return parameters }
-            let query = Query(target)
-            parameters = query
-            return query
-        }
+    /// The parameters of the query.
+    mutating func query(of request: some RoutedRequest) -> Query {
+        if let parameters { return parameters }
+        let query = Query(request.target)
+        parameters = query
+        return query
     }
 }
 
@@ -143,6 +139,8 @@ struct RequestParts {
 public protocol RoutedRequest {
     /// The method, as sent.
     var method: String { get }
+    /// The path as sent, with the query.
+    var target: String { get }
     /// The value of a field; of several their values with commas between them.
     /// - Parameter name: in lower case.
     func field(_ name: String) -> String?
@@ -168,7 +166,7 @@ struct RouteRule: Sendable {
             if isWanted != true { return isWanted }
         }
         if parameters.isEmpty { return true }
-        let query = parts.query
+        let query = parts.query(of: request)
         for parameter in parameters {
             guard let value = query[parameter.name] else { return false }
             let isWanted = parameter.matches(value)

@@ -48,18 +48,23 @@ public struct RouteTable: Sendable {
     /// would say who may come, and the pod would serve what another one guards.
     /// - Parameters:
     ///   - host: the Host field, with or without a port, in any case.
-    ///   - target: the path as sent, with or without a query.
+    ///   - target: the path as sent, with or without a query: the request's own.
     ///   - isSecure: whether the client came over TLS.
     public func route(
         host: String, target: String, isSecure: Bool, _ request: some RoutedRequest
     ) -> RouteMatch? {
-        let field = host.utf8.span
-        let name = field.extracting(RequestHost.name(in: field))
-        let bytes = target.utf8.span
-        let path = bytes.extracting(0..<RequestPath.length(of: bytes))
-        var parts = RequestParts(target)
+        route(host: host.utf8.span, target: target.utf8.span, isSecure: isSecure, request)
+    }
+
+    /// As above.
+    public func route(
+        host: Span<UInt8>, target: Span<UInt8>, isSecure: Bool, _ request: some RoutedRequest
+    ) -> RouteMatch? {
+        let name = host.extracting(RequestHost.name(in: host))
+        let path = target.extracting(0..<RequestPath.length(of: target))
+        var parts = RequestParts()
         if RequestPath.isNormal(path) { return find(name, path, isSecure, request, &parts) }
-        let sent = Array(target.utf8.prefix(path.count))
+        let sent = [UInt8](copying: path)
         let normal = RequestPath.normal(sent)
         guard let match = find(name, normal.span, isSecure, request, &parts) else { return nil }
         let refusal = "the path may be read in several ways, which different rules cover"
@@ -84,7 +89,8 @@ public struct RouteTable: Sendable {
     ///   - host: as for ``route(host:target:isSecure:_:)``, and so are the others.
     ///   - draw: 64 random bits; asked for where backends share the requests.
     public func plainBackend(
-        host: String, target: String, isSecure: Bool, _ request: some RoutedRequest, draw: @autoclosure () -> UInt64
+        host: Span<UInt8>, target: Span<UInt8>, isSecure: Bool, _ request: some RoutedRequest,
+        draw: @autoclosure () -> UInt64
     ) -> (route: WebRoute, backend: Backend)? {
         guard let route = route(host: host, target: target, isSecure: isSecure, request)?.route, route.isPlain,
             let slot = route.backend(draw: route.backends.count == 1 ? 0 : draw())?.slot
