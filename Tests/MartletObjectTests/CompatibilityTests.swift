@@ -37,6 +37,9 @@ import Testing
         Service EndpointSlices are made, and no Endpoints. `kubectl explain` knows all fields and their types; it
         describes kinds and the fields that most people look up.
 
+        `services/proxy` and `pods/proxy` work on masters that are workers, too (`--also worker`): others have no
+        routes to pods.
+
         """
 
     private static let verbs = ResourceKind.standardVerbs
