@@ -87,14 +87,17 @@ final class EndpointPool: Sendable {
         }
     }
 
-    /// Whose turn it is of endpoints that all do well, in HTTP/1.1 and by the usual limits; nil while any is left
-    /// alone, or no connection is kept to it. Then it stays its turn.
+    /// Whose turn it is, in HTTP/1.1 and by the usual limits; nil where that endpoint has failed or is left alone, or
+    /// no connection is kept to it. Then it stays its turn, for ``order(_:_:speaking:atMost:)``.
     func next(of candidates: [Endpoint], named name: String) -> (endpoint: Endpoint, client: HTTPClient)? {
         if candidates.isEmpty { return nil }
         return state.withLock { state in
-            guard state.restUntil.isEmpty, state.outliers.isQuiet else { return nil }
             let turn = state.turns[name, default: 0]
             let endpoint = candidates[turn % candidates.count]
+            // Mostly nobody rests, and nobody has failed.
+            guard state.restUntil.isEmpty || state.restUntil[endpoint] == nil,
+                state.outliers.isQuiet || state.outliers.isQuiet(of: endpoint)
+            else { return nil }
             let way = Way(
                 endpoint: endpoint, isHTTP2: false, isSecure: false, connectLimit: Forwarder.connectLimit)
             guard let client = state.clients[way] as? HTTPClient, client.hasKept else { return nil }

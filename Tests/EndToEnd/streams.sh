@@ -79,9 +79,9 @@ for k in ${more:-$(kubectls)}; do
     # of the output when the input ends.
     debug="debug tick --image=ocf.test/ocfweb:1"
     # shellcheck disable=SC2086
-    expect "$name debug --target: the processes of another container" "$("$k" $debug -i --target=tick -c "look-$number" -- sh -c 'read x; ps' < <(echo go; sleep 30) 2>&1)" 'do echo tick'
+    expect "$name debug --target: the processes of another container" "$("$k" $debug -i --target=tick -c "look-$number" -- sh -c 'read x; ps; sleep 1' < <(echo go; sleep 30) 2>&1)" 'do echo tick'
     # shellcheck disable=SC2086
-    expect "$name debug -i" "$("$k" $debug -i -c "talk-$number" -- sh -c 'read x; echo got $x' < <(echo hi; sleep 30) 2>&1)" 'got hi'
+    expect "$name debug -i" "$("$k" $debug -i -c "talk-$number" -- sh -c 'read x; echo got $x; sleep 1' < <(echo hi; sleep 30) 2>&1)" 'got hi'
     expect "$name debug -it: a terminal" "$(script -qec "$k $debug -it -c term-$number -- sh -c 'sleep 1; tty'" /dev/null </dev/null)" '/dev/pts/'
     expect "$name logs of an ephemeral container" "$("$k" logs tick -c "look-$number")" 'do echo tick'
     expect "$name exec: no such container" "$("$k" exec web -c nope -- true 2>&1 || true)" 'container nope is not valid for pod web'

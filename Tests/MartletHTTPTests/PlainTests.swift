@@ -539,6 +539,21 @@ import Testing
         }
     }
 
+    @Test func whatComesBehindAnAnswerIsNobodys() async throws {
+        try await withLane { lane in
+            let (client, backend) = try await lane.warmUp()
+            try await client.write(Lane.get("/long"))
+            _ = try await Lane.head(from: backend)
+            try await backend.write(Array("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc".utf8))
+            #expect(try await Lane.read(client, until: "abc").hasSuffix("abc"))
+            try await backend.write(Array("defHTTP/1.1 200 OK\r\n".utf8))
+            #expect(try await Lane.read(client, until: "def") == "def")
+            #expect(((try? await backend.read(atMost: 10)) ?? []).isEmpty)
+            try await client.write(Lane.get("/next"))
+            #expect(try await Lane.head(from: try await lane.backend.accept()).hasPrefix("GET /next "))
+        }
+    }
+
     @Test func aServerThatStopsDoesNotWaitForTheBackend() async throws {
         try await withLane { lane in
             let (client, backend) = try await lane.warmUp()

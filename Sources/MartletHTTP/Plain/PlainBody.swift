@@ -25,19 +25,18 @@ enum PlainBody {
         }
     }
 
-    /// Adds to `out` what comes of it. False when that cannot be passed on: it is not well formed, or there is more
-    /// than the answer says.
-    mutating func pass(_ bytes: Span<UInt8>, to out: inout [UInt8]) -> Bool {
+    /// Adds to `out` what comes of it; how many bytes belonged to it, which are fewer where there are more than the
+    /// answer says. Nil for what is not well formed.
+    mutating func pass(_ bytes: Span<UInt8>, to out: inout [UInt8]) -> Int? {
         switch self {
         case .length(let left):
-            guard bytes.count <= left else { return false }
-            out.append(copying: bytes)
-            self = .length(left - bytes.count)
-            return true
+            let count = min(left, bytes.count)
+            out.append(copying: bytes.extracting(0..<count))
+            self = .length(left - count)
+            return count
         case .chunks(var chunks):
-            guard let taken = chunks.pass(bytes, to: &out), taken == bytes.count else { return false }
-            self = .chunks(chunks)
-            return true
+            defer { self = .chunks(chunks) }
+            return chunks.pass(bytes, to: &out)
         }
     }
 }

@@ -36,6 +36,8 @@ final class PlainLane: Diversion, @unchecked Sendable {
     private struct Answer {
         let status: Int
         var body: PlainBody
+        /// Whether more came than the answer says: who sends that is not asked again.
+        var isTooLong = false
     }
 
     private let inbound: Inbound
@@ -160,7 +162,8 @@ final class PlainLane: Diversion, @unchecked Sendable {
         let scratch = core.scratch
         scratch.clear()
         guard !isLeaving, let head = PlainAnswer(bytes, date: core.dateLine(), to: &scratch.out),
-            var body = PlainBody(head.framing), body.pass(bytes.extracting(head.end...), to: &scratch.out)
+            var body = PlainBody(head.framing),
+            body.pass(bytes.extracting(head.end...), to: &scratch.out) == bytes.count - head.end
         else {
             let connection = exchange.connection
             connection.inbound.endDiversion()
@@ -177,8 +180,8 @@ final class PlainLane: Diversion, @unchecked Sendable {
         guard var answer = exchange.answer else { return }
         let scratch = core.scratch
         scratch.clear()
-        // A server that sends more than it said cannot be told from one that answers what nobody asked.
-        guard answer.body.pass(bytes, to: &scratch.out) else { return cut() }
+        guard let count = answer.body.pass(bytes, to: &scratch.out) else { return cut() }
+        answer.isTooLong = count < bytes.count
         self.exchange?.answer = answer
         self.exchange?.moved = core.world.now()
         passOn()
@@ -214,8 +217,12 @@ final class PlainLane: Diversion, @unchecked Sendable {
         guard answer.body.isWhole else { return exchange.connection.inbound.ask() }
         self.exchange = nil
         request.forget()
-        exchange.connection.inbound.endDiversion()
-        exchange.choice.client.keep(exchange.connection)
+        if answer.isTooLong {
+            exchange.giveUp()
+        } else {
+            exchange.connection.inbound.endDiversion()
+            exchange.choice.client.keep(exchange.connection)
+        }
         tell(exchange)
         if core.isStopping { return end(.ended) }
         record.enter(.idle, for: core.limits.idleTimeout)

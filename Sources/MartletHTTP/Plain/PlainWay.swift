@@ -24,7 +24,7 @@ public struct PlainChoice: Sendable {
     public var endpoint: Endpoint
     /// Has the connections to it. One that is kept and fresh is used; when there is none the request is handled.
     public var client: HTTPClient
-    /// How long the answer may take to begin.
+    /// How long the answer may take to begin. It is looked at once a second at most, and so is the next.
     public var answerLimit: Duration
     /// How long the answer may pause.
     public var bodyLimit: Duration

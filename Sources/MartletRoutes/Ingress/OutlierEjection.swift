@@ -35,6 +35,9 @@ public struct OutlierEjection: Sendable {
     /// Whether nothing is known of anybody: nobody has failed for a while.
     public var isQuiet: Bool { records.isEmpty }
 
+    /// Whether an endpoint has not failed for a while.
+    public func isQuiet(of endpoint: Endpoint) -> Bool { records[endpoint] == nil }
+
     /// Whether an endpoint is ejected now.
     public func isEjected(_ endpoint: Endpoint, at now: MonotonicTime) -> Bool {
         guard let record = records[endpoint], record.ejections > 0, let until = record.until else { return false }
