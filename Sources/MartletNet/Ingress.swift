@@ -180,13 +180,13 @@ public final class Ingress: RequestHandler {
         }
         let now = world.now()
         let visitor = Visitor(request) { address in trusted.withLock { $0.contains(address, at: now) } }
+        trace.entry.client = visitor.address
         guard
             let match = table.route(
                 host: request.head.authority ?? "", target: request.head.path ?? "/", isSecure: visitor.isSecure,
                 RoutedHead(head: request.head))
         else { return .plain(.notFound, "no ingress rule covers this host and path") }
         let passage = Passage(request: request, visitor: visitor, match: match)
-        trace.entry.client = visitor.address
         trace.entry.route = match.route.origin
         // As in nginx, limits come before passwords.
         return await doors.counted(passage) {

@@ -102,6 +102,25 @@ import Testing
         }
     }
 
+    @Test("of a request that no rule covers, the ingress tells whom the edge has seen")
+    func strayClient() async throws {
+        try await logged { net, lines in
+            let pod = try await net.backend { _ in text("hello") }
+            net.serve("web.test", [pod.endpoint])
+            try await net.eventually("web.test") { $0.code == 200 }
+            let edge = net.plainClient(try #require(net.ingress.endpoint))
+            let seen: HTTPFields = [.init("X-Forwarded-For")!: "192.0.2.7"]
+            let code = try await net.ask("nobody.test", "/nothing", .get, seen, through: edge).code
+            #expect(code == 404)
+            var found: JSON?
+            try await net.until {
+                found = try lines().first { $0["path"]?.string == "/nothing" }
+                return found != nil
+            }
+            #expect(found?["part"]?.string == "ingress" && found?["client"]?.string == "192.0.2.7")
+        }
+    }
+
     @Test("metrics tell of requests, failures and retries")
     func metrics() async throws {
         try await TestNet.run { net in
