@@ -1,6 +1,7 @@
 public import ArgumentParser
 public import Martlet
 internal import MartletBase
+internal import MartletIO
 
 extension ClusterConfiguration.Overlay: ExpressibleByArgument {}
 extension Logger.Level: @retroactive ExpressibleByArgument {}
@@ -75,6 +76,17 @@ public enum Flags {
     public static func acmeDirectory(_ text: String) throws -> String {
         guard ACMESettings.isDirectory(text) else {
             throw ValidationError("\(text) is no https URL, as https://acme-v02.api.letsencrypt.org/directory is")
+        }
+        return text
+    }
+
+    /// A file that lines are added to, or `-`. It is made when it is not there, its folder is not.
+    public static func log(_ text: String) throws -> String {
+        if text == "-" { return text }
+        if Files.isDirectory(text) { throw ValidationError("\(text) is a folder: name a file in it") }
+        let folder = text.lastIndex(of: "/").map { text[...$0] } ?? "."
+        guard Files.isDirectory(String(folder)) else {
+            throw ValidationError("\(text) cannot be written: there is no folder \(folder)")
         }
         return text
     }

@@ -61,7 +61,7 @@ public struct NodeOptions: ParsableArguments {
         help: """
             The file that edge and ingress add a line of JSON to for each request; "-" for the standard output. \
             (default: none)
-            """)
+            """, transform: Flags.log)
     var accessLog: String?
 
     @Option(

@@ -35,7 +35,7 @@ struct Upgrade: ConfiguredCommand {
                     + "by martlet init, join or upgrade: stop it, put the new programs in place of the old ones, and "
                     + "start it the way it was started")
         }
-        if let folder { try await Programs(folder: folder).check(for: data.path) }
+        try await Programs(folder: folder ?? Programs.own).check(for: data.path)
         // Nobody misses one that stands still.
         let runs = service.runningProcess != nil
         if runs { try await guardQuorum(of: machine) }
@@ -84,12 +84,13 @@ struct Upgrade: ConfiguredCommand {
 /// The programs of a release.
 private struct Programs {
     static let names = ["martlet", "martletd", "martlet-cni", "martlet-store", "martlet-gateway"]
+    /// The folder of those that this machine has.
+    static var own: String { (Service.daemon as NSString).deletingLastPathComponent }
     let folder: String
 
     /// Those that this machine has, and the folder has too.
     private var replaced: [(from: String, to: String)] {
-        let own = (Service.daemon as NSString).deletingLastPathComponent
-        return Self.names.map { ("\(folder)/\($0)", "\(own)/\($0)") }
+        Self.names.map { ("\(folder)/\($0)", "\(Self.own)/\($0)") }
             .filter { Files.exists($0.0) && ($0.1 == Service.daemon || Files.exists($0.1)) }
     }
 

@@ -162,6 +162,8 @@ ok "$(wc -l <"$state/load") writes while three masters started anew, 0 failed"
 kill "$(pid_of coup)"
 down() { martlet member list | grep -q '^coup .* no '; }
 wait_for 20 "the others notice" down
+expect "no folder for the log, no upgrade" \
+    "$(MARTLET_ACCESS_LOG=/nowhere/log try martlet upgrade --data-dir "$machines/autocrat")" "/nowhere/log cannot be written"
 expect "no quorum, no upgrade" "$(try martlet upgrade --data-dir "$machines/autocrat")" "coup does not answer"
 expect "no quorum, no removal" "$(try martlet member remove autocrat)" "too few of the masters"
 expect "no quorum, no reset" "$(try martlet reset --yes --data-dir "$machines/autocrat")" "autocrat is not reset: .*--keep-membership"

@@ -120,6 +120,17 @@ private func file(_ text: String) -> ConfigurationFile {
         #expect(faults("node-name: a\n").isEmpty)
     }
 
+    @Test func anAccessLogHasAFolder() {
+        #expect(
+            file("access-log: /nowhere/at/all.log").report == [
+                "martlet.yaml:1: access-log: /nowhere/at/all.log cannot be written: there is no folder /nowhere/at/"
+            ])
+        #expect(file("access-log: /tmp").report == ["martlet.yaml:1: access-log: /tmp is a folder: name a file in it"])
+        for good in ["/tmp/access.log", "access.log", "/access.log", "\"-\""] {
+            #expect(file("access-log: \(good)").report == [])
+        }
+    }
+
     @Test func aVariableIsCheckedToo() {
         let layers = Layers(
             .daemon, words: [],
