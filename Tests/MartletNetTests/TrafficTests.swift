@@ -109,7 +109,7 @@ import Testing
             net.serve("web.test", [pod.endpoint])
             try await net.eventually("web.test") { $0.code == 200 }
             let edge = net.plainClient(try #require(net.ingress.endpoint))
-            let seen: HTTPFields = [.init("X-Forwarded-For")!: "192.0.2.7"]
+            let seen: HTTPFields = [.init("X-Forwarded-Proto")!: "https", .init("X-Real-IP")!: "192.0.2.7"]
             let code = try await net.ask("nobody.test", "/nothing", .get, seen, through: edge).code
             #expect(code == 404)
             var found: JSON?
