@@ -91,6 +91,12 @@ public enum Flags {
         return text
     }
 
+    /// A folder that is there.
+    public static func folder(_ text: String) throws -> String {
+        guard Files.isDirectory(text) else { throw ValidationError("there is no folder \(text)") }
+        return text
+    }
+
     /// An address of electronic mail.
     public static func email(_ text: String) throws -> String {
         let parts = text.split(separator: "@", omittingEmptySubsequences: false)

@@ -106,7 +106,9 @@ public struct NodeOptions: ParsableArguments {
         help: "Enforce NetworkPolicies on this worker's pods. (default: no, or as the cluster)")
     var networkPolicy: Bool?
 
-    @Option(name: .customLong("images"), help: "Import the image archives (*.tar) in this folder at the start.")
+    @Option(
+        name: .customLong("images"), help: "Import the image archives (*.tar) in this folder at the start.",
+        transform: Flags.folder)
     var imageDirectory: String?
 
     @OptionGroup(title: "Virtual addresses") var virtualIPTerms: VirtualIPTerms

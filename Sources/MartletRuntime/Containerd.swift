@@ -278,13 +278,21 @@ public actor Containerd {
     /// has no room for is left out: the pods that run want to be tended.
     public func importDirectory(_ folder: String) async throws {
         guard Files.isDirectory(folder) else { return }
-        for name in try Files.list(folder) where name.hasSuffix(".tar") {
+        let archives = try Files.list(folder).filter { $0.hasSuffix(".tar") }
+        var imported = 0
+        for name in archives {
             if await hasImages(of: "\(folder)/\(name)") { continue }
-            do { try await importImage("\(folder)/\(name)") } catch let error as ContainerdError {
+            do {
+                try await importImage("\(folder)/\(name)")
+                imported += 1
+            } catch let error as ContainerdError {
                 guard error.isForRoom else { throw error }
                 logger.error("\(error)\(Self.makeRoom)")
             }
         }
+        logger.info(
+            "archives of images are read",
+            metadata: ["folder": "\(folder)", "archives": "\(archives.count)", "imported": "\(imported)"])
     }
 
     /// Whether all images of an archive are there as they are in it. An import would read and unpack the whole archive

@@ -131,6 +131,12 @@ private func file(_ text: String) -> ConfigurationFile {
         }
     }
 
+    @Test func imagesAreInAFolderThatIsThere() {
+        #expect(file("images: /nowhere").report == ["martlet.yaml:1: images: there is no folder /nowhere"])
+        #expect(file("images: /etc/passwd").report == ["martlet.yaml:1: images: there is no folder /etc/passwd"])
+        #expect(file("images: /tmp").report == [])
+    }
+
     @Test func aVariableIsCheckedToo() {
         let layers = Layers(
             .daemon, words: [],
