@@ -38,6 +38,11 @@ struct VirtualIPCommand: AsyncParsableCommand {
                 guard let endpoint = VirtualIPText.endpoint(of: holder, routers, members) else {
                     throw Refusal("\(holder) holds the virtual addresses and is no master of this cluster")
                 }
+                let known = (members["members"]?.array ?? []).map(QuorumGuard.Member.init)
+                let name = VirtualIPText.name(of: holder, routers, members)
+                if let why = QuorumGuard.refusal(movingAddressesFrom: name, known) {
+                    throw Refusal("the virtual addresses are not moved: \(why)")
+                }
                 try await connection.withTransport(at: endpoint) { transport, world in
                     let client = Client(transport: transport, in: world)
                     let answer = try await client.ask(.post, "/martlet/v1/vip/move", [:])
@@ -60,7 +65,8 @@ enum VirtualIPText {
             }
     }
 
-    private static func name(of holder: String, _ answer: JSON, _ members: JSON) -> String {
+    /// What that master is called; its address when it is no member.
+    static func name(of holder: String, _ answer: JSON, _ members: JSON) -> String {
         member(holder, answer, members)?["name"]?.string ?? holder
     }
 

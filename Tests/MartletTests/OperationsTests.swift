@@ -114,6 +114,19 @@ private func pod(
         #expect(judge("a b c?").contains("none can be missed"))
     }
 
+    @Test func addressesMoveToAnotherMasterThatLives() {
+        func refusal(_ others: [(String, Bool?)]) -> String? {
+            let members = ([("a", true)] + others).map { name, isAlive in
+                QuorumGuard.Member(name: name, votes: true, isAlive: isAlive, behind: 0)
+            }
+            return QuorumGuard.refusal(movingAddressesFrom: "a", members)
+        }
+        #expect(refusal([]) == "a is the only master that could hold them")
+        #expect(refusal([("b", false)]) == "a is the only master that could hold them; b does not answer")
+        #expect(refusal([("b", false), ("c", true)]) == nil)
+        #expect(refusal([("b", nil)]) == nil)
+    }
+
     @Test func whoHasNoVoteIsNotMissed() {
         #expect(judge("a b c?", stopping: "c") == "safe")
         #expect(judge("a b", stopping: "worker") == "safe")

@@ -43,6 +43,15 @@ public enum QuorumGuard {
         case refused(String)
     }
 
+    /// Why virtual addresses cannot move away from a master; nil when another one could take them.
+    public static func refusal(movingAddressesFrom name: String, _ members: [Member]) -> String? {
+        let others = members.filter { $0.name != name }
+        // Who is not known to be dead may well take them.
+        if others.contains(where: { $0.isAlive != false }) { return nil }
+        let dead = others.map { "; \($0.name) does not answer" }.joined()
+        return "\(name) is the only master that could hold them" + dead
+    }
+
     /// A master that has more than this to get is not counted on: it would hold up writes until it has it.
     public static let farBehind = 10_000
 
