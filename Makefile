@@ -9,6 +9,8 @@ RUN_PACKAGES := containerd runc containernetworking-plugins nftables iptables ip
 # What the tests meet beside these: etcd's own client.
 TEST_PACKAGES := etcd-client bind9-dnsutils dnsmasq-base keepalived faketime nghttp2-client pebble testssl.sh
 FLAGS := --explicit-target-dependency-import-check error
+# All at once they would wait for each other longer than their limits.
+TESTS_AT_ONCE := --experimental-maximum-parallelization-width $(shell echo $$(($$(nproc) * 6)))
 # Programs carry the Swift runtime with them: a machine of a cluster needs no toolchain, and a daemon less memory.
 RELEASE_FLAGS := -c release --static-swift-stdlib $(FLAGS)
 RELEASE_BIN := .build/release
@@ -60,7 +62,7 @@ test: build  ## all tests
 	@echo "== Checking the format"
 	@swift format lint --strict -r Sources Frontends Tests docs Package.swift
 	@echo "== Testing"
-	@SWIFT_DETERMINISTIC_HASHING=1 swift test --skip-build $(FLAGS)
+	@SWIFT_DETERMINISTIC_HASHING=1 swift test --skip-build $(FLAGS) $(TESTS_AT_ONCE)
 	@if [ "$$(id -u)" = 0 ]; then \
 	  echo "== The story, end to end"; CI=true BIN=$(DEBUG_BIN) Tests/EndToEnd/run; \
 	else echo "== SKIPPED the end-to-end story: it needs root"; fi
