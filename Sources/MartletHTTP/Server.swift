@@ -338,11 +338,22 @@ final class ServerCore: Sendable {
         for record in records { record.retire() }
     }
 
-    /// Returns when nobody is connected, or the time is over.
+    /// Returns when nobody is connected, or the time is over. Connections that end with their answers leave nobody for
+    /// a moment, before those who asked come again: once somebody was there, nobody may come for a quarter of the time.
     func waitUntilAlone(atMost limit: Duration) async {
+        var (last, isAlone) = state.withLock { ($0.nextID, $0.records.isEmpty) }
+        if isAlone { return }
         let end = world.now() + limit
-        while world.now() < end, state.withLock({ !$0.records.isEmpty }) {
+        var quietUntil = end
+        while world.now() < min(end, quietUntil) {
             guard (try? await world.sleep(for: Self.lookEvery)) != nil else { return }
+            let before = (last, isAlone)
+            (last, isAlone) = state.withLock { ($0.nextID, $0.records.isEmpty) }
+            if !isAlone {
+                quietUntil = end
+            } else if before != (last, true) {
+                quietUntil = world.now() + limit / 4
+            }
         }
     }
 

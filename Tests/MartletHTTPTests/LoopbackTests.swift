@@ -73,6 +73,24 @@ private func echo(_ request: Request) async -> Response {
         #expect(peers.withLock { $0.count } == 1)
     }
 
+    /// Each answer of a server that leaves ends its connection, and the client comes again until it has heard: between
+    /// two of its connections there is nobody.
+    @Test func aServerThatLeavesWaitsForThoseWhoComeAgain() async throws {
+        try await onLoopback { _ in
+            text("ok")
+        } _: { client, server, world in
+            _ = try await client.send(get("/")).body.collect(limit: 100)
+            let leaving = world.spawn { await server.drain(settle: .seconds(4), grace: .seconds(1)) }
+            for _ in 0..<5 {
+                try await world.sleep(for: .milliseconds(100))
+                let answer = try await client.send(post("/"), body: .bytes([1]))
+                #expect(answer.head.status == .ok)
+                _ = try await answer.body.collect(limit: 100)
+            }
+            await leaving.value
+        }
+    }
+
     /// A client that sends its whole body before it reads: a reset would cost it the answer.
     @Test(arguments: ["Connection: close", "Expect: 100-continue", "Connection: keep-alive"])
     func anAnswerBeforeTheEndOfTheBodyArrives(field: String) async throws {
