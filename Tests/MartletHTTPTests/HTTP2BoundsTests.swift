@@ -12,6 +12,7 @@ import Testing
 private final class WebFrames: Sendable {
     let stream: any ByteStream
     private let ear: WebClientLink
+    private let heard = Mutex<[UInt8]>([])
 
     init(to web: Web) async throws {
         stream = try await web.world.connect(to: .unix("web"))
@@ -53,7 +54,21 @@ private final class WebFrames: Sendable {
         }
     }
 
+    /// The error code by which the server has reset a stream, as far as was heard; nil when it has not.
+    func resetCode(of stream: WebClientStream) -> UInt8? {
+        var rest = heard.withLock { $0 }[...]
+        while rest.count >= 9 {
+            let length = rest.prefix(3).reduce(0) { $0 << 8 | Int($1) }
+            let frame = rest.prefix(9 + length)
+            rest = rest.dropFirst(9 + length)
+            let isReset = frame.dropFirst(3).first == Frame.reset
+            if isReset, frame.dropFirst(5).prefix(4).elementsEqual([0, 0, 0, UInt8(stream.id)]) { return frame.last }
+        }
+        return nil
+    }
+
     private func hear(_ bytes: [UInt8]) {
+        heard.withLock { $0 += bytes }
         var answer: [UInt8] = []
         ear.locked {
             if !bytes.isEmpty { _ = ear.receive(bytes) }
@@ -258,6 +273,60 @@ private final class WebFrames: Sendable {
         } catch {}
         #expect(sent < 50_000)
         #expect(await heard.count < 1000)
+        await web.stop()
+    }
+
+    /// A request whose body goes on, and its early answer: 404.
+    private func askedEarly() async throws -> (web: Web, frames: WebFrames, call: WebClientStream) {
+        let web = try await Web { _ in text("nothing", status: .notFound) }
+        let frames = try await WebFrames(to: web)
+        let call = try await frames.begin(WebFrames.head(method: "POST"), ends: false)
+        #expect(try await frames.status(of: call) == 404)
+        return (web, frames, call)
+    }
+
+    private func data(_ call: WebClientStream, _ count: Int, ends: Bool = false) -> Frame {
+        Frame(
+            type: Frame.data, flags: ends ? 1 : 0, stream: UInt32(call.id),
+            payload: [UInt8](repeating: 120, count: count))
+    }
+
+    @Test func anEarlyAnswerIsNotCutByTheRestOfItsRequest() async throws {
+        let (web, frames, call) = try await askedEarly()
+        // More than both windows: they are given back.
+        for _ in 0..<200 { try await frames.send(data(call, 16_384)) }
+        try await frames.send(data(call, 1, ends: true))
+        #expect(try await frames.status(WebFrames.head()) == 404)
+        #expect(frames.resetCode(of: call) == nil)
+        await web.stop()
+    }
+
+    @Test(
+        "the rest of a request that was answered is told to end, without an error",
+        arguments: [(pause: Duration.seconds(3), times: 1..<10), (.seconds(1), 28..<40)])
+    func lingering(pause: Duration, times: Range<Int>) async throws {
+        let (web, frames, call) = try await askedEarly()
+        var sent = 0
+        while frames.resetCode(of: call) == nil, sent < 50 {
+            try await frames.send(data(call, 1))
+            sent += 1
+            web.world.advance(by: pause)
+            for _ in 0..<50 { await Task.yield() }
+            #expect(try await frames.status(WebFrames.head()) == 404)
+        }
+        #expect(frames.resetCode(of: call) == 0 && times.contains(sent))
+        await web.stop()
+    }
+
+    @Test func aClientThatFloodsAfterItsAnswerIsToldToEnd() async throws {
+        let (web, frames, call) = try await askedEarly()
+        var sent = 0
+        while frames.resetCode(of: call) == nil, sent <= 2 * HTTPBounds.lingerBytes {
+            for _ in 0..<16 { try await frames.send(data(call, 16_384)) }
+            sent += 16 * 16_384
+            #expect(try await frames.status(WebFrames.head()) == 404)
+        }
+        #expect(sent > HTTPBounds.lingerBytes && sent < HTTPBounds.lingerBytes + (1 << 20))
         await web.stop()
     }
 

@@ -54,6 +54,7 @@ class HTTP2Link: HTTP2SessionOwner, @unchecked Sendable {
     func receivedFrame(_ kind: HTTP2FrameKind) {}
     func submitTrailers(for stream: HTTP2Stream) -> Bool { false }
     func sent(_ count: Int, of stream: HTTP2Stream) {}
+    func answeredEarly(_ stream: HTTP2Stream) { session?.declineRest(of: stream) }
     /// A write begins or has ended.
     func writing(_ begins: Bool) {}
     /// Whether the connection shall end when nothing is left to send.

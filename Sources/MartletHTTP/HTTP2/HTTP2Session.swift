@@ -26,6 +26,8 @@ protocol HTTP2SessionOwner: AnyObject {
     func submitTrailers(for stream: HTTP2Stream) -> Bool
     /// Bytes of the stream's messages went out.
     func sent(_ count: Int, of stream: HTTP2Stream)
+    /// Server: the answer is complete before its request is.
+    func answeredEarly(_ stream: HTTP2Stream)
 }
 
 /// What a frame does, as far as its receiver's patience is concerned.
@@ -187,6 +189,12 @@ final class HTTP2Session {
     func reset(_ stream: HTTP2Stream, _ error: nghttp2_error_code = NGHTTP2_CANCEL) {
         nghttp2_session_set_stream_user_data(session, stream.id, nil)
         nghttp2_submit_rst_stream(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream.id, error.rawValue)
+    }
+
+    /// Server: the rest of a request whose answer is complete is not wanted (RFC 9113, 8.1).
+    func declineRest(of stream: HTTP2Stream) {
+        nghttp2_submit_rst_stream(
+            session, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream.id, NGHTTP2_NO_ERROR.rawValue)
     }
 
     /// Gives the peer's windows back `count` bytes of a stream, which may be over.
@@ -351,15 +359,14 @@ extension HTTP2Session {
         }
     }
 
-    /// An answer that is complete before its request is: the rest of that is not wanted (RFC 9113, 8.1).
     private func sent(_ head: nghttp2_frame_hd) {
         guard UInt32(head.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0, head.stream_id > 0,
             UInt32(head.type) == NGHTTP2_HEADERS.rawValue || UInt32(head.type) == NGHTTP2_DATA.rawValue,
             nghttp2_session_check_server_session(session) != 0,
-            nghttp2_session_get_stream_remote_close(session, head.stream_id) == 0
+            nghttp2_session_get_stream_remote_close(session, head.stream_id) == 0,
+            let stream = stream(head.stream_id)
         else { return }
-        nghttp2_submit_rst_stream(
-            session, UInt8(NGHTTP2_FLAG_NONE.rawValue), head.stream_id, NGHTTP2_NO_ERROR.rawValue)
+        owner?.answeredEarly(stream)
     }
 
     /// A frame's head (nine bytes) and the bytes behind it, with one copy.

@@ -12,11 +12,35 @@ final class WebServerStream: WebStream, @unchecked Sendable {
     var task: Task<Void, Never>?
     var isServed = false
     var awaitsContinue = false
+    /// Once the answer is complete before the request.
+    var lingering: Lingering?
 
     init(headLimit: Int, at now: MonotonicTime) {
         opened = now
         super.init(headLimit: headLimit)
     }
+}
+
+/// How much a client may send yet of a body that nobody takes, and how long: it reads its answer meanwhile. There are
+/// clients to whom a stream that is reset beside its answer has none (curl 7.88). A pure value.
+struct Lingering: Sendable {
+    private let end: MonotonicTime
+    private var pauseEnd: MonotonicTime
+    private var left = HTTPBounds.lingerBytes
+
+    init(at now: MonotonicTime) {
+        end = now + HTTPBounds.longestLinger
+        pauseEnd = now + HTTPBounds.linger
+    }
+
+    /// So many bytes have come.
+    mutating func take(_ count: Int, at now: MonotonicTime) {
+        left -= count
+        pauseEnd = now + HTTPBounds.linger
+    }
+
+    /// Whether that was enough.
+    func isOver(at now: MonotonicTime) -> Bool { left < 0 || now > min(end, pauseEnd) }
 }
 
 /// A connection of ordinary HTTP/2 on the server's side: each stream becomes a ``Request`` for the server's handler.
@@ -171,6 +195,8 @@ final class WebServerLink: WebLink, @unchecked Sendable {
                     wakeWriter()
                 } else if let since = call.readsSince ?? call.writesSince, now - since > idle {
                     abort(call, NetworkError.timedOut("the client's part of the exchange"))
+                } else {
+                    endLingering(call, at: now)
                 }
             }
             noteActivity()
@@ -197,6 +223,14 @@ final class WebServerLink: WebLink, @unchecked Sendable {
         call.bodyLeft = core.limits.body
         running += 1
         starting.append(call)
+    }
+
+    override func received(_ bytes: UnsafeBufferPointer<UInt8>, for stream: HTTP2Stream) {
+        super.received(bytes, for: stream)
+        guard let call = stream as? WebServerStream, call.lingering != nil else { return }
+        let now = world.now()
+        call.lingering?.take(bytes.count, at: now)
+        endLingering(call, at: now)
     }
 
     override func overrun(_ stream: WebStream) {
@@ -263,7 +297,7 @@ final class WebServerLink: WebLink, @unchecked Sendable {
         if let task = call.task { cancelled.append(task) }
         call.task = nil
         noteActivity()
-        if error != 0 && failure == nil { countReset() }
+        if error != 0 && failure == nil && call.lingering == nil { countReset() }
     }
 
     /// nghttp2 counts resets that come; these are also those that the client provokes (CVE-2025-8671).
@@ -274,6 +308,22 @@ final class WebServerLink: WebLink, @unchecked Sendable {
     }
 
     // MARK: The answer
+
+    /// The client goes on sending for a while.
+    override func answeredEarly(_ stream: HTTP2Stream) {
+        guard let call = stream as? WebServerStream else { return }
+        call.lingering = Lingering(at: world.now())
+        // Whoever reads on must not take what is left out for an end.
+        if call.failure == nil { call.failure = NetworkError.closed }
+        stopReading(call)
+        wakeReader(call)
+    }
+
+    private func endLingering(_ call: WebServerStream, at now: MonotonicTime) {
+        guard call.lingering?.isOver(at: now) == true else { return }
+        session?.declineRest(of: call)
+        wakeWriter()
+    }
 
     private func answer(_ call: WebServerStream, _ response: Response, to method: HTTPRequest.Method) async {
         let code = response.head.status.code
