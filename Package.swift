@@ -160,7 +160,7 @@ let frontends: [Target] = [
             "MartletBase", "MartletEtcd", "MartletEtcdClient", "MartletEtcdMessages", "MartletHTTP", "MartletIO",
             "MartletPeerFlags", "MartletReplica", "MartletStore", arguments, log,
         ]),
-    frontend("martlet-cni", ["MartletCNI"]),
+    frontend("martlet-cni", ["MartletBase", "MartletCNI"]),
     frontend(
         "martlet-bench",
         [
@@ -170,7 +170,7 @@ let frontends: [Target] = [
         ]),
     frontend(
         "martlet-simulate",
-        ["MartletIO", "MartletSimulation", "MartletReplicaSimulation", arguments]),
+        ["MartletBase", "MartletIO", "MartletSimulation", "MartletReplicaSimulation", arguments]),
     frontend("embedded-cluster", ["Martlet"], path: "docs/examples/embedded-cluster"),
 ]
 let testRooms: [Target] = [

@@ -16,7 +16,8 @@ struct MartletGatewayCommand: AsyncParsableCommand {
             events and signs approved certificates. With --join and --learner it is one more gateway of a running \
             cluster: it answers reads and watches from its own memory and passes writes on. What flags do not say, \
             variables (MARTLET_API_ADDRESS for --api-address) and then the configuration file say.
-            """)
+            """,
+        version: MartletVersion.line(of: "martlet-gateway"))
 
     @OptionGroup var file: ConfigurationOptions
     @OptionGroup var daemon: DaemonOptions

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import MartletBase
 import MartletIO
 import MartletReplicaSimulation
 import MartletSimulation
@@ -13,7 +14,8 @@ import Synchronization
         discussion: """
             A run follows from its seed alone. The exit code is 1 when a promise was broken; the command that repeats \
             the run is printed, and with --verbose the story of it.
-            """)
+            """,
+        version: MartletVersion.line(of: "martlet-simulate"))
 
     @Option(help: "How many seeds.") var seeds: UInt64 = 100
     @Option(help: "The first seed.") var first: UInt64 = 1

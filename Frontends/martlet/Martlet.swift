@@ -1,4 +1,5 @@
 import ArgumentParser
+import Martlet
 import MartletFrontend
 
 /// `martlet`: the command line of a cluster.
@@ -11,6 +12,7 @@ struct MartletCommand: AsyncParsableCommand {
             For everything else use kubectl with the kubeconfig that martletd writes; apply, get and delete serve \
             where there is no kubectl.
             """,
+        version: MartletVersion.line(of: "martlet"),
         subcommands: [
             Init.self, Join.self, Token.self, Member.self, Node.self, Status.self, Snapshot.self, Upgrade.self,
             VirtualIPCommand.self, Reset.self, PKI.self, User.self, Config.self, Apply.self, Get.self, Delete.self,

@@ -14,7 +14,8 @@ struct Martletd: AsyncParsableCommand {
             edge. It stops at SIGINT or SIGTERM; pods run on and are taken over at the next start, unless --ephemeral \
             is given. What flags do not say, variables (MARTLET_NODE_NAME for --node-name) and then the configuration \
             file say.
-            """)
+            """,
+        version: MartletVersion.line(of: "martletd"))
 
     @OptionGroup var file: ConfigurationOptions
     @OptionGroup var daemon: DaemonOptions

@@ -13,7 +13,7 @@ public struct GatewayConfiguration: Sendable {
     /// shows the gateway's certificate. Nil when there are no nodes.
     public var nodeClient: (@Sendable (_ address: String, _ port: UInt16) throws -> HTTPClient)?
     /// What `/version` says, as `v1.36.0`.
-    public var kubernetesVersion = "v1.36.0"
+    public var kubernetesVersion = MartletVersion.kubernetes
     /// How service account tokens are signed and known again; nil: there are none.
     public var tokens: TokenSettings?
     /// Tokens out of a file (`--token-auth-file`).

@@ -93,7 +93,7 @@ struct NodeObject: Sendable {
             "bootID": .string(facts.bootID), "kernelVersion": .string(facts.kernel),
             "osImage": .string(facts.osImage),
             "containerRuntimeVersion": .string(runtime.map { "\($0.name)://\($0.version)" } ?? "unknown"),
-            "kubeletVersion": "v1.36.0", "kubeProxyVersion": "", "operatingSystem": "linux",
+            "kubeletVersion": .string(MartletVersion.kubernetes), "kubeProxyVersion": "", "operatingSystem": "linux",
             "architecture": .string(facts.architecture),
         ]
     }

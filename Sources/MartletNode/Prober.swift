@@ -61,7 +61,7 @@ struct Prober: Sendable {
     ) async throws -> (Bool, String) {
         var head = HTTPRequest(
             method: .get, scheme: "http", authority: "\(endpoint)", path: path.hasPrefix("/") ? path : "/\(path)")
-        head.headerFields[.userAgent] = "kube-probe/1.36"
+        head.headerFields[.userAgent] = "kube-probe/\(MartletVersion.level)"
         head.headerFields[.accept] = "*/*"
         for header in headers {
             if header.name.lowercased() == "host" {

@@ -1,3 +1,4 @@
+internal import MartletBase
 internal import OrderedCollections
 
 /// The OpenAPI documents, made from the tables.
@@ -22,7 +23,7 @@ public enum OpenAPI {
         return ["swagger": "2.0", "info": info, "paths": paths, "definitions": builder.definitions()]
     }
 
-    private static let info: JSON = ["title": "Kubernetes", "version": "v1.36.0"]
+    private static let info: JSON = ["title": "Kubernetes", "version": .string(MartletVersion.kubernetes)]
 }
 
 /// Makes paths, and the definitions that they refer to.
