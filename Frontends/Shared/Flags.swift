@@ -72,6 +72,21 @@ public enum Flags {
         return text
     }
 
+    /// Where an API is, as kubectl's `--server` has it: a URL, or an address or name with a port or without (6443).
+    public static func apiServer(_ text: String) throws -> String {
+        let name = text.hasPrefix("https://") ? text.dropFirst("https://".count) : text[...]
+        let isPlain = name.utf8.allSatisfy { byte in
+            UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte | 0x20 || "0123456789.-:[]/".utf8.contains(byte)
+        }
+        guard !name.isEmpty, isPlain, name.count < text.count || !name.contains("/") else {
+            throw ValidationError("\(text) is neither ADDRESS:PORT nor a URL, as https://api.example.org:6443 is")
+        }
+        if name.count < text.count { return text }
+        if IPAddress(text) != nil || !text.contains(":") { return "https://\(Endpoint.ip(text, port: 6443))" }
+        guard let colon = text.lastIndex(of: ":") else { return text }
+        return "https://\(text[..<colon]):\(try port(String(text[text.index(after: colon)...])))"
+    }
+
     /// Where a certificate authority speaks ACME.
     public static func acmeDirectory(_ text: String) throws -> String {
         guard ACMESettings.isDirectory(text) else {

@@ -21,6 +21,12 @@ struct User: AsyncParsableCommand {
         @Option(name: .customLong("group"), help: "A group of the user; may be given more than once.")
         var groups: [String] = []
         @Option(help: "How long it is good for: 10m, 24h, 30d.") var ttl = "24h"
+        @Option(
+            help: """
+                Where the kubeconfig finds the API: ADDRESS, ADDRESS:PORT or a URL. (default: the cluster's virtual \
+                address, else this master's own)
+                """, transform: Flags.apiServer)
+        var server: String?
 
         func run() async throws {
             let lifetime = try Token.duration(ttl)
@@ -34,13 +40,13 @@ struct User: AsyncParsableCommand {
                         + "this on a master, and give --data-dir when its folder is another one")
             }
             if connection.kubeconfig == nil { connection.kubeconfig = data.path + "/admin.kubeconfig" }
-            var server = try connection.target().endpoint
+            var endpoint = try connection.target().endpoint
             // It is for somebody elsewhere.
-            if let machine = try MachineFile(readingFrom: data.path) { server = machine.published(server) }
+            if let machine = try MachineFile(readingFrom: data.path) { endpoint = machine.published(endpoint) }
             let reactor = try Reactor(name: "martlet-cli")
             defer { reactor.shutdown() }
             let text = try ClusterPKI(directory: data.path + "/pki").kubeconfig(
-                user: name, groups: groups, server: "https://\(server)", cluster: "martlet",
+                user: name, groups: groups, server: server ?? "https://\(endpoint)", cluster: "martlet",
                 lifetime: lifetime, now: reactor.wallTime())
             print(String(decoding: text, as: UTF8.self), terminator: "")
         }

@@ -205,10 +205,13 @@ private func wanted(_ name: String, _ groups: [String], addresses: [String] = []
         #expect(throws: ClusterError.self) { try MachineFile(readingFrom: folder) }
     }
 
-    @Test func anAPIOnLoopbackIsPublishedByTheMachinesAddress() {
-        let machine = MachineFile(roles: [.gateway], nodeName: "coup", nodeAddress: "10.0.0.2")
+    @Test func anAPIOnLoopbackIsPublishedByTheMachinesAddressOrAVirtualOne() {
+        var machine = MachineFile(roles: [.gateway], nodeName: "coup", nodeAddress: "10.0.0.2")
         #expect(machine.published(.ip("127.0.0.1", port: 6443)) == .ip("10.0.0.2", port: 6443))
         #expect(machine.published(.ip("::1", port: 7443)) == .ip("10.0.0.2", port: 7443))
+        #expect(machine.published(.ip("203.0.113.7", port: 6443)) == .ip("203.0.113.7", port: 6443))
+        machine.cluster.virtualIP.addresses = ["10.0.0.100/24", "fd00::100/64"]
+        #expect(machine.published(.ip("127.0.0.1", port: 7443)) == .ip("10.0.0.100", port: 7443))
         #expect(machine.published(.ip("203.0.113.7", port: 6443)) == .ip("203.0.113.7", port: 6443))
     }
 

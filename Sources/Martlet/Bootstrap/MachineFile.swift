@@ -96,12 +96,14 @@ public struct MachineFile: Sendable, Hashable {
         return address.isEmpty ? nil : .ip(String(address), port: port)
     }
 
-    /// An endpoint of this machine as others reach it: on loopback nobody else does.
+    /// An endpoint of this machine's API as others reach it: on loopback nobody else does. Where the masters hold a
+    /// virtual address, one of them answers there while any does.
     public func published(_ endpoint: Endpoint) -> Endpoint {
         guard case .ip(let address, let port) = endpoint, address.hasPrefix("127.") || address == "::1" else {
             return endpoint
         }
-        return .ip(nodeAddress, port: port)
+        let virtual = cluster.virtualIP.addresses.first.map { String($0.prefix { $0 != "/" }) }
+        return .ip(virtual ?? nodeAddress, port: port)
     }
 
     /// Sets what a configuration says to what this machine is.
