@@ -241,10 +241,8 @@ public final class Edge: RequestHandler {
         return Response(status: .ok, contentType: "application/octet-stream", bytes: bytes)
     }
 
-    /// The short cut, where no request is told of by itself. Over HTTP/2 there is none.
-    public func plainWay(for peer: Peer) -> (any PlainWay)? {
-        traffic.isLogging ? nil : EdgeLane(of: peer, through: self)
-    }
+    /// The short cut. Over HTTP/2 there is none.
+    public func plainWay(for peer: Peer) -> (any PlainWay)? { EdgeLane(of: peer, through: self) }
 
     /// The host that the edge asks itself for.
     var ownHost: String { asking.name }

@@ -117,7 +117,7 @@ final class Forwarder: Sendable {
             order = [(begun.endpoint, begun)] + order.prefix(Self.attempts - 1)
         }
         for (endpoint, client) in order {
-            let began = world.now()
+            let began = (client as? BegunExchange)?.began ?? world.now()
             let limits = TryLimits(plan.timeouts, until: deadline, now: began)
             came.tries += 1
             defer { came.took = world.now() - began }

@@ -150,10 +150,8 @@ public final class Ingress: RequestHandler {
         return traffic.end(trace, answer)
     }
 
-    /// The short cut, where no request is told of by itself.
-    public func plainWay(for peer: Peer) -> (any PlainWay)? {
-        traffic.isLogging ? nil : IngressLane(of: peer, through: self)
-    }
+    /// The short cut.
+    public func plainWay(for peer: Peer) -> (any PlainWay)? { IngressLane(of: peer, through: self) }
 
     /// What edges are told that ask whether it serves. They are no visitors: nothing is told of them.
     private var health: Response {

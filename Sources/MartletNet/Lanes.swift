@@ -14,7 +14,7 @@ final class IngressLane: PlainWay {
     init(of peer: Peer, through ingress: Ingress) {
         self.ingress = ingress
         self.peer = peer
-        address = if case .ip(let address, _)? = peer.endpoint { IPAddress(address) } else { nil }
+        address = peer.address
         introduction = Mutex(Introduction(of: peer))
     }
 
@@ -31,18 +31,21 @@ final class IngressLane: PlainWay {
             }
         }
         guard let (route, backend) = found,
-            let choice = ingress.forwarder.plainChoice(
+            var choice = ingress.forwarder.plainChoice(
                 of: backend.endpoints, named: backend.service, route.policy.timeouts, route)
         else { return nil }
-        RequestID.add(to: &lines, unlessIn: request, ingress.world)
+        let id = RequestID.add(to: &lines, unlessIn: request, ingress.world)
         // What an edge of ours says is sent on as it stands.
         if proto == nil { introduction.withLock { $0.add(to: &lines, for: request) } }
+        if ingress.traffic.isLogging {
+            let client = proto == nil ? nil : request.field("x-real-ip")
+            choice.origin = ingress.traffic.begin(
+                request, at: now, of: peer, speakingFor: client, newID: lines[id], by: route)
+        }
         return choice
     }
 
-    func answered(_ choice: PlainChoice, status: Int, took: Duration) {
-        ingress.traffic.count((choice.origin as? WebRoute)?.origin, status: status, took: took)
-    }
+    func answered(_ choice: PlainChoice, _ report: PlainReport) { ingress.traffic.end(choice, report) }
 
     private static let health = Array(WorkerHealth.host.utf8)
 
@@ -55,27 +58,30 @@ final class IngressLane: PlainWay {
 /// The edge's short cut for the requests of one connection of HTTP/1.1: they go to the ingress whose turn it is.
 final class EdgeLane: PlainWay {
     private let edge: Edge
+    private let peer: Peer
     private let ownHost: [UInt8]
     private let introduction: Mutex<Introduction>
 
     init(of peer: Peer, through edge: Edge) {
         self.edge = edge
+        self.peer = peer
         ownHost = Array(edge.ownHost.utf8)
         introduction = Mutex(Introduction(of: peer))
     }
 
     func choose(_ request: PlainRequest, at now: MonotonicTime, adding lines: inout [UInt8]) -> PlainChoice? {
         guard !request.hasHost(ownHost), !Introduction.isClaimed(by: request),
-            let choice = edge.plainChoice(for: request)
+            var choice = edge.plainChoice(for: request)
         else { return nil }
-        RequestID.add(to: &lines, unlessIn: request, edge.world)
+        let id = RequestID.add(to: &lines, unlessIn: request, edge.world)
         introduction.withLock { $0.add(to: &lines, for: request) }
+        if edge.traffic.isLogging {
+            choice.origin = edge.traffic.begin(request, at: now, of: peer, newID: lines[id])
+        }
         return choice
     }
 
-    func answered(_ choice: PlainChoice, status: Int, took: Duration) {
-        edge.traffic.count(nil, status: status, took: took)
-    }
+    func answered(_ choice: PlainChoice, _ report: PlainReport) { edge.traffic.end(choice, report) }
 }
 
 /// What the next hop is told of a client.
@@ -106,12 +112,16 @@ private struct Introduction {
 }
 
 extension RequestID {
-    /// Adds the line that names a request, unless it has a name.
-    fileprivate static func add(to lines: inout [UInt8], unlessIn request: PlainRequest, _ world: any World) {
-        if request.has("x-request-id") { return }
+    /// Adds the line that names a request, unless it has a name; where in `lines` the name is then.
+    fileprivate static func add(
+        to lines: inout [UInt8], unlessIn request: PlainRequest, _ world: any World
+    ) -> Range<Int> {
+        if request.has("x-request-id") { return 0..<0 }
         lines += "X-Request-ID: ".utf8
+        let start = lines.count
         write(world, to: &lines)
-        lines += "\r\n".utf8
+        defer { lines += "\r\n".utf8 }
+        return start..<lines.count
     }
 }
 

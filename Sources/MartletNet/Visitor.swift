@@ -14,15 +14,19 @@ struct Visitor {
 
     /// - Parameter isTrusted: whether an address is that of an edge of ours.
     init(_ request: Request, isTrusted believes: (IPAddress) -> Bool) {
-        let peer: String? = if case .ip(let address, _) = request.peer.endpoint { address } else { nil }
         let fields = request.head.headerFields
         isSecure = request.peer.isSecure
-        address = peer.flatMap { IPAddress($0) }
+        address = request.peer.address
         isTrusted = !request.peer.isBehindBalancer && (address.map(believes) ?? false)
         guard isTrusted, let proto = fields[ProxyHeaders.forwardedProto] else { return }
         isSecure = proto == "https"
         address = fields[ProxyHeaders.realIP].flatMap { IPAddress($0) } ?? address
     }
+}
+
+extension Peer {
+    /// Its address, where it has one.
+    var address: IPAddress? { if case .ip(let address, _)? = endpoint { IPAddress(address) } else { nil } }
 }
 
 /// A request's head, as routes look at it.

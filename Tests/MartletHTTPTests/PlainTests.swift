@@ -262,7 +262,8 @@ import Testing
         let client: HTTPClient
         let endpoint: Endpoint
         let limit: Duration
-        var answered: [Int] = []
+        var reports: [PlainReport] = []
+        var answered: [Int] { reports.map(\.status) }
 
         init(_ endpoint: Endpoint, _ limit: Duration, in world: any World) {
             self.endpoint = endpoint
@@ -276,7 +277,7 @@ import Testing
                 endpoint: endpoint, client: client, answerLimit: limit, bodyLimit: limit, origin: Nobody())
         }
 
-        func answered(_ choice: PlainChoice, status: Int, took: Duration) { answered.append(status) }
+        func answered(_ choice: PlainChoice, _ report: PlainReport) { reports.append(report) }
     }
 
     /// Handles what the lane leaves alone: tells of it, and sends it to the backend in the usual way.
@@ -444,6 +445,8 @@ import Testing
             try await client.write(Lane.get("/next"))
             #expect(try await Lane.head(from: backend).hasPrefix("GET /next"))
             #expect(lane.handled.paths == ["/warm"] && lane.way.answered == [200])
+            let report = try #require(lane.way.reports.last)
+            #expect(report.bytes == 5 && !report.isBroken && report.waited > .zero && report.took > report.waited)
         }
     }
 
@@ -524,6 +527,7 @@ import Testing
             backend.close()
             #expect(((try? await client.read(atMost: 10)) ?? []).isEmpty)
             #expect(lane.way.answered == [200])
+            #expect(lane.way.reports.last?.bytes == 4 && lane.way.reports.last?.isBroken == true)
         }
     }
 
@@ -562,6 +566,9 @@ import Testing
             await lane.server.shutdown(grace: .milliseconds(20))
             #expect(((try? await client.read(atMost: 10)) ?? []).isEmpty)
             #expect(((try? await backend.read(atMost: 10)) ?? []).isEmpty)
+            // What is told of a request that was given up is told by who handles it.
+            while lane.handled.paths.count < 2 { try await lane.world.sleep(for: .milliseconds(2)) }
+            #expect(lane.handled.paths == ["/warm", "begun /waits"])
         }
     }
 

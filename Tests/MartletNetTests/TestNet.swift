@@ -1,3 +1,4 @@
+import Glibc
 import HTTPTypes
 import Logging
 import MartletBase
@@ -238,6 +239,17 @@ final class TestNet: Sendable {
                 return
             }
             try await world.sleep(for: .milliseconds(2))
+        }
+    }
+}
+
+/// Runs a test with a file for the access log, and hands it what the file says.
+func logged(_ body: (TestNet, _ lines: () throws -> [JSON]) async throws -> Void) async throws {
+    let path = "/tmp/martlet-access-\(getpid())-\(UInt64.random(in: 0 ... .max)).log"
+    defer { unlink(path) }
+    try await TestNet.run(log: path) { net in
+        try await body(net) {
+            try Files.read(path).split(separator: UInt8(ascii: "\n")).map { try JSON(parsing: Array($0)) }
         }
     }
 }

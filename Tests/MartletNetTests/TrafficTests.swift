@@ -9,19 +9,6 @@ import MartletObject
 import Testing
 
 @Suite("Access log and metrics") struct TrafficTests {
-    /// Runs a test with a file for the log, and hands it what the file says.
-    private func logged(
-        _ body: (TestNet, _ lines: () throws -> [JSON]) async throws -> Void
-    ) async throws {
-        let path = "/tmp/martlet-access-\(getpid())-\(UInt64.random(in: 0 ... .max)).log"
-        defer { unlink(path) }
-        try await TestNet.run(log: path) { net in
-            try await body(net) {
-                try Files.read(path).split(separator: UInt8(ascii: "\n")).map { try JSON(parsing: Array($0)) }
-            }
-        }
-    }
-
     @Test("edge and ingress tell of a request under one id")
     func one() async throws {
         try await logged { net, lines in

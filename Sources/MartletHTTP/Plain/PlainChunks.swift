@@ -14,6 +14,8 @@ struct PlainChunks {
         case trailer(Int, all: Int)
         case end
     }
+    /// How many bytes of data have come.
+    private(set) var count = 0
     private var place = Place.size(0, digits: 0, length: 0, isOver: false)
     /// Whether the byte before was a CR that an LF has to follow.
     private var awaitsLF = false
@@ -31,6 +33,7 @@ struct PlainChunks {
                 out.append(copying: piece)
                 out += HeadWriter.chunkEnd
                 at += piece.count
+                count += piece.count
                 place = piece.count == left ? .dataEnd : .data(left - piece.count)
                 continue
             }

@@ -35,7 +35,10 @@ final class PlainLane: Diversion, @unchecked Sendable {
 
     private struct Answer {
         let status: Int
+        let began: MonotonicTime
         var body: PlainBody
+        /// Bytes of the body that the client was sent.
+        var sent = 0
         /// Whether more came than the answer says: who sends that is not asked again.
         var isTooLong = false
     }
@@ -73,7 +76,7 @@ final class PlainLane: Diversion, @unchecked Sendable {
                 takeNext()
             }
         } onCancel: {
-            core.world.spawn { self.cut() }
+            core.world.spawn { self.cancel() }
         }
     }
 
@@ -168,9 +171,11 @@ final class PlainLane: Diversion, @unchecked Sendable {
             let connection = exchange.connection
             connection.inbound.endDiversion()
             connection.inbound.addUnread([UInt8](copying: bytes))
-            return handOver(BegunExchange(exchange.choice.endpoint, exchange.choice.client, connection))
+            return handOver(BegunExchange(exchange.choice, began: exchange.began, connection))
         }
-        self.exchange?.answer = Answer(status: head.status, body: body)
+        let now = core.world.now()
+        self.exchange?.moved = now
+        self.exchange?.answer = Answer(status: head.status, began: now, body: body)
         passOn()
         // Who goes away before a long answer is over is seen to do so.
         if !body.isWhole, self.exchange != nil { inbound.ask() }
@@ -214,7 +219,10 @@ final class PlainLane: Diversion, @unchecked Sendable {
 
     private func goOn() {
         guard let exchange, let answer = exchange.answer else { return }
-        guard answer.body.isWhole else { return exchange.connection.inbound.ask() }
+        guard answer.body.isWhole else {
+            self.exchange?.answer?.sent = answer.body.count
+            return exchange.connection.inbound.ask()
+        }
         self.exchange = nil
         request.forget()
         if answer.isTooLong {
@@ -223,15 +231,18 @@ final class PlainLane: Diversion, @unchecked Sendable {
             exchange.connection.inbound.endDiversion()
             exchange.choice.client.keep(exchange.connection)
         }
-        tell(exchange)
+        tell(exchange, isBroken: false)
         if core.isStopping { return end(.ended) }
         record.enter(.idle, for: core.limits.idleTimeout)
         takeNext()
     }
 
-    private func tell(_ exchange: Exchange) {
+    private func tell(_ exchange: Exchange, isBroken: Bool) {
         guard let answer = exchange.answer else { return }
-        way.answered(exchange.choice, status: answer.status, took: core.world.now() - exchange.began)
+        let report = PlainReport(
+            status: answer.status, bytes: isBroken ? answer.sent : answer.body.count, isBroken: isBroken,
+            waited: answer.began - exchange.began, took: core.world.now() - exchange.began)
+        way.answered(exchange.choice, report)
     }
 
     // MARK: What goes wrong
@@ -248,8 +259,16 @@ final class PlainLane: Diversion, @unchecked Sendable {
         guard let exchange = exchange.take() else { return }
         exchange.giveUp()
         stream.close()
-        tell(exchange)
+        tell(exchange, isBroken: true)
         end(.ended)
+    }
+
+    /// The connection's task is cancelled. A request that has no answer yet is handled by it, as one that was given up.
+    private func cancel() {
+        guard let exchange, exchange.answer == nil else { return cut() }
+        exchange.giveUp()
+        stream.close()
+        handOver(BegunExchange(exchange.choice, began: exchange.began, nil))
     }
 
     /// Gives up what takes too long.
@@ -257,7 +276,7 @@ final class PlainLane: Diversion, @unchecked Sendable {
         guard stream.isHere, let exchange else { return }
         if exchange.answer == nil, exchange.began + exchange.choice.answerLimit < now {
             exchange.giveUp()
-            handOver(BegunExchange(exchange.choice.endpoint, exchange.choice.client, nil))
+            handOver(BegunExchange(exchange.choice, began: exchange.began, nil))
         } else if exchange.answer != nil, exchange.moved + exchange.choice.bodyLimit < now {
             cut()
         }

@@ -13,9 +13,22 @@ public protocol PlainWay: AnyObject, Sendable {
     ///   - lines: gets the field lines that are sent on behind the request's own, each with its end.
     func choose(_ request: PlainRequest, at now: MonotonicTime, adding lines: inout [UInt8]) -> PlainChoice?
 
-    /// A request has had its answer.
-    /// - Parameter took: from the request's head to the last byte of the answer.
-    func answered(_ choice: PlainChoice, status: Int, took: Duration)
+    /// A request has had its answer, or as much of it as came.
+    func answered(_ choice: PlainChoice, _ report: PlainReport)
+}
+
+/// What became of a plain request.
+public struct PlainReport: Sendable {
+    /// The answer's status.
+    public let status: Int
+    /// Bytes of the answer's body that were handed on, without what frames them.
+    public let bytes: Int
+    /// Whether the answer ended before its time.
+    public let isBroken: Bool
+    /// From the request's head until the answer began.
+    public let waited: Duration
+    /// From the request's head to the last byte of the answer.
+    public let took: Duration
 }
 
 /// Where a plain request goes.
@@ -28,7 +41,7 @@ public struct PlainChoice: Sendable {
     public var answerLimit: Duration
     /// How long the answer may pause.
     public var bodyLimit: Duration
-    /// Whose request it is, for ``PlainWay/answered(_:status:took:)``.
+    /// Whose request it is, for ``PlainWay/answered(_:_:)``.
     public var origin: any AnyObject & Sendable
 
     /// A choice from its parts.
@@ -49,13 +62,16 @@ public struct PlainChoice: Sendable {
 public final class BegunExchange: HTTPSender {
     /// Who was asked.
     public let endpoint: Endpoint
+    /// When the request had come.
+    public let began: MonotonicTime
     private let client: HTTPClient
     /// Nil when the answer did not come in time.
     private let connection: ClientConnection?
 
-    init(_ endpoint: Endpoint, _ client: HTTPClient, _ connection: ClientConnection?) {
-        self.endpoint = endpoint
-        self.client = client
+    init(_ choice: PlainChoice, began: MonotonicTime, _ connection: ClientConnection?) {
+        endpoint = choice.endpoint
+        client = choice.client
+        self.began = began
         self.connection = connection
     }
 

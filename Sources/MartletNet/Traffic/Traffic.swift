@@ -23,18 +23,19 @@ final class Traffic: Sendable {
 
     /// A request has come.
     func begin(_ request: Request) -> Trace {
+        let now = world.now()
+        // It may have come some time ago, and have taken a short cut until now.
+        let began = request.begun?.began ?? now
         var entry = AccessEntry(
-            part, at: world.wallTime(), method: request.head.method.rawValue, host: request.head.authority ?? "",
-            path: request.head.path ?? "/")
+            part, at: world.wallTime() + (began - now), method: request.head.method.rawValue,
+            host: request.head.authority ?? "", path: request.head.path ?? "/")
         // All below is for the log alone.
-        if log == nil { return Trace(entry: entry, began: world.now()) }
-        if case .ip(let address, _)? = request.peer.endpoint { entry.client = IPAddress(address) }
-        if request.peer.isHTTP2 { entry.httpVersion = "HTTP/2" }
-        entry.tlsVersion = request.peer.tlsVersion
-        entry.serverName = request.peer.serverName
+        if log == nil { return Trace(entry: entry, began: began) }
+        entry.client = request.peer.address
+        entry.take(request.peer)
         entry.requestID = request.head.headerFields[ProxyHeaders.requestID]
         entry.userAgent = request.head.headerFields[.userAgent]
-        return Trace(entry: entry, began: world.now())
+        return Trace(entry: entry, began: began)
     }
 
     /// The request has its answer; what is told of it is told when the answer's body has ended.
@@ -63,12 +64,39 @@ final class Traffic: Sendable {
         return answer
     }
 
-    /// Whether each request is told of. Those that take a short cut are only counted.
+    /// Whether each request is told of. If not, they are only counted.
     var isLogging: Bool { log != nil }
 
-    /// Counts a request that took a short cut.
-    func count(_ route: RouteOrigin?, status: Int, took duration: Duration) {
-        state.withLock { $0.counts.count(route, status: status, took: duration, tries: 1, UpstreamFaults()) }
+    /// A plain request is passed on. What this makes goes with its choice, as the origin, where each request is told of.
+    /// - Parameters:
+    ///   - client: the address of who sent it, where that is not the peer.
+    ///   - newID: its name, when it came without one.
+    func begin(
+        _ request: PlainRequest, at now: MonotonicTime, of peer: Peer, speakingFor client: String? = nil,
+        newID: ArraySlice<UInt8>, by route: WebRoute? = nil
+    ) -> PlainTrace {
+        var entry = AccessEntry(
+            part, at: world.wallTime(), method: request.method, host: request.authority, path: request.path)
+        entry.client = client.flatMap { IPAddress($0) } ?? peer.address
+        entry.take(peer)
+        entry.requestID = request.field("x-request-id") ?? String(decoding: newID, as: UTF8.self)
+        entry.userAgent = request.field("user-agent")
+        entry.route = route?.origin
+        return PlainTrace(Trace(entry: entry, began: now))
+    }
+
+    /// A plain request has had its answer.
+    /// - Parameter choice: its origin is what was made at the beginning where each request is told of, and else the
+    ///   route, where there is one.
+    func end(_ choice: PlainChoice, _ report: PlainReport) {
+        guard isLogging, var trace = (choice.origin as? PlainTrace)?.trace else {
+            let route = (choice.origin as? WebRoute)?.origin
+            return state.withLock {
+                $0.counts.count(route, status: report.status, took: report.took, tries: 1, UpstreamFaults())
+            }
+        }
+        trace.passed(to: choice.endpoint, report)
+        finish(trace)
     }
 
     fileprivate func finish(_ trace: Trace) {
@@ -103,6 +131,32 @@ struct Trace: Sendable {
         entry.upstreamDuration = forwarded.took
         entry.tries = forwarded.tries
         faults = forwarded.faults
+    }
+
+    /// It was passed on by the short cut.
+    fileprivate mutating func passed(to endpoint: Endpoint, _ report: PlainReport) {
+        entry.upstream = endpoint
+        entry.upstreamDuration = report.waited
+        entry.tries = 1
+        entry.status = report.status
+        entry.bytes = report.bytes
+        entry.isBroken = report.isBroken
+    }
+}
+
+/// What is known of a plain request on its way, where each is told of.
+final class PlainTrace: Sendable {
+    fileprivate let trace: Trace
+
+    fileprivate init(_ trace: Trace) { self.trace = trace }
+}
+
+extension AccessEntry {
+    /// What is told of a connection.
+    fileprivate mutating func take(_ peer: Peer) {
+        if peer.isHTTP2 { httpVersion = "HTTP/2" }
+        tlsVersion = peer.tlsVersion
+        serverName = peer.serverName
     }
 }
 
