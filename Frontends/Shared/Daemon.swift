@@ -42,7 +42,7 @@ public enum Daemon {
         Allocator.keepFreedMemoryAtHand()
         Allocator.giveBackFromNowOn()
         if let other = ProcessFile(dataDirectory: configuration.dataDirectory).take() {
-            complain(
+            Console.complain(
                 "\(configuration.dataDirectory) has a daemon already (process \(other)): end it first, or choose "
                     + "another --data-dir")
             throw ExitCode(1)
@@ -51,7 +51,7 @@ public enum Daemon {
         let signal = Task { await Signals.wait(for: [SIGINT, SIGTERM]) }
         // Connections of thousands of watchers go past the usual 1024.
         do { try System.raiseDescriptorLimit() } catch {
-            complain("cannot raise the limit of open files (\(error)); going on with the one there is")
+            Console.complain("cannot raise the limit of open files (\(error)); going on with the one there is")
         }
         // A start may take long, where it waits for a store to join: a signal ends it.
         let starting = Task { try await Cluster.start(configuration) }
@@ -61,20 +61,20 @@ public enum Daemon {
         }
         let cluster: Cluster
         do { cluster = try await starting.value } catch {
-            if starting.isCancelled { return say("stopping") }
-            complain("\(error)")
+            if starting.isCancelled { return Console.say("stopping") }
+            Console.complain("\(error)")
             throw ExitCode(1)
         }
         if configuration.roles.contains(.gateway) {
-            say("ready: the API listens on https://\(cluster.apiEndpoint)")
-            say("       kubeconfig: \(cluster.adminKubeconfig)")
+            Console.say("ready: the API listens on https://\(cluster.apiEndpoint)")
+            Console.say("       kubeconfig: \(cluster.adminKubeconfig)")
         } else {
-            say("ready: \(configuration.nodeName) works for https://\(cluster.apiEndpoint)")
+            Console.say("ready: \(configuration.nodeName) works for https://\(cluster.apiEndpoint)")
         }
-        for endpoint in cluster.edgeEndpoints { say("       the edge listens on \(endpoint)") }
+        for endpoint in cluster.edgeEndpoints { Console.say("       the edge listens on \(endpoint)") }
         ServiceManager.tell("READY=1", "STATUS=\(configuration.nodeName) works for https://\(cluster.apiEndpoint)")
         await ending.value
-        say("stopping")
+        Console.say("stopping")
         ServiceManager.tell("STOPPING=1")
         await cluster.stop(removesPods: removesPods)
     }
@@ -83,19 +83,8 @@ public enum Daemon {
     /// - Throws: `ExitCode` after a one-line error on the standard error output.
     public static func clean(_ configuration: ClusterConfiguration) async throws {
         do { try await Cluster.removePods(configuration) } catch {
-            complain("\(error)")
+            Console.complain("\(error)")
             throw ExitCode(1)
         }
-    }
-
-    static func say(_ line: String) {
-        write(line, to: STDOUT_FILENO)
-    }
-
-    static func complain(_ line: String) { write("error: " + line, to: STDERR_FILENO) }
-
-    private static func write(_ line: String, to descriptor: Int32) {
-        let bytes = Array((line + "\n").utf8)
-        _ = unsafe Glibc.write(descriptor, bytes, bytes.count)
     }
 }

@@ -70,7 +70,7 @@ struct Config: AsyncParsableCommand {
                         [["SETTING", "VALUE", "FROM", "READ BY"]]
                             + rows.map { [$0.name, $0.value, $0.origin, $0.programs] }))
             }
-            for fault in faults { FileHandle.standardError.write(Data("error: \(fault)\n".utf8)) }
+            for fault in faults { Console.complain(fault) }
             if !faults.isEmpty { throw ExitCode(1) }
         }
     }

@@ -34,7 +34,7 @@ struct MartletCommand: AsyncParsableCommand {
                 words = try Configured.arguments(for: configured.settings, words)
             }
         } catch { exit(withError: error) }
-        await main(path + words)
+        await Console.run(Self.self, path + words)
     }
 }
 

@@ -27,7 +27,7 @@ public enum Configured {
     /// Runs a program: what its command line does not say, variables and the file say.
     public static func main<Command: AsyncParsableCommand>(_ command: Command.Type, groups: SettingGroups) async {
         let words = Array(CommandLine.arguments.dropFirst())
-        do { await command.main(try arguments(for: groups, words)) } catch { command.exit(withError: error) }
+        do { await Console.run(command, try arguments(for: groups, words)) } catch { command.exit(withError: error) }
     }
 
     /// The words of a command line, with those before them that variables and the file stand for.
@@ -42,7 +42,7 @@ public enum Configured {
         let layers = Layers(groups(), words: words, environment: { variables[$0] }, file: file)
         let faults = (file?.report ?? []) + layers.faults
         guard faults.isEmpty else {
-            for fault in faults { Daemon.complain(fault) }
+            for fault in faults { Console.complain(fault) }
             throw ExitCode(1)
         }
         return layers.arguments + words
