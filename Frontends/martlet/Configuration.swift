@@ -30,32 +30,43 @@ struct Config: AsyncParsableCommand {
     /// `martlet config show`
     struct Show: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Shows what is set, and where: by a variable of the environment, or by a line of the file.",
+            abstract: """
+                Shows what is set, and where: by a flag that init or join handed on to the daemon, a variable of the \
+                environment, or a line of the file.
+                """,
             discussion: """
-                Flags of a running daemon, and what init and join have written (machine.json), are not shown here.
+                Flags of a daemon that was started by hand, and what init and join have written (machine.json), are not \
+                shown here.
                 """)
         @OptionGroup var file: ConfigurationOptions
+        @Option(name: .customLong("data-dir"), help: "The folder of all state. (default: as it is set)")
+        var dataDirectory: String?
         @OptionGroup var form: OutputOptions
         @Flag(help: "Show what nobody has set, too, with the defaults that are known beforehand.") var all = false
 
         func run() async throws {
-            let path = try Configured.path(file.asked.map { ["--config", $0] } ?? [])
-            let known = try path.map { try ConfigurationFile(path: $0, programs: SettingGroups.all) }
+            var known = try configuration(file.asked.map { ["--config", $0] } ?? [])
+            let service = Service(dataDirectory: try dataDirectory ?? folder(known))
+            let flags = service.usedArguments
+            if file.asked == nil { known = try configuration(flags) }
             var seen: Set<String> = []
             var rows: [(name: String, value: String, origin: String, programs: String)] = []
             var faults = known?.report ?? []
             for program in SettingGroups.all {
                 let layers = Layers(
-                    program, words: [], environment: { ProcessInfo.processInfo.environment[$0] }, file: known)
+                    program, words: program.program == "martletd" ? flags : [],
+                    environment: { ProcessInfo.processInfo.environment[$0] }, file: known)
                 faults += layers.faults.filter { !faults.contains($0) }
                 for choice in layers.choices where all || choice.origin != .standard {
                     guard seen.insert(choice.setting.name).inserted else { continue }
                     let values = choice.origin == .standard ? [choice.setting.standard ?? "-"] : choice.values
+                    let isHandedOn = choice.origin == .flag
                     let users = SettingGroups.all.filter { $0.settings.contains { $0.name == choice.setting.name } }
                     rows.append(
                         (
-                            choice.setting.name, values.joined(separator: ","), "\(choice.origin)",
-                            users.map(\.program).joined(separator: ", ")
+                            choice.setting.name, values.joined(separator: ","),
+                            isHandedOn ? service.argumentsFile : "\(choice.origin)",
+                            isHandedOn ? program.program : users.map(\.program).joined(separator: ", ")
                         ))
                 }
             }
@@ -72,6 +83,22 @@ struct Config: AsyncParsableCommand {
             }
             for fault in faults { Console.complain(fault) }
             if !faults.isEmpty { throw ExitCode(1) }
+        }
+
+        /// The file that a command line with these words reads.
+        private func configuration(_ words: [String]) throws -> ConfigurationFile? {
+            try Configured.path(words).map { try ConfigurationFile(path: $0, programs: SettingGroups.all) }
+        }
+
+        /// The folder of all state, as a variable or the file sets it.
+        private func folder(_ file: ConfigurationFile?) throws -> String {
+            let layers = Layers(
+                .local, words: [], environment: { ProcessInfo.processInfo.environment[$0] }, file: file)
+            let choice = layers.choices.first { $0.setting.name == "data-dir" }
+            guard let folder = choice?.values.first ?? choice?.setting.standard else {
+                throw ValidationError("--data-dir is missing")
+            }
+            return folder
         }
     }
 }

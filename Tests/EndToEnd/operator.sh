@@ -98,6 +98,11 @@ worker=$(grep -A1 '^A worker joins' <<<"$printed" | tail -n 1 | sed 's/^ *martle
 ready() { [ "$(api "$1" get nodes --no-headers | grep -cw Ready)" = 2 ]; }
 wait_for 20 "nodes are Ready" ready deadlock
 ok "three masters and two workers"
+expect "what join handed on" "$(martlet config show --data-dir "$machines/worker1")" \
+    "node-listen *127.0.0.3.:27250 *$machines/worker1/martletd.flags *martletd"
+expect "the file that init handed on" "$(martlet config show --data-dir "$machines/deadlock")" \
+    "service-cidr *10.97.0.0/16 *$state/martlet.yaml:"
+
 
 # --- Draining.
 api coup create deployment web --image=any --replicas=4 -- sleep 1000 >/dev/null

@@ -47,6 +47,20 @@ private func file(_ text: String) -> ConfigurationFile {
         #expect(origin("bridge") == "default")
     }
 
+    @Test func flagsAreShownWithTheirValues() {
+        let layers = Layers(
+            .daemon,
+            words: [
+                "--images=/srv/images", "--node-listen", "127.0.0.1:10260", "--api-san=a", "--api-san", "b",
+                "--no-service-proxy", "--log-level=debug", "--log-level=error", "--process-runtime",
+            ], environment: { _ in nil }, file: nil)
+        func values(_ name: String) -> [String]? { layers.choices.first { $0.setting.name == name }?.values }
+        #expect(values("images") == ["/srv/images"] && values("node-listen") == ["127.0.0.1:10260"])
+        #expect(values("api-san") == ["a", "b"] && values("log-level") == ["error"])
+        #expect(values("service-proxy") == ["false"] && values("process-runtime") == ["true"])
+        #expect(layers.arguments == [])
+    }
+
     @Test func theParserTakesWhatComesOut() throws {
         let layers = Layers(
             .daemon, words: [], environment: { $0 == "MARTLET_ROLE" ? "gateway, worker" : nil },

@@ -27,7 +27,7 @@ public struct Layers: Sendable {
     public struct Choice: Sendable, Hashable {
         /// What is set.
         public var setting: Setting
-        /// Empty for a default that is made at the start, and for a flag of this command line.
+        /// Empty for a default that is made at the start.
         public var values: [String]
         /// Who says so.
         public var origin: Origin
@@ -48,7 +48,7 @@ public struct Layers: Sendable {
         var seen: Set<String> = []
         for setting in program.settings where seen.insert(setting.name).inserted {
             if setting.spellings.contains(where: given.contains) {
-                choices.append(Choice(setting: setting, values: [], origin: .flag))
+                choices.append(Choice(setting: setting, values: setting.values(in: words), origin: .flag))
             } else if let text = environment(setting.variable), !text.isEmpty {
                 take(text, for: setting, program)
             } else if let file, let entry = file.entries[setting.name] {
@@ -61,7 +61,9 @@ public struct Layers: Sendable {
     }
 
     /// The words that say to a parser what variables and file say.
-    public var arguments: [String] { choices.flatMap { $0.values.isEmpty ? [] : $0.setting.arguments($0.values) } }
+    public var arguments: [String] {
+        choices.flatMap { $0.values.isEmpty || $0.origin == .flag ? [] : $0.setting.arguments($0.values) }
+    }
 
     private mutating func take(_ text: String, for setting: Setting, _ program: SettingGroups) {
         var values = [text]

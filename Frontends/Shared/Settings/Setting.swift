@@ -45,6 +45,22 @@ public struct Setting: Sendable, Hashable {
         }
     }
 
+    /// What the flags of a command line set it to.
+    func values(in words: [String]) -> [String] {
+        var values: [String] = []
+        for (index, word) in words.enumerated() {
+            let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            guard spellings.contains(parts[0]) else { continue }
+            switch form {
+            case .truth: values = [parts[0] == "--no-" + name ? "false" : "true"]
+            case .text, .list:
+                guard let value = parts.count > 1 ? parts[1] : words.dropFirst(index + 1).first else { continue }
+                values = form == .list ? values + [value] : [value]
+            }
+        }
+        return values
+    }
+
     /// The settings that a group of flags declares, in its order.
     static func declared(by group: any ParsableArguments.Type) -> [Setting] {
         // The parser tells of its flags in JSON only: what it offers to those who make manuals and completions.
