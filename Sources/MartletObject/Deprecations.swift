@@ -7,6 +7,20 @@ extension ResourceKind {
         let advice = custom.successor.map { "; use \(group)/\($0) \(kind)" } ?? ""
         return custom.deprecation.warning ?? "\(apiVersion) \(kind) is deprecated\(advice)"
     }
+
+    /// The warning with the answer to a create that no controller of ours acts on; nil for all other kinds.
+    public var creationWarning: String? {
+        guard custom == nil, let lack = Self.unattended["\(group)/\(kind)"] else { return nil }
+        return "no controller of Martlet acts on \(kind) objects: \(lack)"
+    }
+
+    /// What an object lacks that other clusters would see to.
+    private static let unattended = [
+        "apps/DaemonSet": "it gets no pods", "apps/StatefulSet": "it gets no pods",
+        "autoscaling/HorizontalPodAutoscaler": "it scales nothing", "batch/CronJob": "it gets no Jobs",
+        "batch/Job": "it gets no pods", "/PersistentVolumeClaim": "it is bound to no volume",
+        "/ReplicationController": "it gets no pods",
+    ]
 }
 
 /// What in an object its writer is warned of, in upstream's words.

@@ -20,7 +20,8 @@ import Testing
                 let text = try #require(KindSamples.text(apiVersion: kind.apiVersion, kind: kind.kind), "\(label)")
                 let made = await api.send(.post, path(kind), Array(text.utf8))
                 #expect(made.code == 201, "\(label): \(made.text)")
-                #expect(made.warnings == kind.deprecationWarning.map { [Gateway.warning($0)] } ?? [], "\(label)")
+                let expected = [kind.deprecationWarning, kind.creationWarning].compactMap { $0 }
+                #expect(made.warnings == expected.map { Gateway.warning($0) }, "\(label)")
                 let name = made.json.name
                 #expect(made.json.apiVersion == kind.apiVersion && made.json.kind == kind.kind)
                 let read = await api.get(path(kind, name))

@@ -17,6 +17,24 @@ import Testing
         }
     }
 
+    @Test func whatNoControllerActsOnSaysSoWhenItIsMade() async throws {
+        try await TestAPI.run { api in
+            let path = "/apis/apps/v1/namespaces/default/statefulsets"
+            var set: JSON = ["metadata": ["name": "a"], "spec": ["serviceName": "a"]]
+            set["spec", "selector"] = ["matchLabels": ["a": "b"]]
+            set["spec", "template"] = [
+                "metadata": ["labels": ["a": "b"]], "spec": ["containers": [["name": "main", "image": "x"]]],
+            ]
+            let text = "299 - \"no controller of Martlet acts on StatefulSet objects: it gets no pods\""
+            #expect(await api.post(path, set).warnings == [text])
+            #expect(await api.get("\(path)/a").warnings.isEmpty)
+            #expect(await api.patch("\(path)/a", ["spec": ["replicas": 2]]).warnings.isEmpty)
+        }
+        #expect(ResourceKind.deployment.creationWarning == nil)
+        // Each of the names is that of a kind.
+        #expect(ResourceKind.all.filter { $0.creationWarning != nil }.count == 8)
+    }
+
     @Test func aPodSaysWhatInItIsOldOrDoesNothing() async throws {
         try await TestAPI.run { api in
             var pod = Samples.pod("a")

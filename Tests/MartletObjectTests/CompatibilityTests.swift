@@ -33,9 +33,9 @@ import Testing
         Served is not acted upon. Controllers act on Deployments, ReplicaSets, Services, Namespaces, Nodes, owner
         references, service accounts and disruption budgets, the data plane on Ingresses. Objects of other kinds are
         checked, kept and told to watchers; what makes pods of Jobs, StatefulSets and DaemonSets, binds claims or
-        scales comes later. Addresses of services are drawn from `--service-cidr`, whatever ServiceCIDRs say. Of a
-        Service EndpointSlices are made, and no Endpoints. `kubectl explain` knows all fields and their types; it
-        describes kinds and the fields that most people look up.
+        scales comes later, and whoever creates one of these is told so (`Warning`). Addresses of services are drawn
+        from `--service-cidr`, whatever ServiceCIDRs say. Of a Service EndpointSlices are made, and no Endpoints.
+        `kubectl explain` knows all fields and their types; it describes kinds and the fields that most people look up.
 
         `services/proxy` and `pods/proxy` work on masters that are workers, too (`--also worker`): others have no
         routes to pods.

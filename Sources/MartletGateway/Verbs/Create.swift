@@ -40,7 +40,8 @@ extension Registry {
                 try finish(&object, target, strategy)
             }
             let warnings =
-                warnings + review.warnings + FieldWarnings.of(object, kind: target.kind) + strategy.warnings(object)
+                [target.kind.creationWarning].compactMap { $0 } + warnings + review.warnings
+                + FieldWarnings.of(object, kind: target.kind) + strategy.warnings(object)
             let places = try await namespaceGuard(target) + definitionGuard(target)
             var complete = object
             try await strategy.allocate?(&complete, nil, allocator)
