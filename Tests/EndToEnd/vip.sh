@@ -248,6 +248,9 @@ for version in 3 2; do
     [ "$version" = 3 ] || { interval=1s seconds=1; }
     alone --vip-version "$version" --vip-interval "$interval" --vip-checksum pseudo-header
     wait_for 20 "held by martletd" both deadlock
+    refused=$(on deadlock kubectl --kubeconfig "$state/deadlock/admin.kubeconfig" create --raw /martlet/v1/vip/move \
+        -f - <<<'{}' 2>&1) && fail "the only master gives its address up: $refused"
+    expect "version $version: the only master keeps its address" "$refused" 'deadlock is the only master'
     keepalived_on_coup "$version" "$seconds" 50
     sleep 5
     both deadlock || fail "beside a weaker keepalived it is held by: $(holders deadlock coup)"

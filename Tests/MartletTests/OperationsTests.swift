@@ -127,6 +127,16 @@ private func pod(
         #expect(refusal([("b", nil)]) == nil)
     }
 
+    @Test func aMasterAloneKeepsItsAddressesWhoeverAsks() {
+        func refusal(_ members: JSON) -> String? { MasterDoor.refusal(ofMoveFrom: "a", ["members": members]) }
+        let (own, other): (JSON, JSON) = (["name": "a", "alive": true], ["name": "b", "alive": .null])
+        #expect(refusal([own]) == "a is the only master that could hold them")
+        // A store that is kept alone, and one that has yet to come.
+        #expect(refusal([["name": "", "alive": true]]) != nil && refusal([own, ["name": ""]]) != nil)
+        #expect(refusal([own, other]) == nil)
+        #expect(refusal([own, ["name": "b", "alive": false]])?.contains("b does not answer") == true)
+    }
+
     @Test func whoHasNoVoteIsNotMissed() {
         #expect(judge("a b c?", stopping: "c") == "safe")
         #expect(judge("a b", stopping: "worker") == "safe")

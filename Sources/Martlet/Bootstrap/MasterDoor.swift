@@ -48,6 +48,9 @@ struct MasterDoor: Sendable {
                 guard let held = virtualIPs.value else {
                     return .refused(404, "\(configuration.nodeName) has no part in virtual addresses")
                 }
+                if let why = Self.refusal(ofMoveFrom: configuration.nodeName, await members()) {
+                    return .refused(409, "the virtual addresses are not moved: \(why)")
+                }
                 held.yield()
                 return .done(["answeredBy": .string(configuration.nodeName)])
             case ("get", ["v1", "pki"]): return .done(try await rotations.show())
@@ -105,6 +108,13 @@ struct MasterDoor: Sendable {
                     return shown
                 }),
         ]
+    }
+
+    /// Why no other master could take the virtual addresses over; nil when one could.
+    /// - Parameter answer: the masters, as ``members()`` says them: one that keeps its store alone has no name there.
+    static func refusal(ofMoveFrom name: String, _ answer: JSON) -> String? {
+        let members = (answer["members"]?.array ?? []).map(QuorumGuard.Member.init).filter { !$0.name.isEmpty }
+        return QuorumGuard.refusal(movingAddressesFrom: name, members)
     }
 
     private func remove(_ name: String) async throws -> DoorAnswer {
