@@ -1,6 +1,8 @@
 import HTTPTypes
 import MartletBase
 import MartletHTTP
+import MartletIO
+import MartletNet
 import MartletObject
 import Testing
 
