@@ -35,8 +35,8 @@ struct Config: AsyncParsableCommand {
                 environment, or a line of the file.
                 """,
             discussion: """
-                Flags of a daemon that was started by hand, and what init and join have written (machine.json), are not \
-                shown here.
+                Flags of a daemon that was started by hand, and what init and join have written (machine.json), are \
+                not shown here.
                 """)
         @OptionGroup var file: ConfigurationOptions
         @Option(name: .customLong("data-dir"), help: "The folder of all state. (default: as it is set)")
