@@ -18,7 +18,7 @@ refused "a folder of somebody else's files" "not a Martlet data folder" \
 refused "a flag that is no address" "is not ADDRESS:PORT" "$BIN/martlet-gateway" --api-address nonsense
 refused "an unknown role" "provide one of 'gateway'" "$BIN/martletd" --role king
 shown=$(MARTLET_LOG_LEVEL=loud "$BIN/martlet" config show --config none 2>&1) && fail "config show takes any level"
-expect "an error comes behind what was printed before" "$(tail -n 1 <<<"$shown")" '^error: .*MARTLET_LOG_LEVEL'
+expect "an error comes behind what was printed before" "$(tr '\n' ' ' <<<"$shown")" '^SETTING.* error: .*MARTLET_LOG_LEVEL'
 refused "a range that is none" "is no range of addresses" \
     "$BIN/martletd" --data-dir "$state/range" --pod-cidr 10.0.0.0 --role gateway
 refused "an ingress where nobody looks" "is not where others look for this node.*--node-address" \
