@@ -55,7 +55,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "GET / HTTP/1.0\r\nHost: a\r\n\r\n", "POST / HTTP/1.1\r\nHost: a\r\n\r\n", "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.0\r\nHost: a\r\n\r\n", "POST / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "HEADS / HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", "GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET /#x HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", "GET / HTTP/1.1\r\nHost: a@b\r\n\r\n",
@@ -71,9 +72,10 @@ import Testing
     ])
     func whatIsNotPlainIsLeftAlone(head: String) { #expect(Self.read(head) == nil) }
 
-    private static func answer(_ text: String) -> (answer: PlainAnswer, told: String)? {
+    private static func answer(_ text: String, isToHead: Bool = false) -> (answer: PlainAnswer, told: String)? {
+        let date = Array("Date: now\r\n".utf8)
         var out: [UInt8] = []
-        guard let answer = PlainAnswer(Array(text.utf8).span, date: Array("Date: now\r\n".utf8), to: &out) else {
+        guard let answer = PlainAnswer(Array(text.utf8).span, isToHead: isToHead, date: date, to: &out) else {
             return nil
         }
         return (answer, String(decoding: out, as: UTF8.self))
@@ -90,11 +92,30 @@ import Testing
         #expect(unchanged.answer.framing == .none)
     }
 
+    @Test(arguments: [false, true], ["204 None\r\n", "304 Not Modified\r\n", "304 Not\r\nContent-Length: 9\r\n"])
+    func someAnswersHaveNoBody(isToHead: Bool, head: String) throws {
+        let (answer, told) = try #require(Self.answer("HTTP/1.1 \(head)\r\n", isToHead: isToHead))
+        #expect(answer.framing == .none)
+        let chunked = isToHead && head == "304 Not Modified\r\n" ? "Transfer-Encoding: chunked\r\n" : ""
+        #expect(told == "HTTP/1.1 \(head)\(chunked)Date: now\r\n\r\n")
+    }
+
+    @Test(arguments: ["Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", ""])
+    func anAnswerToHeadHasNoBodyWhateverItSays(line: String) throws {
+        let head = "HTTP/1.1 200 OK\r\n\(line)\r\n"
+        let (answer, told) = try #require(Self.answer(head + "hello", isToHead: true))
+        #expect(answer.framing == .none && answer.end == head.utf8.count)
+        let said = line.isEmpty ? "Transfer-Encoding: chunked\r\n" : line
+        #expect(told == "HTTP/1.1 200 OK\r\n\(said)Date: now\r\n\r\n")
+    }
+
     @Test(arguments: [
         "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n",
         "HTTP/1.1 103 Early Hints\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 101 Switching\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 204 No\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 204 No\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "HTTP/1.1 304 Not\r\nTransfer-Encoding: chunked\r\n\r\n",
         "HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
@@ -164,6 +185,9 @@ import Testing
             "OPTIONS /x HTTP/1.1\r\nHost: a.b:80\r\nOrigin: https://c\r\nUser-Agent: d (e; f)\r\n\r\n",
             "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nContent-Length: 12\r\nConnection: keep-alive\r\n\r\nhello world!",
             "HTTP/1.1 301 Moved Permanently\r\nLocation: /x\r\nDate: y\r\nContent-Length: 0\r\n\r\n",
+            "HEAD /x HTTP/1.1\r\nHost: a.b\r\n\r\n", "HTTP/1.1 204 No Content\r\nA: b\r\n\r\n",
+            "HTTP/1.1 304 Not Modified\r\nETag: x\r\nContent-Length: 5\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
         ].map { Array($0.utf8) }
         let spice = Array(" \t\r\n:,;-_#/?0aZ\u{7f}".utf8)
         let request = PlainRequest()
@@ -189,13 +213,14 @@ import Testing
                 }
             }
             var out: [UInt8] = []
-            if let answer = PlainAnswer(bytes.span, date: [], to: &out) {
+            let isToHead = Bool.random(using: &random)
+            if let answer = PlainAnswer(bytes.span, isToHead: isToHead, date: [], to: &out) {
                 taken += 1
-                let head = try ResponseHead(bytes, 0..<answer.end, to: .get)
+                let head = try ResponseHead(bytes, 0..<answer.end, to: isToHead ? .head : .get)
                 #expect(head.response.status.code == answer.status && head.keepAlive)
                 #expect(head.framing == (answer.framing == .length(0) ? .none : answer.framing))
                 // What the client is told means the same but for what is left out.
-                let told = try ResponseHead(out, 0..<out.count, to: .get)
+                let told = try ResponseHead(out, 0..<out.count, to: isToHead ? .head : .get)
                 var fields = head.response.headerFields
                 for name in [HTTPField.Name.date, .connection, HTTPField.Name("Keep-Alive")!] { fields[name] = nil }
                 #expect(told.response.headerFields == fields && told.framing == head.framing)
@@ -228,6 +253,8 @@ import Testing
         }
 
         static func get(_ path: String) -> [UInt8] { Array("GET \(path) HTTP/1.1\r\nHost: a\r\n\r\n".utf8) }
+
+        static func head(_ path: String) -> [UInt8] { Array("HEAD \(path) HTTP/1.1\r\nHost: a\r\n\r\n".utf8) }
 
         static func ok(_ body: String) -> [UInt8] {
             Array("HTTP/1.1 200 OK\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)".utf8)
@@ -350,6 +377,69 @@ import Testing
             let answer = try await Lane.read(client, until: "first")
             #expect(answer.hasPrefix("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nDate: "))
             #expect(lane.handled.paths == ["/warm"] && lane.way.answered == [200])
+        }
+    }
+
+    /// What HEAD is answered, and what the client is told; both connections go on.
+    @Test(arguments: [
+        ("200 OK\r\nContent-Length: 5\r\n", ""), ("200 OK\r\nTransfer-Encoding: chunked\r\n", ""),
+        ("200 OK\r\nA: b\r\n", "Transfer-Encoding: chunked\r\n"), ("204 No Content\r\nA: b\r\n", ""),
+        ("304 Not Modified\r\nContent-Length: 5\r\n", ""),
+        ("304 Not Modified\r\nETag: x\r\n", "Transfer-Encoding: chunked\r\n"),
+        ("404 Not Found\r\nContent-Length: 5\r\n", ""),
+    ])
+    func headIsAnsweredWithoutABody(head: String, added: String) async throws {
+        try await withLane { lane in
+            let (client, backend) = try await lane.warmUp()
+            for _ in 0..<2 {
+                try await client.write(Lane.head("/a"))
+                #expect(try await Lane.head(from: backend) == "HEAD /a HTTP/1.1\r\nHost: a\r\nVia: lane\r\n\r\n")
+                try await backend.write(Array("HTTP/1.1 \(head)\r\n".utf8))
+                let told = try await Lane.head(from: client)
+                #expect(told.hasPrefix("HTTP/1.1 \(head)\(added)Date: "), "\(told)")
+            }
+            try await client.write(Lane.get("/next"))
+            #expect(try await Lane.head(from: backend).hasPrefix("GET /next "))
+            try await backend.write(Lane.ok("next"))
+            #expect(try await Lane.read(client, until: "next").hasSuffix("\r\n\r\nnext"))
+            #expect(lane.handled.paths == ["/warm"] && lane.way.answered.count == 3)
+            #expect(lane.way.reports.map(\.bytes) == [0, 0, 4])
+        }
+    }
+
+    @Test func headAndGetThatComeTogetherAreAnsweredInTurn() async throws {
+        try await withLane { lane in
+            let (client, backend) = try await lane.warmUp()
+            try await client.write(Lane.head("/a") + Lane.get("/b"))
+            #expect(try await Lane.head(from: backend).hasPrefix("HEAD /a "))
+            try await backend.write(Array("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n".utf8))
+            #expect(try await Lane.head(from: backend).hasPrefix("GET /b "))
+            try await backend.write(Lane.ok("got"))
+            let both = try await Lane.read(client, until: "got")
+            #expect(both.split(separator: "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n").count == 2)
+            #expect(both.split(separator: "got").count == 1)
+            #expect(lane.handled.paths == ["/warm"] && lane.way.answered == [200, 200])
+        }
+    }
+
+    /// A body that HEAD is answered with is nobody's, and the connection ends that brings it.
+    @Test(arguments: [true, false]) func aBodyThatHeadIsAnsweredWithIsNobodys(comesAtOnce: Bool) async throws {
+        try await withLane { lane in
+            let (client, backend) = try await lane.warmUp()
+            try await client.write(Lane.head("/a"))
+            _ = try await Lane.head(from: backend)
+            let head = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
+            try await backend.write(Array((head + (comesAtOnce ? "hello" : "")).utf8))
+            #expect(try await Lane.head(from: client).hasPrefix("HTTP/1.1 200 OK\r\n"))
+            if !comesAtOnce { try await backend.write(Array("hello".utf8)) }
+            try await lane.world.sleep(for: .milliseconds(20))
+            try await client.write(Lane.get("/next"))
+            let second = try await lane.backend.accept()
+            #expect(try await Lane.head(from: second).hasPrefix("GET /next "))
+            try await second.write(Lane.ok("next"))
+            let next = try await Lane.read(client, until: "next")
+            #expect(next.hasPrefix("HTTP/1.1 200 OK\r\n") && !next.contains("hello"))
+            #expect(lane.handled.paths == ["/warm"] + (comesAtOnce ? ["begun /a"] : []) + ["/next"])
         }
     }
 

@@ -22,6 +22,7 @@ import Testing
         Case(path: "/whole?a=\"b\""), Case(path: "/pieces", fields: "User-Agent: curl/8\r\n", end: "0\r\n\r\n"),
         Case(method: "DELETE", path: "/nothing", fields: "X-Request-ID: mine\r\n", end: "\r\n\r\n"),
         Case(method: "OPTIONS", path: "/missing", fields: "User-Agent: a\r\nUser-Agent: b\r\n"),
+        Case(method: "HEAD", path: "/head", end: "\r\n\r\n"), Case(method: "HEAD", path: "/pieces", end: "\r\n\r\n"),
         Case(path: "/breaks", end: "never"), Case(path: "/fails", isHandedOver: true),
     ]
     /// Told by an edge of ours to the ingress.

@@ -1,7 +1,7 @@
 internal import MartletBase
 
 /// The head of an answer to a plain request that can be passed on line by line: HTTP/1.1, final, no failure of the
-/// server's, with a length or in chunks, on a connection that goes on.
+/// server's, with a length, in chunks or without a body, on a connection that goes on.
 struct PlainAnswer {
     /// The status.
     var status: Int
@@ -12,8 +12,10 @@ struct PlainAnswer {
 
     /// Reads the head at the beginning of `bytes` and adds to `out` what the client is told of it; nil for one that is
     /// not plain or not all here, and then what was added is of no use.
-    /// - Parameter date: the line that takes the place of the server's own.
-    init?(_ bytes: Span<UInt8>, date: [UInt8], to out: inout [UInt8]) {
+    /// - Parameters:
+    ///   - isToHead: whether it answers HEAD, and so has no body, whatever it says.
+    ///   - date: the line that takes the place of the server's own.
+    init?(_ bytes: Span<UInt8>, isToHead: Bool, date: [UInt8], to out: inout [UInt8]) {
         guard let (status, first) = Self.readLine(bytes) else { return nil }
         var at = first
         // Lines that are passed on and follow each other are copied together.
@@ -38,15 +40,27 @@ struct PlainAnswer {
                 }
                 at = line.end + 2
             case .end(let end):
+                guard let body = Self.body(of: status, framing, isToHead: isToHead) else { return nil }
                 out.append(copying: bytes.extracting(copied..<at))
+                // To GET it would be sent so.
+                if isToHead, framing == nil, status != 204 { out += "Transfer-Encoding: chunked\r\n".utf8 }
                 out += date
                 out.append(Characters.cr)
                 out.append(Characters.lf)
-                guard let framing, status != 304 || framing != .chunked else { return nil }
-                // 304 names the length of what it does not bring.
-                (self.status, self.end, self.framing) = (status, end, status == 304 ? .none : framing)
+                (self.status, self.end, self.framing) = (status, end, body)
                 return
             }
+        }
+    }
+
+    /// How the body ends (RFC 9112, 6.3); nil for what is not plain.
+    /// - Parameter named: what the head says.
+    private static func body(of status: Int, _ named: BodyFraming?, isToHead: Bool) -> BodyFraming? {
+        switch status {
+        case 204: named == nil ? .some(.none) : nil
+        // It names the length of what it does not bring.
+        case 304 where !isToHead: named == .chunked ? nil : .some(.none)
+        default: isToHead ? .some(.none) : named
         }
     }
 
@@ -55,7 +69,7 @@ struct PlainAnswer {
         let start: StaticString = "HTTP/1.1 "
         guard bytes.count > 15 else { return nil }
         for index in 0..<start.utf8CodeUnitCount where unsafe bytes[index] != start.utf8Start[index] { return nil }
-        guard let status = PlainLine.number(9..<12, in: bytes), (200..<500).contains(status), status != 204,
+        guard let status = PlainLine.number(9..<12, in: bytes), (200..<500).contains(status),
             bytes[12] == Characters.space
         else { return nil }
         var at = 13

@@ -164,7 +164,9 @@ final class PlainLane: Diversion, @unchecked Sendable {
     private func answer(_ bytes: Span<UInt8>, _ exchange: Exchange) {
         let scratch = core.scratch
         scratch.clear()
-        guard !isLeaving, let head = PlainAnswer(bytes, date: core.dateLine(), to: &scratch.out),
+        let isToHead = request.method == "HEAD"
+        guard !isLeaving,
+            let head = PlainAnswer(bytes, isToHead: isToHead, date: core.dateLine(), to: &scratch.out),
             var body = PlainBody(head.framing),
             body.pass(bytes.extracting(head.end...), to: &scratch.out) == bytes.count - head.end
         else {

@@ -1,7 +1,7 @@
 internal import MartletBase
 
-/// A request that is as plain as most are: HTTP/1.1, GET, OPTIONS or DELETE, without a body, and with fields that all
-/// servers read in the same way. It is read where it lies, and can be sent on as it stands.
+/// A request that is as plain as most are: HTTP/1.1, GET, HEAD, OPTIONS or DELETE, without a body, and with fields that
+/// all servers read in the same way. It is read where it lies, and can be sent on as it stands.
 ///
 /// One is used for all requests of a connection, one after the other, so that reading costs no memory.
 public final class PlainRequest {
@@ -64,7 +64,7 @@ public final class PlainRequest {
 
     /// Methods that may be repeated, and mostly come without a body.
     private static let methods: [(StaticString, String)] = [
-        ("GET ", "GET"), ("OPTIONS ", "OPTIONS"), ("DELETE ", "DELETE"),
+        ("GET ", "GET"), ("HEAD ", "HEAD"), ("OPTIONS ", "OPTIONS"), ("DELETE ", "DELETE"),
     ]
     private static let lineEnd: StaticString = " HTTP/1.1\r\n"
 
