@@ -42,10 +42,13 @@ final class Traffic: Sendable {
     func end(_ trace: Trace, _ answer: Response) -> Response {
         var (trace, answer) = (trace, answer)
         trace.entry.status = answer.head.status.code
+        let hasNoBody = trace.entry.method == "HEAD" || [.noContent, .notModified].contains(answer.head.status)
         switch answer.body {
         case .bytes(let bytes):
-            if answer.head.status != .notModified, trace.entry.method != "HEAD" { trace.entry.bytes = bytes.count }
+            if !hasNoBody { trace.entry.bytes = bytes.count }
             finish(trace)
+        // Nobody asks for it.
+        case .stream where hasNoBody: finish(trace)
         case .stream(let produce):
             let open = OpenAnswer(self, trace)
             answer.body = .stream { writer in
