@@ -31,7 +31,7 @@ refused "no root" "needs root" setpriv --reuid 65534 --clear-groups \
     "$BIN/martletd" --data-dir "$state/nobody/data" --api-address 127.0.0.1:0
 echo 'right,jane,u1,system:masters' >"$state/tokens.csv"
 start martlet-gateway --token-auth-file "$state/tokens.csv"
-version=$(curl -sk https://127.0.0.1:16443/version | sed 's/.*"gitVersion":"\([^"]*\)".*/\1/')
+version=$(curl -sk https://127.0.0.1:16443/version | jq -r .gitVersion)
 for program in martlet martletd martlet-gateway martlet-cni martlet-bench martlet-simulate; do
     [ "$("$BIN/$program" --version)" = "$program, unreleased; speaks the API of Kubernetes $version" ] ||
         fail "$program --version says $("$BIN/$program" --version), and /version $version"

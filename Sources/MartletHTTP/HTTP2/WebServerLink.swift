@@ -33,8 +33,9 @@ struct Lingering: Sendable {
         pauseEnd = now + HTTPBounds.linger
     }
 
-    /// So many bytes have come.
+    /// So many bytes have come. They do not help when they come too late.
     mutating func take(_ count: Int, at now: MonotonicTime) {
+        if isOver(at: now) { return }
         left -= count
         pauseEnd = now + HTTPBounds.linger
     }
