@@ -7,6 +7,13 @@ public enum HopByHop {
         HTTPField.Name("Keep-Alive")!, HTTPField.Name("Proxy-Connection")!,
     ]
 
+    /// The same, for plain heads.
+    static let plainNames = PlainNames(names)
+
+    /// Belongs to no connection, and yet nobody passes it on: a client's `Proxy` field would become HTTP_PROXY in a CGI
+    /// program behind us ("httpoxy").
+    public static let httpoxy = HTTPField.Name("Proxy")!
+
     /// Takes off what belongs to one connection only, and what the Connection field names.
     public static func strip(_ fields: inout HTTPFields) {
         // Most messages have none; and without a Connection field, nothing else is named.

@@ -93,12 +93,7 @@ private struct Introduction {
     init(of peer: Peer) { self.peer = peer }
 
     /// Whether a request says itself what only our own edges may. Who handles requests takes that off.
-    static func isClaimed(by request: PlainRequest) -> Bool { claims.contains { request.has($0) } }
-
-    private static let claims: [StaticString] = [
-        "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto",
-        "x-forwarded-scheme", "x-real-ip", "x-scheme",
-    ]
+    static func isClaimed(by request: PlainRequest) -> Bool { request.hasAny(of: ProxyHeaders.claims) }
 
     mutating func add(to lines: inout [UInt8], for request: PlainRequest) {
         if !request.hasHost(known.host) {

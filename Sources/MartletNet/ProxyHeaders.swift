@@ -15,8 +15,6 @@ enum ProxyHeaders {
     static let forwarded = HTTPField.Name("Forwarded")!
     static let realIP = HTTPField.Name("X-Real-IP")!
     static let requestID = HTTPField.Name("X-Request-ID")!
-    /// A client's `Proxy` field would become HTTP_PROXY in a CGI program behind us ("httpoxy").
-    private static let httpoxy = HTTPField.Name("Proxy")!
 
     /// Whether the fields behind an answer matter to the client: it says so, or calls by gRPC.
     static func wantsTrailers(_ request: Request) -> Bool {
@@ -34,7 +32,7 @@ enum ProxyHeaders {
         let upgrade = HopByHop.upgrade(of: head.headerFields)
         HopByHop.strip(&head.headerFields)
         head.headerFields.dropUnusual()
-        head.headerFields[httpoxy] = nil
+        head.headerFields[HopByHop.httpoxy] = nil
         // The server has answered it already, by asking for the body.
         head.headerFields[.expect] = nil
         if let upgrade {
@@ -56,6 +54,9 @@ enum ProxyHeaders {
         return [(forwardedFor, address), (realIP, address), (forwardedProto, scheme)] + schemes.map { ($0, scheme) }
             + [(forwardedHost, authority), (forwardedPort, String(port))]
     }
+
+    /// What only edges of ours may say.
+    static let claims = PlainNames(told(of: Peer(), nil).map(\.name) + [forwarded])
 }
 
 extension HTTPFields {

@@ -94,13 +94,7 @@ struct PlainAnswer {
             PlainLine.number(line.value, in: bytes).map { .framing(.length($0)) } ?? .special
         case 17 where line.isNamed("transfer-encoding", in: bytes):
             PlainLine.range(line.value, in: bytes, is: "chunked") ? .framing(.chunked) : .special
-        case 2 where line.isNamed("te", in: bytes),
-            7 where line.isNamed("upgrade", in: bytes) || line.isNamed("trailer", in: bytes),
-            16 where line.isNamed("proxy-connection", in: bytes),
-            18 where line.isNamed("proxy-authenticate", in: bytes),
-            19 where line.isNamed("proxy-authorization", in: bytes):
-            .special
-        default: .passedOn
+        default: HopByHop.plainNames.contains(line, in: bytes) ? .special : .passedOn
         }
     }
 }

@@ -1,3 +1,4 @@
+internal import HTTPTypes
 internal import MartletBase
 
 /// A request that is as plain as most are: HTTP/1.1, GET, HEAD, OPTIONS or DELETE, without a body, and with fields that
@@ -74,6 +75,9 @@ public final class PlainRequest {
         return true
     }
 
+    /// What belongs to the connection, tells of a body, or is taken off.
+    private static let special = PlainNames(HopByHop.names + [.contentLength, .expect, HopByHop.httpoxy])
+
     /// Takes a line in; false when there is more to it than passing it on.
     private func take(_ line: PlainLine, _ bytes: Span<UInt8>) -> Bool {
         switch line.name.count {
@@ -84,16 +88,8 @@ public final class PlainRequest {
         case 10 where line.isNamed("connection", in: bytes):
             guard connection == nil, PlainLine.range(line.value, in: bytes, is: "keep-alive") else { return false }
             connection = line.whole
-        case 2 where line.isNamed("te", in: bytes), 5 where line.isNamed("proxy", in: bytes),
-            6 where line.isNamed("expect", in: bytes),
-            7 where line.isNamed("upgrade", in: bytes) || line.isNamed("trailer", in: bytes),
-            10 where line.isNamed("keep-alive", in: bytes), 14 where line.isNamed("content-length", in: bytes),
-            16 where line.isNamed("proxy-connection", in: bytes),
-            17 where line.isNamed("transfer-encoding", in: bytes),
-            18 where line.isNamed("proxy-authenticate", in: bytes),
-            19 where line.isNamed("proxy-authorization", in: bytes):
-            return false
-        default: break
+        default:
+            if Self.special.contains(line, in: bytes) { return false }
         }
         fields.append(line)
         return true
@@ -141,6 +137,14 @@ public final class PlainRequest {
         let bytes = bytes
         let all = bytes.span
         for line in fields where line.isNamed(name, in: all) { return true }
+        return false
+    }
+
+    /// Whether there is a field of one of these names.
+    public func hasAny(of names: PlainNames) -> Bool {
+        let bytes = bytes
+        let all = bytes.span
+        for line in fields where names.contains(line, in: all) { return true }
         return false
     }
 
