@@ -17,14 +17,20 @@ final class PlainLane: Diversion, @unchecked Sendable {
         case handling(BegunExchange?)
     }
 
+    /// What it is about.
+    private enum State {
+        /// The next request is awaited.
+        case idle
+        /// A backend was sent the request.
+        case asked(Exchange)
+        /// The answer's head has been passed on, or is just about to be.
+        case answering(Exchange, Answer)
+    }
+
     private struct Exchange {
         let choice: PlainChoice
         let connection: ClientConnection
         let began: MonotonicTime
-        /// When something of the answer came or was taken last.
-        var moved: MonotonicTime
-        /// Nil until the answer's head was passed on.
-        var answer: Answer?
 
         /// Ends it; what its connection still brings is nobody's.
         func giveUp() {
@@ -36,6 +42,8 @@ final class PlainLane: Diversion, @unchecked Sendable {
     private struct Answer {
         let status: Int
         let began: MonotonicTime
+        /// When something of it came or was taken last.
+        var moved: MonotonicTime
         var body: PlainBody
         /// Bytes of the body that the client was sent.
         var sent = 0
@@ -49,7 +57,7 @@ final class PlainLane: Diversion, @unchecked Sendable {
     private let record: ServerRecord
     private let core: ServerCore
     private let request = PlainRequest()
-    private var exchange: Exchange?
+    private var state = State.idle
     private var waiter: UnsafeContinuation<Outcome, Never>?
 
     /// - Parameters:
@@ -82,25 +90,24 @@ final class PlainLane: Diversion, @unchecked Sendable {
 
     func received(_ bytes: Span<UInt8>, by source: Inbound) {
         if source === inbound { return fromClient(bytes) }
-        guard let exchange, source === exchange.connection.inbound else { return }
-        if bytes.isEmpty {
-            broke(exchange)
-        } else if exchange.answer == nil {
-            answer(bytes, exchange)
-        } else {
-            passBody(bytes, exchange)
+        switch state {
+        case .asked(let exchange) where source === exchange.connection.inbound:
+            if bytes.isEmpty { broke(exchange) } else { answer(bytes, exchange) }
+        case .answering(let exchange, let answer) where source === exchange.connection.inbound:
+            if bytes.isEmpty { cut() } else { passBody(bytes, exchange, answer) }
+        case .idle, .asked, .answering: break
         }
     }
 
     private func fromClient(_ bytes: Span<UInt8>) {
-        if let exchange {
-            // The next request has its turn when this one has its answer, and is asked for no further. Who only ends
-            // his side gets his answer; who does so in the middle of it is gone.
-            if !bytes.isEmpty { inbound.addUnread([UInt8](copying: bytes)) } else if exchange.answer != nil { cut() }
-        } else if bytes.isEmpty {
-            end(.ended)
-        } else {
-            begin(bytes)
+        switch state {
+        case .idle:
+            if bytes.isEmpty { end(.ended) } else { begin(bytes) }
+        // The next request has its turn when this one has its answer, and is asked for no further.
+        case .asked where !bytes.isEmpty, .answering where !bytes.isEmpty: inbound.addUnread([UInt8](copying: bytes))
+        // Who only ends his side gets his answer; who does so in the middle of it is gone.
+        case .asked: break
+        case .answering: cut()
         }
     }
 
@@ -131,14 +138,14 @@ final class PlainLane: Diversion, @unchecked Sendable {
             let connection = choice.client.takeKept()
         else { return leave(bytes) }
         request.write(to: &scratch.out, adding: scratch.lines)
-        let exchange = Exchange(choice: choice, connection: connection, began: now, moved: now)
+        let exchange = Exchange(choice: choice, connection: connection, began: now)
         guard connection.inbound.divert(to: self), connection.inbound.takesAtOnce(scratch.out.span) else {
             exchange.giveUp()
             return leave(bytes)
         }
         record.enter(.busy, for: nil)
         if length < bytes.count { inbound.addUnread([UInt8](copying: bytes.extracting(length...))) }
-        self.exchange = exchange
+        state = .asked(exchange)
         connection.inbound.ask()
     }
 
@@ -153,7 +160,7 @@ final class PlainLane: Diversion, @unchecked Sendable {
 
     /// Has the request handled that is under way.
     private func handOver(_ begun: BegunExchange?) {
-        exchange = nil
+        state = .idle
         let behind = inbound.takeUnread()
         inbound.addUnread(request.bytes + behind)
         end(.handling(begun))
@@ -176,21 +183,20 @@ final class PlainLane: Diversion, @unchecked Sendable {
             return handOver(BegunExchange(exchange.choice, began: exchange.began, connection))
         }
         let now = core.world.now()
-        self.exchange?.moved = now
-        self.exchange?.answer = Answer(status: head.status, began: now, body: body)
+        state = .answering(exchange, Answer(status: head.status, began: now, moved: now, body: body))
         passOn()
         // Who goes away before a long answer is over is seen to do so.
-        if !body.isWhole, self.exchange != nil { inbound.ask() }
+        if !body.isWhole, case .answering = state { inbound.ask() }
     }
 
-    private func passBody(_ bytes: Span<UInt8>, _ exchange: Exchange) {
-        guard var answer = exchange.answer else { return }
+    private func passBody(_ bytes: Span<UInt8>, _ exchange: Exchange, _ answer: Answer) {
+        var answer = answer
         let scratch = core.scratch
         scratch.clear()
         guard let count = answer.body.pass(bytes, to: &scratch.out) else { return cut() }
         answer.isTooLong = count < bytes.count
-        self.exchange?.answer = answer
-        self.exchange?.moved = core.world.now()
+        answer.moved = core.world.now()
+        state = .answering(exchange, answer)
         passOn()
     }
 
@@ -215,17 +221,20 @@ final class PlainLane: Diversion, @unchecked Sendable {
 
     private func sent(_ isWhole: Bool) {
         record.limit(nil)
-        exchange?.moved = core.world.now()
-        if isWhole { goOn() } else { cut() }
+        guard isWhole, case .answering(let exchange, var answer) = state else { return cut() }
+        answer.moved = core.world.now()
+        state = .answering(exchange, answer)
+        goOn()
     }
 
     private func goOn() {
-        guard let exchange, let answer = exchange.answer else { return }
+        guard case .answering(let exchange, var answer) = state else { return }
+        answer.sent = answer.body.count
         guard answer.body.isWhole else {
-            self.exchange?.answer?.sent = answer.body.count
+            state = .answering(exchange, answer)
             return exchange.connection.inbound.ask()
         }
-        self.exchange = nil
+        state = .idle
         request.forget()
         if answer.isTooLong {
             exchange.giveUp()
@@ -233,54 +242,57 @@ final class PlainLane: Diversion, @unchecked Sendable {
             exchange.connection.inbound.endDiversion()
             exchange.choice.client.keep(exchange.connection)
         }
-        tell(exchange, isBroken: false)
+        tell(exchange, answer, isBroken: false)
         if core.isStopping { return end(.ended) }
         record.enter(.idle, for: core.limits.idleTimeout)
         takeNext()
     }
 
-    private func tell(_ exchange: Exchange, isBroken: Bool) {
-        guard let answer = exchange.answer else { return }
+    private func tell(_ exchange: Exchange, _ answer: Answer, isBroken: Bool) {
         let report = PlainReport(
-            status: answer.status, bytes: isBroken ? answer.sent : answer.body.count, isBroken: isBroken,
-            waited: answer.began - exchange.began, took: core.world.now() - exchange.began)
+            status: answer.status, bytes: answer.sent, isBroken: isBroken, waited: answer.began - exchange.began,
+            took: core.world.now() - exchange.began)
         way.answered(exchange.choice, report)
     }
 
     // MARK: What goes wrong
 
-    /// The backend has ended the connection, or it has failed.
+    /// The backend has ended the connection without an answer, or it has failed.
     private func broke(_ exchange: Exchange) {
-        if exchange.answer != nil { return cut() }
         exchange.giveUp()
         handOver(nil)
     }
 
     /// An answer that has begun cannot be ended: the client sees that something is missing.
     private func cut() {
-        guard let exchange = exchange.take() else { return }
+        guard case .answering(let exchange, let answer) = state else { return }
+        state = .idle
         exchange.giveUp()
         stream.close()
-        tell(exchange, isBroken: true)
+        tell(exchange, answer, isBroken: true)
         end(.ended)
+    }
+
+    /// The answer has not come in time: who handles the request does not ask that backend again.
+    private func giveUp(on exchange: Exchange) {
+        exchange.giveUp()
+        handOver(BegunExchange(exchange.choice, began: exchange.began, nil))
     }
 
     /// The connection's task is cancelled. A request that has no answer yet is handled by it, as one that was given up.
     private func cancel() {
-        guard let exchange, exchange.answer == nil else { return cut() }
-        exchange.giveUp()
+        guard case .asked(let exchange) = state else { return cut() }
         stream.close()
-        handOver(BegunExchange(exchange.choice, began: exchange.began, nil))
+        giveUp(on: exchange)
     }
 
     /// Gives up what takes too long.
     private func look(at now: MonotonicTime) {
-        guard stream.isHere, let exchange else { return }
-        if exchange.answer == nil, exchange.began + exchange.choice.answerLimit < now {
-            exchange.giveUp()
-            handOver(BegunExchange(exchange.choice, began: exchange.began, nil))
-        } else if exchange.answer != nil, exchange.moved + exchange.choice.bodyLimit < now {
-            cut()
+        guard stream.isHere else { return }
+        switch state {
+        case .asked(let exchange) where exchange.began + exchange.choice.answerLimit < now: giveUp(on: exchange)
+        case .answering(let exchange, let answer) where answer.moved + exchange.choice.bodyLimit < now: cut()
+        case .idle, .asked, .answering: break
         }
     }
 }
