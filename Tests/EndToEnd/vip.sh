@@ -121,8 +121,8 @@ tls=$(on client curl -s --cacert "$state/deadlock/pki/ca.crt" -o /dev/null -w '%
 [ "$tls" = 200 ] || fail "the API at $vip:6443 answers $tls"
 ok "the API answers there, with a certificate of the address"
 user() { on deadlock timeout 60 "$BIN/martlet" user cert jane --data-dir "$state/deadlock" "$@" | grep server:; }
-expect "a person's kubeconfig names it" "$(user)" "server: https://$vip:6443"
-expect "or what --server says" "$(user --server api.example.test)" "server: https://api.example.test:6443"
+expect "a person's kubeconfig names it" "$(user)" "server: \"https://$vip:6443\""
+expect "or what --server says" "$(user --server api.example.test)" "server: \"https://api.example.test:6443\""
 expect "who holds it" "$(martlet vip show)" "$vip *$first"
 expect "who holds it, in the status" "$(martlet status)" "$vip *$first"
 
