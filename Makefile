@@ -10,7 +10,7 @@ RUN_PACKAGES := containerd runc containernetworking-plugins nftables iptables ip
 TEST_PACKAGES := etcd-client bind9-dnsutils dnsmasq-base keepalived faketime nghttp2-client pebble testssl.sh
 FLAGS := --explicit-target-dependency-import-check error
 # All at once they would wait for each other longer than their limits.
-TESTS_AT_ONCE := --experimental-maximum-parallelization-width $(shell echo $$(($$(nproc) * 6)))
+TESTS_AT_ONCE := --experimental-maximum-parallelization-width $(shell echo $$(($$(nproc) * 2)))
 # Programs carry the Swift runtime with them: a machine of a cluster needs no toolchain, and a daemon less memory.
 RELEASE_FLAGS := -c release --static-swift-stdlib $(FLAGS)
 RELEASE_BIN := .build/release

@@ -57,6 +57,14 @@ public struct NodeOptions: ParsableArguments {
         help: "A file (PEM) of who signs the certificate authority's own certificate. (default: the system's)")
     var acmeAuthorities: String?
 
+    @Flag(
+        inversion: .prefixedNo,
+        help: """
+            Let the edge go to pods itself, past the workers' ingresses, where they are within reach: those of hosts \
+            in this machine's subnets. (default: no)
+            """)
+    var edgeDirect: Bool?
+
     @Option(
         help: """
             The file that edge and ingress add a line of JSON to for each request; "-" for the standard output. \
@@ -137,6 +145,7 @@ public struct NodeOptions: ParsableArguments {
             acme.authorityFile = acmeAuthorities
             configuration.acme = acme
         }
+        if let edgeDirect { configuration.edgeDirect = edgeDirect }
         configuration.accessLog = accessLog
         configuration.balancers = balancers.flatMap { IPRange.list($0) ?? [] }
         if let clusterDomain { configuration.clusterDomain = clusterDomain }

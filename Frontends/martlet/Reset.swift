@@ -39,7 +39,8 @@ struct Reset: ConfiguredCommand {
         }
         try await others?.leave()
         try service.stop()
-        if machine.roles.contains(.worker) { try clean(service) }
+        let arguments = service.usedArguments
+        if machine.roles.contains(.worker) || arguments.contains("--edge-direct") { try clean(arguments) }
         try Files.remove(data.path)
         print("\(machine.nodeName) is no part of a cluster any more")
     }
@@ -50,11 +51,11 @@ struct Reset: ConfiguredCommand {
         return MachineFile(roles: [], nodeName: "this machine", nodeAddress: "127.0.0.1")
     }
 
-    /// Pods outlive the daemon: it is started once more to end them.
-    private func clean(_ service: Service) throws {
+    /// Pods outlive the daemon, and so do routes to them where it was killed: it is started once more to end them.
+    private func clean(_ arguments: [String]) throws {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: Service.daemon)
-        process.arguments = ["--data-dir", data.path, "--clean"] + service.usedArguments
+        process.arguments = ["--data-dir", data.path, "--clean"] + arguments
         try process.run()
         process.waitUntilExit()
         guard process.terminationStatus == 0 else {

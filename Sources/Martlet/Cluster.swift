@@ -73,15 +73,18 @@ public actor Cluster {
         reactor.shutdown()
     }
 
-    /// Ends the pods of a machine that runs no part of a cluster now, and removes what was made for them. No master is
-    /// asked.
+    /// Ends the pods of a machine that runs no part of a cluster now, and removes what was made for them and for its
+    /// edge's way to others. No master is asked.
     /// - Throws: ``ClusterError``, or why the container runtime cannot be started.
     public static func removePods(_ configuration: ClusterConfiguration) async throws {
         let reactor = try Reactor(name: "martlet")
         defer { reactor.shutdown() }
         try await withTaskExecutorPreference(reactor.executor) {
-            try await Worker.removePods(
-                configuration, try DataDirectory(preparing: configuration.dataDirectory), reactor)
+            if configuration.roles.contains(.worker) {
+                try await Worker.removePods(
+                    configuration, try DataDirectory(preparing: configuration.dataDirectory), reactor)
+            }
+            try await EdgeReach.removeLeftovers(configuration)
         }
     }
 
@@ -116,6 +119,7 @@ public actor Cluster {
         var controlPlane: Leadership?
         var worker: Worker?
         var edge: Edge?
+        var reach: EdgeReach?
         var tickets: Task<Void, Never>?
         var virtualIPs: VirtualIPs?
         var keeper: Task<Void, Never>?
@@ -128,6 +132,7 @@ public actor Cluster {
             tickets?.cancel()
             await tickets?.value
             await edge?.stop()
+            await reach?.stop()
             await worker?.stop(removesPods: removesPods)
             await controlPlane?.stop()
             await master?.stop()
@@ -183,16 +188,17 @@ public actor Cluster {
                         dns: master.client(as: "system:martlet-dns", groups: [], in: reactor),
                         administrator: client))
             }
+            let reader = master.client(as: "system:martlet-edge", groups: [], in: reactor)
             if configuration.roles.contains(.edge) {
-                parts.edge = try await startEdge(
-                    configuration, credentials, told,
-                    master.client(as: "system:martlet-edge", groups: [], in: reactor), .all, reactor
-                ) { pki in try fallback(pki.authority("ca"), reactor.wallTime()) }
+                parts.edge = try await startEdge(configuration, credentials, told, reader, .all, reactor) { pki in
+                    try fallback(pki.authority("ca"), reactor.wallTime())
+                }
                 parts.tickets = parts.edge.map { edge in
                     SessionTickets.follow(
                         for: edge, credentials, client: client, in: reactor, logger: configuration.logger)
                 }
             }
+            parts.reach = try await EdgeReach.start(configuration, parts.edge, reader, in: reactor)
             parts.virtualIPs = try await startVirtualIPs(configuration, parts.edge, master, reactor)
             let keeper = CertificateKeeper.ofMaster(
                 configuration, credentials, client, worker: parts.worker, rewrite: writeOut, in: reactor)
@@ -237,6 +243,7 @@ public actor Cluster {
                     try pki.keyPair(Enrollment.server)
                 }
             }
+            parts.reach = try await EdgeReach.start(configuration, parts.edge, others, in: reactor)
             let keeper = CertificateKeeper.ofWorker(
                 configuration, credentials, node: node, parts: others, worker: parts.worker, in: reactor)
             parts.keeper = reactor.spawn { await keeper.run() }
@@ -385,6 +392,7 @@ public actor Cluster {
         settings.machine = configuration.nodeName
         settings.log = told.log
         settings.balancers = configuration.balancers
+        settings.goesToPods = configuration.edgeDirect
         let chosen = settings
         let edge = try await listening("edge", configuration.edgeEndpoint, "--edge-address") {
             try await Edge.start(

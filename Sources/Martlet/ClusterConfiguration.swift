@@ -79,6 +79,9 @@ public struct ClusterConfiguration: Sendable {
     public var edgeEndpoint = Endpoint.ip("0.0.0.0", port: 443)
     /// Where the edge listens for plain HTTP, to redirect it; nil for nowhere.
     public var edgePlainEndpoint: Endpoint? = .ip("0.0.0.0", port: 80)
+    /// Whether the edge goes to pods itself where it reaches them, past the workers' ingresses. On a machine that is no
+    /// worker it makes routes to them, which needs root.
+    public var edgeDirect = false
     /// The file that edge and ingress add a line of JSON to for each request; `-`: standard output; nil: none.
     public var accessLog: String?
     /// Load balancers before edge and ingress: their connections begin with a header of the PROXY protocol.

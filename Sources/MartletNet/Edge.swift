@@ -26,6 +26,8 @@ public struct EdgeConfiguration: Sendable {
     public var log: AccessLog?
     /// Load balancers: their connections begin with a PROXY header.
     public var balancers: [IPRange] = []
+    /// Whether it goes to pods itself where it reaches them (``Edge/setReach(_:)``), past the workers' ingresses.
+    public var goesToPods = false
 
     /// An edge that listens on `secure`.
     public init(secure: Endpoint, plain: Endpoint?, fallback: TLSIdentity, publishedAddresses: [String]) {
@@ -37,7 +39,7 @@ public struct EdgeConfiguration: Sendable {
 }
 
 /// A master's edge: ends TLS with the certificate of the name the client asked for, and passes requests to the
-/// ingress of a worker.
+/// ingress of a worker, or to pods themselves.
 public final class Edge: RequestHandler {
     private struct Parts {
         /// Nil until all there is has been read once.
@@ -52,11 +54,16 @@ public final class Edge: RequestHandler {
         var read: [TLSMaterial: TLSIdentity] = [:]
         var fallback: TLSIdentity
         var presence: Task<Void, Never>?
+        /// Of pods.
+        var reach: [IPRange] = []
     }
     private let parts: Mutex<Parts>
     private let configuration: EdgeConfiguration
     private let tls: TLSServer
+    /// To ingresses.
     private let forwarder: Forwarder
+    /// To pods; nil where all goes through ingresses.
+    private let router: Router?
     private let following: Following
     private let secrets: SecretReading
     /// Nil for an edge that publishes no address.
@@ -126,6 +133,7 @@ public final class Edge: RequestHandler {
         workers = WorkerAsking(in: world, logger: logger)
         traffic = Traffic(.edge, configuration.log, in: world)
         forwarder = try Forwarder(world: world, logger: logger)
+        router = configuration.goesToPods ? try Router(in: world, logger: logger) : nil
         following = Following(
             secrets.kinds(of: RouteBuilder.kinds + [.node]), client: client, world: world, logger: logger)
         problems = IngressProblems(client: client, in: world, logger: logger)
@@ -166,8 +174,13 @@ public final class Edge: RequestHandler {
                 $0.workers = table.workers
                 $0.answers = answers
             }
-            let (routes, plan) = (builder.table, ForwardPlan(toIngressesAllowing: builder.longestPauses))
-            parts.withLock { ($0.table, $0.plan) = (routes, plan) }
+            var routes = builder.table
+            if let router {
+                routes.setReach(parts.withLock { $0.reach })
+                router.forwarder.keep(only: routes.endpoints)
+            }
+            let (chosen, plan) = (routes, ForwardPlan(toIngressesAllowing: builder.longestPauses))
+            parts.withLock { ($0.table, $0.plan) = (chosen, plan) }
             install(builder.certificates)
             // One edge speaks for all. Who begins to write, or has other addresses to write, says all there is to say.
             let addresses: [String]? = if let presence { presence.published } else { [] }
@@ -219,6 +232,12 @@ public final class Edge: RequestHandler {
         }
     }
 
+    /// Pods with addresses of these ranges can be connected to from here, and no others.
+    public func setReach(_ ranges: [IPRange]) async {
+        parts.withLock { $0.reach = ranges }
+        await following.lookAgain()
+    }
+
     /// Keeps sessions of TLS under these keys from now on, as `TLSServer.setTicketKeys(_:)` takes them: edges with the
     /// same keys resume each other's sessions.
     public func setTicketKeys(_ keys: [[UInt8]]) { tls.setTicketKeys(keys) }
@@ -247,14 +266,31 @@ public final class Edge: RequestHandler {
     /// The host that the edge asks itself for.
     var ownHost: String { asking.name }
 
-    /// Which worker gets a plain request; nil for one that is to be handled.
-    func plainChoice(for request: PlainRequest) -> PlainChoice? {
+    /// Which pod or worker gets a plain request; nil for one that is to be handled.
+    func plainChoice(for request: PlainRequest, isSecure: Bool) -> PlainChoice? {
+        if let router {
+            // What is more than plain is thought about, and may go straight, too.
+            guard let (route, backend) = plainBackend(of: request, isSecure) else { return nil }
+            if backend.isWithinReach {
+                return router.forwarder.plainChoice(
+                    of: backend.endpoints, named: backend.service, route.policy.timeouts, route)
+            }
+        }
         guard workers.unwell.isEmpty else { return nil }
         let (workers, plan) = parts.withLock { ($0.workers, $0.plan) }
         return forwarder.plainChoice(of: workers ?? [], named: plan.name, plan.timeouts, self)
     }
 
-    /// Passes one request on to a worker.
+    private func plainBackend(of request: PlainRequest, _ isSecure: Bool) -> (route: WebRoute, backend: Backend)? {
+        request.withPlace { host, target in
+            parts.withLock {
+                $0.table.plainBackend(
+                    host: host, target: target, isSecure: isSecure, PlainHead(request: request), draw: world.random())
+            }
+        }
+    }
+
+    /// Passes one request on to a pod within reach, or to a worker.
     public func handle(_ request: Request) async -> Response {
         if request.head.authority == asking.name { return .plain(.ok, "the edge answers") }
         return await told(request) { await answer(request, &$0) }
@@ -271,7 +307,7 @@ public final class Edge: RequestHandler {
     public var metrics: String {
         var gauges = TrafficCounts.Gauges()
         gauges.connections = parts.withLock { $0.servers }.reduce(0) { $0 + $1.connections }
-        gauges.ejected = forwarder.ejected
+        gauges.ejected = forwarder.ejected + (router?.forwarder.ejected ?? 0)
         gauges.workers = workers.health
         return traffic.text(gauges)
     }
@@ -281,6 +317,7 @@ public final class Edge: RequestHandler {
         let known = await Arriving.known(in: world, atMost: Arriving.patience) {
             parts.withLock { parts in parts.workers.map { (workers: $0, plan: parts.plan) } }
         }
+        if known != nil, let router, let answer = await direct(request, router, &trace) { return answer }
         guard let (workers, plain) = known, !workers.isEmpty else { return .unavailable("no worker is ready") }
         let head = ProxyHeaders.onward(request, isTrusted: false, requestID: RequestID.make(world))
         trace.entry.requestID = head.headerFields[ProxyHeaders.requestID]
@@ -291,6 +328,21 @@ public final class Edge: RequestHandler {
         let answer = await forwarder.forward(head, request, to: workers, plan)
         trace.passed(answer)
         return answer.response
+    }
+
+    /// The answer of a pod within reach; nil where there is none, and a worker is asked.
+    private func direct(_ request: Request, _ router: Router, _ trace: inout Trace) async -> Response? {
+        let table = parts.withLock { $0.table }
+        let visitor = Visitor(request) { _ in false }
+        guard
+            let match = table.route(
+                host: request.head.authority ?? "", target: request.head.path ?? "/", isSecure: visitor.isSecure,
+                RoutedHead(head: request.head))
+        else { return nil }
+        let passage = Passage(request: request, visitor: visitor, match: match)
+        guard let answer = await router.answerWithinReach(passage, table, &trace) else { return nil }
+        trace.entry.route = match.route.origin
+        return answer
     }
 
     /// Whether a client asks for a host over a connection whose certificate is not good for it (RFC 9110, 15.5.20).
@@ -324,6 +376,7 @@ public final class Edge: RequestHandler {
         asking.close()
         workers.stop()
         forwarder.keep(only: [])
+        router?.close()
     }
 }
 

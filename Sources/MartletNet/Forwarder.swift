@@ -49,6 +49,9 @@ struct Forwarded: Sendable {
     var took: Duration?
     /// What went wrong on the way.
     var faults = UpstreamFaults()
+
+    /// Whether no endpoint took a connection: nothing of the request has gone anywhere.
+    var isUnconnected: Bool { endpoint == nil && tries > 0 && faults.unreachable == tries }
 }
 
 /// Passes requests on to one of several endpoints, over kept connections.

@@ -11,7 +11,7 @@ internal import Synchronization
 public final class Ingress: RequestHandler {
     /// Nil until all there is has been read once.
     let table = Mutex<RouteTable?>(nil)
-    let forwarder: Forwarder
+    let router: Router
     private let following: Following
     /// Writes on the Node.
     private let node: Client
@@ -19,9 +19,7 @@ public final class Ingress: RequestHandler {
     let world: any World
     private let logger: Logger
     let trusted: Mutex<TrustedEdges>
-    private let doors: Doors
     private let nodeName: String
-    private let mirrors: Mirrors
     let traffic: Traffic
     private let parts = Mutex<(server: HTTPServer?, announcer: Task<Void, Never>?)>((nil, nil))
 
@@ -63,9 +61,7 @@ public final class Ingress: RequestHandler {
         node = clients.node
         self.world = world
         self.logger = logger
-        doors = Doors(in: world, logger: logger)
-        mirrors = Mirrors(in: world)
-        forwarder = try Forwarder(world: world, logger: logger)
+        router = try Router(in: world, logger: logger)
         following = Following(
             secrets.kinds(of: RouteBuilder.kinds), client: clients.routes, world: world, logger: logger)
     }
@@ -83,7 +79,7 @@ public final class Ingress: RequestHandler {
             guard await following.follow(secrets: names) else { continue }
             let routes = builder.table
             table.withLock { $0 = routes }
-            forwarder.keep(only: routes.endpoints)
+            router.forwarder.keep(only: routes.endpoints)
         }
     }
 
@@ -168,7 +164,7 @@ public final class Ingress: RequestHandler {
     public var metrics: String {
         var gauges = TrafficCounts.Gauges()
         gauges.connections = parts.withLock { $0.server?.connections } ?? 0
-        gauges.ejected = forwarder.ejected
+        gauges.ejected = router.forwarder.ejected
         return traffic.text(gauges)
     }
 
@@ -186,50 +182,7 @@ public final class Ingress: RequestHandler {
         else { return .plain(.notFound, "no ingress rule covers this host and path") }
         let passage = Passage(request: request, visitor: visitor, match: match)
         trace.entry.route = match.route.origin
-        // As in nginx, limits come before passwords.
-        return await doors.counted(passage) {
-            if let answer = await doors.answer(passage) { return answer }
-            return await send(passage, table, &trace)
-        }
-    }
-
-    private func send(_ passage: Passage, _ table: RouteTable, _ trace: inout Trace) async -> Response {
-        let choice = passage.choose(draw: world.random(), table)
-        guard let backend = choice.backend else {
-            return .plain(.internalServerError, "the route's backend does not exist")
-        }
-        if let redirect = choice.filters.redirect { return passage.redirect(redirect) }
-        let endpoints = passage.endpoints(choice)
-        if endpoints.isEmpty { return .unavailable("no ready endpoint") }
-        var request = passage.request
-        let limit = BodyLimit(passage.policy.bodyLimit)
-        request.body = limit.watch(request.body)
-        if limit.isExceeded { return .plain(.contentTooLarge, "the request's body is too large") }
-        guard let head = passage.onward(choice, requestID: RequestID.make(world)) else {
-            return .plain(.badRequest, "the request's path is too long for the route's expression")
-        }
-        trace.entry.requestID = head.headerFields[ProxyHeaders.requestID]
-        var plan = ForwardPlan(name: backend.service)
-        plan.inTurn = choice.sticky == nil
-        plan.speaks = passage.policy.backendProtocol ?? backend.protocolHint ?? .http
-        plan.timeouts = passage.policy.timeouts
-        plan.preface = passage.preface
-        request.body = mirrors.copy(request, head, to: wanted(passage, choice, table), through: forwarder)
-        let answer = await forwarder.forward(head, request, to: endpoints, plan)
-        trace.passed(answer)
-        if limit.isExceeded { return .plain(.contentTooLarge, "the request's body is too large") }
-        return passage.finish(answer.response, choice, by: answer.endpoint, of: endpoints)
-    }
-
-    /// Who gets a copy of a request.
-    private func wanted(_ passage: Passage, _ choice: Passage.Choice, _ table: RouteTable) -> [Mirrors.Target] {
-        (passage.policy.filters.mirrors + choice.filters.mirrors).compactMap { mirror in
-            guard mirror.takes(draw: world.random()) else { return nil }
-            let backend = table.backends[mirror.slot]
-            if backend.endpoints.isEmpty { return nil }
-            return Mirrors.Target(
-                name: backend.service, endpoints: backend.endpoints, speaks: backend.protocolHint ?? .http)
-        }
+        return await router.answer(passage, table, &trace)
     }
 
     /// Tells edges to go elsewhere, serves those that have not heard it for a moment, lets what is in flight end, and
@@ -241,10 +194,9 @@ public final class Ingress: RequestHandler {
         await withdraw()
         await server?.drain(settle: Leaving.settle, grace: Leaving.grace)
         await following.stop()
-        doors.close()
         // The server holds its handler, this ingress: without this they would keep each other.
         parts.withLock { $0 = (nil, nil) }
-        forwarder.keep(only: [])
+        router.close()
     }
 }
 

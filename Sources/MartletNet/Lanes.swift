@@ -31,7 +31,7 @@ final class IngressLane: PlainWay {
             }
         }
         guard let (route, backend) = found,
-            var choice = ingress.forwarder.plainChoice(
+            var choice = ingress.router.forwarder.plainChoice(
                 of: backend.endpoints, named: backend.service, route.policy.timeouts, route)
         else { return nil }
         let id = RequestID.add(to: &lines, unlessIn: request, ingress.world)
@@ -55,7 +55,8 @@ final class IngressLane: PlainWay {
     }
 }
 
-/// The edge's short cut for the requests of one connection of HTTP/1.1: they go to the ingress whose turn it is.
+/// The edge's short cut for the requests of one connection of HTTP/1.1: they go to the pod whose turn it is where that
+/// is within reach, and else to the ingress.
 final class EdgeLane: PlainWay {
     private let edge: Edge
     private let peer: Peer
@@ -71,12 +72,13 @@ final class EdgeLane: PlainWay {
 
     func choose(_ request: PlainRequest, at now: MonotonicTime, adding lines: inout [UInt8]) -> PlainChoice? {
         guard !request.hasHost(ownHost), !Introduction.isClaimed(by: request),
-            var choice = edge.plainChoice(for: request)
+            var choice = edge.plainChoice(for: request, isSecure: peer.isSecure)
         else { return nil }
         let id = RequestID.add(to: &lines, unlessIn: request, edge.world)
         introduction.withLock { $0.add(to: &lines, for: request) }
         if edge.traffic.isLogging {
-            choice.origin = edge.traffic.begin(request, at: now, of: peer, newID: lines[id])
+            choice.origin = edge.traffic.begin(
+                request, at: now, of: peer, newID: lines[id], by: choice.origin as? WebRoute)
         }
         return choice
     }
@@ -118,13 +120,4 @@ extension RequestID {
         defer { lines += "\r\n".utf8 }
         return start..<lines.count
     }
-}
-
-/// A plain request's head, as routes look at it.
-private struct PlainHead: RoutedRequest {
-    let request: PlainRequest
-
-    var method: String { request.method }
-    var target: String { request.path }
-    func field(_ name: String) -> String? { request.field(name) }
 }

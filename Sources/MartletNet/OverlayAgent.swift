@@ -83,14 +83,8 @@ public actor OverlayAgent {
     public static func podPacketBytes(
         _ settings: OverlaySettings, address: String, kernel: KernelNetwork
     ) async throws -> Int? {
-        guard let address = IPAddress(address), let uplink = try await uplink(address, kernel) else { return nil }
+        guard let address = IPAddress(address), let uplink = try await kernel.uplink(with: address) else { return nil }
         return Int(OverlayTable.mtu(uplink, settings, address.family))
-    }
-
-    private static func uplink(_ address: IPAddress, _ kernel: KernelNetwork) async throws -> OverlayUplink? {
-        let links = try await kernel.ask(.listLinks).compactMap { try NetworkLink($0) }
-        let addresses = try await kernel.ask(.listAddresses).compactMap { try LinkAddress($0) }
-        return OverlayUplink(with: address, links: links, addresses: addresses)
     }
 
     private func look() async {
@@ -106,7 +100,7 @@ public actor OverlayAgent {
             for family in IPAddress.Family.allCases {
                 guard let address = OverlayTable.address(of: node, family) else { continue }
                 await tell(OverlayTable.missingAnnotations(of: node, address: address, settings))
-                guard let uplink = try await Self.uplink(address, kernel) else {
+                guard let uplink = try await kernel.uplink(with: address) else {
                     complain("no device has this node's address \(address): set --node-address")
                     continue
                 }
@@ -171,11 +165,7 @@ public actor OverlayAgent {
 
     private func observe(_ table: OverlayTable) async throws -> OverlayObservation {
         var held = OverlayObservation()
-        let ranges = settings.clusterRanges
-        held.routes = try await kernel.ask(.listRoutes(table.family)).compactMap { try NetworkRoute($0) }.filter {
-            route in
-            route.origin == NetworkRoute.ourProtocol && ranges.contains { $0.overlaps(route.destination) }
-        }
+        held.routes = try await kernel.routes(into: settings.clusterRanges, table.family)
         do {
             let name = OverlayTable.deviceName(table.family)
             held.device = try await kernel.ask(.getLink(name)).compactMap { try NetworkLink($0) }.first

@@ -39,7 +39,7 @@ daemon=
 cleanup() {
     status=${ended:-$?}
     trap - EXIT
-    [ "$status" = 0 ] || { for log in "$state"/*.log; do [ -f "$log" ] && { echo "--- $log"; tail -n 30 "$log"; }; done; }
+    [ "$status" = 0 ] || { for log in "$state"/*.log "$state"/machines/*/*.log; do [ -f "$log" ] && { echo "--- $log"; tail -n 30 "$log"; }; done; }
     [ -z "$daemon" ] || { kill -TERM "$daemon" 2>/dev/null && wait "$daemon" || true; }
     rm -rf "$state"
     exit "$status"

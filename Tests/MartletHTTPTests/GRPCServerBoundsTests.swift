@@ -6,6 +6,13 @@ import Testing
 
 @testable import MartletHTTP
 
+/// A client that floods. The server ends it after some hundred or thousand frames of those it has looked at, but where
+/// the machine has other things to do, many more wait on the way by then.
+enum Flood {
+    /// More than may be on any way.
+    static let most = 1_000_000
+}
+
 /// A client made of frames, to say what no client of ours says. A client link that is not connected to anything
 /// understands the answers.
 final class FrameClient: Sendable {
@@ -206,7 +213,7 @@ final class FrameClient: Sendable {
         async let heard = client.readToEnd()
         var sent = 0
         do {
-            for number in 0..<20_000 {
+            for number in 0..<Flood.most {
                 let stream = UInt32(number * 2 + 1)
                 try await client.send(
                     .fields(stream, head, ends: false),
@@ -215,7 +222,7 @@ final class FrameClient: Sendable {
                 sent += 1
             }
         } catch {}
-        #expect(sent < 20_000)
+        #expect(sent < Flood.most)
         #expect(waits.begun.withLock { $0 } < 200)
         #expect(await heard < 100_000)
         await server.shutdown(grace: .zero)
@@ -227,12 +234,12 @@ final class FrameClient: Sendable {
         let client = try await FrameClient(to: world)
         var sent = 0
         do {
-            while sent < 100_000 {
+            while sent < Flood.most {
                 try await client.send(Frame(type: 6, stream: 0, payload: [1, 2, 3, 4, 5, 6, 7, 8]))
                 sent += 1
             }
         } catch {}
-        #expect(sent < 100_000)
+        #expect(sent < Flood.most)
         await server.shutdown(grace: .zero)
     }
 

@@ -212,7 +212,7 @@ func pieces(_ pieces: [[UInt8]]) -> RequestBody {
         let cancelled = Mutex(false)
         let web = try await Web { _ in
             begun.withLock { $0 = true }
-            while !Task.isCancelled { await Task.yield() }
+            try? await Task.sleep(for: .seconds(3600))
             cancelled.withLock { $0 = true }
             return text("")
         }

@@ -6,6 +6,7 @@ import MartletIO
 import MartletNet
 import MartletObject
 import MartletRoutes
+import Synchronization
 import Testing
 
 @Suite(.serialized, .enabled(if: Hosts.obstacle == nil, "\(Hosts.obstacle ?? "")"))
@@ -21,11 +22,44 @@ struct PodNetworkTests {
             #expect(try await net.ask("worker1/a", "10.244.1.11", 8080) == ["b 10.244.1.10"])
             try await services(net)
             try await outside(net)
+            try await guest(net)
             try await udp(net)
             try await unanswered(net)
             try await bridge(net)
             try await badNode(net)
             try await drift(net)
+        }
+    }
+
+    /// A master, which has no pods: here the client, whom the hosts know nothing of.
+    private func guest(_ net: PodNetwork) async throws {
+        let kernel = try await KernelNetwork(namespace: net.hosts.path("client"))
+        let api = net.api
+        let nodes = Client(transport: InProcessTransport(in: net.world) { await api.handle($0) }, in: net.world)
+        let reach = Mutex<[IPRange]>([])
+        let routes = await PodRoutes.start(
+            addresses: ["192.168.57.99", "fd57::99"].compactMap { IPAddress($0) },
+            ranges: ["10.244.0.0/16", "fd00:244::/32"].compactMap { IPRange($0) }, nodes: nodes, kernel: kernel,
+            in: net.world, logger: Logger(label: "guest"), lookEvery: .milliseconds(300)
+        ) { ranges in reach.withLock { $0 = ranges } }
+        try await net.eventually("a pod from outside") {
+            try await net.ask("client", "10.244.2.10", 8080) == ["c 192.168.57.99"]
+        }
+        #expect(try await net.ask("client", "fd00:244:1::10", 8080) == ["a fd57::99"])
+        let ranges = ["10.244.1.0/24", "10.244.2.0/24", "fd00:244:1::/64", "fd00:244:2::/64"]
+        #expect(Set(reach.withLock { $0 }.map(\.description)) == Set(ranges))
+        // What somebody takes away is put back, and a host that goes is forgotten.
+        try await net.hosts.check("client", "ip", "route", "delete", "10.244.1.0/24")
+        try await net.eventually("the route is back") {
+            try await net.ask("client", "10.244.1.10", 8080) == ["a 192.168.57.99"]
+        }
+        net.api.remove(.node, namespace: "", name: "worker2")
+        try await net.eventually("one host is left") { reach.withLock { $0.count } == 2 }
+        net.api.put(.node, PodNetwork.node(2))
+        await routes.stop()
+        kernel.stop()
+        for family in ["-4", "-6"] {
+            #expect(try await net.hosts.check("client", "ip", family, "route", "show", "proto", "77").isEmpty)
         }
     }
 

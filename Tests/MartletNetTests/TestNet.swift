@@ -71,13 +71,14 @@ final class TestNet: Sendable {
     /// Runs a test on a world of its own, with all that was started stopped at its end.
     static func run(
         trustsEdge: Bool = true, log path: String? = nil, balancers: [IPRange] = [], secrets: SecretReading = .all,
-        prepare: (TestAPI) throws -> Void = { _ in },
+        goesToPods: Bool = false, prepare: (TestAPI) throws -> Void = { _ in },
         _ body: (TestNet) async throws -> Void
     ) async throws {
         let world = try Reactor()
         try await withTaskExecutorPreference(world.executor) {
             let log = try path.map { try AccessLog(path: $0, in: world, logger: Logger(label: "access")) }
-            let net = try await TestNet(world, trustsEdge: trustsEdge, log, balancers, secrets, prepare)
+            let net = try await TestNet(
+                world, trustsEdge: trustsEdge, log, balancers, secrets, goesToPods: goesToPods, prepare)
             do { try await body(net) } catch {
                 await net.stop()
                 throw error
@@ -90,7 +91,7 @@ final class TestNet: Sendable {
 
     private init(
         _ world: Reactor, trustsEdge: Bool, _ log: AccessLog?, _ balancers: [IPRange],
-        _ secrets: SecretReading, _ prepare: (TestAPI) throws -> Void
+        _ secrets: SecretReading, goesToPods: Bool, _ prepare: (TestAPI) throws -> Void
     ) async throws {
         self.world = world
         let number = Self.count.add(1, ordering: .relaxed).newValue
@@ -114,6 +115,7 @@ final class TestNet: Sendable {
             publishedAddresses: ["192.0.2.1"])
         settings.log = log
         settings.balancers = balancers
+        settings.goesToPods = goesToPods
         edge = try await Edge.start(settings, client: client, secrets: secrets, in: world, logger: logger)
     }
 

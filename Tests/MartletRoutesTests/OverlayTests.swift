@@ -111,6 +111,21 @@ private func node(_ name: String, _ number: Int, annotations: [String: String]? 
         #expect(apart.remotes.isEmpty && apart.problems.first?.contains("use --overlay vxlan") == true)
     }
 
+    @Test func aHostWithoutPodsHasPlainRoutesToHostsOfItsSubnetWhateverTheirNetwork() throws {
+        let own = try #require(IPAddress("192.168.57.11"))
+        var far = node("worker3", 3)
+        far["status", "addresses"] = [["type": "InternalIP", "address": "172.16.0.9"]]
+        var here = node("worker4", 4)
+        here["status", "addresses"] = [["type": "InternalIP", "address": .string("\(own)")]]
+        let nodes = [node("worker1", 1), node("worker2", 2, annotations: [:]), far, here]
+        let guest = OverlayTable(.ipv4, nodes: nodes, uplink: uplink, guest: own)
+        #expect(guest.device == nil && guest.ownPods == nil && guest.problems.isEmpty)
+        #expect(
+            OverlayPlan.steps(guest, OverlayObservation()).map(\.what) == [
+                "add the route to 10.244.1.0/24", "add the route to 10.244.2.0/24",
+            ])
+    }
+
     @Test func aNodeThatHasNotSaidItsAddressIsWaitedForAndOneThatClaimsForeignRangesIsNot() {
         #expect(table([node("worker1", 1), node("worker2", 2, annotations: [:])]).remotes.isEmpty)
         var thief = node("zombie", 3)

@@ -13,8 +13,8 @@ struct EdgeBenchCommand: AsyncParsableCommand {
             The backend is an nginx with one page of 1 KiB, the load is wrk's, all on loopback. nginx has one worker \
             for each hop, keeps its connections and writes no log; Martlet is one martletd with a store, API, ingress \
             and edge, whose CPU is counted whole. One hop is HTTP to the ingress; two are HTTPS to the edge, HTTP to \
-            the ingress. New connections are closed after each request; resumed ones are openssl's s_time -reuse, by \
-            TLS 1.2.
+            the ingress; direct is the same with --edge-direct, which leaves the ingress out. New connections are \
+            closed after each request; resumed ones are openssl's s_time -reuse, by TLS 1.2.
             """)
 
     @Option(help: "Seconds of one run.") var seconds = 5
@@ -55,9 +55,11 @@ struct EdgeBenchCommand: AsyncParsableCommand {
     {
         var rows: [EdgeCase: [EdgeServer.Kind: [[Double]]]] = [:]
         for many in [false, true] {
-            let cases = EdgeCase.allCases.filter { $0.hasManyHosts == many }
+            let all = EdgeCase.allCases.filter { $0.hasManyHosts == many }
             for round in 1...runs {
                 for kind in EdgeServer.Kind.allCases {
+                    let cases = kind == .direct ? all.filter(\.isThroughEdge) : all
+                    if cases.isEmpty { continue }
                     let server = EdgeServer(kind, ports: ports, folder: "\(folder)/\(kind.rawValue)", world: world)
                     do {
                         let count = many ? hosts : 1
@@ -84,7 +86,7 @@ struct EdgeBenchCommand: AsyncParsableCommand {
             for kind in EdgeServer.Kind.allCases {
                 guard let row = medians[kind] else { continue }
                 let theirs = medians[.nginx]?[1] ?? 0
-                let ratio = kind == .martlet && theirs > 0 ? String(format: "%.2f", row[1] / theirs) : ""
+                let ratio = kind != .nginx && theirs > 0 ? String(format: "%.2f", row[1] / theirs) : ""
                 let cells = zip(row, ["%.0f", "%.1f", "%.1f"]).map { String(format: $0.1, $0.0) }
                 print(Self.line([kind == .nginx ? one.title(hosts: hosts) : "", kind.rawValue] + cells + [ratio]))
             }
@@ -120,6 +122,7 @@ enum EdgeCase: CaseIterable {
     case oneHop, twoHops, newConnections, resumedConnections, oneHopOfMany
 
     var hasManyHosts: Bool { self == .oneHopOfMany }
+    var isThroughEdge: Bool { self != .oneHop && self != .oneHopOfMany }
 
     func title(hosts: Int) -> String {
         switch self {

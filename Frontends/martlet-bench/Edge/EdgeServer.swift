@@ -6,7 +6,11 @@ import MartletObject
 
 /// A way to the backend that is measured: nginx, or a `martletd` with ingress and edge.
 final class EdgeServer {
-    enum Kind: String, CaseIterable { case nginx, martlet }
+    enum Kind: String, CaseIterable {
+        case nginx, martlet
+        /// Martlet's edge, which goes to the backend itself.
+        case direct
+    }
 
     /// The ports of one run, all on loopback.
     struct Ports {
@@ -35,7 +39,9 @@ final class EdgeServer {
         try Files.makeDirectory(folder)
         switch kind {
         case .nginx: try startNginx(hosts)
-        case .martlet: try await startMartlet(hosts, martletd)
+        case .martlet: try await startMartlet(hosts, martletd, [])
+        // The backend is at an address of pods then.
+        case .direct: try await startMartlet(hosts, martletd, ["--edge-direct", "--pod-cidr", "127.0.0.0/16"])
         }
         try await answers(Self.host(hosts - 1))
     }
@@ -107,7 +113,7 @@ final class EdgeServer {
 
     // MARK: Martlet
 
-    private func startMartlet(_ hosts: Int, _ martletd: String) async throws {
+    private func startMartlet(_ hosts: Int, _ martletd: String, _ more: [String]) async throws {
         try spawn(
             "martletd", martletd,
             [
@@ -116,7 +122,7 @@ final class EdgeServer {
                 "--api-address", "127.0.0.1:\(ports.api)", "--node-listen", "127.0.0.1:\(ports.node)",
                 "--ingress-address", "127.0.0.1:\(ports.ingress)", "--edge-address", "127.0.0.1:\(ports.edge)",
                 "--edge-http-address", "none", "--process-runtime", "--ephemeral", "--log-level", "warning",
-            ])
+            ] + more)
         let kubeconfig = "\(folder)/data/admin.kubeconfig"
         let limit = world.now() + .seconds(30)
         while (try? Files.read(kubeconfig)) == nil {

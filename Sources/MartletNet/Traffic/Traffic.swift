@@ -70,7 +70,8 @@ final class Traffic: Sendable {
     /// Whether each request is told of. If not, they are only counted.
     var isLogging: Bool { log != nil }
 
-    /// A plain request is passed on. What this makes goes with its choice, as the origin, where each request is told of.
+    /// A plain request is passed on. What this makes goes with its choice, as the origin, where each request is told
+    /// of.
     /// - Parameters:
     ///   - client: the address of who sent it, where that is not the peer.
     ///   - newID: its name, when it came without one.

@@ -41,6 +41,19 @@ public struct RouteTable: Sendable {
         return all
     }
 
+    /// Says of each backend whether a proxy that reaches these ranges reaches all its pods. Of those with some pods out
+    /// of reach it reaches none: the others would get more than their share.
+    public mutating func setReach(_ ranges: [IPRange]) {
+        for slot in backends.indices {
+            backends[slot].isWithinReach =
+                !backends[slot].endpoints.isEmpty
+                && backends[slot].endpoints.allSatisfy { endpoint in
+                    guard case .ip(let text, _) = endpoint, let address = IPAddress(text) else { return false }
+                    return ranges.contains { $0.contains(address) }
+                }
+        }
+    }
+
     /// The route of a request, nil when no rule covers it. Allocates nothing, unless the path is not in its normal
     /// form, or a rule that the request may fall under looks at the query or has an expression.
     ///

@@ -99,6 +99,8 @@ public struct Backend: Sendable, Hashable {
     public var protocolHint: BackendProtocol?
     /// The Service's own address and port, for routes that leave the choice to it; nil for a headless one.
     public var serviceEndpoint: Endpoint?
+    /// Whether all its pods have addresses that ``RouteTable/setReach(_:)`` was told of.
+    public internal(set) var isWithinReach = false
 
     /// A backend from its parts.
     public init(service: String, endpoints: [Endpoint]) {

@@ -100,19 +100,8 @@ public struct OverlayTable: Sendable, Hashable {
         let all = nodes.compactMap { OverlayNode($0, family) }
         guard settings.backend != .none, let own = all.first(where: { $0.name == settings.nodeName }) else { return }
         ownPods = own.pods
-        var taken = [own.pods]
-        for node in all.filter({ $0.name != own.name }).sorted(by: { ($0.pods, $0.name) < ($1.pods, $1.name) }) {
-            problems += node.faults
-            if node.address == own.address || !node.pods.base.isUnicast { continue }
-            if let other = taken.first(where: { $0.overlaps(node.pods) }) {
-                problems.append("node \(node.name): its range \(node.pods) is not its own: \(other) has a part of it")
-                continue
-            }
-            if let remote = remote(node, uplink, settings.backend) {
-                taken.append(node.pods)
-                remotes.append(remote)
-            }
-        }
+        let others = all.filter { $0.name != own.name && $0.address != own.address }
+        reach(others, besides: [own.pods]) { Self.way(to: $0, uplink, settings.backend) }
         guard settings.backend == .vxlan, !remotes.isEmpty else { return }
         device = Device(
             name: Flannel.device(family),
@@ -124,20 +113,62 @@ public struct OverlayTable: Sendable, Hashable {
             address: own.pods.base)
     }
 
-    private mutating func remote(_ node: OverlayNode, _ uplink: OverlayUplink, _ backend: OverlayBackend) -> Remote? {
+    /// The table of a host that is no Node and has no pods: plain routes to the pods of hosts in its own subnets,
+    /// whatever way these have between each other. The answers are sent to this host's address, which they reach
+    /// without an overlay. Pods of other hosts are not reached, which is no fault here.
+    public init(_ family: IPAddress.Family, nodes: [JSON], uplink: OverlayUplink, guest address: IPAddress) {
+        self.init(family)
+        self.uplink = uplink.link
+        reach(nodes.compactMap { OverlayNode($0, family) }.filter { $0.address != address }, besides: []) {
+            Self.directWay(to: $0, uplink) ?? .unknown
+        }
+    }
+
+    /// How another host's pods are reached.
+    private enum Way {
+        case by(Remote)
+        case none(String)
+        /// Not now, which is no fault.
+        case unknown
+    }
+
+    private mutating func reach(_ others: [OverlayNode], besides own: [IPRange], _ way: (OverlayNode) -> Way) {
+        var taken = own
+        for node in others.sorted(by: { ($0.pods, $0.name) < ($1.pods, $1.name) }) {
+            problems += node.faults
+            if !node.pods.base.isUnicast { continue }
+            if let other = taken.first(where: { $0.overlaps(node.pods) }) {
+                problems.append("node \(node.name): its range \(node.pods) is not its own: \(other) has a part of it")
+                continue
+            }
+            switch way(node) {
+            case .by(let remote):
+                taken.append(node.pods)
+                remotes.append(remote)
+            case .none(let problem): problems.append("node \(node.name): \(problem)")
+            case .unknown: break
+            }
+        }
+    }
+
+    private static func way(to node: OverlayNode, _ uplink: OverlayUplink, _ backend: OverlayBackend) -> Way {
         if !node.backend.isEmpty && node.backend != backend.rawValue {
-            problems.append("node \(node.name): its pod network is \(node.backend), not \(backend.rawValue)")
-            return nil
+            return .none("its pod network is \(node.backend), not \(backend.rawValue)")
         }
         if backend == .hostGateway {
-            if uplink.subnets.contains(where: { $0.contains(node.address) }) {
-                return Remote(pods: node.pods, address: node.address)
-            }
-            problems.append("node \(node.name): \(node.address) is not in a subnet of this host: use --overlay vxlan")
-            return nil
+            return directWay(to: node, uplink)
+                ?? .none("\(node.address) is not in a subnet of this host: use --overlay vxlan")
         }
         // A node that has not said its hardware address yet will say it soon.
-        return node.hardwareAddress.map { Remote(pods: node.pods, address: node.address, hardwareAddress: $0) }
+        return node.hardwareAddress.map {
+            .by(Remote(pods: node.pods, address: node.address, hardwareAddress: $0))
+        } ?? .unknown
+    }
+
+    /// Nil where no subnet is shared.
+    private static func directWay(to node: OverlayNode, _ uplink: OverlayUplink) -> Way? {
+        guard uplink.subnets.contains(where: { $0.contains(node.address) }) else { return nil }
+        return .by(Remote(pods: node.pods, address: node.address))
     }
 
     /// The VXLAN device's name, as flannel has it.
