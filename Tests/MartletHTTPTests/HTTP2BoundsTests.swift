@@ -67,6 +67,15 @@ private final class WebFrames: Sendable {
         return nil
     }
 
+    /// Reads until the server has said all of an answer.
+    func hearEnd(of stream: WebClientStream) async throws {
+        while ear.locked({ !stream.isReadToEnd && !stream.isOver }) {
+            let bytes = try await self.stream.read(atMost: 1 << 16)
+            if bytes.isEmpty { throw NetworkError.closed }
+            hear(bytes)
+        }
+    }
+
     private func hear(_ bytes: [UInt8]) {
         heard.withLock { $0 += bytes }
         var answer: [UInt8] = []
@@ -282,6 +291,8 @@ private final class WebFrames: Sendable {
         let frames = try await WebFrames(to: web)
         let call = try await frames.begin(WebFrames.head(method: "POST"), ends: false)
         #expect(try await frames.status(of: call) == 404)
+        // All of it: until then, what comes is kept for whoever may read it.
+        try await frames.hearEnd(of: call)
         return (web, frames, call)
     }
 
