@@ -60,8 +60,8 @@ public struct NodeOptions: ParsableArguments {
     @Flag(
         inversion: .prefixedNo,
         help: """
-            Let the edge go to pods itself, past the workers' ingresses, where they are within reach: those of hosts \
-            in this machine's subnets. (default: no)
+            Let the edge go to pods itself, past the workers' ingresses, where they are within reach: on a worker all, \
+            elsewhere those of hosts in this machine's subnets. (default: no)
             """)
     var edgeDirect: Bool?
 

@@ -39,8 +39,7 @@ struct Reset: ConfiguredCommand {
         }
         try await others?.leave()
         try service.stop()
-        let arguments = service.usedArguments
-        if machine.roles.contains(.worker) || arguments.contains("--edge-direct") { try clean(arguments) }
+        if !machine.roles.isDisjoint(with: [.worker, .edge]) { try clean(service) }
         try Files.remove(data.path)
         print("\(machine.nodeName) is no part of a cluster any more")
     }
@@ -52,16 +51,16 @@ struct Reset: ConfiguredCommand {
     }
 
     /// Pods outlive the daemon, and so do routes to them where it was killed: it is started once more to end them.
-    private func clean(_ arguments: [String]) throws {
+    private func clean(_ service: Service) throws {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: Service.daemon)
-        process.arguments = ["--data-dir", data.path, "--clean"] + arguments
+        process.arguments = ["--data-dir", data.path, "--clean"] + service.usedArguments
         try process.run()
         process.waitUntilExit()
         guard process.terminationStatus == 0 else {
             throw Refusal(
-                "this machine's pods are not all ended, so that \(data.path) stays: mend what martletd says above, and "
-                    + "give martlet reset again")
+                "what was made for pods is not all gone from this machine, so that \(data.path) stays: mend what "
+                    + "martletd says above, and give martlet reset again")
         }
     }
 }

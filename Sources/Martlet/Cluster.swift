@@ -152,6 +152,7 @@ public actor Cluster {
                     + "fd00:244::/48 (/48 to /64), or one of each with a comma between them")
         }
         try checkAddresses(configuration)
+        try EdgeReach.check(configuration)
         try AddressPlan.check(podCIDR: configuration.podCIDR, serviceCIDR: configuration.serviceCIDR, routes: [])
         let data = try DataDirectory(preparing: configuration.dataDirectory)
         try checkAuthorities(configuration, data)
@@ -217,6 +218,7 @@ public actor Cluster {
                 "the control plane runs where a store leads: add the role \"gateway\" to \"control-plane\"")
         }
         try checkAddresses(configuration)
+        try EdgeReach.check(configuration)
         let data = try DataDirectory(preparing: configuration.dataDirectory)
         guard !configuration.masters.isEmpty, Files.exists(data.pki + "/ca.crt") else {
             throw ClusterError.unusable(

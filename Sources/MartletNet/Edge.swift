@@ -133,7 +133,7 @@ public final class Edge: RequestHandler {
         workers = WorkerAsking(in: world, logger: logger)
         traffic = Traffic(.edge, configuration.log, in: world)
         forwarder = try Forwarder(world: world, logger: logger)
-        router = configuration.goesToPods ? try Router(in: world, logger: logger) : nil
+        router = configuration.goesToPods ? try Router(in: world, isDirect: true, logger: logger) : nil
         following = Following(
             secrets.kinds(of: RouteBuilder.kinds + [.node]), client: client, world: world, logger: logger)
         problems = IngressProblems(client: client, in: world, logger: logger)
@@ -177,7 +177,7 @@ public final class Edge: RequestHandler {
             var routes = builder.table
             if let router {
                 routes.setReach(parts.withLock { $0.reach })
-                router.forwarder.keep(only: routes.endpoints)
+                router.forwarder.keep(only: Set(routes.backends.filter(\.isWithinReach).flatMap(\.endpoints)))
             }
             let (chosen, plan) = (routes, ForwardPlan(toIngressesAllowing: builder.longestPauses))
             parts.withLock { ($0.table, $0.plan) = (chosen, plan) }
@@ -269,11 +269,12 @@ public final class Edge: RequestHandler {
     /// Which pod or worker gets a plain request; nil for one that is to be handled.
     func plainChoice(for request: PlainRequest, isSecure: Bool) -> PlainChoice? {
         if let router {
-            // What is more than plain is thought about, and may go straight, too.
-            guard let (route, backend) = plainBackend(of: request, isSecure) else { return nil }
-            if backend.isWithinReach {
+            switch way(of: request, isSecure) {
+            case .pods(let route, let backend):
                 return router.forwarder.plainChoice(
                     of: backend.endpoints, named: backend.service, route.policy.timeouts, route)
+            case .worker: break
+            case .unclear: return nil
             }
         }
         guard workers.unwell.isEmpty else { return nil }
@@ -281,11 +282,23 @@ public final class Edge: RequestHandler {
         return forwarder.plainChoice(of: workers ?? [], named: plan.name, plan.timeouts, self)
     }
 
-    private func plainBackend(of request: PlainRequest, _ isSecure: Bool) -> (route: WebRoute, backend: Backend)? {
-        request.withPlace { host, target in
-            parts.withLock {
-                $0.table.plainBackend(
-                    host: host, target: target, isSecure: isSecure, PlainHead(request: request), draw: world.random())
+    /// The way of a plain request, where there are two.
+    private enum Way {
+        case pods(WebRoute, Backend)
+        case worker
+        /// Its route does more than passing on, and may be carried out here.
+        case unclear
+    }
+
+    private func way(of request: PlainRequest, _ isSecure: Bool) -> Way {
+        let head = PlainHead(request: request)
+        return request.withPlace { host, target in
+            parts.withLock { parts in
+                let found = parts.table.plainBackend(
+                    host: host, target: target, isSecure: isSecure, head, draw: world.random())
+                if let (route, backend) = found { return backend.isWithinReach ? .pods(route, backend) : .worker }
+                let route = parts.table.route(host: host, target: target, isSecure: isSecure, head)?.route
+                return route?.needsIngress ?? true ? .worker : .unclear
             }
         }
     }
@@ -317,8 +330,14 @@ public final class Edge: RequestHandler {
         let known = await Arriving.known(in: world, atMost: Arriving.patience) {
             parts.withLock { parts in parts.workers.map { (workers: $0, plan: parts.plan) } }
         }
-        if known != nil, let router, let answer = await direct(request, router, &trace) { return answer }
-        guard let (workers, plain) = known, !workers.isEmpty else { return .unavailable("no worker is ready") }
+        guard let (workers, plain) = known else { return .unavailable("no worker is ready") }
+        // A worker that a short cut has asked already is not left.
+        if let router, request.begun.map({ workers.contains($0.endpoint) }) != true,
+            let answer = await direct(request, router, &trace)
+        {
+            return answer
+        }
+        if workers.isEmpty { return .unavailable("no worker is ready") }
         let head = ProxyHeaders.onward(request, isTrusted: false, requestID: RequestID.make(world))
         trace.entry.requestID = head.headerFields[ProxyHeaders.requestID]
         var plan = plain

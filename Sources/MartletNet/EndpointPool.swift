@@ -27,12 +27,15 @@ final class EndpointPool: Sendable {
     }
     private let state = Mutex(State())
     private let world: any World
+    /// No endpoint is given more time to take a connection than this, whatever its route says; nil for no such bound.
+    private let mostPatient: Duration?
     /// Backends' certificates are nobody's business here, as in ingress-nginx.
     private let tls: (http1: TLSClient, http2: TLSClient)
 
     /// - Throws: `TLSError` when there is no TLS to be had.
-    init(_ world: any World) throws {
+    init(_ world: any World, mostPatient: Duration? = nil) throws {
         self.world = world
+        self.mostPatient = mostPatient
         tls = (try TLSClient(trustingAnyone: ()), try TLSClient(trustingAnyone: (), alpn: ["h2"]))
     }
 
@@ -75,7 +78,7 @@ final class EndpointPool: Sendable {
             if !plan.last.isEmpty {
                 order = order.filter { !plan.last.contains($0) } + order.filter { plan.last.contains($0) }
             }
-            let connectLimit = plan.timeouts.connect ?? Forwarder.connectLimit
+            let connectLimit = connectLimit(plan.timeouts.connect)
             return order.prefix(limit).map {
                 let way = Way(
                     endpoint: $0, isHTTP2: speaking.isHTTP2, isSecure: speaking.isSecure, connectLimit: connectLimit)
@@ -99,11 +102,18 @@ final class EndpointPool: Sendable {
                 state.outliers.isQuiet || state.outliers.isQuiet(of: endpoint)
             else { return nil }
             let way = Way(
-                endpoint: endpoint, isHTTP2: false, isSecure: false, connectLimit: Forwarder.connectLimit)
+                endpoint: endpoint, isHTTP2: false, isSecure: false, connectLimit: connectLimit(nil))
             guard let client = state.clients[way] as? HTTPClient, client.hasKept else { return nil }
             state.turns[name] = turn &+ 1
             return (endpoint, client)
         }
+    }
+
+    /// How long an endpoint may take to take a connection.
+    /// - Parameter wished: as its route says.
+    private func connectLimit(_ wished: Duration?) -> Duration {
+        let limit = wished ?? Forwarder.connectLimit
+        return mostPatient.map { min($0, limit) } ?? limit
     }
 
     private func client(for way: Way, _ state: inout State) -> any HTTPSender {
@@ -140,6 +150,14 @@ final class EndpointPool: Sendable {
     var ejected: Int {
         let now = world.now()
         return state.withLock { $0.outliers.ejected(at: now) }
+    }
+
+    /// Whether none of them has taken a connection lately.
+    func allRest(_ endpoints: [Endpoint]) -> Bool {
+        let now = world.now()
+        return state.withLock { state in
+            !state.restUntil.isEmpty && endpoints.allSatisfy { state.restUntil[$0].map { now < $0 } ?? false }
+        }
     }
 
     /// Lets an endpoint that took no connection rest.

@@ -21,6 +21,8 @@ struct ForwardPlan: Sendable {
     var preface: (@Sendable (Endpoint) -> [UInt8])?
     /// Endpoints that are tried after all others.
     var last: Set<Endpoint> = []
+    /// Whether somebody else is asked when an endpoint takes no connection, in place of the next one.
+    var hasOtherWay = false
 
     init(name: String) { self.name = name }
 
@@ -50,8 +52,9 @@ struct Forwarded: Sendable {
     /// What went wrong on the way.
     var faults = UpstreamFaults()
 
-    /// Whether no endpoint took a connection: nothing of the request has gone anywhere.
-    var isUnconnected: Bool { endpoint == nil && tries > 0 && faults.unreachable == tries }
+    /// Whether the plan's other way is to be gone: the last endpoint took no connection, and what those before it had
+    /// of the request may be repeated.
+    var goesOtherWay = false
 }
 
 /// Passes requests on to one of several endpoints, over kept connections.
@@ -71,16 +74,17 @@ final class Forwarder: Sendable {
     /// for streams of events that are quiet at times.
     static let bodyLimit = Duration.seconds(300)
 
-    private let endpoints: EndpointPool
+    let endpoints: EndpointPool
     private let patience: Patience
     private let bodyPatience: Patience
     private let world: any World
     private let logger: Logger
 
+    /// - Parameter connectLimit: how long an endpoint may take to take a connection, where its route allows as much.
     /// - Throws: `TLSError` when there is no TLS to be had.
-    init(world: any World, logger: Logger) throws {
+    init(world: any World, logger: Logger, connectLimit: Duration? = nil) throws {
         self.world = world
-        endpoints = try EndpointPool(world)
+        endpoints = try EndpointPool(world, mostPatient: connectLimit)
         patience = Patience(Self.answerLimit, in: world)
         bodyPatience = Patience(Self.bodyLimit, in: world)
         self.logger = logger
@@ -149,6 +153,8 @@ final class Forwarder: Sendable {
                 }
                 if error is NotConnected {
                     endpoints.rest(endpoint)
+                    came.goesOtherWay = plan.hasOtherWay
+                    if plan.hasOtherWay { break }
                 } else if !Self.mayRepeat(head, request.body) {
                     break
                 }

@@ -138,6 +138,22 @@ public final class KernelNetwork: Sendable {
     }
 }
 
+extension KernelNetwork {
+    /// The device that has an address; nil when none has it.
+    func uplink(with address: IPAddress) async throws -> OverlayUplink? {
+        let links = try await ask(.listLinks).compactMap { try NetworkLink($0) }
+        let addresses = try await ask(.listAddresses).compactMap { try LinkAddress($0) }
+        return OverlayUplink(with: address, links: links, addresses: addresses)
+    }
+
+    /// The routes into some ranges that we have made.
+    func routes(into ranges: [IPRange], _ family: IPAddress.Family) async throws -> [NetworkRoute] {
+        try await ask(.listRoutes(family)).compactMap { try NetworkRoute($0) }.filter { route in
+            route.origin == NetworkRoute.ourProtocol && ranges.contains { $0.overlaps(route.destination) }
+        }
+    }
+}
+
 /// A question and its answer, on the thread.
 private struct Talk {
     let route: NetlinkSocket

@@ -30,6 +30,7 @@ struct Passage {
     /// Chooses the backend: that of the client's cookie, a canary's, or one by weight.
     /// - Parameter draw: 64 random bits.
     func choose(draw: UInt64, _ table: RouteTable) -> Choice {
+        if let begun = begunBackend(table) { return Choice(backend: begun, filters: policy.filters) }
         let known = sticky
         for canary in policy.canaries {
             let backend = canary.slot.map { table.backends[$0] }
@@ -48,6 +49,13 @@ struct Passage {
         var choice = stick(to: chosen.slot.map { table.backends[$0] }, known, draw)
         choice.filters = chosen.filters
         return choice
+    }
+
+    /// The one that a short cut has asked already.
+    private func begunBackend(_ table: RouteTable) -> Backend? {
+        guard let endpoint = request.begun?.endpoint, match.route.isPlain else { return nil }
+        return match.route.backends.lazy.compactMap { $0.slot.map { table.backends[$0] } }
+            .first { $0.endpoints.contains(endpoint) }
     }
 
     private var sticky: StickyChoice? {

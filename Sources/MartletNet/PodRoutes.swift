@@ -10,6 +10,9 @@ internal import MartletRoutes
 /// Nothing else of the kernel is touched, and nothing is written to the API: other hosts need not know of it, since
 /// pods answer to this host's own address.
 public actor PodRoutes {
+    /// How long before a route ends it is said that it will.
+    static let notice = Duration.milliseconds(100)
+
     private let addresses: [IPAddress]
     private let ranges: [IPRange]
     private let kernel: KernelNetwork
@@ -80,25 +83,39 @@ public actor PodRoutes {
     }
 
     private func take(_ nodes: [JSON]) async {
-        var reach: [IPRange] = []
+        var tables: [OverlayTable] = []
         for address in addresses {
             do {
                 guard let uplink = try await kernel.uplink(with: address) else {
                     complain("no device has this machine's address \(address): set --node-address")
                     continue
                 }
-                let table = OverlayTable(address.family, nodes: nodes, uplink: uplink, guest: address)
-                for problem in table.problems { complain(problem) }
+                tables.append(
+                    OverlayTable(address.family, nodes: nodes, uplink: uplink, guest: address, within: ranges))
+            } catch { complain("the routes to pods are looked at again: \(error)") }
+        }
+        for problem in tables.flatMap(\.problems) { complain(problem) }
+        // Nobody is sent a way that is about to end.
+        let wanted = Set(tables.flatMap(\.remotes).map(\.pods))
+        if await tell(told.filter(wanted.contains)) { try? await world.sleep(for: Self.notice) }
+        var reach: [IPRange] = []
+        for table in tables {
+            do {
                 let refusals = try await kernel.bring(table, routesInto: ranges)
                 if let first = refusals.first { complain("not all pods are reached from here: \(first)") }
-                reach += try await kernel.routes(into: ranges, address.family).map(\.destination)
-            } catch {
-                complain("the routes to pods are not as they should be, and are looked at again: \(error)")
-            }
+                reach += try await kernel.routes(into: ranges, table.family).filter(table.wants).map(\.destination)
+            } catch { complain("the routes to pods are looked at again: \(error)") }
         }
-        guard reach != told else { return }
+        await tell(reach.sorted())
+    }
+
+    /// Tells which ranges are within reach, when these are others; says whether they are.
+    @discardableResult
+    private func tell(_ reach: [IPRange]) async -> Bool {
+        if reach == told { return false }
         told = reach
         await reached(reach)
+        return true
     }
 
     /// Says something once.
@@ -109,20 +126,6 @@ public actor PodRoutes {
 }
 
 extension KernelNetwork {
-    /// The device that has an address; nil when none has it.
-    func uplink(with address: IPAddress) async throws -> OverlayUplink? {
-        let links = try await ask(.listLinks).compactMap { try NetworkLink($0) }
-        let addresses = try await ask(.listAddresses).compactMap { try LinkAddress($0) }
-        return OverlayUplink(with: address, links: links, addresses: addresses)
-    }
-
-    /// The routes into some ranges that we have made.
-    func routes(into ranges: [IPRange], _ family: IPAddress.Family) async throws -> [NetworkRoute] {
-        try await ask(.listRoutes(family)).compactMap { try NetworkRoute($0) }.filter { route in
-            route.origin == NetworkRoute.ourProtocol && ranges.contains { $0.overlaps(route.destination) }
-        }
-    }
-
     /// Makes the routes of a table without a device, and removes our others into these ranges.
     /// - Returns: what was refused.
     fileprivate func bring(_ table: OverlayTable, routesInto ranges: [IPRange]) async throws -> [NetlinkError] {

@@ -12,12 +12,16 @@ final class Router: Sendable {
     private let mirrors: Mirrors
     private let world: any World
 
+    /// How long a pod within reach may take to take a connection: it is a hop away, and there are workers to ask.
+    static let nearLimit = Duration.milliseconds(500)
+
+    /// - Parameter isDirect: whether there is another way to pods than this one's.
     /// - Throws: `TLSError` when there is no TLS to be had.
-    init(in world: any World, logger: Logger) throws {
+    init(in world: any World, isDirect: Bool = false, logger: Logger) throws {
         self.world = world
         doors = Doors(in: world, logger: logger)
         mirrors = Mirrors(in: world)
-        forwarder = try Forwarder(world: world, logger: logger)
+        forwarder = try Forwarder(world: world, logger: logger, connectLimit: isDirect ? Self.nearLimit : nil)
     }
 
     /// Answers a request by the route that it falls under.
@@ -29,34 +33,37 @@ final class Router: Sendable {
             guard let backend = choice.backend else {
                 return .plain(.internalServerError, "the route's backend does not exist")
             }
-            return await send(passage, choice, to: backend, table, &trace).response
+            return await send(passage, choice, to: backend, table, hasOtherWay: false, &trace)
+                ?? .plain(.badGateway, "no endpoint answered")
         }
     }
 
     /// Answers a request whose route any proxy may carry out and whose pods are within reach.
-    /// - Returns: nil for all others, and where no pod took a connection: it may be sent elsewhere.
+    /// - Returns: nil for all others, and where a pod took no connection: it may be sent elsewhere.
     func answerWithinReach(_ passage: Passage, _ table: RouteTable, _ trace: inout Trace) async -> Response? {
-        if passage.policy.needsIngress { return nil }
+        if passage.match.route.needsIngress { return nil }
         let choice = passage.choose(draw: world.random(), table)
-        guard let backend = choice.backend, backend.isWithinReach, choice.filters.mirrors.isEmpty else { return nil }
+        guard let backend = choice.backend, backend.isWithinReach, !forwarder.endpoints.allRest(backend.endpoints)
+        else { return nil }
         if let answer = await doors.answer(passage) { return answer }
-        let sent = await send(passage, choice, to: backend, table, &trace)
-        return sent.isUnconnected ? nil : sent.response
+        return await send(passage, choice, to: backend, table, hasOtherWay: true, &trace)
     }
 
+    /// - Returns: nil when the other way is to be gone.
     private func send(
-        _ passage: Passage, _ choice: Passage.Choice, to backend: Backend, _ table: RouteTable, _ trace: inout Trace
-    ) async -> (response: Response, isUnconnected: Bool) {
-        if let redirect = choice.filters.redirect { return (passage.redirect(redirect), false) }
+        _ passage: Passage, _ choice: Passage.Choice, to backend: Backend, _ table: RouteTable, hasOtherWay: Bool,
+        _ trace: inout Trace
+    ) async -> Response? {
+        if let redirect = choice.filters.redirect { return passage.redirect(redirect) }
         let endpoints = passage.endpoints(choice)
-        if endpoints.isEmpty { return (.unavailable("no ready endpoint"), false) }
+        if endpoints.isEmpty { return .unavailable("no ready endpoint") }
         var request = passage.request
         let limit = BodyLimit(passage.policy.bodyLimit)
         request.body = limit.watch(request.body)
         let tooLarge = Response.plain(.contentTooLarge, "the request's body is too large")
-        if limit.isExceeded { return (tooLarge, false) }
+        if limit.isExceeded { return tooLarge }
         guard let head = passage.onward(choice, requestID: RequestID.make(world)) else {
-            return (.plain(.badRequest, "the request's path is too long for the route's expression"), false)
+            return .plain(.badRequest, "the request's path is too long for the route's expression")
         }
         trace.entry.requestID = head.headerFields[ProxyHeaders.requestID]
         var plan = ForwardPlan(name: backend.service)
@@ -64,11 +71,13 @@ final class Router: Sendable {
         plan.speaks = passage.policy.backendProtocol ?? backend.protocolHint ?? .http
         plan.timeouts = passage.policy.timeouts
         plan.preface = passage.preface
+        plan.hasOtherWay = hasOtherWay
         request.body = mirrors.copy(request, head, to: wanted(passage, choice, table), through: forwarder)
         let answer = await forwarder.forward(head, request, to: endpoints, plan)
         trace.passed(answer)
-        if limit.isExceeded { return (tooLarge, false) }
-        return (passage.finish(answer.response, choice, by: answer.endpoint, of: endpoints), answer.isUnconnected)
+        if answer.goesOtherWay { return nil }
+        if limit.isExceeded { return tooLarge }
+        return passage.finish(answer.response, choice, by: answer.endpoint, of: endpoints)
     }
 
     /// Who gets a copy of a request.
@@ -87,13 +96,4 @@ final class Router: Sendable {
         doors.close()
         forwarder.keep(only: [])
     }
-}
-
-/// A plain request's head, as routes look at it.
-struct PlainHead: RoutedRequest {
-    let request: PlainRequest
-
-    var method: String { request.method }
-    var target: String { request.path }
-    func field(_ name: String) -> String? { request.field(name) }
 }

@@ -44,3 +44,12 @@ struct RoutedHead: RoutedRequest {
         return found
     }
 }
+
+/// A plain request's head, as routes look at it.
+struct PlainHead: RoutedRequest {
+    let request: PlainRequest
+
+    var method: String { request.method }
+    var target: String { request.path }
+    func field(_ name: String) -> String? { request.field(name) }
+}

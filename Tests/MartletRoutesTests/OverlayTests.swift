@@ -117,9 +117,17 @@ private func node(_ name: String, _ number: Int, annotations: [String: String]? 
         far["status", "addresses"] = [["type": "InternalIP", "address": "172.16.0.9"]]
         var here = node("worker4", 4)
         here["status", "addresses"] = [["type": "InternalIP", "address": .string("\(own)")]]
-        let nodes = [node("worker1", 1), node("worker2", 2, annotations: [:]), far, here]
-        let guest = OverlayTable(.ipv4, nodes: nodes, uplink: uplink, guest: own)
-        #expect(guest.device == nil && guest.ownPods == nil && guest.problems.isEmpty)
+        // A route to that would lead others' packets away.
+        var thief = node("zombie", 9)
+        thief["spec", "podCIDRs"] = ["192.168.57.0/24"]
+        let nodes = [node("worker1", 1), node("worker2", 2, annotations: [:]), far, here, thief]
+        let guest = OverlayTable(
+            .ipv4, nodes: nodes, uplink: uplink, guest: own, within: settings().clusterRanges)
+        #expect(guest.device == nil && guest.ownPods == nil)
+        #expect(
+            guest.problems == [
+                "node zombie: its range 192.168.57.0/24 is none of the cluster's: its pods are not gone to directly"
+            ])
         #expect(
             OverlayPlan.steps(guest, OverlayObservation()).map(\.what) == [
                 "add the route to 10.244.1.0/24", "add the route to 10.244.2.0/24",

@@ -14,6 +14,8 @@ final class WebServerStream: WebStream, @unchecked Sendable {
     var awaitsContinue = false
     /// Once the answer is complete before the request.
     var lingering: Lingering?
+    /// Whether the client was told that no more of it is wanted.
+    var isDeclined = false
 
     init(headLimit: Int, at now: MonotonicTime) {
         opened = now
@@ -321,7 +323,8 @@ final class WebServerLink: WebLink, @unchecked Sendable {
     }
 
     private func endLingering(_ call: WebServerStream, at now: MonotonicTime) {
-        guard call.lingering?.isOver(at: now) == true else { return }
+        guard call.lingering?.isOver(at: now) == true, !call.isDeclined else { return }
+        call.isDeclined = true
         session?.declineRest(of: call)
         wakeWriter()
     }

@@ -129,12 +129,12 @@ struct Trace: Sendable {
     let began: MonotonicTime
     var faults = UpstreamFaults()
 
-    /// It was passed on, or that was tried.
+    /// It was passed on, or that was tried: once more, where there was another way.
     mutating func passed(_ forwarded: Forwarded) {
         entry.upstream = forwarded.endpoint
         entry.upstreamDuration = forwarded.took
-        entry.tries = forwarded.tries
-        faults = forwarded.faults
+        entry.tries += forwarded.tries
+        faults.add(forwarded.faults)
     }
 
     /// It was passed on by the short cut.

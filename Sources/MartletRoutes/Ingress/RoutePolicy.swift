@@ -39,13 +39,6 @@ public struct RoutePolicy: Sendable, Hashable {
 
     init() {}
 
-    /// Whether it is carried out by ingresses alone, also where an edge reaches the pods: what counts clients' requests
-    /// would let them in once more at each further proxy, and passwords are read where they are checked.
-    public var needsIngress: Bool {
-        authentication != nil || limits != RouteLimits() || failure != nil || goesThroughService
-            || !filters.mirrors.isEmpty
-    }
-
     /// Whether a request without a body is passed on by HTTP/1.1 and that is all. Of what may be said here, only what
     /// is named here makes no difference.
     var isPlain: Bool {

@@ -11,12 +11,20 @@ public final class WebRoute: Sendable {
     public let policy: RoutePolicy
     /// Whether its requests are passed on and that is all: nothing is asked of them, changed in them or chosen by them.
     public let isPlain: Bool
+    /// Whether it is carried out by ingresses alone, also where an edge reaches the pods: what counts clients' requests
+    /// would let them in once more at each further proxy, passwords are read where they are checked, and an edge may
+    /// reach neither the pods that get copies nor the Service's own address.
+    public let needsIngress: Bool
 
     init(origin: RouteOrigin, backends: [WeightedBackend], policy: RoutePolicy = RoutePolicy()) {
         self.origin = origin
         self.backends = backends
         self.policy = policy
         isPlain = policy.isPlain && backends.allSatisfy { $0.filters == BackendFilters() }
+        needsIngress =
+            policy.authentication != nil || policy.limits != RouteLimits() || policy.failure != nil
+            || policy.goesThroughService || !policy.filters.mirrors.isEmpty
+            || backends.contains { !$0.filters.mirrors.isEmpty }
     }
 
     /// Whether the same is done with a request, whichever of the two has it.

@@ -101,7 +101,7 @@ public struct OverlayTable: Sendable, Hashable {
         guard settings.backend != .none, let own = all.first(where: { $0.name == settings.nodeName }) else { return }
         ownPods = own.pods
         let others = all.filter { $0.name != own.name && $0.address != own.address }
-        reach(others, besides: [own.pods]) { Self.way(to: $0, uplink, settings.backend) }
+        fillRemotes(others, besides: [own.pods]) { Self.way(to: $0, uplink, settings.backend) }
         guard settings.backend == .vxlan, !remotes.isEmpty else { return }
         device = Device(
             name: Flannel.device(family),
@@ -116,12 +116,27 @@ public struct OverlayTable: Sendable, Hashable {
     /// The table of a host that is no Node and has no pods: plain routes to the pods of hosts in its own subnets,
     /// whatever way these have between each other. The answers are sent to this host's address, which they reach
     /// without an overlay. Pods of other hosts are not reached, which is no fault here.
-    public init(_ family: IPAddress.Family, nodes: [JSON], uplink: OverlayUplink, guest address: IPAddress) {
+    /// - Parameter ranges: of all pods of the cluster. To a Node that says it has others there is no route: they may be
+    ///   anybody's.
+    public init(
+        _ family: IPAddress.Family, nodes: [JSON], uplink: OverlayUplink, guest address: IPAddress,
+        within ranges: [IPRange]
+    ) {
         self.init(family)
         self.uplink = uplink.link
-        reach(nodes.compactMap { OverlayNode($0, family) }.filter { $0.address != address }, besides: []) {
-            Self.directWay(to: $0, uplink) ?? .unknown
+        let others = nodes.compactMap { OverlayNode($0, family) }.filter { $0.address != address }
+        fillRemotes(others, besides: []) { node in
+            guard ranges.contains(where: { $0.contains(node.pods.base) && $0.length <= node.pods.length }) else {
+                return .none("its range \(node.pods) is none of the cluster's: its pods are not gone to directly")
+            }
+            return Self.directWay(to: node, uplink) ?? .unknown
         }
+    }
+
+    /// Whether a route is one of this table's, which wants no device.
+    public func wants(_ route: NetworkRoute) -> Bool {
+        route.link == uplink
+            && remotes.contains { $0.pods == route.destination && $0.address == route.gateway }
     }
 
     /// How another host's pods are reached.
@@ -132,7 +147,7 @@ public struct OverlayTable: Sendable, Hashable {
         case unknown
     }
 
-    private mutating func reach(_ others: [OverlayNode], besides own: [IPRange], _ way: (OverlayNode) -> Way) {
+    private mutating func fillRemotes(_ others: [OverlayNode], besides own: [IPRange], _ way: (OverlayNode) -> Way) {
         var taken = own
         for node in others.sorted(by: { ($0.pods, $0.name) < ($1.pods, $1.name) }) {
             problems += node.faults

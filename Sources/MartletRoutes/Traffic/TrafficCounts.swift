@@ -12,6 +12,13 @@ public struct UpstreamFaults: Sendable, Hashable {
     /// None.
     public init() {}
 
+    /// Adds others.
+    public mutating func add(_ others: UpstreamFaults) {
+        unreachable += others.unreachable
+        late += others.late
+        broken += others.broken
+    }
+
     /// Whether there was none.
     public var isEmpty: Bool { unreachable == 0 && late == 0 && broken == 0 }
 }
@@ -74,9 +81,7 @@ public struct TrafficCounts: Sendable {
         nanoseconds &+= max(0, duration.nanoseconds)
         if tries > 1 { retries += UInt64(tries - 1) }
         if faults.isEmpty { return }
-        self.faults.unreachable += faults.unreachable
-        self.faults.late += faults.late
-        self.faults.broken += faults.broken
+        self.faults.add(faults)
     }
 
     /// Prometheus' text format.
