@@ -93,6 +93,32 @@ import Testing
         }
     }
 
+    /// An answer with a field that is the connection's is not plain: who handles it then goes on with the pod that was
+    /// asked, of whichever Service.
+    @Test func aRequestOfSeveralServicesIsSentOnce() async throws {
+        try await TestNet.run { net in
+            let count = Mutex(0)
+            let refs = ["web", "other"].map { name -> JSON in ["name": .string(name), "port": 80] }
+            for name in ["web", "other"] {
+                let pod = try await net.backend { _ in
+                    count.withLock { $0 += 1 }
+                    var answer = text("yes\n")
+                    answer.head.headerFields[.upgrade] = "h2c"
+                    return answer
+                }
+                net.api.put(.service, Objects.service(name))
+                net.setPods(of: name, [pod.endpoint])
+            }
+            ForwardTests().route(net, ["backendRefs": .array(refs)])
+            let endpoint = try #require(net.ingress.endpoint)
+            let client = net.plainClient(endpoint)
+            try await net.until { try await net.ask("web.test", through: client).code == 200 }
+            let before = count.withLock { $0 }
+            for _ in 0..<20 { #expect(try await net.ask("web.test", through: client).code == 200) }
+            #expect(count.withLock { $0 } == before + 20)
+        }
+    }
+
     @Test func aHostThatNoRouteHasIsHandled() async throws {
         try await withPod(trustsEdge: false) { net, stream, heads in
             let before = heads.last
