@@ -35,14 +35,8 @@ import Testing
         case "/fails":
             try? await world.sleep(for: .milliseconds(200))
             return text("the pod\n", status: .internalServerError)
-        case "/pieces", "/breaks":
-            let breaks = request.head.path == "/breaks"
-            return Response(
-                head: HTTPResponse(status: .ok),
-                body: .stream { writer in
-                    for _ in 0..<10 { try await writer.write([UInt8](repeating: 65, count: 1000)) }
-                    if breaks { throw NetworkError.closed }
-                })
+        case "/pieces": return pieces(breaks: false)
+        case "/breaks": return pieces(breaks: true)
         default: return text("the pod\n")
         }
     }

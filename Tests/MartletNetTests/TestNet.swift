@@ -22,6 +22,16 @@ func text(_ text: String, status: HTTPResponse.Status = .ok) -> Response {
     Response(status: status, contentType: "text/plain", bytes: Array(text.utf8))
 }
 
+/// Ten pieces of a thousand letters; then it ends, or breaks off.
+func pieces(breaks: Bool) -> Response {
+    Response(
+        head: HTTPResponse(status: .ok),
+        body: .stream { writer in
+            for _ in 0..<10 { try await writer.write([UInt8](repeating: 65, count: 1000)) }
+            if breaks { throw NetworkError.closed }
+        })
+}
+
 /// Something that a test waits for.
 final class Signal: Sendable {
     private let state = Mutex((isSet: false, waiting: [CheckedContinuation<Void, Never>]()))

@@ -46,15 +46,7 @@ import Testing
     @Test("an answer that comes in pieces is told of when it has ended, and one that broke off as broken")
     func pieces() async throws {
         try await logged { net, lines in
-            let pod = try await net.backend { request in
-                let breaks = request.head.path == "/breaks"
-                return Response(
-                    head: HTTPResponse(status: .ok),
-                    body: .stream { writer in
-                        for _ in 0..<10 { try await writer.write([UInt8](repeating: 65, count: 1000)) }
-                        if breaks { throw NetworkError.closed }
-                    })
-            }
+            let pod = try await net.backend { MartletNetTests.pieces(breaks: $0.head.path == "/breaks") }
             net.serve("web.test", [pod.endpoint])
             try await net.eventually("web.test") { $0.code == 200 }
             let whole = try await net.ask("web.test", "/whole").body
